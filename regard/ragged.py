@@ -1,0 +1,94 @@
+"""Sequences of unequal length in one batch, without padding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from regard.errors import ShapeError
+
+
+@dataclass(frozen=True, eq=False)
+class Ragged:
+    """A batch of B sequences laid end to end: sequence b is rows ``offsets[b]:offsets[b+1]`` of ``values``.
+
+    Arguments:
+        values: ``[T, ...]``, T the sum of the lengths.
+        offsets: ``[B+1]`` int64, from 0 to T, never falling; on the device of ``values``.
+
+    >>> batch = Ragged.from_list([torch.ones(3, 2), torch.zeros(1, 2)])
+    >>> batch.values.shape, batch.offsets.tolist(), batch.lengths.tolist()
+    (torch.Size([4, 2]), [0, 3, 4], [3, 1])
+    """
+
+    values: Tensor
+    offsets: Tensor
+
+    @classmethod
+    def from_list(cls, sequences: Sequence[Tensor]) -> Ragged:
+        """Joins tensors ``[N_b, ...]`` of any lengths; the other axes must agree."""
+        if not sequences:
+            raise ShapeError("Ragged.from_list needs at least one sequence, got none; an empty batch has no row shape")
+        return cls.from_lengths(torch.cat(list(sequences)), [len(sequence) for sequence in sequences])
+
+    @classmethod
+    def from_lengths(cls, values: Tensor, lengths: Sequence[int]) -> Ragged:
+        """Rows ``[T, ...]`` that are already laid end to end, with the length of each sequence."""
+        offsets = torch.zeros(len(lengths) + 1, dtype=torch.int64)
+        torch.cumsum(torch.tensor(lengths, dtype=torch.int64), 0, out=offsets[1:])
+        if int(offsets[-1]) != len(values):
+            raise ShapeError(f"lengths must sum to the {len(values)} rows of values, got a sum of {int(offsets[-1])}")
+        return cls(values, offsets.to(values.device))
+
+    @classmethod
+    def from_padded(cls, padded: Tensor, mask: Tensor) -> Ragged:
+        """``padded [B, N, ...]`` and ``mask [B, N]``, True where a real element stands."""
+        if mask.dtype != torch.bool or mask.shape != padded.shape[:2]:
+            raise ShapeError(
+                f"mask must be bool of shape {tuple(padded.shape[:2])}, got {mask.dtype} of shape {tuple(mask.shape)}"
+            )
+        offsets = torch.zeros(len(mask) + 1, dtype=torch.int64, device=padded.device)
+        torch.cumsum(mask.sum(1), 0, out=offsets[1:])
+        return cls(padded[mask], offsets)
+
+    def to_padded(self, fill: float = 0.0) -> tuple[Tensor, Tensor]:
+        """The batch as ``[B, N, ...]`` filled up to its longest sequence, and its mask ``[B, N]`` (True = real)."""
+        lengths = self.lengths
+        longest = int(lengths.max()) if len(self) else 0
+        mask = torch.arange(longest, device=self.values.device) < lengths[:, None]  # [B, N]
+        padded = self.values.new_full((len(self), longest, *self.values.shape[1:]), fill)
+        padded[mask] = self.values
+        return padded, mask
+
+    def with_values(self, values: Tensor) -> Ragged:
+        """The same sequences with other vectors ``[T, ...]``."""
+        return Ragged(values, self.offsets)
+
+    def to(self, device: torch.device | str) -> Ragged:
+        return Ragged(self.values.to(device), self.offsets.to(device))
+
+    def unbind(self) -> list[Tensor]:
+        """The sequences one by one, each ``[N_b, ...]``, as views."""
+        return list(self.values.split(self.lengths.tolist()))
+
+    @property
+    def lengths(self) -> Tensor:
+        """``[B]`` int64."""
+        return self.offsets.diff()
+
+    @property
+    def sequence_ids(self) -> Tensor:
+        """``[T]`` int64: which sequence each row belongs to."""
+        return torch.repeat_interleave(self.lengths, output_size=len(self.values))
+
+    @property
+    def positions(self) -> Tensor:
+        """``[T]`` int64: each row's position in its own sequence, from 0."""
+        return torch.arange(len(self.values), device=self.values.device) - self.offsets[self.sequence_ids]
+
+    def __len__(self) -> int:
+        """The number of sequences, B."""
+        return len(self.offsets) - 1

@@ -1,0 +1,170 @@
+"""Arguments in, a `Spec` out; whatever does not fit is refused here, by name."""
+
+from __future__ import annotations
+
+import math
+from numbers import Real
+
+import torch
+from torch import Tensor
+
+from regard.attention.scores import Additive, RelativeBias
+from regard.attention.spec import Spec
+from regard.errors import ConfigError, ShapeError
+
+NORMALIZERS = ("softmax", "relu", "sigmoid")
+DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+
+
+def check(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    *,
+    score: str | Additive,
+    normalizer: str,
+    window: int | tuple[int | None, int | None] | None,
+    causal: bool,
+    offsets: Tensor | None,
+    key_offsets: Tensor | None,
+    query_start: int,
+    key_mask: Tensor | None,
+    bias: Tensor | RelativeBias | None,
+    scale: float | None,
+    dropout_p: float,
+) -> Spec:
+    check_shapes(query, key, value, ragged=offsets is not None)
+    check_offsets(query, key, offsets, key_offsets)
+    check_choices(query, score, normalizer, scale, dropout_p)
+    check_masks(query, key, key_mask, bias, ragged=offsets is not None)
+    left, right = window_sides(window, causal)
+    if not isinstance(query_start, int | torch.SymInt) or isinstance(query_start, bool) or query_start < 0:
+        raise ConfigError(f"query_start must be a whole number from 0, got {query_start!r}; it is the first query's position")
+    return Spec(
+        additive=score if isinstance(score, Additive) else None,
+        normalizer=normalizer,
+        left=left,
+        right=right,
+        query_start=query_start,
+        scale=1 / math.sqrt(query.shape[-1]) if scale is None else float(scale),
+        offsets=offsets,
+        key_offsets=key_offsets,
+        key_mask=key_mask,
+        bias=bias if isinstance(bias, Tensor) else None,
+        relative=bias if isinstance(bias, RelativeBias) else None,
+        dropout_p=float(dropout_p),
+        seed=torch.randint(1 << 62, (1,)) if dropout_p > 0 else None,
+    )
+
+
+def check_shapes(query: Tensor, key: Tensor, value: Tensor, *, ragged: bool) -> None:
+    shapes = f"query {list(query.shape)}, key {list(key.shape)}, value {list(value.shape)}"
+    rule = "[T, H, D] with offsets" if ragged else "[B, H, N, D]; for ragged batches [T, H, D] pass offsets"
+    rank = 3 if ragged else 4
+    if not query.dim() == key.dim() == value.dim() == rank:
+        raise ShapeError(f"query, key and value must have shape {rule}; got {shapes}")
+    if query.dtype not in DTYPES or not query.dtype == key.dtype == value.dtype:
+        raise ShapeError(
+            f"query, key and value must share one of float32, float64, bfloat16, float16; "
+            f"got {query.dtype}, {key.dtype}, {value.dtype}; cast them with .to(dtype)"
+        )
+    if not query.device == key.device == value.device:
+        raise ShapeError(
+            f"query, key and value must be on one device; got {query.device}, {key.device}, {value.device}; use .to(device)"
+        )
+    if query.shape[-1] != key.shape[-1] or query.shape[-1] < 1:
+        raise ShapeError(f"query and key must have the same last axis D, at least 1; got {shapes}")
+    if key.shape[:-1] != value.shape[:-1]:
+        raise ShapeError(f"key and value must agree in all axes but the last; got {shapes}")
+    if not ragged and query.shape[0] != key.shape[0]:
+        raise ShapeError(f"query and key must have the same number of sequences B; got {shapes}")
+    heads, key_heads = query.shape[1], key.shape[1]
+    if key_heads < 1 or heads < 1 or heads % key_heads:
+        raise ShapeError(f"the heads of key must divide those of query, got {key_heads} and {heads}")
+
+
+def check_offsets(query: Tensor, key: Tensor, offsets: Tensor | None, key_offsets: Tensor | None) -> None:
+    if offsets is None:
+        if key_offsets is not None:
+            raise ShapeError("key_offsets needs offsets: pass both, or neither for the dense layout")
+        return
+    for name, given in (("offsets", offsets), ("key_offsets", key_offsets)):
+        if given is not None and (given.dim() != 1 or given.shape[0] < 1 or given.dtype not in (torch.int64, torch.int32)):
+            raise ShapeError(
+                f"{name} must be int64 of shape [B+1], got {given.dtype} of shape {list(given.shape)}; "
+                "see regard.Ragged, which makes them"
+            )
+    if key_offsets is not None and key_offsets.shape != offsets.shape:
+        raise ShapeError(
+            f"key_offsets must have as many entries as offsets, got {key_offsets.shape[0]} and {offsets.shape[0]}"
+        )
+    if key_offsets is None and query.shape[0] != key.shape[0]:
+        raise ShapeError(
+            f"query has {query.shape[0]} rows and key {key.shape[0]}; for cross-attention say with key_offsets "
+            "where each sequence of keys starts"
+        )
+
+
+def check_choices(query: Tensor, score: str | Additive, normalizer: str, scale: float | None, dropout_p: float) -> None:
+    if isinstance(score, Additive):
+        expected = (query.shape[1], query.shape[-1])
+        if tuple(score.weight.shape) != expected:
+            raise ShapeError(f"Additive weight must have shape [H, D] = {list(expected)}, got {list(score.weight.shape)}")
+        if score.weight.device != query.device:
+            raise ShapeError(f"Additive weight must be on {query.device} like query, got {score.weight.device}")
+        if scale is not None:
+            raise ConfigError(f"scale must be None with an Additive score, which has no scale; got {scale}")
+    elif score != "dot":
+        raise ConfigError(f'score must be "dot" or regard.Additive(weight), got {score!r}')
+    if normalizer not in NORMALIZERS:
+        raise ConfigError(f"normalizer must be one of {', '.join(NORMALIZERS)}; got {normalizer!r}")
+    if scale is not None and (not isinstance(scale, Real) or not math.isfinite(scale)):
+        raise ConfigError(f"scale must be a finite number or None for 1/sqrt(D), got {scale!r}")
+    if not isinstance(dropout_p, Real) or not 0 <= dropout_p < 1:
+        raise ConfigError(f"dropout_p must be a probability from 0 to below 1, got {dropout_p!r}")
+
+
+def check_masks(
+    query: Tensor, key: Tensor, key_mask: Tensor | None, bias: Tensor | RelativeBias | None, *, ragged: bool
+) -> None:
+    if key_mask is not None:
+        if ragged:
+            raise ShapeError("key_mask goes with the dense layout; a ragged batch has no padding to hide, drop the rows")
+        expected = [key.shape[0], key.shape[2]]
+        if key_mask.dtype != torch.bool or list(key_mask.shape) != expected:
+            raise ShapeError(
+                f"key_mask must be bool of shape [B, K] = {expected}, True where a key may be attended; "
+                f"got {key_mask.dtype} of shape {list(key_mask.shape)}"
+            )
+        if key_mask.device != query.device:
+            raise ShapeError(f"key_mask must be on {query.device} like query, got {key_mask.device}")
+    if bias is None:
+        return
+    given = bias.table if isinstance(bias, RelativeBias) else bias
+    if not isinstance(given, Tensor) or not given.is_floating_point() or given.device != query.device:
+        what = f"{given.dtype} on {given.device}" if isinstance(given, Tensor) else type(given).__name__
+        raise ShapeError(f"bias must be floating-point on {query.device} like query, or a RelativeBias; got {what}")
+    if isinstance(bias, RelativeBias):
+        if bias.table.shape[0] != query.shape[1]:
+            raise ShapeError(
+                f"RelativeBias table must have one row per head of query, {query.shape[1]}; got {bias.table.shape[0]}"
+            )
+        return
+    if ragged:
+        raise ShapeError("a bias tensor goes with the dense layout; for ragged batches pass a regard.RelativeBias")
+    full = [query.shape[0], query.shape[1], query.shape[2], key.shape[2]]
+    shape = list(bias.shape)
+    if len(shape) > 4 or any(n not in (1, m) for n, m in zip(shape[::-1], full[::-1], strict=False)):
+        raise ShapeError(f"bias must be broadcastable to [B, H, Q, K] = {full}, got {shape}")
+
+
+def window_sides(window: int | tuple[int | None, int | None] | None, causal: bool) -> tuple[int | None, int | None]:
+    """How many positions to the left and right may be seen; None for no limit."""
+    sides = window if isinstance(window, tuple | list) else (window, window)
+    if len(sides) != 2 or any(
+        side is not None and (not isinstance(side, int) or isinstance(side, bool) or side < 0) for side in sides
+    ):
+        raise ConfigError(
+            f"window must be None, a whole number from 0, or (left, right), each such a number or None; got {window!r}"
+        )
+    return sides[0], 0 if causal else sides[1]

@@ -1,0 +1,94 @@
+"""The definition of attention, written to be read: every pair of query and key at once. The oracle of every test."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from regard.attention.dropout import kept
+from regard.attention.spec import Spec, compute_dtype, read_sequences
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> Tensor:
+    """``weights @ value`` over all keys; ``[B, H, Q, Dv]`` or ``[T, H, Dv]``. Memory O(Q·K)."""
+    if spec.offsets is None:
+        return _one(query, key, value, spec, 0, 0)[0]
+    outputs = [_one(*sequence)[0].squeeze(0).transpose(0, 1) for sequence in _unbind(query, key, value, spec)]
+    return torch.cat([*outputs, query.new_empty(0, query.shape[1], value.shape[2])])  # [T, H, Dv]
+
+
+def weights(query: Tensor, key: Tensor, spec: Spec) -> list[Tensor]:
+    """The weights: one ``[B, H, Q, K]``, or ``[1, H, Q_b, K_b]`` for each ragged sequence."""
+    if spec.offsets is None:
+        return [_one(query, key, key, spec, 0, 0)[1]]
+    return [_one(*sequence)[1] for sequence in _unbind(query, key, key, spec)]
+
+
+def _unbind(
+    query: Tensor, key: Tensor, value: Tensor, spec: Spec
+) -> list[tuple[Tensor, Tensor, Tensor, Spec, int, int]]:
+    assert spec.offsets is not None
+    dense = replace(spec, offsets=None, key_offsets=None)
+    return [
+        (*(x.transpose(0, 1)[None] for x in (query[q0:q1], key[k0:k1], value[k0:k1])), dense, q0, k0)  # [1, H, N_b, D]
+        for q0, q1, k0, k1 in read_sequences(spec.offsets, spec.key_offsets, len(query), len(key))
+    ]
+
+
+def _one(
+    query: Tensor, key: Tensor, value: Tensor, spec: Spec, first_row: int, first_key: int
+) -> tuple[Tensor, Tensor]:
+    (B, H, Q, D), K, dtype = query.shape, key.shape[2], query.dtype
+    groups = H // key.shape[1]
+    query = query.to(compute_dtype(dtype))  # [B, H, Q, D]
+    key, value = (x.to(query.dtype).repeat_interleave(groups, 1) for x in (key, value))  # [B, H, K, D]
+    position = torch.arange(Q, device=query.device) + spec.query_start
+    distance = torch.arange(K, device=query.device) - position[:, None]  # [Q, K]
+
+    bias = query.new_zeros(1) if spec.bias is None else spec.bias.to(query.dtype)
+    if spec.relative is not None:
+        left, right = spec.relative.reach
+        bias = spec.relative.table.to(query.dtype)[:, distance.clamp(-left, right) + left]  # [H, Q, K]
+    visible = (bias != -math.inf).expand(B, H, Q, K)
+    if spec.left is not None:
+        visible = visible & (distance >= -spec.left)
+    if spec.right is not None:
+        visible = visible & (distance <= spec.right)
+    if spec.key_mask is not None:
+        visible = visible & spec.key_mask[:, None, None, :]
+
+    # A sum over pairs, with what is hidden made zero before it is multiplied: 0 · NaN would be NaN.
+    careful = torch.compiler.is_compiling() or not all(bool(x.isfinite().all()) for x in (query, key, value))
+    if spec.additive is None and not careful:
+        scores = query @ key.mT * spec.scale  # [B, H, Q, K]
+    else:
+        pairs = torch.where(visible[..., None], key[:, :, None], 0)  # [B, H, Q, K, D]
+        if spec.additive is None:
+            scores = (query[:, :, :, None] * pairs).sum(-1) * spec.scale
+        else:
+            weight = spec.additive.weight.to(query.dtype)[:, None, None, :]  # [H, 1, 1, D]
+            scores = (torch.tanh(query[:, :, :, None] + pairs) * weight).sum(-1)
+    scores = torch.where(visible, scores + bias, -math.inf)
+
+    count = visible.sum(-1, keepdim=True).clamp(min=1)  # [B, H, Q, 1]
+    if spec.normalizer == "softmax":
+        weights = torch.softmax(torch.where(visible.any(-1, keepdim=True), scores, 0), -1)
+    elif spec.normalizer == "relu":
+        weights = torch.relu(scores) / count
+    else:
+        weights = torch.sigmoid(scores - count.log())
+    weights = torch.where(visible, weights, 0)
+    if spec.seed is not None:
+        planes = torch.arange(B * H, device=query.device)
+        rows, keys = (torch.arange(n, device=query.device)[None] + first for n, first in ((Q, first_row), (K, first_key)))
+        keep = kept(int(spec.seed), planes, rows, keys, spec.dropout_p).view(B, H, Q, K)
+        weights = torch.where(keep, weights / (1 - spec.dropout_p), 0)
+
+    if not careful:
+        output = weights @ value  # [B, H, Q, Dv]
+    else:
+        output = (weights[..., None] * torch.where(visible[..., None], value[:, :, None], 0)).sum(-2)
+    return output.to(dtype), weights

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from regard.errors import ConfigError
 
 Window = int | tuple[int | None, int | None] | None
 
@@ -22,6 +25,10 @@ class Config(BaseModel):
         Literal["auto", "conllu", "columns", "jsonl", "tsv"], Field(description="Format of the files; auto goes by name.")
     ] = "auto"
     column: Annotated[str, Field(description="Which label to learn: upos, xpos, feats, ... or a column number.")] = "upos"
+    longest: Annotated[int, Field(gt=0, description="Longest sequence taken without a window, in items.")] = 20_000
+    unseen_labels: Annotated[
+        Literal["refuse", "count-wrong"], Field(description="Labels outside the training data when evaluating.")
+    ] = "refuse"
 
     # Network
     front_end: Annotated[Literal["words", "vectors"], Field(description="How raw items become vectors.")] = "words"
@@ -67,6 +74,24 @@ class Config(BaseModel):
     baselines: Annotated[
         Literal["none", "simple", "all"], Field(description="Compare with: simple counting; all adds trained encoders.")
     ] = "simple"
+
+
+def make_config(options: dict[str, Any]) -> Config:
+    """Checked options.
+
+    Raises:
+        ConfigError: an unknown name, with the nearest known one, or a value that the option does not take.
+    """
+    for name in options:
+        if name not in Config.model_fields:
+            near = get_close_matches(name, Config.model_fields, n=1)
+            raise ConfigError(f"unknown option '{name}'" + (f"; did you mean '{near[0]}'?" if near else ""))
+    try:
+        return Config(**options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        raise ConfigError(f"{name}: {first['msg'].lower()}, got {options[name]!r}") from None
 
 
 def describe(name: str) -> str:

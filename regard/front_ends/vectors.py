@@ -1,0 +1,56 @@
+"""The `vectors` front end: arrays as they are, brought to one scale and to the network's width."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from regard.errors import DataError
+from regard.ragged import Ragged
+
+
+class Vectors(nn.Module):
+    """Arrays ``[N, C]`` → vectors ``[T, dim]``: ``W (x − mean) / std + b``, mean and std over the training data.
+
+    Arguments:
+        mean, std: ``[C]`` each; a channel that never changes has std 1.
+        dim: width of the vectors out.
+        dropout: on the vectors out.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float], *, dim: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32), persistent=False)
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32), persistent=False)
+        self.project = nn.Linear(len(mean), dim)
+        self.dropout = nn.Dropout(dropout)
+
+    @classmethod
+    def from_arrays(cls, arrays: Iterable[NDArray[Any]], **options: Any) -> Self:
+        """Takes mean and deviation of each channel over all training arrays ``[N, C]``."""
+        rows = np.concatenate([np.asarray(array, dtype=np.float64) for array in arrays])
+        std = rows.std(0)
+        return cls(rows.mean(0).tolist(), np.where(std > 0, std, 1.0).tolist(), **options)
+
+    def vocabulary(self) -> dict[str, Any]:
+        """What :meth:`__init__` needs to scale in the same way again, ready for JSON."""
+        return {"mean": self.mean.tolist(), "std": self.std.tolist()}
+
+    def encode(self, arrays: Sequence[NDArray[Any]]) -> Ragged:
+        """Arrays as one batch of float32 rows, on the CPU."""
+        channels = len(self.mean)
+        for array in arrays:
+            if np.ndim(array) != 2 or np.shape(array)[1] != channels:
+                raise DataError(f"arrays of shape [N, {channels}] as in training", f"shape {list(np.shape(array))}")
+        return Ragged.from_list([torch.as_tensor(np.asarray(array, dtype=np.float32)) for array in arrays])
+
+    def forward(self, inputs: Ragged) -> Ragged:
+        return inputs.with_values(self.dropout(self.project((inputs.values - self.mean) / self.std)))

@@ -1,0 +1,189 @@
+"""The `words` front end: a vector for every word from its form, its parts, its shape and its characters."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from regard.attention import attend
+from regard.front_ends.inputs import WordInputs
+from regard.nn import build_encoder
+from regard.ragged import Ragged
+
+UNKNOWN = 0  # in every table: what was not seen often enough in training
+CHARACTER_REACH = 12  # positions told apart from either end of a word
+LONGEST_WORD = 40  # characters read of a longer word: the first and last 20
+
+
+def word_parts(word: str) -> tuple[str, ...]:
+    """The features of a word, each under a name of its own so that "ed" the word and "-ed" the suffix differ.
+
+    >>> word_parts("Walked")
+    ('w:Walked', 'l:walked', 'p1:w', 'p2:wa', 'p3:wal', 's1:d', 's2:ed', 's3:ked', 's4:lked', 'x:Xx')
+    """
+    lower = word.lower()
+    return (
+        "w:" + word,
+        "l:" + lower,
+        *(f"p{n}:{lower[:n]}" for n in (1, 2, 3)),
+        *(f"s{n}:{lower[-n:]}" for n in (1, 2, 3, 4)),
+        "x:" + word_shape(word),
+    )
+
+
+def word_shape(word: str) -> str:
+    """Upper case as X, lower case as x, digits as 9, the rest as it is; runs become one.
+
+    >>> word_shape("McDonald's"), word_shape("1999-2000")
+    ("XxXx'x", '9-9')
+    """
+    shape: list[str] = []
+    for character in word:
+        mark = "X" if character.isupper() else "x" if character.isalpha() else "9" if character.isdigit() else character
+        if not shape or shape[-1] != mark:
+            shape.append(mark)
+    return "".join(shape[:10])
+
+
+class Words(nn.Module):
+    """Words → vectors ``[T, dim]``: a sum of learned feature vectors beside a self-attention encoder over characters.
+
+    ``x(word) = norm(P [ Σ_f E[f(word)] ; pool(encoder(characters)) ])`` with the features of :func:`word_parts`.
+    Features rarer than ``min_count`` share one vector. In training a rare feature is dropped at random, with chance
+    ``rarity / (rarity + count)``, so that the vector of the unknown is learned too.
+
+    Arguments:
+        features: every known feature and its count in training, in table order from 1.
+        characters: every known character, in table order from 1.
+        dim: width of the vectors out.
+        dropout: in the character encoder and on the vectors out.
+    """
+
+    def __init__(
+        self,
+        features: dict[str, int],
+        characters: Sequence[str],
+        *,
+        dim: int,
+        dropout: float = 0.0,
+        feature_dim: int = 128,
+        character_dim: int = 64,
+        rarity: float = 0.5,
+        implementation: str = "auto",
+    ) -> None:
+        super().__init__()
+        self.feature_counts, self.characters = features, list(characters)
+        self._feature_rows = {name: row for row, name in enumerate(features, start=1)}
+        self._character_rows = {character: row for row, character in enumerate(characters, start=1)}
+        self._known: dict[str, tuple[list[int], list[int]]] = {}  # words met so far
+        self.implementation = implementation
+
+        self.features = nn.EmbeddingBag(len(features) + 1, feature_dim, mode="sum")
+        nn.init.normal_(self.features.weight, std=0.3)
+        counts = torch.tensor([0, *features.values()], dtype=torch.float32)
+        self.register_buffer("drop_chance", rarity / (rarity + counts), persistent=False)
+
+        self.character = nn.Embedding(len(self.characters) + 1, character_dim)
+        self.from_start = nn.Embedding(CHARACTER_REACH + 1, character_dim)
+        self.from_end = nn.Embedding(CHARACTER_REACH + 1, character_dim)
+        self.character_encoder = build_encoder(
+            "attention",
+            dim=character_dim,
+            depth=1,
+            heads=4,
+            positions="none",  # the two tables above tell the order, from both ends
+            dropout=dropout / 3,
+            implementation=implementation,
+        )
+        self.pool_query = nn.Parameter(torch.randn(4, character_dim // 4))
+        self.project = nn.Linear(feature_dim + character_dim, dim)
+        self.norm = nn.LayerNorm(dim)
+        self.dropout = nn.Dropout(dropout)
+
+    @classmethod
+    def from_sentences(cls, sentences: Iterable[Sequence[str]], *, min_count: int = 2, **options: Any) -> Self:
+        """Counts features and characters in the training sentences and keeps those seen ``min_count`` times."""
+        words = Counter(chain.from_iterable(sentences))
+        features: Counter[str] = Counter()
+        characters: Counter[str] = Counter()
+        for word, count in words.items():
+            for part in dict.fromkeys(word_parts(word)):
+                features[part] += count
+            for character in word:
+                characters[character] += count
+        return cls(
+            {name: count for name, count in sorted(features.items()) if count >= min_count},
+            sorted(character for character, count in characters.items() if count >= min_count),
+            **options,
+        )
+
+    def vocabulary(self) -> dict[str, Any]:
+        """What :meth:`__init__` needs to build the same tables again, ready for JSON."""
+        return {"features": self.feature_counts, "characters": self.characters}
+
+    def encode(self, sentences: Sequence[Sequence[str]]) -> WordInputs:
+        """Sentences of words as integers, on the CPU."""
+        places: dict[str, int] = {}
+        occurrences = [places.setdefault(word, len(places)) for sentence in sentences for word in sentence]
+        rows = [self._known.get(word) or self._remember(word) for word in places]
+        return WordInputs(
+            features=torch.tensor([features for features, _ in rows], dtype=torch.int64).view(len(rows), -1),
+            characters=torch.tensor(list(chain.from_iterable(spelling for _, spelling in rows)), dtype=torch.int64),
+            character_offsets=_offsets([len(spelling) for _, spelling in rows]),
+            occurrences=torch.tensor(occurrences, dtype=torch.int64),
+            offsets=_offsets([len(sentence) for sentence in sentences]),
+        )
+
+    def _remember(self, word: str) -> tuple[list[int], list[int]]:
+        if len(self._known) > 200_000:  # a stream of new words must not fill the memory
+            self._known.clear()
+        half = LONGEST_WORD // 2
+        spelling = word if len(word) <= LONGEST_WORD else word[:half] + word[-half:]
+        entry = (
+            [self._feature_rows.get(part, UNKNOWN) for part in word_parts(word)],
+            [self._character_rows.get(character, UNKNOWN) for character in spelling],
+        )
+        self._known[word] = entry
+        return entry
+
+    def forward(self, inputs: WordInputs) -> Ragged:
+        features = inputs.features  # [U, F]
+        if self.training:
+            drop = torch.rand(features.shape, device=features.device) < self.drop_chance[features]
+            features = features.masked_fill(drop, UNKNOWN)
+        types = torch.cat([self.features(features), self._spelled(inputs)], 1)  # [U, feature_dim + character_dim]
+        types = self.norm(self.project(types))
+        values = nn.functional.embedding(inputs.occurrences, types)  # [T, dim]
+        return Ragged(self.dropout(values), inputs.offsets)
+
+    def _spelled(self, inputs: WordInputs) -> Tensor:
+        """A vector ``[U, character_dim]`` for every distinct word from its characters."""
+        spellings = Ragged(inputs.characters, inputs.character_offsets)
+        words, starts = spellings.sequence_ids, spellings.positions
+        ends = spellings.lengths[words] - 1 - starts
+        values = (
+            self.character(inputs.characters)
+            + self.from_start(starts.clamp(max=CHARACTER_REACH))
+            + self.from_end(ends.clamp(max=CHARACTER_REACH))
+        )
+        keys = self.character_encoder(spellings.with_values(values)).values.unflatten(1, self.pool_query.shape)
+        query = self.pool_query.expand(len(spellings), -1, -1)  # one query for each word: [U, H, D]
+        one_each = torch.arange(len(spellings) + 1, device=query.device)
+        return attend(
+            query,
+            keys,
+            keys,
+            offsets=one_each,
+            key_offsets=spellings.offsets,
+            implementation=self.implementation,
+        ).flatten(1)  # [U, character_dim]
+
+
+def _offsets(lengths: Sequence[int]) -> Tensor:
+    return torch.from_numpy(np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64))

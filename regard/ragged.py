@@ -72,7 +72,7 @@ class Ragged:
 
     def unbind(self) -> list[Tensor]:
         """The sequences one by one, each ``[N_b, ...]``, as views."""
-        return list(self.values.split(self.lengths.tolist()))
+        return list(torch.split(self.values, self.lengths.tolist()))
 
     @property
     def lengths(self) -> Tensor:

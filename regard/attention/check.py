@@ -33,13 +33,19 @@ def check(
     scale: float | None,
     dropout_p: float,
 ) -> Spec:
+    weight = score.weight if isinstance(score, Additive) else None
+    optional = {"offsets": offsets, "key_offsets": key_offsets, "key_mask": key_mask, "Additive weight": weight}
+    given = {name: x for name, x in optional.items() if x is not None}
+    check_tensors({"query": query, "key": key, "value": value} | given)
     check_shapes(query, key, value, ragged=offsets is not None)
     check_offsets(query, key, offsets, key_offsets)
     check_choices(query, score, normalizer, scale, dropout_p)
     check_masks(query, key, key_mask, bias, ragged=offsets is not None)
     left, right = window_sides(window, causal)
     if not isinstance(query_start, int | torch.SymInt) or isinstance(query_start, bool) or query_start < 0:
-        raise ConfigError(f"query_start must be a whole number from 0, got {query_start!r}; it is the first query's position")
+        raise ConfigError(
+            f"query_start must be a whole number from 0, got {query_start!r}; it is the first query's position"
+        )
     return Spec(
         additive=score if isinstance(score, Additive) else None,
         normalizer=normalizer,
@@ -57,6 +63,12 @@ def check(
     )
 
 
+def check_tensors(given: dict[str, Tensor]) -> None:
+    for name, x in given.items():
+        if not isinstance(x, Tensor):
+            raise ShapeError(f"{name} must be a tensor, got {type(x).__name__}; make one with torch.as_tensor")
+
+
 def check_shapes(query: Tensor, key: Tensor, value: Tensor, *, ragged: bool) -> None:
     shapes = f"query {list(query.shape)}, key {list(key.shape)}, value {list(value.shape)}"
     rule = "[T, H, D] with offsets" if ragged else "[B, H, N, D]; for ragged batches [T, H, D] pass offsets"
@@ -70,7 +82,8 @@ def check_shapes(query: Tensor, key: Tensor, value: Tensor, *, ragged: bool) -> 
         )
     if not query.device == key.device == value.device:
         raise ShapeError(
-            f"query, key and value must be on one device; got {query.device}, {key.device}, {value.device}; use .to(device)"
+            f"query, key and value must be on one device; got {query.device}, {key.device}, {value.device}; "
+            "use .to(device)"
         )
     if query.shape[-1] != key.shape[-1] or query.shape[-1] < 1:
         raise ShapeError(f"query and key must have the same last axis D, at least 1; got {shapes}")
@@ -89,7 +102,9 @@ def check_offsets(query: Tensor, key: Tensor, offsets: Tensor | None, key_offset
             raise ShapeError("key_offsets needs offsets: pass both, or neither for the dense layout")
         return
     for name, given in (("offsets", offsets), ("key_offsets", key_offsets)):
-        if given is not None and (given.dim() != 1 or given.shape[0] < 1 or given.dtype not in (torch.int64, torch.int32)):
+        if given is not None and (
+            given.dim() != 1 or given.shape[0] < 1 or given.dtype not in (torch.int64, torch.int32)
+        ):
             raise ShapeError(
                 f"{name} must be int64 of shape [B+1], got {given.dtype} of shape {list(given.shape)}; "
                 "see regard.Ragged, which makes them"
@@ -109,7 +124,9 @@ def check_choices(query: Tensor, score: str | Additive, normalizer: str, scale: 
     if isinstance(score, Additive):
         expected = (query.shape[1], query.shape[-1])
         if tuple(score.weight.shape) != expected:
-            raise ShapeError(f"Additive weight must have shape [H, D] = {list(expected)}, got {list(score.weight.shape)}")
+            raise ShapeError(
+                f"Additive weight must have shape [H, D] = {list(expected)}, got {list(score.weight.shape)}"
+            )
         if score.weight.device != query.device:
             raise ShapeError(f"Additive weight must be on {query.device} like query, got {score.weight.device}")
         if scale is not None:
@@ -129,7 +146,9 @@ def check_masks(
 ) -> None:
     if key_mask is not None:
         if ragged:
-            raise ShapeError("key_mask goes with the dense layout; a ragged batch has no padding to hide, drop the rows")
+            raise ShapeError(
+                "key_mask goes with the dense layout; a ragged batch has no padding to hide, drop the rows"
+            )
         expected = [key.shape[0], key.shape[2]]
         if key_mask.dtype != torch.bool or list(key_mask.shape) != expected:
             raise ShapeError(

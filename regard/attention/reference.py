@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from regard.attention.dropout import kept
 from regard.attention.spec import Spec, compute_dtype, read_sequences
+from regard.attention.weights import AttentionWeights
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> Tensor:
@@ -17,31 +19,40 @@ def attend(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> Tensor:
     if spec.offsets is None:
         return _one(query, key, value, spec, 0, 0)[0]
     outputs = [_one(*sequence)[0].squeeze(0).transpose(0, 1) for sequence in _unbind(query, key, value, spec)]
-    return torch.cat([*outputs, query.new_empty(0, query.shape[1], value.shape[2])])  # [T, H, Dv]
+    nothing = query[:0, :, :1].expand(-1, -1, value.shape[2])  # so that no sequences at all have a gradient too
+    return torch.cat([*outputs, nothing])  # [T, H, Dv]
 
 
-def weights(query: Tensor, key: Tensor, spec: Spec) -> list[Tensor]:
-    """The weights: one ``[B, H, Q, K]``, or ``[1, H, Q_b, K_b]`` for each ragged sequence."""
+def weights(query: Tensor, key: Tensor, spec: Spec) -> AttentionWeights:
+    """All weights, then held as the contract says."""
     if spec.offsets is None:
-        return [_one(query, key, key, spec, 0, 0)[1]]
-    return [_one(*sequence)[1] for sequence in _unbind(query, key, key, spec)]
+        dense = [_one(query, key, key, spec, 0, 0)[1]]  # [B, H, Q, K]
+    else:
+        dense = [_one(*sequence)[1] for sequence in _unbind(query, key, key, spec)]  # [1, H, Q_b, K_b] each
+    return AttentionWeights.from_dense(
+        [x.to(query.dtype) for x in dense],
+        heads=query.shape[1],
+        left=spec.left,
+        right=spec.right,
+        query_start=spec.query_start,
+        offsets=spec.offsets,
+    )
 
 
 def _unbind(
     query: Tensor, key: Tensor, value: Tensor, spec: Spec
-) -> list[tuple[Tensor, Tensor, Tensor, Spec, int, int]]:
+) -> Iterator[tuple[Tensor, Tensor, Tensor, Spec, int, int]]:
     assert spec.offsets is not None
     dense = replace(spec, offsets=None, key_offsets=None)
-    return [
-        (*(x.transpose(0, 1)[None] for x in (query[q0:q1], key[k0:k1], value[k0:k1])), dense, q0, k0)  # [1, H, N_b, D]
-        for q0, q1, k0, k1 in read_sequences(spec.offsets, spec.key_offsets, len(query), len(key))
-    ]
+    for q0, q1, k0, k1 in read_sequences(spec.offsets, spec.key_offsets, len(query), len(key)):
+        q, k, v = (x.transpose(0, 1)[None] for x in (query[q0:q1], key[k0:k1], value[k0:k1]))  # [1, H, N_b, D]
+        yield q, k, v, dense, q0, k0
 
 
 def _one(
     query: Tensor, key: Tensor, value: Tensor, spec: Spec, first_row: int, first_key: int
 ) -> tuple[Tensor, Tensor]:
-    (B, H, Q, D), K, dtype = query.shape, key.shape[2], query.dtype
+    (B, H, Q, _), K, dtype = query.shape, key.shape[2], query.dtype
     groups = H // key.shape[1]
     query = query.to(compute_dtype(dtype))  # [B, H, Q, D]
     key, value = (x.to(query.dtype).repeat_interleave(groups, 1) for x in (key, value))  # [B, H, K, D]
@@ -73,7 +84,7 @@ def _one(
             scores = (torch.tanh(query[:, :, :, None] + pairs) * weight).sum(-1)
     scores = torch.where(visible, scores + bias, -math.inf)
 
-    count = visible.sum(-1, keepdim=True).clamp(min=1)  # [B, H, Q, 1]
+    count = visible.sum(-1, keepdim=True).clamp(min=1).to(scores.dtype)  # [B, H, Q, 1]
     if spec.normalizer == "softmax":
         weights = torch.softmax(torch.where(visible.any(-1, keepdim=True), scores, 0), -1)
     elif spec.normalizer == "relu":
@@ -83,7 +94,8 @@ def _one(
     weights = torch.where(visible, weights, 0)
     if spec.seed is not None:
         planes = torch.arange(B * H, device=query.device)
-        rows, keys = (torch.arange(n, device=query.device)[None] + first for n, first in ((Q, first_row), (K, first_key)))
+        places = ((first_row, Q), (first_key, K))
+        rows, keys = (torch.arange(first, first + n, device=query.device)[None] for first, n in places)
         keep = kept(int(spec.seed), planes, rows, keys, spec.dropout_p).view(B, H, Q, K)
         weights = torch.where(keep, weights / (1 - spec.dropout_p), 0)
 

@@ -11,7 +11,7 @@ from regard.errors import ShapeError
 
 @dataclass(frozen=True, eq=False)
 class Additive:
-    """The score ``Σ_d weight[h, d] · tanh(query_d + key_d)``; query and key are already projected, and nothing is scaled.
+    """The score ``Σ_d weight[h, d] · tanh(query_d + key_d)`` of a query and a key already projected; not scaled.
 
     Arguments:
         weight: ``[H, D]``, may need a gradient.
@@ -42,13 +42,14 @@ class RelativeBias:
     left: int | None = None
 
     def __post_init__(self) -> None:
-        width = self.table.shape[-1]
-        if self.table.dim() != 2 or width < 1:
-            raise ShapeError(f"RelativeBias table must have shape [H, left+right+1], got {list(self.table.shape)}")
+        if not isinstance(self.table, Tensor) or self.table.dim() != 2 or self.table.shape[1] < 1:
+            given = list(self.table.shape) if isinstance(self.table, Tensor) else type(self.table).__name__
+            raise ShapeError(f"RelativeBias table must be a tensor of shape [H, left+right+1], got {given}")
+        width = self.table.shape[1]
         if self.left is None:
             if width % 2 == 0:
                 raise ShapeError(
-                    f"RelativeBias table of even width {width} has no middle; pass left= to say which entry is distance 0"
+                    f"RelativeBias table of even width {width} has no middle; say with left= which entry is distance 0"
                 )
             object.__setattr__(self, "left", width // 2)
         elif not 0 <= self.left < width:

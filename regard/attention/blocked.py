@@ -1,0 +1,137 @@
+"""Attention in portable PyTorch, a bounded piece at a time: time and memory O(N·window), forward and backward.
+
+Backward computes each piece's weights again, so that nothing but the inputs is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from regard.attention.cut import Cut, Piece, cut
+from regard.attention.spec import Sequences, Spec, compute_dtype, read_sequences
+from regard.attention.unit import Unit
+from regard.attention.weights import AttentionWeights
+
+BUDGET = 1 << 19  # numbers in a piece: what stays in a processor's cache while it is worked on
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> Tensor:
+    """``[B, H, Q, Dv]`` or ``[T, H, Dv]``."""
+    call = Call.of(query, key, value, spec)
+    output = call.query.new_zeros(*call.query.shape[:3], value.shape[-1])  # [P, G, Nq, Dv]
+    for unit in call.units():
+        unit.piece.put_rows(unit.rows(output), unit.mix(unit.drop(unit.weights()), unit.value))
+    return call.from_planes(output, query.dtype)
+
+
+def gradients(grad: Tensor, query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> dict[str, Tensor]:
+    """The gradients of whatever may have one: query, key, value, and where they are given weight, table, bias."""
+    call = Call.of(query, key, value, spec, grad)
+    learned = spec.learned()
+    own = {"query": call.query, "key": call.key, "value": call.value}
+    sums = {name: torch.zeros_like(x, dtype=call.query.dtype) for name, x in (own | learned).items()}
+    for unit in call.units():
+        unit.add_gradients(sums)
+    by_rows = {name: call.from_planes(_with_groups(sums[name]), query.dtype) for name in own}
+    return by_rows | {name: sums[name].to(x.dtype) for name, x in learned.items()}
+
+
+def weights(query: Tensor, key: Tensor, spec: Spec) -> AttentionWeights:
+    """The weights, a truncated window as a band."""
+    call = Call.of(query, key, key, spec)
+    first, starts, width = call.band()
+    values = call.query.new_zeros(*call.query.shape[:3], width)  # [P, G, Nq, W]
+    for unit in call.units():
+        rows, keys = unit.piece.row_numbers(first.device), unit.piece.key_numbers(first.device)
+        column = (first + starts)[rows][..., None] - keys[:, :1, None] + torch.arange(width, device=first.device)
+        inside = (column >= 0) & (column < unit.piece.size[2])  # [n, R, W]
+        index = unit.each(column.clamp_(0, unit.piece.size[2] - 1)).expand(len(unit.query), -1, -1)
+        taken = unit.drop(unit.weights()).gather(-1, index).masked_fill_(~unit.each(inside), 0)
+        unit.piece.put_rows(unit.rows(values), taken)
+    lengths = torch.tensor([k1 - k0 for _, _, k0, k1 in call.sequences], dtype=torch.int64, device=first.device)
+    lengths = lengths if spec.offsets is not None else lengths.expand(len(key))
+    return AttentionWeights(call.from_planes(values, query.dtype), first, lengths, spec.query_start, spec.offsets)
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One call in one form for both layouts: the plane axis P is batch · key heads, G the query heads of each."""
+
+    query: Tensor  # [P, G, Nq, D]
+    key: Tensor  # [P, Nk, D]
+    value: Tensor  # [P, Nk, Dv]
+    grad: Tensor | None  # [P, G, Nq, Dv]
+    spec: Spec
+    key_heads: int
+    sequences: Sequences
+    careful: bool  # something is NaN or Inf: what is hidden must be kept out of every sum
+
+    @classmethod
+    def of(cls, query: Tensor, key: Tensor, value: Tensor, spec: Spec, grad: Tensor | None = None) -> Call:
+        dtype, key_heads = compute_dtype(query.dtype), key.shape[1]
+        if spec.offsets is None:
+            sequences: Sequences = ((0, query.shape[2], 0, key.shape[2]),)
+        else:
+            sequences = read_sequences(spec.offsets, spec.key_offsets, len(query), len(key))
+        given = [x.to(dtype) for x in (query, key, value, *(() if grad is None else (grad,)))]
+        careful = not all(bool(x.sum().isfinite()) for x in given)
+        rows = [_planes(x, key_heads, ragged=spec.offsets is not None) for x in given]  # [P, G or 1, N, …]
+        by_row = None if grad is None else rows[3]
+        return cls(rows[0], rows[1][:, 0], rows[2][:, 0], by_row, spec, key_heads, sequences, careful)
+
+    @property
+    def heads(self) -> int:
+        return self.key_heads * self.query.shape[1]
+
+    def units(self) -> Iterator[Unit]:
+        spec, (planes, groups, _, dim) = self.spec, self.query.shape
+        if planes == 0:
+            return
+        pair = 1 if spec.additive is None else dim  # additive scores hold a vector for each pair
+        device, relative = self.query.device, spec.relative is not None
+        how = Cut(planes, spec.left, spec.right, int(spec.query_start), relative, max(1, BUDGET // pair), device)
+        for piece in cut(self.sequences, how):
+            visible = _visible(piece, device)
+            for start in range(0, planes, piece.planes):
+                for group in range(groups):
+                    yield Unit(self, piece, visible, start, min(start + piece.planes, planes), group)
+
+    def from_planes(self, x: Tensor, dtype: torch.dtype) -> Tensor:
+        """``[P, G, N, …]`` → ``[B, H, N, …]`` or ``[T, H, …]``."""
+        if self.spec.offsets is None:
+            return x.reshape(len(x) // self.key_heads, self.key_heads * x.shape[1], *x.shape[2:]).to(dtype)
+        return x.flatten(0, 1).transpose(0, 1).to(dtype).contiguous()
+
+    def band(self) -> tuple[Tensor, Tensor, int]:
+        """How weights are held: the key of each row's first column, where its keys begin in the batch, ``[Nq]``; W."""
+        sequences = torch.tensor(self.sequences, dtype=torch.int64, device=self.query.device).view(-1, 4)
+        q0, _, k0, _ = sequences.repeat_interleave(sequences[:, 1] - sequences[:, 0], 0).T
+        left, right = self.spec.left, self.spec.right
+        if left is None or right is None:
+            return torch.zeros_like(q0), k0, max((stop - start for _, _, start, stop in self.sequences), default=0)
+        return torch.arange(len(q0), device=q0.device) - q0 + self.spec.query_start - left, k0, left + right + 1
+
+
+def _with_groups(x: Tensor) -> Tensor:
+    """``[P, N, D]`` of keys → ``[P, 1, N, D]``; rows of queries as they are."""
+    return x if x.dim() == 4 else x[:, None]
+
+
+def _planes(x: Tensor, key_heads: int, *, ragged: bool) -> Tensor:
+    """``[B, H, N, D]`` or ``[T, H, D]`` → ``[P, G, N, D]``, a view where the strides allow it."""
+    if ragged:
+        return x.view(len(x), key_heads, x.shape[1] // key_heads, x.shape[2]).permute(1, 2, 0, 3)
+    return x.reshape(x.shape[0] * key_heads, x.shape[1] // key_heads, *x.shape[2:])
+
+
+def _visible(piece: Piece, device: torch.device) -> Tensor | None:
+    """``[n or 1, R, W]``."""
+    low, high = piece.visible.low, piece.visible.high
+    if low is None or high is None:
+        return None
+    columns = torch.arange(piece.size[2], device=device)
+    return (columns >= low[..., None]) & (columns < high[..., None])

@@ -1,0 +1,220 @@
+"""What is computed of one piece: its scores, its weights, and their gradients."""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from regard.attention.cut import Piece
+from regard.attention.dropout import kept
+from regard.attention.normalizers import normalize, through_normalizer
+
+if TYPE_CHECKING:
+    from regard.attention.blocked import Call
+
+
+class Unit:
+    """One piece for planes ``start:stop`` and one query head of each: b = planes · n blocks, worked on as one.
+
+    Arguments:
+        visible: ``[n or 1, R, W]``, or None where every row sees every key.
+    """
+
+    def __init__(self, call: Call, piece: Piece, visible: Tensor | None, start: int, stop: int, group: int) -> None:
+        self.call, self.piece, self.visible = call, piece, visible
+        self.planes, self.group = slice(start, stop), group
+        self.count = stop - start
+        self.query = piece.take_rows(self.rows(call.query))  # [b, R, D]
+        self.key = piece.take_keys(call.key[self.planes])  # [b, W, D]
+
+    def rows(self, x: Tensor) -> Tensor:
+        """``[P, G, Nq, …]`` → ``[planes, Nq, …]``."""
+        return x[self.planes, self.group]
+
+    @property
+    def value(self) -> Tensor:
+        return self.piece.take_keys(self.call.value[self.planes])  # [b, W, Dv]
+
+    @cached_property
+    def bias(self) -> Tensor | None:
+        """What is added to the scores, −inf where a row may not see: ``[b or 1, R, W]``."""
+        spec, visible, dtype = self.call.spec, self.visible, self.query.dtype
+        bias: Tensor | None = None
+        if spec.relative is not None:
+            bias = spec.relative.table.to(dtype)[self.heads][:, self.table_index]  # [planes, n or 1, R, W]
+        if spec.bias is not None:
+            tiles = torch.stack(self.tiles(spec.bias))
+            bias = tiles.view(self.count, -1, *tiles.shape[1:]).to(dtype)  # [planes, n, R or 1, W or 1]
+        if spec.key_mask is not None:
+            mask = self.piece.take_keys(spec.key_mask[self.batch, :, None])  # [b, W, 1]
+            mask = mask.view(self.count, -1, 1, mask.shape[1])  # [planes, n, 1, W]
+            visible = mask if visible is None else visible & mask
+        if visible is not None:
+            bias = torch.where(visible, self.query.new_zeros(()) if bias is None else bias, -math.inf)
+        return None if bias is None else self.each(bias).expand(-1, *self.piece.size[1:])
+
+    @cached_property
+    def hidden(self) -> Tensor | None:
+        """``[b or 1, R, W]``, only where NaN or Inf must be kept out of sums."""
+        return None if self.bias is None or not self.call.careful else self.bias == -math.inf
+
+    def weights(self) -> Tensor:
+        """``[b, R, W]``, before dropout."""
+        spec = self.call.spec
+        if spec.additive is not None:
+            scores = (self.pairs() @ self.additive_weight[:, None, :, None]).squeeze(-1)
+            scores = scores if self.bias is None else scores.add_(self.bias)
+        elif self.bias is not None:
+            bias = self.bias.expand(len(self.query), -1, -1)
+            scores = torch.baddbmm(bias, self.query, self.key.mT, alpha=spec.scale)
+        else:
+            scores = torch.bmm(self.query, self.key.mT).mul_(spec.scale)
+        scores = self.clear(scores, -math.inf)
+        return self.clear(normalize(spec.normalizer, scores, self.bias))
+
+    def drop(self, pairs: Tensor) -> Tensor:
+        """Zero where dropout drops, the rest scaled up."""
+        spec, device = self.call.spec, self.query.device
+        if spec.seed is None:
+            return pairs
+        planes = (self.batch * self.call.heads + self.heads).repeat_interleave(self.piece.size[0])
+        rows, keys = (x.repeat(self.count, 1) for x in (self.piece.row_numbers(device), self.piece.key_numbers(device)))
+        keep = kept(int(spec.seed), planes, rows, keys, spec.dropout_p)
+        return torch.where(keep, pairs / (1 - spec.dropout_p), 0)
+
+    def mix(self, pairs: Tensor, vectors: Tensor) -> Tensor:
+        """``pairs [b, R, W] @ vectors [b, W, D]``."""
+        return _mix(pairs, vectors, self.hidden)
+
+    def mix_turned(self, pairs: Tensor, vectors: Tensor) -> Tensor:
+        """``pairs [b, R, W]ᵀ @ vectors [b, R, D]``."""
+        return _mix(pairs.mT, vectors, None if self.hidden is None else self.hidden.mT)
+
+    def add_gradients(self, sums: dict[str, Tensor]) -> None:
+        """Adds this unit's share to the sums of query ``[P, G, Nq, D]``, key, value ``[P, Nk, D]`` and what is learned."""
+        call, spec, piece = self.call, self.call.spec, self.piece
+        assert call.grad is not None
+        grad = piece.take_rows(self.rows(call.grad))  # [b, R, Dv]
+        weights = self.weights()
+        piece.add_keys(sums["value"][self.planes], self.mix_turned(self.drop(weights), grad))
+        slope = self.drop(self.clear(torch.bmm(grad, self.value.mT)))  # of the loss by each weight, [b, R, W]
+        slope = self.clear(through_normalizer(spec.normalizer, slope, weights, self.bias))  # by each score
+        if spec.relative is not None:
+            self._add_table(sums["table"], slope)
+        if spec.bias is not None:
+            self._add_bias(sums["bias"], slope)
+        if spec.additive is not None:
+            by_query, by_key = self._through_additive(slope, sums["weight"])
+        else:
+            slope.mul_(spec.scale)
+            by_query, by_key = self.mix(slope, self.key), self.mix_turned(slope, self.query)
+        piece.put_rows(self.rows(sums["query"]), by_query)
+        piece.add_keys(sums["key"][self.planes], by_key)
+
+    # Where it stands
+
+    @cached_property
+    def heads(self) -> Tensor:
+        """``[planes]`` the query head of each plane."""
+        planes = torch.arange(self.planes.start, self.planes.stop, device=self.query.device)
+        return planes % self.call.key_heads * self.call.query.shape[1] + self.group
+
+    @cached_property
+    def batch(self) -> Tensor:
+        """``[planes]`` the sequence of each plane."""
+        return torch.arange(self.planes.start, self.planes.stop, device=self.query.device) // self.call.key_heads
+
+    def each(self, x: Tensor) -> Tensor:
+        """Broadcastable to ``[planes, n, …]`` → ``[b or 1, …]``."""
+        x = x[(None,) * (4 - x.dim())]
+        same = x.shape[0] == x.shape[1] == 1
+        return x[0] if same else x.expand(self.count, self.piece.size[0], -1, -1).flatten(0, 1)
+
+    def clear(self, pairs: Tensor, fill: float = 0.0) -> Tensor:
+        return pairs if self.hidden is None else pairs.masked_fill_(self.hidden, fill)
+
+    # Relative bias
+
+    @cached_property
+    def table_index(self) -> Tensor:
+        """``[n or 1, R, W]`` the table's entry for each pair."""
+        assert self.call.spec.relative is not None
+        left, right = self.call.spec.relative.reach
+        return self._distance().clamp_(-left, right).add_(left)
+
+    def _distance(self) -> Tensor:
+        _, rows, keys = self.piece.size
+        columns = torch.arange(keys, device=self.query.device)
+        steps = columns - torch.arange(rows, device=self.query.device)[:, None]
+        return steps + self.piece.visible.shift[:, None, None]  # [n or 1, R, W]
+
+    def _add_table(self, table: Tensor, slope: Tensor) -> None:
+        """Sums along diagonals first: each is one distance."""
+        assert self.call.spec.relative is not None
+        left, right = self.call.spec.relative.reach
+        n, rows, keys = self.piece.size
+        shift = self.piece.visible.shift  # [n or 1]
+        slope = slope.view(self.count, n, rows, keys)
+        if len(shift) == 1:
+            slope = slope.sum(1, keepdim=True)
+        skewed = F.pad(slope.flip(-2), (0, rows)).flatten(-2)[..., : rows * (rows + keys - 1)]
+        sums = skewed.view(self.count, -1, rows, rows + keys - 1).sum(-2)  # [planes, n or 1, R + W − 1]
+        distance = torch.arange(1 - rows, keys, device=slope.device) + shift[:, None]
+        index = (distance.clamp(-left, right) + left).flatten()  # [n · (R + W − 1)]
+        by_plane = table.new_zeros(self.count, table.shape[1]).index_add_(1, index, sums.flatten(1))
+        table.index_add_(0, self.heads, by_plane)
+
+    # Bias tensor
+
+    def tiles(self, bias: Tensor) -> list[Tensor]:
+        """The part ``[R or 1, W or 1]`` of a bias, broadcastable to ``[B, H, Q, K]``, for each plane and block; views."""
+        bias = bias[(None,) * (4 - bias.dim())]
+        rows = self.piece.row_numbers(bias.device)[:, :1].tolist()
+        keys = self.piece.key_numbers(bias.device)[:, :1].tolist()
+        _, height, width = self.piece.size
+        tiles = []
+        for sequence, head in zip(self.batch.tolist(), self.heads.tolist(), strict=True):
+            plane = bias[sequence if bias.shape[0] > 1 else 0, head if bias.shape[1] > 1 else 0]
+            for (row,), (key,) in zip(rows, keys, strict=True):
+                tile = plane[row : row + height] if plane.shape[0] > 1 else plane
+                tiles.append(tile[:, key : key + width] if plane.shape[1] > 1 else tile)
+        return tiles
+
+    def _add_bias(self, bias: Tensor, slope: Tensor) -> None:
+        for tile, part in zip(self.tiles(bias), slope, strict=True):
+            tile.add_(part.sum_to_size(tile.shape))
+
+    # Additive scores
+
+    @cached_property
+    def additive_weight(self) -> Tensor:
+        """``[b, D]``."""
+        assert self.call.spec.additive is not None
+        weight = self.call.spec.additive.weight.to(self.query.dtype)[self.heads]
+        return weight.repeat_interleave(self.piece.size[0], 0)
+
+    def pairs(self) -> Tensor:
+        """``tanh(query + key)``, ``[b, R, W, D]``: as much as is held at a time."""
+        pairs = torch.tanh_(self.query[:, :, None] + self.key[:, None])
+        return pairs if self.hidden is None else pairs.masked_fill_(self.hidden[..., None], 0)
+
+    def _through_additive(self, slope: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        pairs = self.pairs()
+        by_weight = slope.flatten(1)[:, None] @ pairs.flatten(1, 2)  # [b, 1, D]
+        weight.index_add_(0, self.heads, by_weight.view(self.count, -1, by_weight.shape[-1]).sum(1))
+        steep = pairs.square_().neg_().add_(1).mul_(slope[..., None])  # tanh' = 1 − tanh²
+        by_query, by_key = steep.sum(2), steep.sum(1)
+        return by_query.mul_(self.additive_weight[:, None]), by_key.mul_(self.additive_weight[:, None])
+
+
+def _mix(pairs: Tensor, vectors: Tensor, hidden: Tensor | None) -> Tensor:
+    """A product of matrices that keeps what is hidden out even if it is NaN or Inf: 0 · NaN would be NaN."""
+    if hidden is None:
+        return torch.bmm(pairs, vectors)
+    columns = [(pairs * column[:, None].masked_fill(hidden, 0)).sum(-1) for column in vectors.unbind(-1)]
+    return torch.stack(columns, -1)

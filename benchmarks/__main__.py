@@ -1,0 +1,36 @@
+"""`python -m benchmarks [NAME ...] [--json FILE]`: the named benchmarks, or all quick ones, as a table and as JSON.
+
+`choices` trains many models and takes over an hour; it runs only when it is named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import sys
+
+QUICK = ("startup", "attention", "memory", "throughput", "prediction")
+SLOW = ("choices",)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*QUICK, *SLOW], default=[])
+    parser.add_argument("--json", metavar="FILE", help="write the results there too")
+    arguments = parser.parse_args()
+    results = {"machine": {"cores": os.cpu_count()}}
+    for name in arguments.names or QUICK:
+        results[name] = importlib.import_module(f"benchmarks.{name}").run()
+        print(f"\n{name}")
+        for title, value in results[name].items():
+            print(f"  {title:<70} {value:>12,.3f}" if isinstance(value, float) else f"  {title:<70} {value:>12}")
+        sys.stdout.flush()
+    if arguments.json:
+        with open(arguments.json, "w", encoding="utf-8") as file:
+            json.dump(results, file, indent=1)
+
+
+if __name__ == "__main__":
+    main()

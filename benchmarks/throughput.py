@@ -1,0 +1,94 @@
+"""Training words a second of our encoder and of `torch.nn.TransformerEncoder`, the same sizes, in the same run.
+
+    python -m benchmarks throughput
+
+Both take the same sentences, whose lengths are those of a treebank, in batches of about 1,000 words: forward, loss,
+backward and AdamW. PyTorch's gets them padded, once in batches of like length and once in batches as they come.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from benchmarks.data import sentence_lengths
+from benchmarks.timing import in_turns
+from regard import Ragged
+from regard.data.batches import plan_epoch
+from regard.nn import build_encoder
+
+DIM, DEPTH, HEADS, LABELS, WORDS, BATCHES, DROPOUT = 192, 3, 4, 17, 1000, 12, 0.3
+
+
+class Ours(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = build_encoder("attention", dim=DIM, depth=DEPTH, heads=HEADS, dropout=DROPOUT)
+        self.head = nn.Linear(DIM, LABELS)
+
+    def forward(self, sentences: list[Tensor]) -> Tensor:
+        return self.head(self.encoder(Ragged.from_list(sentences)).values)
+
+
+class Padded(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(DIM, HEADS, 4 * DIM, DROPOUT, batch_first=True, norm_first=True)
+        self.encoder = nn.TransformerEncoder(layer, DEPTH, nn.LayerNorm(DIM), enable_nested_tensor=False)
+        self.head = nn.Linear(DIM, LABELS)
+
+    def forward(self, sentences: list[Tensor]) -> Tensor:
+        lengths = torch.tensor([len(sentence) for sentence in sentences])
+        padding = torch.arange(int(lengths.max())) >= lengths[:, None]
+        padded = nn.utils.rnn.pad_sequence(sentences, batch_first=True)
+        return self.head(self.encoder(padded, src_key_padding_mask=padding)[~padding])
+
+
+def trainer(network: nn.Module, batches: list[list[Tensor]]) -> Callable[[], None]:
+    """All batches once."""
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, fused=True)
+
+    def train() -> None:
+        for sentences in batches:
+            target = torch.arange(sum(map(len, sentences))) % LABELS
+            F.cross_entropy(network(sentences), target).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+    return train
+
+
+def run() -> dict[str, Any]:
+    torch.manual_seed(0)
+    lengths = sentence_lengths()
+    bucketed = [[lengths[i] for i in batch] for batch in plan_epoch(lengths, budget=WORDS, seed=0, epoch=0)][:BATCHES]
+    shuffled = [length for batch in bucketed for length in batch]
+    random.Random(0).shuffle(shuffled)
+    unsorted: list[list[int]] = [[]]
+    for length in shuffled:
+        if sum(unsorted[-1]) + length > WORDS:
+            unsorted.append([])
+        unsorted[-1].append(length)
+
+    def vectors(batches: list[list[int]]) -> list[list[Tensor]]:
+        return [[torch.randn(length, DIM) for length in batch] for batch in batches]
+
+    in_buckets = vectors(bucketed)
+    seconds = in_turns(
+        {
+            "regard": trainer(Ours(), in_buckets),
+            "torch.nn.TransformerEncoder, padded, sorted": trainer(Padded(), in_buckets),
+            "torch.nn.TransformerEncoder, padded, unsorted": trainer(Padded(), vectors(unsorted)),
+        },
+        rounds=5,
+    )
+    words = sum(shuffled)
+    results: dict[str, Any] = {f"{name}, words/s": words / value for name, value in seconds.items()}
+    for name in list(seconds)[1:]:
+        results[f"{name} / regard, time"] = seconds[name] / seconds["regard"]
+    return results

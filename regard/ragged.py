@@ -37,6 +37,8 @@ class Ragged:
     @classmethod
     def from_lengths(cls, values: Tensor, lengths: Sequence[int]) -> Ragged:
         """Rows ``[T, ...]`` that are already laid end to end, with the length of each sequence."""
+        if min(lengths, default=0) < 0:
+            raise ShapeError(f"lengths must not be negative, got {min(lengths)}")
         offsets = torch.zeros(len(lengths) + 1, dtype=torch.int64)
         torch.cumsum(torch.tensor(lengths, dtype=torch.int64), 0, out=offsets[1:])
         if int(offsets[-1]) != len(values):

@@ -96,7 +96,7 @@ class Unit:
         return _mix(pairs.mT, vectors, None if self.hidden is None else self.hidden.mT)
 
     def add_gradients(self, sums: dict[str, Tensor]) -> None:
-        """Adds this unit's share to the sums of query ``[P, G, Nq, D]``, key, value ``[P, Nk, D]`` and what is learned."""
+        """Adds this unit's share to the sums: query ``[P, G, Nq, D]``, key, value ``[P, Nk, D]``, what is learned."""
         call, spec, piece = self.call, self.call.spec, self.piece
         assert call.grad is not None
         grad = piece.take_rows(self.rows(call.grad))  # [b, R, Dv]
@@ -172,7 +172,7 @@ class Unit:
     # Bias tensor
 
     def tiles(self, bias: Tensor) -> list[Tensor]:
-        """The part ``[R or 1, W or 1]`` of a bias, broadcastable to ``[B, H, Q, K]``, for each plane and block; views."""
+        """The part ``[R or 1, W or 1]`` of a bias, broadcastable to ``[B, H, Q, K]``, of each plane and block."""
         bias = bias[(None,) * (4 - bias.dim())]
         rows = self.piece.row_numbers(bias.device)[:, :1].tolist()
         keys = self.piece.key_numbers(bias.device)[:, :1].tolist()

@@ -1,4 +1,4 @@
-"""Front ends: raw items in, vectors out. Each has ``encode`` (items → integers or arrays), ``forward`` and ``vocabulary``."""
+"""Front ends: raw items in, vectors out. Each has ``encode`` (items → numbers), ``forward`` and ``vocabulary``."""
 
 from regard.front_ends.vectors import Vectors
 from regard.front_ends.words import Words

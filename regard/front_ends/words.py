@@ -65,6 +65,8 @@ class Words(nn.Module):
         dropout: in the character encoder and on the vectors out.
     """
 
+    drop_chance: Tensor
+
     def __init__(
         self,
         features: dict[str, int],

@@ -169,7 +169,7 @@ class Labeler:
             simple = MostFrequent.from_examples(examples)
             scores["majority label"] = label_scores(gold, [[simple.overall] * len(labels) for labels in gold])
             if self.config.front_end == "words":
-                guesses = [simple.predict(example.items) for example in scored]
+                guesses = [simple.predict(list(example.items)) for example in scored]
                 scores["most frequent label per word"] = label_scores(gold, guesses)
         if self.config.baselines == "all":
             for kind in ("pointwise", "sliding"):
@@ -211,7 +211,7 @@ class Labeler:
         if not layers:
             raise RegardError(f"a '{self.config.encoder}' encoder does not attend, so there is nothing to show")
         names = [str(item) for item in example.items] if isinstance(example.items, list) else None
-        return Maps([weights.dense().reshape(weights.dense().shape[-3:]) for weights in layers], names)
+        return Maps([weights.dense()[0] for weights in layers], names)  # [H, N, N] each
 
     def describe(self) -> dict[str, Any]:
         """What the network is made of, and how many parameters each part has."""
@@ -231,6 +231,7 @@ class Labeler:
                     "set `window`, or raise `longest`, or split them)",
                     f"one of {len(example.items)}",
                     path=example.source,
+                    line=example.line,
                 )
         return examples
 
@@ -245,6 +246,7 @@ class Labeler:
                         f"one of the {len(known)} labels of the training data (or unseen_labels=count-wrong)",
                         f"{label!r} at item {place + 1}",
                         path=example.source,
+                        line=example.line_of(place),
                     )
 
     def _collate(self, examples: list[Example]) -> LabelBatch:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from regard.errors import ModelError
@@ -21,7 +21,8 @@ WEIGHTS, MODEL, SCORES, CARD, CONFIG = "model.safetensors", "model.json", "score
 def save_weights(network: nn.Module, path: Path) -> None:
     """The weights as safetensors, with a digest that tells an altered file from a whole one."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    save_file(tensors, path, metadata={"format": "pt", "sha256": _digest(tensors)})
+    with atomic_write(path, binary=True) as file:
+        file.write(save(tensors, metadata={"format": "pt", "sha256": _digest(tensors)}))
 
 
 def load_weights(network: nn.Module, path: Path) -> None:

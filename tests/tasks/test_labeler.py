@@ -92,7 +92,7 @@ def test_damaged_weights_are_refused(run, tmp_path, damage):
     else:
         weights[-5] ^= 1
     (copy / "model.safetensors").write_bytes(weights)
-    with pytest.raises(ModelError, match="model.safetensors"):
+    with pytest.raises(ModelError, match=r"model\.safetensors"):
         regard.load(copy)
 
 
@@ -121,7 +121,7 @@ def test_a_finished_run_is_never_overwritten(run):
 
 
 def test_unknown_values_are_refused_by_name():
-    with pytest.raises(ConfigError, match="dim: .*got 0"):
+    with pytest.raises(ConfigError, match=r"dim: .*got 0"):
         Labeler(dim=0)
     with pytest.raises(regard.RegardError, match="no network yet"):
         Labeler().predict([["a"]])

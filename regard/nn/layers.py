@@ -1,0 +1,109 @@
+"""The layers of the encoder: attention interleaved with fully connected networks, each with a way around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from regard.errors import ConfigError
+from regard.nn.attention import MultiHeadAttention
+from regard.nn.dropout import Dropout
+from regard.nn.positions import NO_ORDER, Order
+from regard.ragged import Ragged
+
+Activation = Callable[[Tensor], Tensor]
+
+
+class FeedForward(nn.Module):
+    """``W_2 dropout(activation(W_1 x + b_1)) + b_2``, on each vector by itself.
+
+    Arguments:
+        dim: E, of the vectors in and out.
+        feed_forward_dim: inner width.
+        activation: any function of a tensor.
+        dropout: share of the inner elements dropped in training.
+        input_dim: of the vectors in, where they differ from those out.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        feed_forward_dim: int,
+        *,
+        activation: Activation = F.relu,
+        dropout: float = 0.0,
+        input_dim: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.input = nn.Linear(dim if input_dim is None else input_dim, feed_forward_dim)
+        self.activation = activation
+        self.dropout = Dropout(dropout)
+        self.output = nn.Linear(feed_forward_dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[T, E]`` → ``[T, E]``."""
+        return self.output(self.dropout(self.activation(self.input(x))))  # type: ignore[no-any-return]
+
+
+class Residual(nn.Module):
+    """The way around a part: ``x + dropout(part(norm(x)))``, or ``norm(x + dropout(part(x)))``.
+
+    Arguments:
+        dim: E.
+        norm: "pre" or "post", the first or the second formula.
+        dropout: share of what the part adds that is dropped in training.
+
+    Raises:
+        ConfigError: any other ``norm``.
+
+    Xiong et al. 2020, "On Layer Normalization in the Transformer Architecture".
+    """
+
+    def __init__(self, dim: int, *, norm: str = "pre", dropout: float = 0.0) -> None:
+        super().__init__()
+        if norm not in ("pre", "post"):
+            raise ConfigError(f"norm must be one of pre, post; got {norm!r}")
+        self.pre = norm == "pre"
+        self.norm = nn.LayerNorm(dim)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, x: Tensor, part: Callable[[Tensor], Tensor]) -> Tensor:
+        if self.pre:
+            return x + self.dropout(part(self.norm(x)))  # type: ignore[no-any-return]
+        return self.norm(x + self.dropout(part(x)))  # type: ignore[no-any-return]
+
+
+class EncoderLayer(nn.Module):
+    """Attention, then a fully connected network, each inside a :class:`Residual`.
+
+    Arguments:
+        attention: with whatever choices it was made.
+        feed_forward: a function of vectors ``[T, E]``.
+        dim: E.
+        norm: "pre" or "post", as in :class:`Residual`.
+        dropout: share of what each part adds that is dropped in training.
+    """
+
+    def __init__(
+        self,
+        attention: MultiHeadAttention,
+        feed_forward: nn.Module,
+        *,
+        dim: int,
+        norm: str = "pre",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.attention, self.feed_forward = attention, feed_forward
+        self.around_attention = Residual(dim, norm=norm, dropout=dropout)
+        self.around_feed_forward = Residual(dim, norm=norm, dropout=dropout)
+
+    def forward(self, batch: Ragged, order: Order = NO_ORDER) -> Ragged:
+        def attended(x: Tensor) -> Tensor:
+            mixed: Ragged = self.attention(batch.with_values(x), order=order)
+            return mixed.values
+
+        x = self.around_attention(batch.values, attended)
+        return batch.with_values(self.around_feed_forward(x, self.feed_forward))

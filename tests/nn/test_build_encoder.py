@@ -1,0 +1,82 @@
+import inspect
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from regard import ConfigError, Ragged
+from regard.nn import MultiHeadAttention, build_encoder
+
+SMALL = {"dim": 12, "depth": 2, "heads": 3}
+
+
+def count(kind, **options):
+    return sum(parameter.numel() for parameter in build_encoder(kind, **(SMALL | options)).parameters())
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        ("lstm", {}, "encoder must be one of attention, pointwise, sliding, convolution; got 'lstm'"),
+        ("attention", {"positions": "absolute"}, "positions must be one of relative, .*none; got 'absolute'"),
+        ("pointwise", {"positions": "absolute"}, "positions must be one of"),
+        ("attention", {"norm": "both"}, "norm must be one of pre, post; got 'both'"),
+        ("convolution", {"norm": "both"}, "norm must be one of pre, post; got 'both'"),
+        ("attention", {"score": "cosine"}, "score must be one of dot, additive; got 'cosine'"),
+        ("attention", {"normalizer": "max"}, "normalizer must be one of softmax, relu, sigmoid; got 'max'"),
+        ("attention", {"heads": 5}, "dim must be a multiple of heads .*got dim 12 and 5 heads"),
+        ("attention", {"heads": 4, "positions": "rotary"}, "must be even, got 3"),
+        ("attention", {"window": -2}, "window must be None, a whole number .*got -2"),
+        ("sliding", {"window": (1, 2, 3)}, r"window must be None, a whole number .*got \(1, 2, 3\)"),
+        ("sliding", {"window": (2, None)}, r"a sliding encoder .* both sides must end; got \(2, None\)"),
+        ("convolution", {"window": (None, 1)}, r"a convolution encoder .* both sides must end; got \(None, 1\)"),
+    ],
+)
+def test_options_that_do_not_exist_are_refused_by_name(kind, options, message):
+    with pytest.raises(ConfigError, match=message):
+        build_encoder(kind, **(SMALL | options))
+
+
+@pytest.mark.parametrize("kind", ["attention", "pointwise", "sliding", "convolution"])
+def test_parameters_grow_linearly_with_the_inner_width(kind):
+    one, two, three = (count(kind, feed_forward_dim=dim) for dim in (10, 20, 30))
+    assert two - one == three - two > 0
+    assert count(kind) == count(kind, feed_forward_dim=48)
+
+
+@pytest.mark.parametrize("kind", ["attention", "pointwise", "sliding", "convolution"])
+def test_no_layers_is_no_more_than_the_last_norm(kind):
+    x = Ragged.from_list([torch.randn(3, 12)])
+    torch.testing.assert_close(build_encoder(kind, **(SMALL | {"depth": 0}))(x).values, F.layer_norm(x.values, [12]))
+
+
+def test_a_relative_table_is_no_wider_than_the_window():
+    def width(**options):
+        return build_encoder("attention", **SMALL, **options).order.tables.shape[-1]
+
+    assert width() == 33
+    assert width(position_reach=5) == 11
+    assert width(window=3) == 7
+    assert width(window=(2, None)) == 2 + 1 + 16
+    assert width(causal=True) == 16 + 1
+
+
+def test_weights_are_not_dropped_unless_a_layer_is_asked_to():
+    encoder = build_encoder("attention", **SMALL, dropout=0.3)
+    assert all(part.dropout == 0 for part in encoder.modules() if isinstance(part, MultiHeadAttention))
+
+
+def test_the_activation_is_any_function():
+    x = Ragged.from_list([torch.randn(3, 12)])
+    torch.manual_seed(0)
+    smooth = build_encoder("attention", **SMALL, activation=F.gelu)(x).values
+    torch.manual_seed(0)
+    assert not torch.equal(smooth, build_encoder("attention", **SMALL, activation=F.relu)(x).values)
+
+
+def test_options_have_the_names_and_defaults_of_the_config():
+    from regard.training.config import Config
+
+    for name, parameter in inspect.signature(build_encoder).parameters.items():
+        if name in Config.model_fields and name not in ("dim", "depth", "dropout"):
+            assert parameter.default == Config.model_fields[name].default, name

@@ -1,0 +1,57 @@
+"""Self-attention that you can train, see and scale.
+
+Names load on first use, so that ``import regard`` and the command line's help need not wait for PyTorch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from regard.errors import ConfigError, DataError, ModelError, RegardError, ShapeError, UnsupportedError
+
+if TYPE_CHECKING:
+    from regard.attention import Additive, AttentionWeights, RelativeBias, attend, attention_weights, explain
+    from regard.ragged import Ragged
+    from regard.tasks import Labeler, load
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Additive",
+    "AttentionWeights",
+    "ConfigError",
+    "DataError",
+    "Labeler",
+    "ModelError",
+    "Ragged",
+    "RegardError",
+    "RelativeBias",
+    "ShapeError",
+    "UnsupportedError",
+    "__version__",
+    "attend",
+    "attention_weights",
+    "explain",
+    "load",
+]
+
+_HOMES = {
+    "regard.attention": ("Additive", "AttentionWeights", "RelativeBias", "attend", "attention_weights", "explain"),
+    "regard.ragged": ("Ragged",),
+    "regard.tasks": ("Labeler", "load"),
+}
+
+if not TYPE_CHECKING:  # a type checker reads the imports above, and refuses other names
+
+    def __getattr__(name: str) -> object:
+        from importlib import import_module
+
+        for home, names in _HOMES.items():
+            if name in names:
+                value = globals()[name] = getattr(import_module(home), name)
+                return value
+        raise AttributeError(f"module 'regard' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,12 +1,13 @@
 """Attention in portable PyTorch, a bounded piece at a time: time and memory O(N·window), forward and backward.
 
-Backward computes each piece's weights again, so that nothing but the inputs is kept.
+Backward computes each piece's weights again, so that nothing but the inputs is kept. A hidden NaN or Inf would spoil
+sums (0 · NaN is NaN), so that a result which is not finite is computed once more, with care.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -16,33 +17,52 @@ from regard.attention.spec import Sequences, Spec, compute_dtype, read_sequences
 from regard.attention.unit import Unit
 from regard.attention.weights import AttentionWeights
 
+HIDING = {"table", "bias"}  # what may hold −inf
 BUDGET = 1 << 19  # numbers in a piece: what stays in a processor's cache while it is worked on
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> Tensor:
     """``[B, H, Q, Dv]`` or ``[T, H, Dv]``."""
     call = Call.of(query, key, value, spec)
-    output = call.query.new_zeros(*call.query.shape[:3], value.shape[-1])  # [P, G, Nq, Dv]
+    output = _output(call)
+    if not bool(output.sum().isfinite()):
+        output = _output(replace(call, careful=True))
+    return call.from_planes(output, query.dtype)
+
+
+def _output(call: Call) -> Tensor:
+    output = call.query.new_zeros(*call.query.shape[:3], call.value.shape[-1])  # [P, G, Nq, Dv]
     for unit in call.units():
         unit.piece.put_rows(unit.rows(output), unit.mix(unit.drop(unit.weights()), unit.value))
-    return call.from_planes(output, query.dtype)
+    return output
 
 
 def gradients(grad: Tensor, query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> dict[str, Tensor]:
     """The gradients of whatever may have one: query, key, value, and where they are given weight, table, bias."""
     call = Call.of(query, key, value, spec, grad)
-    learned = spec.learned()
-    own = {"query": call.query, "key": call.key, "value": call.value}
-    sums = {name: torch.zeros_like(x, dtype=call.query.dtype) for name, x in (own | learned).items()}
+    sums = _sums(call)
+    if not all(bool(x.sum().isfinite()) for x in sums.values()):
+        sums = _sums(replace(call, careful=True))
+    result = {"query": call.from_planes(sums["query"], query.dtype)}
+    result |= {name: call.from_planes(sums[name][:, None], query.dtype) for name in ("key", "value")}
+    for name, given in spec.learned().items():
+        total = sums[name] if name == "bias" else sums[name].view(-1, call.heads, given.shape[1]).sum(0)
+        result[name] = total.to(given.dtype)
+    return result
+
+
+def _sums(call: Call) -> dict[str, Tensor]:
+    held = {"query": call.query, "key": call.key, "value": call.value, "weight": call.weight, "table": call.table}
+    held["bias"] = call.spec.bias
+    sums = {name: call.query.new_zeros(x.shape) for name, x in held.items() if x is not None}
     for unit in call.units():
         unit.add_gradients(sums)
-    by_rows = {name: call.from_planes(_with_groups(sums[name]), query.dtype) for name in own}
-    return by_rows | {name: sums[name].to(x.dtype) for name, x in learned.items()}
+    return sums
 
 
 def weights(query: Tensor, key: Tensor, spec: Spec) -> AttentionWeights:
     """The weights, a truncated window as a band."""
-    call = Call.of(query, key, key, spec)
+    call = replace(Call.of(query, key, key, spec), careful=not bool((query.sum() + key.sum()).isfinite()))
     first, starts, width = call.band()
     values = call.query.new_zeros(*call.query.shape[:3], width)  # [P, G, Nq, W]
     for unit in call.units():
@@ -65,10 +85,13 @@ class Call:
     key: Tensor  # [P, Nk, D]
     value: Tensor  # [P, Nk, Dv]
     grad: Tensor | None  # [P, G, Nq, Dv]
+    weight: Tensor | None  # [P, G, D], of an additive score
+    table: Tensor | None  # [P, G, L], of a relative bias
     spec: Spec
     key_heads: int
     sequences: Sequences
-    careful: bool  # something is NaN or Inf: what is hidden must be kept out of every sum
+    hides: bool  # whether −inf in a bias, or a mask, may hide all keys of a row
+    careful: bool = False  # something is NaN or Inf: what is hidden is kept out of every sum, at some cost
 
     @classmethod
     def of(cls, query: Tensor, key: Tensor, value: Tensor, spec: Spec, grad: Tensor | None = None) -> Call:
@@ -77,11 +100,30 @@ class Call:
             sequences: Sequences = ((0, query.shape[2], 0, key.shape[2]),)
         else:
             sequences = read_sequences(spec.offsets, spec.key_offsets, len(query), len(key))
-        given = [x.to(dtype) for x in (query, key, value, *(() if grad is None else (grad,)))]
-        careful = not all(bool(x.sum().isfinite()) for x in given)
-        rows = [_planes(x, key_heads, ragged=spec.offsets is not None) for x in given]  # [P, G or 1, N, …]
-        by_row = None if grad is None else rows[3]
-        return cls(rows[0], rows[1][:, 0], rows[2][:, 0], by_row, spec, key_heads, sequences, careful)
+        ragged = spec.offsets is not None
+
+        def by_plane(x: Tensor) -> Tensor:
+            return _planes(x.to(dtype), key_heads, ragged=ragged)  # [P, G or 1, N, …]
+
+        def by_head(x: Tensor) -> Tensor:
+            """``[H, …]`` → ``[P, G, …]``."""
+            x = x.to(dtype).view(key_heads, -1, x.shape[1])
+            return x if ragged else x.repeat(query.shape[0], 1, 1)
+
+        learned = spec.learned()
+        return cls(
+            query=by_plane(query),
+            key=by_plane(key)[:, 0],
+            value=by_plane(value)[:, 0],
+            grad=None if grad is None else by_plane(grad),
+            weight=by_head(learned["weight"]) if "weight" in learned else None,
+            table=by_head(learned["table"]) if "table" in learned else None,
+            spec=spec,
+            key_heads=key_heads,
+            sequences=sequences,
+            hides=spec.key_mask is not None
+            or any(bool(learned[name].isneginf().any()) for name in HIDING & learned.keys()),
+        )
 
     @property
     def heads(self) -> int:
@@ -114,11 +156,6 @@ class Call:
         if left is None or right is None:
             return torch.zeros_like(q0), k0, max((stop - start for _, _, start, stop in self.sequences), default=0)
         return torch.arange(len(q0), device=q0.device) - q0 + self.spec.query_start - left, k0, left + right + 1
-
-
-def _with_groups(x: Tensor) -> Tensor:
-    """``[P, N, D]`` of keys → ``[P, 1, N, D]``; rows of queries as they are."""
-    return x if x.dim() == 4 else x[:, None]
 
 
 def _planes(x: Tensor, key_heads: int, *, ragged: bool) -> Tensor:

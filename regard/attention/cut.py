@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -34,16 +35,18 @@ class Visible:
     Arguments:
         low, high: ``[n or 1, R]``; None where every row sees every column.
         shift: ``[n or 1]``; key position − query position is ``column − row + shift``.
+        some_see_nothing: whether there are such rows.
     """
 
     low: Tensor | None
     high: Tensor | None
     shift: Tensor
+    some_see_nothing: bool
 
 
 @dataclass(frozen=True, eq=False)
 class Strided:
-    """Blocks that follow each other at equal steps, so that nothing is copied: either n = 1 or one plane at a time."""
+    """Blocks that follow each other at equal steps: a view where n = 1 or one plane is taken at a time."""
 
     size: tuple[int, int, int]  # n, R, W
     row_start: int
@@ -54,31 +57,36 @@ class Strided:
     visible: Visible
 
     def take_rows(self, x: Tensor) -> Tensor:
-        """``[P, Nq, D]`` → ``[P·n, R, D]``, a view."""
-        n, rows, _ = self.size
-        return _blocks_of(x, n, rows, self.row_start, self.row_step)
+        """``[P, Nq, D]`` → ``[P·n, R, D]``."""
+        return self._rows_of(x).reshape(-1, self.size[1], x.shape[2])
 
     def take_keys(self, x: Tensor) -> Tensor:
-        """``[P, Nk, D]`` → ``[P·n, W, D]``, a view."""
-        n, _, keys = self.size
-        return _blocks_of(x, n, keys, self.key_start, self.key_step)
+        """``[P, Nk, D]`` → ``[P·n, W, D]``."""
+        return self._keys_of(x).reshape(-1, self.size[2], x.shape[2])
 
     def put_rows(self, x: Tensor, values: Tensor) -> None:
-        self.take_rows(x).copy_(values)
+        into = self._rows_of(x)
+        into.copy_(values.view(into.shape))
 
     def add_keys(self, x: Tensor, values: Tensor) -> None:
         """Neighbouring blocks share keys: those that share none are added together."""
-        into = self.take_keys(x)
-        apart = -(-self.size[2] // self.key_step) if self.key_step else self.size[0]
-        for first in range(apart if self.size[0] > 1 else 1):
-            every = slice(first, None, apart) if self.size[0] > 1 else slice(None)
-            into[every].add_(values[every])
+        into = self._keys_of(x)
+        values = values.view(into.shape)
+        apart = -(-self.size[2] // self.key_step) if self.size[0] > 1 else 1
+        for first in range(apart):
+            into[:, first::apart].add_(values[:, first::apart])
 
     def row_numbers(self, device: torch.device) -> Tensor:
         return _numbers(self.size[0], self.size[1], self.row_start, self.row_step, device)  # [n, R]
 
     def key_numbers(self, device: torch.device) -> Tensor:
         return _numbers(self.size[0], self.size[2], self.key_start, self.key_step, device)  # [n, W]
+
+    def _rows_of(self, x: Tensor) -> Tensor:
+        return _blocks_of(x, self.size[0], self.size[1], self.row_start, self.row_step)
+
+    def _keys_of(self, x: Tensor) -> Tensor:
+        return _blocks_of(x, self.size[0], self.size[2], self.key_start, self.key_step)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,17 +148,31 @@ def cut(sequences: Sequences, how: Cut) -> tuple[Piece, ...]:
     """All pieces of a call; every query row that may see a key is in just one of them."""
     short: list[Sequence] = []
     pieces: list[Piece] = []
-    for sequence in sequences:
-        q0, q1, k0, k1 = sequence
+    for _, alike in groupby(sequences, lambda sequence: (sequence[1] - sequence[0], sequence[3] - sequence[2])):
+        run = list(alike)
+        q0, q1, k0, k1 = run[0]
         if q0 == q1 or k0 == k1:
             continue
-        if len(sequences) > 1 and max(q1 - q0, k1 - k0) <= SHORT:
-            short.append(sequence)
+        if len(sequences) == 1 or max(q1 - q0, k1 - k0) > SHORT:
+            for sequence in run:
+                pieces.extend(_strided(sequence, how))
+        elif len(run) * (q1 - q0) >= PACK:
+            pieces.extend(_equal(run, how))
         else:
-            pieces.extend(_strided(sequence, how))
+            short.extend(run)
     if short:
         pieces.extend(_gathered(np.array(short), how))
     return tuple(pieces)
+
+
+def _equal(run: list[Sequence], how: Cut) -> Iterator[Strided]:
+    """Neighbouring short sequences of one size: each is a block."""
+    rows, keys = run[0][1] - run[0][0], run[0][3] - run[0][2]
+    most = max(1, how.budget // (rows * keys))
+    for place in range(0, len(run), most):
+        some = run[place : place + most]
+        piece = _strided_piece(some[0][0], rows, some[0][2], keys, len(some), rows, some[0], how)
+        yield replace(piece, key_step=keys, planes=max(1, most // len(some)))
 
 
 def _strided(sequence: Sequence, how: Cut) -> Iterator[Strided]:
@@ -224,7 +246,8 @@ def _visible(low: Array, high: Array, shift: Array, width: int, device: torch.de
 
     all_seen = bool((low <= 0).all() and (high >= width).all())
     shift = shift[:1] if (shift == shift[0]).all() else shift
-    return Visible(None if all_seen else on_device(low), None if all_seen else on_device(high), on_device(shift))
+    limits = (None, None) if all_seen else (on_device(low), on_device(high))
+    return Visible(limits[0], limits[1], on_device(shift), bool((low >= high).any()))
 
 
 def _gathered(sequences: Array, how: Cut) -> Iterator[Gathered]:
@@ -298,10 +321,10 @@ def _gathered_piece(
 
 
 def _blocks_of(x: Tensor, n: int, length: int, start: int, step: int) -> Tensor:
-    if n == 1:
-        return x[:, start : start + length]  # [P, length, D]
-    _, row, column = x.stride()
-    return x.as_strided((n, length, x.shape[2]), (step * row, row, column), x.storage_offset() + start * row)
+    """``[P, N, D]`` → ``[P, n, length, D]``, a view."""
+    plane, row, column = x.stride()
+    size, stride = (len(x), n, length, x.shape[2]), (plane, step * row, row, column)
+    return x.as_strided(size, stride, x.storage_offset() + start * row)
 
 
 def _numbers(n: int, length: int, start: int, step: int, device: torch.device) -> Tensor:

@@ -13,17 +13,15 @@ def seen_keys(bias: Tensor | None, keys: int) -> Tensor | int:
     return max(keys, 1) if bias is None else (bias > -math.inf).sum(-1, keepdim=True).clamp_(min=1)
 
 
-def normalize(normalizer: str, scores: Tensor, bias: Tensor | None) -> Tensor:
-    """``scores [b, R, W]``, which may be overwritten, to weights; ``bias`` tells what is hidden. Empty rows give zeros.
+def normalize(normalizer: str, scores: Tensor, bias: Tensor | None, *, some_see_nothing: bool) -> Tensor:
+    """``scores [b, R, W]``, which may be overwritten, to weights; −inf in ``bias`` tells what is hidden.
 
     softmax; relu(s) / n (Wortsman et al. 2023); sigmoid(s − log n) (Ramapuram et al. 2024); n keys are seen.
     """
     if normalizer == "softmax":
         weights = torch.softmax(scores, -1)
-        if bias is not None:
-            nothing = (bias == -math.inf).all(-1, keepdim=True)
-            if bool(nothing.any()):
-                weights = weights.masked_fill_(nothing, 0)
+        if bias is not None and some_see_nothing:
+            weights.masked_fill_((bias == -math.inf).all(-1, keepdim=True), 0)
         return weights
     seen = seen_keys(bias, scores.shape[-1])
     if normalizer == "relu":

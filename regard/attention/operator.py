@@ -77,7 +77,8 @@ _INPUTS = (
 
 @torch.library.custom_op("regard::attend", mutates_args=(), schema=f"({_INPUTS}) -> Tensor")
 def _attend(query: Tensor, key: Tensor, value: Tensor, *rest: object) -> Tensor:
-    return blocked.attend(query, key, value, _spec(*rest))  # type: ignore[arg-type]
+    with torch.autocast(query.device.type, enabled=False):
+        return blocked.attend(query, key, value, _spec(*rest))  # type: ignore[arg-type]
 
 
 @_attend.register_fake
@@ -87,7 +88,8 @@ def _(query: Tensor, key: Tensor, value: Tensor, *rest: object) -> Tensor:
 
 @torch.library.custom_op("regard::attend_backward", mutates_args=(), schema=f"(Tensor grad, {_INPUTS}) -> Tensor[]")
 def _attend_backward(grad: Tensor, query: Tensor, key: Tensor, value: Tensor, *rest: object) -> list[Tensor]:
-    return list(blocked.gradients(grad, query, key, value, _spec(*rest)).values())  # type: ignore[arg-type]
+    with torch.autocast(query.device.type, enabled=False):
+        return list(blocked.gradients(grad, query, key, value, _spec(*rest)).values())  # type: ignore[arg-type]
 
 
 @_attend_backward.register_fake

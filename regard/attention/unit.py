@@ -45,8 +45,8 @@ class Unit:
         """What is added to the scores, −inf where a row may not see: ``[b or 1, R, W]``."""
         spec, visible, dtype = self.call.spec, self.visible, self.query.dtype
         bias: Tensor | None = None
-        if spec.relative is not None:
-            bias = spec.relative.table.to(dtype)[self.heads][:, self.table_index]  # [planes, n or 1, R, W]
+        if self.call.table is not None:
+            bias = self.table_bias(self.call.table)  # [planes, n or 1, R, W]
         if spec.bias is not None:
             tiles = torch.stack(self.tiles(spec.bias))
             bias = tiles.view(self.count, -1, *tiles.shape[1:]).to(dtype)  # [planes, n, R or 1, W or 1]
@@ -75,7 +75,8 @@ class Unit:
         else:
             scores = torch.bmm(self.query, self.key.mT).mul_(spec.scale)
         scores = self.clear(scores, -math.inf)
-        return self.clear(normalize(spec.normalizer, scores, self.bias))
+        some_see_nothing = self.piece.visible.some_see_nothing or self.call.hides
+        return self.clear(normalize(spec.normalizer, scores, self.bias, some_see_nothing=some_see_nothing))
 
     def drop(self, pairs: Tensor) -> Tensor:
         """Zero where dropout drops, the rest scaled up."""
@@ -96,7 +97,7 @@ class Unit:
         return _mix(pairs.mT, vectors, None if self.hidden is None else self.hidden.mT)
 
     def add_gradients(self, sums: dict[str, Tensor]) -> None:
-        """Adds this unit's share to the sums: query ``[P, G, Nq, D]``, key, value ``[P, Nk, D]``, what is learned."""
+        """Adds this unit's share to sums that are shaped like what :class:`Call` holds under the same name."""
         call, spec, piece = self.call, self.call.spec, self.piece
         assert call.grad is not None
         grad = piece.take_rows(self.rows(call.grad))  # [b, R, Dv]
@@ -142,32 +143,27 @@ class Unit:
 
     @cached_property
     def table_index(self) -> Tensor:
-        """``[n or 1, R, W]`` the table's entry for each pair."""
+        """``[n or 1, R + W − 1]`` the table's entry for each distance in a block, from the furthest back."""
         assert self.call.spec.relative is not None
         left, right = self.call.spec.relative.reach
-        return self._distance().clamp_(-left, right).add_(left)
-
-    def _distance(self) -> Tensor:
         _, rows, keys = self.piece.size
-        columns = torch.arange(keys, device=self.query.device)
-        steps = columns - torch.arange(rows, device=self.query.device)[:, None]
-        return steps + self.piece.visible.shift[:, None, None]  # [n or 1, R, W]
+        distance = torch.arange(1 - rows, keys, device=self.query.device)
+        return (distance + self.piece.visible.shift[:, None]).clamp_(-left, right).add_(left)
+
+    def table_bias(self, table: Tensor) -> Tensor:
+        """``[planes, n or 1, R, W]``: each row is the one below it, moved by one."""
+        by_distance = table[self.planes, self.group][:, self.table_index]  # [planes, n or 1, R + W − 1]
+        return by_distance.unfold(-1, self.piece.size[2], 1).flip(-2)
 
     def _add_table(self, table: Tensor, slope: Tensor) -> None:
         """Sums along diagonals first: each is one distance."""
-        assert self.call.spec.relative is not None
-        left, right = self.call.spec.relative.reach
         n, rows, keys = self.piece.size
-        shift = self.piece.visible.shift  # [n or 1]
         slope = slope.view(self.count, n, rows, keys)
-        if len(shift) == 1:
+        if self.table_index.shape[0] == 1:
             slope = slope.sum(1, keepdim=True)
         skewed = F.pad(slope.flip(-2), (0, rows)).flatten(-2)[..., : rows * (rows + keys - 1)]
         sums = skewed.view(self.count, -1, rows, rows + keys - 1).sum(-2)  # [planes, n or 1, R + W − 1]
-        distance = torch.arange(1 - rows, keys, device=slope.device) + shift[:, None]
-        index = (distance.clamp(-left, right) + left).flatten()  # [n · (R + W − 1)]
-        by_plane = table.new_zeros(self.count, table.shape[1]).index_add_(1, index, sums.flatten(1))
-        table.index_add_(0, self.heads, by_plane)
+        table[self.planes, self.group].index_add_(1, self.table_index.flatten(), sums.flatten(1))
 
     # Bias tensor
 
@@ -194,9 +190,8 @@ class Unit:
     @cached_property
     def additive_weight(self) -> Tensor:
         """``[b, D]``."""
-        assert self.call.spec.additive is not None
-        weight = self.call.spec.additive.weight.to(self.query.dtype)[self.heads]
-        return weight.repeat_interleave(self.piece.size[0], 0)
+        assert self.call.weight is not None
+        return self.call.weight[self.planes, self.group].repeat_interleave(self.piece.size[0], 0)
 
     def pairs(self) -> Tensor:
         """``tanh(query + key)``, ``[b, R, W, D]``: as much as is held at a time."""
@@ -206,7 +201,7 @@ class Unit:
     def _through_additive(self, slope: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         pairs = self.pairs()
         by_weight = slope.flatten(1)[:, None] @ pairs.flatten(1, 2)  # [b, 1, D]
-        weight.index_add_(0, self.heads, by_weight.view(self.count, -1, by_weight.shape[-1]).sum(1))
+        weight[self.planes, self.group] += by_weight.view(self.count, -1, by_weight.shape[-1]).sum(1)
         steep = pairs.square_().neg_().add_(1).mul_(slope[..., None])  # tanh' = 1 − tanh²
         by_query, by_key = steep.sum(2), steep.sum(1)
         return by_query.mul_(self.additive_weight[:, None]), by_key.mul_(self.additive_weight[:, None])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -149,6 +150,7 @@ class Labeler:
             output=output,
             save=lambda network, folder: self._save(network, folder),
             resume=resume,
+            data_digest=_digest(examples),
         )
         if result.stopped == "interrupted":
             raise KeyboardInterrupt
@@ -321,6 +323,15 @@ def _check_folder(output: Path, *, resume: bool) -> None:
         raise ConfigError(f"output: {output} is a file; name a folder to write the run into")
     if not resume and (output / run_folder.WEIGHTS).is_file():
         raise ConfigError(f"output: {output} already holds a run; choose another folder, delete it, or resume it")
+
+
+def _digest(examples: list[Example]) -> str:
+    """Tells one training set from another."""
+    digest = hashlib.sha256()
+    for example in examples:
+        items = "\t".join(example.items).encode() if isinstance(example.items, list) else example.items.tobytes()
+        digest.update(items + b"\n" + "\t".join(example.labels or []).encode() + b"\n")
+    return digest.hexdigest()
 
 
 def _has_spans(examples: list[Example]) -> bool:

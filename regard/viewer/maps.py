@@ -44,7 +44,9 @@ class Maps:
 
         length = self.layers[0].shape[-1]
         if not 0 < length <= MOST_ITEMS:
-            raise RegardError(f"a map can be drawn of 1 to {MOST_ITEMS} items, got {length}; take a part of the sequence")
+            raise RegardError(
+                f"a map can be drawn of 1 to {MOST_ITEMS} items, got {length}; take a part of the sequence"
+            )
         depth, heads = len(self.layers), max(len(layer) for layer in self.layers)
         side = min(6.0, max(2.2, 0.24 * length + 0.8))
         figure = Figure(figsize=(side * heads + 1, (side + 0.3) * depth), layout="constrained")

@@ -1,0 +1,36 @@
+# From nothing on a fresh machine: every target first makes .venv with what constraints.txt pins.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: help demo test check bench clean
+
+help:
+	@echo "make demo    train a part-of-speech tagger, print its scores, draw what it attended to"
+	@echo "make test    the test suite"
+	@echo "make check   linter, formatter, types"
+	@echo "make bench   speed and memory, beside other implementations"
+	@echo "make clean   remove what the other targets made, but no run folders"
+
+demo: $(INSTALLED)
+	@$(BIN)/regard demo
+
+test: $(INSTALLED)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+
+check: $(INSTALLED)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: $(INSTALLED)
+	@$(BIN)/python -m benchmarks
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@echo "setting up .venv; once, a few minutes"
+	@$(PYTHON) -m venv .venv
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

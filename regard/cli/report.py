@@ -1,0 +1,58 @@
+"""What the commands print: tables for people, JSON for machines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from regard.tasks import Labeler
+
+INTERRUPTED = 130  # the exit code after Ctrl-C
+Scores = dict[str, dict[str, float]]
+
+
+def print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, ensure_ascii=False))
+
+
+def print_table(title: str, scores: Scores) -> None:
+    """One row for the model and each of its baselines, one column for each metric, in per cent."""
+    metrics = list(dict.fromkeys(metric for row in scores.values() for metric in row))
+    table = Table("")
+    for metric in metrics:
+        table.add_column(metric, justify="right")
+    for name, row in scores.items():
+        cells = [f"{100 * row[metric]:.2f} %" if metric in row else "" for metric in metrics]
+        table.add_row(name, *cells, style="bold" if name == "regard" else None)
+    typer.echo(title)
+    Console().print(table)
+
+
+def print_trained(labeler: Labeler, output: Path, dev: str | None) -> None:
+    """The model beside its baselines, where it is, and what to type next."""
+    training = labeler.scores["training"]
+    print_table(f"scores on {labeler.scores['measured_on']}", labeler.scores["scores"])
+    typer.echo(f"{training['seconds']:.0f} s of training, {training['tokens_per_second']:,.0f} items/s")
+    typer.echo(f"{output} holds the model and its card")
+    typer.echo("next:")
+    typer.echo(f"  regard evaluate {output} {dev or 'FILE'}")
+    typer.echo(f"  regard predict {output} INPUT")
+
+
+def print_info(labeler: Labeler, run: str) -> None:
+    """The network, its options and its scores."""
+    facts = labeler.describe()
+    parts = ", ".join(f"{name} {count:,}" for name, count in facts["parts"].items())
+    typer.echo(f"{run}: {facts['task']}, {facts['labels']} labels: {' '.join(labeler.labels)}")
+    typer.echo(f"{facts['parameters']:,} parameters: {parts}")
+    for name, value in labeler.config.model_dump().items():
+        if value is not None:
+            typer.echo(f"  {name} = {value}")
+    if labeler.scores:
+        print_table(f"scores on {labeler.scores['measured_on']}", labeler.scores["scores"])

@@ -1,0 +1,83 @@
+"""Writing files so that a kill, an error or a full disk at any moment leaves the old file whole."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from regard.errors import RegardError
+
+PART = ".part"  # ends the name of a file that is still being written
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike[str], binary: bool = False) -> Iterator[IO[Any]]:
+    """A file to write (UTF-8 text, or bytes) that takes its place at ``path`` only when it is complete and on disk.
+
+    A device or a pipe, ``/dev/null`` say, is written to as it is.
+
+    Raises:
+        RegardError: the place cannot be written, or the disk is full; what stood at ``path`` is untouched.
+    """
+    target = Path(os.path.realpath(path))  # a link stays a link
+    mode, encoding = ("b", None) if binary else ("", "utf-8")
+    if target.exists() and not target.is_file():
+        with explain_failures(path), open(target, "w" + mode, encoding=encoding) as file:
+            yield file
+        return
+    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}{PART}")
+    with explain_failures(path):
+        file = open(part, "x" + mode, encoding=encoding)  # noqa: SIM115
+    try:
+        with explain_full_disk(path), file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        with explain_failures(path):
+            os.replace(part, target)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def remove_parts(folder: Path) -> None:
+    """Deletes what a killed :func:`atomic_write` left beside the files of a folder."""
+    for part in folder.glob(f".*.????????{PART}"):
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def explain_full_disk(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turns the operating system's "no room" into a :class:`RegardError` that names the file and what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        raise RegardError(
+            f"{path}: cannot be written, {_reason(error)}; free some space, lift the limit or name another place, "
+            "then run again; nothing half-written was left"
+        ) from error
+
+
+@contextmanager
+def explain_failures(path: str | os.PathLike[str]) -> Iterator[None]:
+    """The same for every way in which opening or replacing ``path`` may fail."""
+    with explain_full_disk(path):
+        try:
+            yield
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                raise
+            hint = "make its folder first" if isinstance(error, FileNotFoundError) else "name another place"
+            raise RegardError(f"{path}: cannot be written, {_reason(error)}; {hint}") from error
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()

@@ -1,0 +1,112 @@
+"""The checkpoint that a training resumes from: one safetensors file, replaced as a whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from regard.errors import ConfigError, ModelError
+from regard.files import atomic_write
+from regard.training.config import Config
+
+VERSION = 1
+FOLDER, FILE = "resume", "state.safetensors"
+
+# Options that may change between the sittings of one training: they do not change its weights.
+FREE = {"train", "dev", "output", "format", "longest", "unseen_labels"}
+FREE |= {"device", "checkpoint_seconds", "tensorboard", "baselines"}
+
+
+@dataclass
+class State:
+    """Where a training stands, all of it that is not a tensor.
+
+    Arguments:
+        step: optimizer steps done; ``epoch``: epochs finished; ``step_of_epoch``: steps done in the present one.
+        tokens: items trained on; ``seconds``: time spent, evaluations too; ``step_seconds``: time spent in steps.
+        best: highest score so far; ``waited``: evaluations since.
+        loss, count: sums since the last line of the journal; ``journal_bytes``: its length.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    step_of_epoch: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    step_seconds: float = 0.0
+    best: float | None = None
+    waited: int = 0
+    loss: float = 0.0
+    count: int = 0
+    journal_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What must be the same for a training to go on: options, data with the network made for it, and processes."""
+
+    config: dict[str, Any]
+    data: str
+    processes: int
+
+    @classmethod
+    def of(
+        cls, config: Config, lengths: Sequence[int], data_digest: str, network: nn.Module, processes: int
+    ) -> Identity:
+        digest = hashlib.sha256(np.asarray(lengths, dtype=np.int64).tobytes())
+        digest.update(data_digest.encode())
+        for name, tensor in network.state_dict().items():
+            digest.update(f"{name} {tuple(tensor.shape)}".encode())
+        return cls(config.model_dump(mode="json", exclude=FREE), digest.hexdigest(), processes)
+
+    def check(self, found: dict[str, Any], output: Path) -> None:
+        """Refuses to go on with what another training left.
+
+        Raises:
+            ConfigError: the first thing that differs, with both values.
+        """
+        what_to_do = "resume with the same, or name another output to train anew"
+        then = found["config"] | {"processes": found["processes"]}
+        for name, now in (self.config | {"processes": self.processes}).items():
+            if name in then and then[name] != now:
+                raise ConfigError(f"{name}: {output} was trained with {then[name]!r}, now {now!r}; {what_to_do}")
+        if found["data"] != self.data:
+            raise ConfigError(f"train: {output} was trained on other data; {what_to_do}")
+
+
+def write_checkpoint(output: Path, state: State, tensors: dict[str, Tensor], identity: Identity) -> None:
+    """Replaces the checkpoint of a run; a kill or an error at any moment leaves the previous one whole."""
+    about = {"version": VERSION, "state": asdict(state), "identity": asdict(identity)}
+    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with atomic_write(output / FOLDER / FILE, binary=True) as file:
+        file.write(save(whole, metadata={"regard": json.dumps(about)}))
+
+
+def read_checkpoint(output: Path, identity: Identity) -> tuple[State, dict[str, Tensor]]:
+    """The state and the tensors of :func:`write_checkpoint`.
+
+    Raises:
+        ModelError: the file is damaged or from a newer version.
+        ConfigError: it belongs to a training with other options, data or processes.
+    """
+    path = output / FOLDER / FILE
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {})["regard"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        version = about["version"]
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{path}: not a whole checkpoint ({error}); delete {path.parent} to train anew") from error
+    if version != VERSION:
+        raise ModelError(f"{path}: version {version}, this regard knows {VERSION}; resume with the one that wrote it")
+    identity.check(about["identity"], output)
+    return State(**about["state"]), tensors

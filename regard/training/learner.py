@@ -1,0 +1,178 @@
+"""The network while it learns: one optimizer step, on one device or over several processes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+
+import torch
+from torch import Tensor, nn
+
+from regard.errors import RegardError
+from regard.training.average import Average
+from regard.training.config import Config
+from regard.training.device import in_bfloat16, start_processes
+from regard.training.optimizer import make_optimizer
+
+
+class Batch(Protocol):
+    """What ``collate`` makes of sequence numbers."""
+
+    def to(self, device: torch.device) -> Self:
+        """The batch on the device of the network."""
+
+
+Collate = Callable[[list[int]], Batch]
+Loss = Callable[[nn.Module, Any], tuple[Tensor, int]]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step of all processes came to; tensors, so that a GPU need not be waited for.
+
+    Arguments:
+        loss: summed over the batch.
+        count: what the loss is a sum over (labels, for a labeler).
+        norm: of the gradient, before clipping.
+        stop: whether any process was asked to stop.
+    """
+
+    loss: Tensor
+    count: int
+    norm: Tensor
+    stop: bool
+
+
+class Learner:
+    """Weights, AdamW's moments and the running average of weights, moved by one step at a time."""
+
+    def __init__(self, network: nn.Module, *, collate: Collate, loss: Loss, config: Config) -> None:
+        self.accelerator, self.device = start_processes(config.device)
+        self.rank, self.processes = self.accelerator.process_index, self.accelerator.num_processes
+        self.network = network.to(self.device)
+        self.model: nn.Module = self.accelerator.prepare_model(self.network)  # wrapped for several processes
+        self.parameters = list(self.network.parameters())
+        self.optimizer = make_optimizer(self.network, config.weight_decay)
+        self.average = Average(self.network, config.average) if config.average > 0 else None
+        self.collate, self.loss = collate, loss
+        self.seed, self.clip = config.seed, config.clip
+        self.half = in_bfloat16(config.precision, self.device)
+
+    def step(
+        self, shares: Sequence[list[int]], *, spare: int, number: int, rate: float, asked_to_stop: Callable[[], bool]
+    ) -> Step:
+        """Step ``number`` on this process's micro-batches, which hold numbers of sequences; ``spare`` is any sequence.
+
+        The gradient is that of the mean loss over the micro-batches of all processes. Randomness comes from the seed,
+        the number of the step and the process alone, so that a resumed training draws what an unbroken one draws.
+        """
+        self._draw_from(_mixed(self.seed, number, self.rank))
+        total, count = torch.zeros((), device=self.device), 0
+        for place, share in enumerate(shares):
+            with self._sharing_gradients(last=place == len(shares) - 1):
+                loss, labels = self._loss_of(share, spare)
+                loss.backward()  # type: ignore[no-untyped-call]
+            total += loss.detach()
+            count += labels
+        total, count, stop = self._over_processes(total, count, asked_to_stop())
+        norm = self._scale_gradients(self.processes / max(1, count))  # DistributedDataParallel takes the mean
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        if self.average is not None:
+            self.average.update(number)
+        return Step(total, count, norm, stop)
+
+    def _draw_from(self, seed: int) -> None:
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed takes milliseconds and memory at every call
+        if self.device.type != "cpu":
+            torch.get_device_module(self.device).manual_seed(seed)
+
+    def _loss_of(self, share: list[int], spare: int) -> tuple[Tensor, int]:
+        batch = self.collate(share or [spare]).to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            loss, count = self.loss(self.model, batch)
+        # With more processes than sequences, every process must still take part in the exchange of gradients.
+        return (loss, count) if share else (loss * 0, 0)
+
+    def _sharing_gradients(self, *, last: bool) -> AbstractContextManager[None]:
+        return nullcontext() if last else self.accelerator.no_sync(self.model)
+
+    def _over_processes(self, loss: Tensor, count: int, stop: bool) -> tuple[Tensor, int, bool]:
+        if self.processes == 1:
+            return loss, count, stop
+        sums = torch.tensor([float(count), float(stop), 0.0], dtype=torch.float64, device=self.device)
+        sums[2] = loss
+        sums = self.accelerator.reduce(sums, reduction="sum")
+        return sums[2], round(float(sums[0])), float(sums[1]) > 0
+
+    @torch.no_grad()
+    def _scale_gradients(self, scale: float) -> Tensor:
+        """Gradients of the sum become those of the mean, clipped; one pass for both. The norm before clipping."""
+        gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+        norm: Tensor = torch.nn.utils.get_total_norm(gradients, foreach=True) * scale
+        factor = norm.new_tensor(scale)
+        if self.clip > 0:
+            factor = factor * (self.clip / (norm + 1e-6)).clamp(max=1.0)
+        torch._foreach_mul_(gradients, factor)
+        return norm
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """The network holds the weights that are evaluated and saved, for the while."""
+        return nullcontext() if self.average is None else self.average.in_place()
+
+    def agree(self, flag: bool) -> bool:
+        """Whether any process says so; all wait for each other here."""
+        said = torch.tensor(float(flag), device=self.device)
+        return float(self.accelerator.reduce(said, reduction="sum")) > 0
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that a resumed training needs, by name; on the device, not copied."""
+        means = {} if self.average is None else self.average.means
+        moments = {
+            f"adam.{name}.{key}": value
+            for name, parameter in self.network.named_parameters()
+            for key, value in self.optimizer.state.get(parameter, {}).items()
+        }
+        return {
+            **{f"network.{name}": tensor for name, tensor in _states(self.network).items()},
+            **{f"average.{name}": tensor for name, tensor in means.items()},
+            **moments,
+        }
+
+    @torch.no_grad()
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Takes back what :meth:`tensors` gave.
+
+        Raises:
+            RegardError: a tensor is missing or of another shape.
+        """
+        means = {} if self.average is None else self.average.means
+        for prefix, own in (("network.", _states(self.network)), ("average.", means)):
+            for name, tensor in own.items():
+                found = tensors.get(prefix + name)
+                if found is None or found.shape != tensor.shape:
+                    raise RegardError(f"the checkpoint has no '{prefix}{name}' of shape {list(tensor.shape)}")
+                tensor.copy_(found)
+        for name, parameter in self.network.named_parameters():
+            prefix = f"adam.{name}."
+            keys = [key for key in ("step", "exp_avg", "exp_avg_sq") if prefix + key in tensors]
+            self.optimizer.state[parameter] = {key: tensors[prefix + key].to(self.device) for key in keys}
+
+
+def _states(network: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by name; of those that share memory, the first."""
+    states: dict[int, tuple[str, Tensor]] = {}
+    for name, tensor in network.state_dict(keep_vars=True).items():
+        states.setdefault(id(tensor), (name, tensor))
+    return dict(states.values())
+
+
+def _mixed(*numbers: int) -> int:
+    """One seed of several numbers, unlike that of any neighbours."""
+    text = " ".join(map(str, numbers)).encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=7).digest(), "big")

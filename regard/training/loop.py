@@ -1,0 +1,270 @@
+"""The training loop: epochs of steps, an evaluation after each, the best weights kept, a checkpoint to go on from."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from regard.data.batches import plan_epoch, split_step
+from regard.errors import ConfigError, RegardError
+from regard.files import explain_failures, remove_parts
+from regard.training.checkpoint import FILE, FOLDER, Identity, State, read_checkpoint, write_checkpoint
+from regard.training.config import Config
+from regard.training.config_file import write_config
+from regard.training.curves import draw_curves
+from regard.training.device import is_main_process
+from regard.training.interrupt import Interrupt
+from regard.training.journal import FILE as JOURNAL
+from regard.training.journal import Journal, read_journal
+from regard.training.learner import Collate, Learner, Loss
+from regard.training.progress import Progress, say
+from regard.training.schedule import one_cycle
+
+__all__ = ["Result", "is_main_process", "train"]
+
+LOG_EVERY = 10  # steps between lines of the journal
+
+Evaluate = Callable[[nn.Module], dict[str, float]]
+Save = Callable[[nn.Module, Path], None]
+Stopped = Literal["finished", "patience", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a training ended.
+
+    Arguments:
+        stopped: ``finished`` all epochs, out of ``patience``, or ``interrupted`` and ready to resume.
+        seconds: time spent in all sittings; ``tokens_per_second``: items a second within steps.
+        steps: optimizer steps done.
+    """
+
+    stopped: Stopped
+    seconds: float
+    tokens_per_second: float
+    steps: int
+
+
+def train(
+    network: nn.Module,
+    *,
+    lengths: Sequence[int],
+    collate: Collate,
+    loss: Loss,
+    evaluate: Evaluate | None,
+    select: str,
+    config: Config,
+    output: Path,
+    save: Save,
+    resume: bool = False,
+    data_digest: str = "",
+) -> Result:
+    """Trains a network, and leaves the weights that scored best with ``save``.
+
+    Under ``torchrun`` or ``accelerate launch`` every process calls this; the main one evaluates, writes and prints.
+
+    Arguments:
+        lengths: items in each training sequence.
+        collate: makes a batch with ``.to(device)`` of sequence numbers; draws no random numbers.
+        loss: ``(network, batch)`` → the loss summed over the batch, and what number of things it sums over.
+        evaluate: ``network`` → metrics; None keeps the last weights instead of the best.
+        select: the metric that chooses, higher is better.
+        output: run folder; ``metrics.jsonl``, ``loss.png``, ``config.toml``, and ``resume/`` for the while go there.
+        save: ``(network, folder)`` writes the model.
+        resume: go on from the checkpoint in ``output``, bit for bit; from the beginning where there is none yet.
+        data_digest: anything that tells this training data from other of the same lengths.
+
+    Raises:
+        ConfigError: ``output`` holds an interrupted training and ``resume`` is not given, or holds a different one.
+        RegardError: the loss is no longer finite, or the disk is full.
+    """
+    left_off = (output / FOLDER / FILE).is_file()
+    if left_off and not resume:
+        raise ConfigError(f"output: {output} holds an interrupted training; resume it, delete it or name another one")
+    learner = Learner(network, collate=collate, loss=loss, config=config)
+    identity = Identity.of(config, lengths, data_digest, network, learner.processes)
+    state, note = State(), f"{output} holds no checkpoint yet; training from the beginning" if resume else ""
+    if left_off:
+        state, tensors = read_checkpoint(output, identity)
+        learner.restore(tensors)
+        note = f"going on from step {state.step} in epoch {state.epoch + 1}"
+    elif resume and (finished := _finished(output, identity)):
+        say(f"{output} has finished its {finished.steps} steps; there is nothing to resume", is_main_process())
+        return finished
+    journal = _open_folder(output, config, state) if is_main_process() else None
+    total = sum(lengths) * config.epochs
+    progress = Progress(epochs=config.epochs, total=total, done=state.tokens, shown=journal is not None)
+    interrupt = Interrupt(lambda: progress.note("stopping after this step; once more stops at once"))
+    with journal or nullcontext(), progress, interrupt:
+        progress.note(note)
+        run = _Run(learner, lengths, total, config, state, output, identity, journal, progress, interrupt)
+        stopped = run.all_epochs(evaluate, select, save)
+        run.end(stopped, select)
+    return Result(stopped, state.seconds, state.tokens / max(1e-9, state.step_seconds), state.step)
+
+
+def _finished(output: Path, identity: Identity) -> Result | None:
+    """How a training that needs no resuming ended, by the last line of its journal."""
+    lines = read_journal(output / JOURNAL)
+    if not lines or lines[-1]["kind"] != "end":
+        return None
+    end = lines[-1]
+    identity.check(end["identity"], output)
+    return Result(end["stopped"], end["seconds"], end["tokens"] / max(1e-9, end["step_seconds"]), end["step"])
+
+
+def _open_folder(output: Path, config: Config, state: State) -> Journal:
+    """The run folder, clear of what a kill left half-written, and its journal up to where the state stands."""
+    with explain_failures(output):
+        (output / FOLDER).mkdir(parents=True, exist_ok=True)
+    for folder in (output, output / FOLDER):
+        remove_parts(folder)
+    write_config(config, output / "config.toml")
+    return Journal(output, length=state.journal_bytes, step=state.step, tensorboard=config.tensorboard)
+
+
+@dataclass
+class _Run:
+    """One sitting of a training: what it works on, how far it is, and whom it tells."""
+
+    learner: Learner
+    lengths: Sequence[int]
+    total: int  # items in all epochs
+    config: Config
+    state: State
+    output: Path
+    identity: Identity
+    journal: Journal | None  # in the main process
+    progress: Progress
+    interrupt: Interrupt
+
+    def __post_init__(self) -> None:
+        self.loss: Tensor | float = self.state.loss  # a tensor, so that a GPU need not be waited for
+        self.marks = (self.state.tokens, self.state.step_seconds)  # at the last line of the journal
+        self.began = time.monotonic() - self.state.seconds
+        self.saved = time.monotonic()
+
+    def all_epochs(self, evaluate: Evaluate | None, select: str, save: Save) -> Stopped:
+        while self.state.epoch < self.config.epochs:
+            if 0 < self.config.patience <= self.state.waited:
+                return "patience"
+            if self.steps_of_epoch():
+                return "interrupted"
+            self.end_epoch(evaluate, select, save)
+            if self.learner.agree(self.interrupt.requested) and self.state.epoch < self.config.epochs:
+                return "interrupted"
+        return "finished"
+
+    def steps_of_epoch(self) -> bool:
+        """The steps of the present epoch that are still to do; True if a signal ended them."""
+        config, state, learner = self.config, self.state, self.learner
+        parts = learner.processes * config.accumulate
+        plan = plan_epoch(self.lengths, budget=config.batch_tokens * parts, seed=config.seed, epoch=state.epoch)
+        learner.network.train()
+        for sequences in plan[state.step_of_epoch :]:
+            start = time.perf_counter()
+            items = sum(self.lengths[index] for index in sequences)
+            rate = one_cycle((state.tokens + items / 2) / self.total, peak=config.learning_rate, warmup=config.warmup)
+            step = learner.step(
+                split_step(sequences, self.lengths, parts)[learner.rank :: learner.processes],
+                spare=int(sequences[0]),
+                number=state.step,
+                rate=rate,
+                asked_to_stop=lambda: self.interrupt.requested,
+            )
+            state.step += 1
+            state.step_of_epoch += 1
+            state.tokens += items
+            state.count += step.count
+            self.loss = self.loss + step.loss
+            self.progress.step(state.epoch, items)
+            last = state.step_of_epoch == len(plan)
+            norm = float(step.norm) if state.step % LOG_EVERY == 0 or last else None  # this waits for a GPU
+            state.step_seconds += time.perf_counter() - start
+            if norm is not None:
+                self.log(rate, norm)
+            if step.stop or (time.monotonic() - self.saved > config.checkpoint_seconds and not last):
+                self.checkpoint()
+            if step.stop:
+                return True
+        return False
+
+    def end_epoch(self, evaluate: Evaluate | None, select: str, save: Save) -> None:
+        """Evaluates the averaged weights, keeps them if they are the best so far, and writes a checkpoint."""
+        state, score, better = self.state, None, False
+        if self.journal is not None:
+            with self.learner.averaged():
+                scores = {} if evaluate is None else evaluate(self.learner.network)
+                if evaluate is not None and select not in scores:
+                    raise RegardError(f"select: evaluation gave {', '.join(scores)}, not {select}; is dev like train?")
+                score = scores.get(select)
+                better = score is None or state.best is None or score > state.best
+                if better:
+                    save(self.learner.network, self.output)
+            self.progress.evaluation(state.epoch, select, score, best=better)
+            values = {"epoch": state.epoch + 1, "seconds": self.seconds(), **scores, "best": better}
+            state.journal_bytes = self.journal.write("evaluation", state.step, values)
+        better = self.learner.agree(better)  # the other processes wait here
+        state.best, state.waited = (score, 0) if better else (state.best, state.waited + 1)
+        state.epoch, state.step_of_epoch = state.epoch + 1, 0
+        self.checkpoint()
+
+    def log(self, rate: float, norm: float) -> None:
+        """A line in the journal about the steps since the last."""
+        state, loss = self.state, self.mean_loss()
+        tokens, seconds = self.marks
+        speed = (state.tokens - tokens) / max(1e-9, state.step_seconds - seconds)
+        self.marks = (state.tokens, state.step_seconds)
+        self.loss, state.count = 0.0, 0
+        self.progress.loss(state.epoch, loss, speed)
+        if self.journal is not None:
+            values = {"epoch": state.epoch + 1, "seconds": self.seconds(), "loss": loss, "learning_rate": rate}
+            values |= {"gradient_norm": norm, "tokens_per_second": round(speed, 1)}
+            state.journal_bytes = self.journal.write("step", state.step, values)
+
+    def checkpoint(self) -> None:
+        self.mean_loss()
+        self.saved = time.monotonic()
+        self.state.loss, self.state.seconds = float(self.loss), self.seconds()
+        if self.journal is not None:
+            write_checkpoint(self.output, self.state, self.learner.tensors(), self.identity)
+
+    def mean_loss(self) -> float:
+        """Of the steps since the last line of the journal.
+
+        Raises:
+            RegardError: it is not finite.
+        """
+        loss = float(self.loss) / max(1, self.state.count)
+        if not math.isfinite(loss):
+            raise RegardError(
+                f"the loss became {loss} by step {self.state.step}; lower learning_rate, now "
+                f"{self.config.learning_rate}, or look for values in the data that are not finite"
+            )
+        return loss
+
+    def end(self, stopped: Stopped, select: str) -> None:
+        """Says how it ended; a finished training needs no checkpoint any more."""
+        if stopped == "interrupted":
+            kept = "it can be resumed" if self.config.output is not None else "without an output nothing is kept"
+            self.progress.note(f"stopped after step {self.state.step}, in epoch {self.state.epoch + 1}; {kept}")
+        elif self.journal is not None:
+            self.state.seconds = self.seconds()
+            values: dict[str, Any] = {"stopped": stopped, "seconds": self.state.seconds}
+            values |= {"step_seconds": self.state.step_seconds, "tokens": self.state.tokens}
+            values |= {"identity": asdict(self.identity)}
+            self.journal.write("end", self.state.step, values)
+            draw_curves(self.output / JOURNAL, self.output / "loss.png", select)
+            shutil.rmtree(self.output / FOLDER)
+        self.learner.agree(False)  # no process goes on before the files are there
+
+    def seconds(self) -> float:
+        return round(time.monotonic() - self.began, 3)

@@ -1,0 +1,83 @@
+"""Scores of predicted labels against the true ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+
+import numpy as np
+
+from regard.data.spans import span_scheme
+from regard.errors import DataError, RegardError
+
+Labels = Sequence[Sequence[str]]
+
+
+def label_scores(gold: Labels, predicted: Labels) -> dict[str, float]:
+    """How well labels were predicted, each from 0 to 1: ``accuracy``, and ``macro_f1``, the mean of every label's F1.
+
+    Where the true labels are BIO or IOBES, instead of the latter the ``precision``, ``recall`` and ``f1`` of spans: a
+    span is right when start, end and type are (the rule of CoNLL 2003).
+
+    >>> label_scores([["DET", "NOUN"]], [["DET", "VERB"]])
+    {'accuracy': 0.5, 'macro_f1': 0.3333333333333333}
+    >>> label_scores([["B-PER", "I-PER", "O", "B-LOC"]], [["B-PER", "I-PER", "O", "O"]])
+    {'accuracy': 0.75, 'precision': 1.0, 'recall': 0.5, 'f1': 0.6666666666666666}
+
+    Raises:
+        RegardError: a sequence has fewer or more predicted labels than true ones.
+        DataError: there is no label to score, or two span schemes are mixed.
+    """
+    sizes, predicted_sizes = [len(labels) for labels in gold], [len(labels) for labels in predicted]
+    if sizes != predicted_sizes:
+        raise RegardError(
+            f"every sequence must have as many predicted labels as true ones; got {sum(predicted_sizes)} labels in "
+            f"{len(predicted)} sequences for {sum(sizes)} in {len(gold)}"
+        )
+    if not any(sizes):
+        raise DataError("at least one label to score", "none")
+    true, guessed = _as_numbers(gold, predicted)
+    scores = {"accuracy": float((true == guessed).mean())}
+    if span_scheme(gold) is not None:
+        return scores | span_scores(gold, predicted)
+    from sklearn.metrics import f1_score
+
+    return scores | {"macro_f1": float(f1_score(true, guessed, average="macro", zero_division=0))}
+
+
+def span_scores(gold: Labels, predicted: Labels) -> dict[str, float]:
+    """Precision, recall and F1 of whole spans in BIO or IOBES."""
+    right = found = wanted = 0
+    for true, guessed in zip(gold, predicted, strict=True):
+        true_spans, guessed_spans = set(find_spans(true)), set(find_spans(guessed))
+        right += len(true_spans & guessed_spans)
+        found += len(guessed_spans)
+        wanted += len(true_spans)
+    f1 = 2 * right / max(1, found + wanted)
+    return {"precision": right / max(1, found), "recall": right / max(1, wanted), "f1": f1}
+
+
+def find_spans(labels: Sequence[str]) -> list[tuple[str, int, int]]:
+    """The spans of a sequence in BIO or IOBES: type, first item, and the item after the last.
+
+    Ill-formed labels are read as CoNLL's conlleval reads them: ``I-X`` or ``E-X`` may begin a span.
+
+    >>> find_spans(["B-PER", "I-PER", "O", "I-LOC", "S-LOC"])
+    [('PER', 0, 2), ('LOC', 3, 4), ('LOC', 4, 5)]
+    """
+    spans: list[tuple[str, int, int]] = []
+    kind, start, ended = None, 0, True
+    for place, label in enumerate([*labels, "O"]):
+        mark, inside = (label[0], label[2:]) if label[1:2] == "-" and label[0] in "BIES" else ("O", None)
+        if ended or mark in "BSO" or inside != kind:
+            if kind is not None:
+                spans.append((kind, start, place))
+            kind, start = inside, place
+        ended = mark in "ES"
+    return spans
+
+
+def _as_numbers(*labels: Labels) -> list[np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    """Labels as small whole numbers, which compare faster than texts."""
+    rows: dict[str, int] = {}
+    return [np.array([rows.setdefault(label, len(rows)) for label in chain.from_iterable(part)]) for part in labels]

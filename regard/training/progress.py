@@ -1,0 +1,95 @@
+"""How a training goes, on the terminal: a bar, or plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+LINE_EVERY = 30.0  # seconds between plain lines within an epoch
+
+
+class Progress:
+    """Shows loss, score, items per second and time left on stderr. Only the main process shows anything.
+
+    Arguments:
+        epochs: planned; ``total``: items in all of them; ``done``: items of earlier sittings.
+        shown: False keeps silent.
+        console: where to, instead of stderr.
+    """
+
+    def __init__(self, *, epochs: int, total: int, done: int, shown: bool, console: Console | None = None) -> None:
+        self._epochs, self._total, self._done, self._start = epochs, total, done, done
+        self._console = console or Console(stderr=True, quiet=not shown, highlight=False)
+        self._began = self._last_line = time.monotonic()
+        self._loss, self._score, self._speed = "", "", ""
+        self._bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[told]}"),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+            console=self._console,
+            refresh_per_second=2,
+            speed_estimate_period=120,
+            disable=not shown or not self._console.is_terminal,
+        )
+        self._task = self._bar.add_task("", total=total, completed=done, told="")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def step(self, epoch: int, items: int) -> None:
+        """So many items more are done, in an epoch counted from 0."""
+        self._done += items
+        if not self._bar.disable:
+            told = "  ".join(part for part in (self._loss, self._score, self._speed) if part)
+            self._bar.update(self._task, advance=items, description=self._epoch(epoch), told=told)
+
+    def loss(self, epoch: int, loss: float, speed: float) -> None:
+        """The mean loss of the last steps, and how many items a second they took."""
+        self._loss, self._speed = f"loss {loss:.4f}", f"{speed:,.0f} items/s"
+        if self._bar.disable and time.monotonic() - self._last_line > LINE_EVERY:
+            self._line(epoch)
+
+    def evaluation(self, epoch: int, name: str, score: float | None, *, best: bool) -> None:
+        """An epoch is over; its score, where there is one."""
+        if score is not None:
+            self._score = f"{name} {100 * score:.2f} %" + (" (best)" if best else "")
+        self._line(epoch)
+
+    def note(self, text: str) -> None:
+        """A line that stays, unless it is empty."""
+        if text:
+            self._console.print(text, soft_wrap=True, markup=False)
+
+    def _line(self, epoch: int) -> None:
+        self._last_line = time.monotonic()
+        parts = (self._epoch(epoch), self._loss, self._score, self._speed, self._left())
+        self.note("  ".join(part for part in parts if part))
+
+    def _epoch(self, epoch: int) -> str:
+        return f"epoch {epoch + 1}/{self._epochs}"
+
+    def _left(self) -> str:
+        if self._done == self._start or self._done >= self._total:
+            return ""
+        seconds = (time.monotonic() - self._began) * (self._total - self._done) / (self._done - self._start)
+        minutes, seconds = divmod(round(seconds), 60)
+        return f"{minutes}:{seconds:02d} left"
+
+
+def say(text: str, shown: bool) -> None:
+    """One line outside any training."""
+    Console(stderr=True, quiet=not shown, highlight=False).print(text, soft_wrap=True, markup=False)

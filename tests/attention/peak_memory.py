@@ -1,0 +1,85 @@
+"""Measures what calls of `blocked` add to a process's peak memory, each call in a child of its own; prints JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+from dataclasses import dataclass
+
+import torch
+
+import regard
+
+
+@dataclass(frozen=True)
+class Size:
+    """A forward, a backward, and for a window its weights; in float32."""
+
+    small: int  # N
+    large: int
+    heads: int
+    dim: int
+    limit: float  # MiB that the large one may add
+    window: int | None = None
+    additive: bool = False
+    ragged: bool = False
+
+
+SIZES = {
+    # All pairs would be 8,192² · 2 heads · 4 bytes = 512 MiB; the band is 4 MiB, inputs and gradients 16 MiB.
+    "window": Size(2048, 8192, heads=2, dim=32, window=32, limit=80),
+    # All pairs: 4,096² · 4 bytes = 64 MiB, of which a plain backward holds several.
+    "full": Size(1024, 4096, heads=1, dim=16, limit=60),
+    # Q × K × D: 768² · 64 · 4 bytes = 144 MiB, of which a plain backward holds several.
+    "additive": Size(192, 768, heads=1, dim=64, additive=True, limit=60),
+    # Q × window × D: 4,096 · 33 · 2 heads · 64 · 4 bytes = 66 MiB; inputs and gradients 16 MiB.
+    "additive-window-ragged": Size(1024, 4096, heads=2, dim=64, window=16, additive=True, ragged=True, limit=60),
+}
+
+
+def peak() -> float:
+    """MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def call(size: Size, N: int) -> None:
+    H, D = size.heads, size.dim
+    shape = (N, H, D) if size.ragged else (1, H, N, D)
+    query, key, value = (torch.randn(shape, requires_grad=True) for _ in range(3))
+    offsets = torch.tensor([0, N // 3, N]) if size.ragged else None
+    score = regard.Additive(torch.randn(H, D, requires_grad=True)) if size.additive else "dot"
+    bias = regard.RelativeBias(torch.zeros(H, 9, requires_grad=True))
+    options = {"window": size.window, "offsets": offsets, "score": score, "bias": bias, "implementation": "blocked"}
+    output = regard.attend(query, key, value, **options)
+    output.backward(torch.ones_like(output))
+    if size.window is not None:
+        regard.attention_weights(query, key, **options).entropy()
+
+
+def added(size: Size) -> tuple[float, float]:
+    """MiB that the small call adds to the peak, and then the large one."""
+    call(size, 64)
+    start = peak()
+    call(size, size.small)
+    small = peak()
+    call(size, size.large)
+    return small - start, peak() - start
+
+
+def in_a_child(size: Size) -> tuple[float, float]:
+    """A peak never falls, so that each measurement needs a process that has seen no other."""
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        os.write(writer, json.dumps(added(size)).encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as answer:
+        small, large = json.load(answer)
+    os.wait()
+    return small, large
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    print(json.dumps({name: in_a_child(size) for name, size in SIZES.items()}))

@@ -1,0 +1,102 @@
+"""`evaluate`, `predict`, `info` and `view` on a trained run folder."""
+
+import gzip
+import json
+
+import pytest
+from command_line import SENTENCES, as_conllu, in_shell
+
+import regard
+
+
+def test_evaluate(call, trained, files):
+    shown = call("evaluate", trained, files / "dev.conllu").out
+    assert "accuracy" in shown
+    assert "100.00 %" in shown
+    scores = json.loads(call("evaluate", trained, files / "dev.conllu", "--json").out)
+    assert scores == regard.load(trained).evaluate(files / "dev.conllu")
+
+
+def test_labels_that_training_never_had_can_count_as_wrong(call, trained, tmp_path):
+    (tmp_path / "dev.conllu").write_text(as_conllu(SENTENCES).replace("VERB", "AUX"))
+    assert "dev.conllu:3: " in call("evaluate", trained, tmp_path / "dev.conllu").complaint
+    counted = call("evaluate", trained, tmp_path / "dev.conllu", "--unseen-labels", "count-wrong", "--json")
+    assert json.loads(counted.out)["accuracy"] == 0.8
+
+
+def test_conllu_in_gives_the_same_conllu_out(call, trained, files):
+    content = (files / "dev.conllu").read_text()
+    assert call("predict", trained, files / "dev.conllu").out == content
+
+
+@pytest.mark.parametrize("name", ["blank.conllu", "blank.conllu.gz"])
+def test_labels_are_filled_in_and_all_else_stays(name, call, trained, tmp_path):
+    gold = "# text = We fish\n1-2\tWe'sh\t_\t_\t_\t_\t_\t_\t_\tx=1\n" + as_conllu(SENTENCES).split("\n", 1)[1]
+    blank = gold.replace("PRON", "_").replace("VERB", "X")
+    (tmp_path / name).write_bytes(gzip.compress(blank.encode()) if name.endswith("gz") else blank.encode())
+    assert call("predict", trained, tmp_path / name, "--output", tmp_path / "out.conllu").out == ""
+    assert (tmp_path / "out.conllu").read_text() == gold
+
+
+def test_text_has_one_line_for_each_line(call, trained, tmp_path):
+    (tmp_path / "in.txt").write_text("We fish for fish .\n\n\nI saw a saw .")
+    shown = call("predict", trained, tmp_path / "in.txt").out
+    assert shown == "We/PRON fish/VERB for/ADP fish/NOUN ./PUNCT\n\n\nI/PRON saw/VERB a/DET saw/NOUN ./PUNCT\n"
+
+
+@pytest.mark.parametrize(
+    ("format", "shown"),
+    [
+        ("tsv", "I\tPRON\nsaw\tVERB\na\tDET\nsaw\tNOUN\n\n"),
+        ("jsonl", '{"words": ["I", "saw", "a", "saw"], "labels": ["PRON", "VERB", "DET", "NOUN"]}\n'),
+    ],
+)
+def test_other_formats_on_request(format, shown, call, trained, tmp_path):
+    (tmp_path / "in.txt").write_text("I saw a saw\n")
+    assert call("predict", trained, tmp_path / "in.txt", "--output-format", format).out == shown
+
+
+def test_a_format_that_does_not_exist(call, trained, files, tmp_path):
+    assert "conlu" in call("predict", trained, files / "dev.conllu", "--output-format", "conlu").complaint
+    assert "did you mean 'conllu'" in call("evaluate", trained, files / "dev.conllu", "--format", "conlu").complaint
+
+
+def test_a_device_that_this_machine_lacks(call, trained, files):
+    assert "got 'gpu'" in call("evaluate", trained, files / "dev.conllu", "--device", "gpu").complaint
+
+
+def test_more_sequences_than_fit_in_one_go_keep_their_order(call, trained, tmp_path):
+    lines = [f"We fish for {'fish ' * (number % 7)}." for number in range(3000)]
+    (tmp_path / "in.txt").write_text("\n".join(lines))
+    shown = call("predict", trained, tmp_path / "in.txt").out.splitlines()
+    assert [" ".join(pair.rpartition("/")[0] for pair in line.split()) for line in shown] == lines
+
+
+def test_info(call, trained):
+    shown = call("info", trained).out
+    for text in ("6 labels", "dim = 32", "majority label", "parameters"):
+        assert text in shown
+    told = json.loads(call("info", trained, "--json").out)
+    assert told["config"]["dim"] == 32
+    assert told["scores"]["regard"]["accuracy"] == 1.0
+    assert told["names"] == sorted({label for sentence in SENTENCES for _, label in sentence})
+
+
+def test_view(call, trained, tmp_path):
+    outcome = call("view", trained, "I saw a saw", "-o", tmp_path / "page.html")
+    assert outcome.out == f"{tmp_path / 'page.html'}\n"
+    assert "<img" in (tmp_path / "page.html").read_text()
+    assert "path must end in" in call("view", trained, "I saw a saw", "-o", tmp_path / "page.gif").complaint
+
+
+def test_a_pipe(trained):
+    outcome = in_shell("predict", trained, stdin="I saw a saw\n\nçok güzel\n".encode(), env={"LANG": "C"})
+    assert (outcome.code, outcome.err) == (0, "")
+    first, empty, last = outcome.out.splitlines()
+    assert (first, empty) == ("I/PRON saw/VERB a/DET saw/NOUN", "")
+    assert last.startswith("çok/")
+
+
+def test_bad_bytes_in_a_pipe(trained):
+    complaint = in_shell("predict", trained, "-", stdin=b"fine\nb\xffd\n").complaint
+    assert complaint.startswith("<stdin>:2: expected UTF-8 text, found byte 0xff at byte 2")

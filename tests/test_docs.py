@@ -1,0 +1,127 @@
+"""What the documentation shows is what the code does: its code runs, its tables and links are up to date."""
+
+import ast
+import doctest
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+from regard.cli.run import run
+from regard.training.config import Config
+from regard.training.config_file import read_config
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+FIGURES = ROOT / "docs" / "figures"
+
+
+def fences(page, language):
+    """The code blocks of a page."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", ["mechanism", "network"])
+def test_examples_of_the_page_give_what_it_shows(name):
+    text = "".join(fences(ROOT / "docs" / f"{name}.md", "python"))
+    examples = doctest.DocTestParser().get_doctest(text, {}, name, f"{name}.md", 0)
+    assert len(examples.examples) > 5
+    told = []
+    outcome = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(examples, out=told.append)
+    assert outcome.failed == 0, "".join(told)
+
+
+def test_the_readme_shows_the_first_example():
+    body = (ROOT / "examples" / "label.py").read_text().split('"""\n\n', 1)[1]
+    assert fences(ROOT / "README.md", "python") == [body]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("label", "[['PRON', 'VERB', 'DET', 'NOUN', 'PUNCT']]\ntorch.Size([1, 4, 10000, 32]) "),
+        ("attend", "held as a band [744, 4, 65]\n"),
+    ],
+    ids=["label", "attend"],
+)
+def test_example_runs(name, shown, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(ROOT / "examples" / f"{name}.py"))
+    assert shown in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == (["attention.svg"] if name == "label" else [])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_without_prompts_at_least_parses(page):
+    for code in fences(page, "python"):
+        if ">>>" not in code:
+            ast.parse(code)
+
+
+def test_the_table_of_options_is_up_to_date(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    from options import PAGE, with_table
+
+    page = PAGE.read_text(encoding="utf-8")
+    assert with_table(page) == page, "the options have changed: python docs/options.py"
+
+
+def test_toml_examples_are_configs(tmp_path):
+    (example,) = fences(ROOT / "docs" / "training.md", "toml")
+    (tmp_path / "run.toml").write_text(example)
+    assert read_config(tmp_path / "run.toml").window == 64
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_shown_exist(page, capsys):
+    """Every `regard COMMAND --flag` in a page is in the command's help."""
+    for line in "".join(fences(page, "sh")).splitlines():
+        shown = re.search(r"\bregard ((?:train )?[a-z]+)(.*)", line.split("#")[0])
+        if shown is None or "git clone" in line:
+            continue
+        assert run([*shown[1].split(), "--help"]) == 0, line
+        told = capsys.readouterr().out
+        known = {"--" + name.replace("_", "-") for name in Config.model_fields} if "train" in shown[1] else set()
+        missing = [flag for flag in re.findall(r"--[a-z-]+", shown[2]) if flag not in known and flag not in told]
+        assert not missing, line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if target.startswith("http"):
+            continue
+        path, _, anchor = target.partition("#")
+        place = page.parent / path if path else page
+        assert place.exists(), f"{page.name}: {target}"
+        if anchor:
+            assert anchor in anchors(place), f"{page.name}: {target}"
+
+
+def anchors(page):
+    """Of the headings of a page, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_figure_is_shown_small_and_drawn_by_our_script():
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    source = ast.parse((ROOT / "docs" / "figures.py").read_text(encoding="utf-8"))
+    drawn = {node.name for node in source.body if isinstance(node, ast.FunctionDef)}
+    for figure in FIGURES.iterdir():
+        assert f"figures/{figure.name})" in text
+        assert figure.stem in drawn
+        assert figure.stat().st_size < 100_000
+
+
+def test_a_figure_is_drawn_again_byte_for_byte(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    import figures
+
+    monkeypatch.setattr(figures, "FOLDER", tmp_path)
+    pictures = []
+    for _ in range(2):
+        figures.main(["normalizers"])
+        pictures.append((tmp_path / "normalizers.svg").read_bytes())
+    assert pictures[0] == pictures[1]

@@ -1,0 +1,79 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from small_training import run
+
+from regard.errors import ConfigError
+from regard.training.journal import read_journal
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """Runs of two processes under torchrun, one after the other to start them only once."""
+    folder = tmp_path_factory.mktemp("two")
+    half = {"batch_tokens": 20, "checkpoint_seconds": 0}
+    runs = [
+        half | {"output": "plain", "dropout": 0.0},
+        half | {"output": "accumulated", "dropout": 0.0, "batch_tokens": 10, "accumulate": 2},
+        half | {"output": "unbroken"},
+        half | {"output": "stopped", "stop_last_process_at": 17},
+        half | {"output": "stopped", "resume": True},
+    ]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    script = str(Path(__file__).with_name("small_training.py"))
+    done = subprocess.run(
+        [*command, script, json.dumps(runs)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+def losses(output):
+    return [line["loss"] for line in read_journal(output / "metrics.jsonl") if line["kind"] == "step"]
+
+
+@pytest.mark.parametrize("name", ["plain", "accumulated"])
+def test_two_processes_train_as_one_with_twice_the_batch(two, tmp_path, name):
+    """One of the steps holds a single long sequence, so that a process has none."""
+    run(tmp_path, dropout=0.0, batch_tokens=40)
+    folder, _ = two
+    assert losses(folder / name) == pytest.approx(losses(tmp_path), rel=1e-5)
+    expected = load_file(tmp_path / "model.safetensors")
+    for name_of, tensor in load_file(folder / name / "model.safetensors").items():
+        if name_of != "steps_seen":
+            torch.testing.assert_close(tensor, expected[name_of], rtol=1e-3, atol=1e-5)
+
+
+def test_only_one_process_tells_and_writes(two):
+    folder, done = two
+    told = [line.split() for line in done.stdout.splitlines()]
+    assert told == [["finished", "49"]] * 3 + [["interrupted", "17"], ["finished", "49"]]
+    assert done.stderr.count("epoch 2/4") == 4
+    for name in ("plain", "accumulated", "unbroken", "stopped"):
+        names = {path.name for path in (folder / name).iterdir()}
+        assert names == {"config.toml", "loss.png", "metrics.jsonl", "model.safetensors"}
+
+
+def test_an_interrupted_process_stops_all_and_they_go_on_bit_for_bit(two):
+    folder, _ = two
+    whole, parts = (load_file(folder / name / "model.safetensors") for name in ("unbroken", "stopped"))
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    assert losses(folder / "unbroken") == losses(folder / "stopped")
+
+
+def test_another_number_of_processes_is_refused(tmp_path):
+    run(tmp_path, stop_at=3)
+    state = tmp_path / "resume" / "state.safetensors"
+    state.write_bytes(state.read_bytes().replace(rb"\"processes\": 1", rb"\"processes\": 2"))
+    with pytest.raises(ConfigError, match=r"processes: .* was trained with 2, now 1; resume with the same"):
+        run(tmp_path, resume=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from regard.attention.cut import Cut, Piece, cut
+from regard.attention.cut import Cut, Gathered, Piece, cut
 from regard.attention.spec import Sequences, Spec, compute_dtype, read_sequences
 from regard.attention.unit import Unit
 from regard.attention.weights import AttentionWeights
@@ -137,7 +137,7 @@ class Call:
         device, relative = self.query.device, spec.relative is not None
         how = Cut(planes, spec.left, spec.right, int(spec.query_start), relative, max(1, BUDGET // pair), device)
         for piece in cut(self.sequences, how):
-            visible = _visible(piece, device)
+            visible = _visible(piece, device, careful=self.careful)
             for start in range(0, planes, piece.planes):
                 for group in range(groups):
                     yield Unit(self, piece, visible, start, min(start + piece.planes, planes), group)
@@ -165,10 +165,13 @@ def _planes(x: Tensor, key_heads: int, *, ragged: bool) -> Tensor:
     return x.reshape(x.shape[0] * key_heads, x.shape[1] // key_heads, *x.shape[2:])
 
 
-def _visible(piece: Piece, device: torch.device) -> Tensor | None:
-    """``[n or 1, R, W]``."""
-    low, high = piece.visible.low, piece.visible.high
-    if low is None or high is None:
-        return None
-    columns = torch.arange(piece.size[2], device=device)
-    return (columns >= low[..., None]) & (columns < high[..., None])
+def _visible(piece: Piece, device: torch.device, *, careful: bool) -> Tensor | None:
+    """``[n or 1, R, W]``; None where every row sees every key."""
+    low, high, visible = piece.visible.low, piece.visible.high, None
+    if low is not None and high is not None:
+        columns = torch.arange(piece.size[2], device=device)
+        visible = (columns >= low[..., None]) & (columns < high[..., None])
+    if careful and isinstance(piece, Gathered) and piece.filled is not None:
+        there = ~piece.filled.view(*piece.size[:2], 1)  # what fills up must not meet NaN either
+        visible = there.expand(piece.size) if visible is None else visible & there
+    return visible

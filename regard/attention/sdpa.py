@@ -18,6 +18,7 @@ def refusals(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> list[str]
             ("the score is additive", spec.additive is not None),
             (f"the normalizer is {spec.normalizer}, not softmax", spec.normalizer != "softmax"),
             ("the window is truncated", not causal and (spec.left, spec.right) != (None, None)),
+            (f"a scale of {spec.scale} under causal is not above 0", causal and spec.scale <= 0),  # PyTorch gives NaN
             ("the batch is ragged", spec.offsets is not None),
             ("there is a key_mask", spec.key_mask is not None),
             ("there is a bias", spec.bias is not None or spec.relative is not None),

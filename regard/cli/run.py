@@ -35,12 +35,12 @@ def run(arguments: Sequence[str]) -> int:
         except Exception as error:
             if debug:
                 raise
-            _complain(explain(error))
+            _complain(_reason(error))
             return 1
     return code if isinstance(code, int) else 0
 
 
-def explain(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     """What went wrong, and what to do."""
     if isinstance(error, RegardError):
         return str(error)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from regard.errors import DataError
+from regard.nn import Dropout
 from regard.ragged import Ragged
 
 
@@ -31,7 +32,7 @@ class Vectors(nn.Module):
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32), persistent=False)
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32), persistent=False)
         self.project = nn.Linear(len(mean), dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     @classmethod
     def from_arrays(cls, arrays: Iterable[NDArray[Any]], **options: Any) -> Self:

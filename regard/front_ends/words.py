@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from regard.attention import attend
 from regard.front_ends.inputs import WordInputs
-from regard.nn import build_encoder
+from regard.nn import Dropout, build_encoder
 from regard.ragged import Ragged
 
 UNKNOWN = 0  # in every table: what was not seen often enough in training
@@ -49,6 +49,9 @@ def word_shape(word: str) -> str:
         if not shape or shape[-1] != mark:
             shape.append(mark)
     return "".join(shape[:10])
+
+
+FEATURES = len(word_parts(""))  # of every word
 
 
 class Words(nn.Module):
@@ -106,7 +109,7 @@ class Words(nn.Module):
         self.pool_query = nn.Parameter(torch.randn(4, character_dim // 4))
         self.project = nn.Linear(feature_dim + character_dim, dim)
         self.norm = nn.LayerNorm(dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     @classmethod
     def from_sentences(cls, sentences: Iterable[Sequence[str]], *, min_count: int = 2, **options: Any) -> Self:
@@ -135,7 +138,7 @@ class Words(nn.Module):
         occurrences = [places.setdefault(word, len(places)) for sentence in sentences for word in sentence]
         rows = [self._known.get(word) or self._remember(word) for word in places]
         return WordInputs(
-            features=torch.tensor([features for features, _ in rows], dtype=torch.int64).view(len(rows), -1),
+            features=torch.tensor([features for features, _ in rows], dtype=torch.int64).view(-1, FEATURES),
             characters=torch.tensor(list(chain.from_iterable(spelling for _, spelling in rows)), dtype=torch.int64),
             character_offsets=_offsets([len(spelling) for _, spelling in rows]),
             occurrences=torch.tensor(occurrences, dtype=torch.int64),

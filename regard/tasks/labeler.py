@@ -35,7 +35,7 @@ class Labeler:
 
     >>> tagger = Labeler(dim=32, depth=1, heads=2)
     >>> sentences = [(["I", "saw", "a", "saw"], ["PRON", "VERB", "DET", "NOUN"])] * 8
-    >>> _ = tagger.fit(sentences, epochs=30, average=0)
+    >>> _ = tagger.fit(sentences, epochs=10, batch_tokens=8, average=0)
     >>> tagger.predict([["I", "saw", "a", "saw"]])
     [['PRON', 'VERB', 'DET', 'NOUN']]
 

@@ -15,7 +15,7 @@ SMALL = {"dim": 32, "depth": 1, "heads": 2, "dropout": 0.1}
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "pos"
-    Labeler(**SMALL).fit([SAW, FISH] * 8, dev=[SAW, FISH], output=folder, epochs=30, average=0.5)
+    Labeler(**SMALL).fit([SAW, FISH] * 8, dev=[SAW, FISH], output=folder, epochs=10, batch_tokens=16, average=0.5)
     return folder
 
 
@@ -74,7 +74,7 @@ def test_vectors_are_labelled_too():
     for length in (7, 1, 12, 30):
         array = rng.normal(size=(length, 3)).astype(np.float32)
         examples.append((array, ["up" if row[0] > 0 else "down" for row in array]))
-    labeler = Labeler(**SMALL, front_end="vectors").fit(examples * 4, epochs=40, average=0)
+    labeler = Labeler(**SMALL, front_end="vectors").fit(examples * 4, epochs=15, batch_tokens=40, average=0)
     assert labeler.evaluate(examples)["accuracy"] > 0.9
     assert [len(labels) for labels in labeler.predict([array for array, _ in examples])] == [7, 1, 12, 30]
 

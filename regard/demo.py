@@ -12,10 +12,9 @@ from regard.data import read_examples
 from regard.errors import ConfigError
 from regard.files import atomic_write
 from regard.tasks import Labeler, load
-from regard.tasks.baselines import MostFrequent
+from regard.tasks.baselines import simple_baselines
 from regard.tasks.run_folder import SCORES
 from regard.training.checkpoint import FOLDER as CHECKPOINT
-from regard.training.metrics import label_scores
 
 PACKAGE = "turkish-treebanks"
 # "It was very cold that day", "She lives in this city too": the first word is the same, what follows tells its label.
@@ -57,15 +56,7 @@ def _train(parts: dict[str, Path], output: Path, *, epochs: int | None, quick: b
 
 def score(labeler: Labeler, train: Path, test: Path) -> dict[str, dict[str, float]]:
     """The model and its simple baselines on a file."""
-    tagged = read_examples(test)
-    gold = [example.labels or [] for example in tagged]
-    simple = MostFrequent.from_examples(read_examples(train))
-    guesses = [simple.predict(list(example.items)) for example in tagged]
-    return {
-        "regard": labeler.evaluate(tagged),
-        "majority label": label_scores(gold, [[simple.overall] * len(labels) for labels in gold]),
-        "most frequent label per word": label_scores(gold, guesses),
-    }
+    return {"regard": labeler.evaluate(test)} | simple_baselines(read_examples(train), read_examples(test))
 
 
 def cut_treebank(parts: dict[str, Path], *, every: int = 1) -> None:

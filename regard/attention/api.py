@@ -149,7 +149,7 @@ def attention_weights(
             raise UnsupportedError(
                 'implementation "sdpa" cannot give weights: its kernels never hold them; use "blocked"'
             )
-        _choose(query, key, key, spec, implementation)
+        _check_name(implementation)
         return blocked.weights(query, key, spec)
 
 
@@ -195,9 +195,13 @@ def explain(
     return _explain(sdpa.refusals(query, key, value, spec))
 
 
-def _choose(query: Tensor, key: Tensor, value: Tensor, spec: Spec, implementation: str) -> str:
+def _check_name(implementation: str) -> None:
     if implementation not in ("auto", *IMPLEMENTATIONS):
         raise ConfigError(f"implementation must be one of auto, {', '.join(IMPLEMENTATIONS)}; got {implementation!r}")
+
+
+def _choose(query: Tensor, key: Tensor, value: Tensor, spec: Spec, implementation: str) -> str:
+    _check_name(implementation)
     if implementation in ("reference", "blocked"):
         return implementation
     refused = sdpa.refusals(query, key, value, spec)

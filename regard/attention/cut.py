@@ -20,6 +20,7 @@ from torch import Tensor
 from regard.attention.spec import Sequences
 
 PACK = 32  # short sequences share a block up to so many rows and keys
+APART = 1 << 13  # scores from which a run of equally long sequences is worth pieces of its own
 SHORT = 256  # longer sequences are cut into blocks instead
 FEWEST_ROWS, MOST_ROWS = 16, 128  # of a block
 
@@ -156,7 +157,7 @@ def cut(sequences: Sequences, how: Cut) -> tuple[Piece, ...]:
         if len(sequences) == 1 or max(q1 - q0, k1 - k0) > SHORT:
             for sequence in run:
                 pieces.extend(_strided(sequence, how))
-        elif len(run) * (q1 - q0) >= PACK:
+        elif len(run) * (q1 - q0) * (k1 - k0) * how.planes >= APART:
             pieces.extend(_equal(run, how))
         else:
             short.extend(run)

@@ -137,11 +137,14 @@ class Words(nn.Module):
         places: dict[str, int] = {}
         occurrences = [places.setdefault(word, len(places)) for sentence in sentences for word in sentence]
         rows = [self._known.get(word) or self._remember(word) for word in places]
+        by_length = sorted(range(len(rows)), key=lambda place: len(rows[place][1]))  # cheaper to attend over
+        rows = [rows[place] for place in by_length]
+        row_of = {place: row for row, place in enumerate(by_length)}
         return WordInputs(
             features=torch.tensor([features for features, _ in rows], dtype=torch.int64).view(-1, FEATURES),
             characters=torch.tensor(list(chain.from_iterable(spelling for _, spelling in rows)), dtype=torch.int64),
             character_offsets=_offsets([len(spelling) for _, spelling in rows]),
-            occurrences=torch.tensor(occurrences, dtype=torch.int64),
+            occurrences=torch.tensor([row_of[place] for place in occurrences], dtype=torch.int64),
             offsets=_offsets([len(sentence) for sentence in sentences]),
         )
 

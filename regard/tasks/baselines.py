@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from regard.data import Example
+from regard.training.metrics import label_scores
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,17 @@ class MostFrequent:
 
     def predict(self, items: Sequence[Any]) -> list[str]:
         return [self.by_item.get(item, self.overall) for item in items]
+
+
+def simple_baselines(train: Sequence[Example], scored: Sequence[Example]) -> dict[str, dict[str, float]]:
+    """What counting in ``train`` scores on ``scored``; per word only where items are words."""
+    simple = MostFrequent.from_examples(train)
+    gold = [example.labels or [] for example in scored]
+    scores = {"majority label": label_scores(gold, [[simple.overall] * len(labels) for labels in gold])}
+    if all(isinstance(example.items, list) for example in train):
+        guesses = [simple.predict(list(example.items)) for example in scored]
+        scores["most frequent label per word"] = label_scores(gold, guesses)
+    return scores
 
 
 def _first(labels: Counter[str]) -> str:

@@ -23,7 +23,7 @@ def write_card(labeler: Labeler, path: Path, train: Sequence[Example], dev: Sequ
         f"Trained with regard on {_count(train)}"
         + (f"; the best weights chosen on {_count(dev)}." if dev is not None else "; no dev data."),
         "",
-        f"- network: {config.front_end} front end, {config.encoder} encoder, {config.depth} layers × {config.dim}, "
+        f"- network: {config.front_end} front end, {config.encoder} encoder, depth {config.depth}, dim {config.dim}, "
         f"{config.heads} heads, {facts['parameters']:,} parameters",
         f"- attention: {config.score} scores, {config.normalizer}, window {_window(config.window)}, "
         f"positions {config.positions}",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
+import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from regard.data import Example, read_examples
-from regard.errors import ConfigError, DataError, ModelError, RegardError
+from regard.data import Example, span_scheme
+from regard.errors import ConfigError, ModelError, RegardError
 from regard.ragged import Ragged
 from regard.tasks import run_folder
-from regard.tasks.baselines import MostFrequent
+from regard.tasks.baselines import simple_baselines
 from regard.tasks.card import write_card
+from regard.tasks.examples import check_labels, digest, fill, read
 from regard.tasks.network import LabelNetwork, build_network, count_parameters, learn_front_end, restore_front_end
 from regard.training.config import Config, Window, make_config
 from regard.training.config_file import read_config, write_config
@@ -88,7 +89,7 @@ class Labeler:
         column: str = "upos",
         longest: int = 20_000,
         unseen_labels: str = "refuse",
-        epochs: int = 20,
+        epochs: int = 15,
         batch_tokens: int = 1000,
         accumulate: int = 1,
         learning_rate: float = 2e-3,
@@ -122,6 +123,8 @@ class Labeler:
             options[name] = str(options[name]) if isinstance(options[name], str | Path) else None
         self.config = make_config(self.config.model_dump() | options)
         if output is None:
+            if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+                raise ConfigError("output: required with several processes, which share the run folder")
             with tempfile.TemporaryDirectory(prefix="regard-") as folder:
                 return self._fit(train, dev, Path(folder), resume=False)
         return self._fit(train, dev, Path(output), resume=resume)
@@ -132,11 +135,11 @@ class Labeler:
 
         config = self.config
         _check_folder(output, resume=resume)
-        examples = self._read(train)
-        dev_examples = None if dev is None else self._read(dev)
+        examples = read(train, config)
+        dev_examples = None if dev is None else read(dev, config)
         self.labels = sorted({label for example in examples for label in example.labels or []})
         if dev_examples is not None:
-            self._check_labels(dev_examples)
+            check_labels(dev_examples, self.labels, config.unseen_labels)
         torch.manual_seed(config.seed)
         self._network = build_network(config, learn_front_end(config, examples), len(self.labels))
         result = run_training(
@@ -145,12 +148,12 @@ class Labeler:
             collate=lambda indices: self._collate([examples[index] for index in indices]),
             loss=lambda network, batch: label_loss(network, batch, smoothing=config.label_smoothing),
             evaluate=None if dev_examples is None else lambda network: self._score(network, dev_examples),
-            select="f1" if dev_examples is not None and _has_spans(examples) else "accuracy",
+            select="f1" if _has_spans(examples) and _has_spans(dev_examples or []) else "accuracy",
             config=config,
             output=output,
             save=lambda network, folder: self._save(network, folder),
             resume=resume,
-            data_digest=_digest(examples),
+            data_digest=digest(examples),
         )
         if result.stopped == "interrupted":
             raise KeyboardInterrupt
@@ -165,14 +168,9 @@ class Labeler:
     def _compare(self, examples: list[Example], dev: list[Example] | None) -> dict[str, Any]:
         """The model and its baselines on dev (on train, said so, where there is no dev)."""
         measured_on, scored = ("train", examples) if dev is None else ("dev", dev)
-        gold = [example.labels or [] for example in scored]
         scores = {"regard": self._score(self.network, scored)}
         if self.config.baselines != "none":
-            simple = MostFrequent.from_examples(examples)
-            scores["majority label"] = label_scores(gold, [[simple.overall] * len(labels) for labels in gold])
-            if self.config.front_end == "words":
-                guesses = [simple.predict(list(example.items)) for example in scored]
-                scores["most frequent label per word"] = label_scores(gold, guesses)
+            scores |= simple_baselines(examples, scored)
         if self.config.baselines == "all":
             for kind in ("pointwise", "sliding"):
                 scores[f"{kind} encoder"] = self._trained_baseline(kind, examples, scored if dev is not None else None)
@@ -196,17 +194,17 @@ class Labeler:
         self, source: str | Path | Iterable[Any], *, format: str = "auto", column: str | None = None
     ) -> dict[str, float]:
         """Scores against labelled sequences: ``accuracy``, and where labels are BIO or IOBES the spans' ``f1``."""
-        examples = self._read(source, format=format, column=column)
-        self._check_labels(examples)
+        examples = read(source, self.config, format=format, column=column)
+        check_labels(examples, self.labels, self.config.unseen_labels)
         return self._score(self.network, examples)
 
     def predict(self, source: str | Path | Iterable[Any], *, format: str = "auto") -> list[list[str]]:
         """Labels for every sequence, in order: a list of words or an array ``[N, C]`` each, or a file of them."""
-        return self._predict(self.network, self._read(source, format=format, labelled=False))
+        return self._predict(self.network, read(source, self.config, format=format, labelled=False))
 
     def attention(self, items: Any) -> Maps:
         """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""
-        example = self._read([items], labelled=False)[0]
+        example = read([items], self.config, format="auto", labelled=False)[0]
         network = self.network.eval()
         with torch.inference_mode(), record(network.encoder) as layers:
             network(network.front_end.encode([example.items]).to(_device_of(network)))  # type: ignore[operator]
@@ -219,37 +217,6 @@ class Labeler:
         """What the network is made of, and how many parameters each part has."""
         parts = {name: count_parameters(part) for name, part in self.network.named_children()}
         return {"task": "label", "labels": len(self.labels), "parameters": sum(parts.values()), "parts": parts}
-
-    def _read(
-        self, source: Any, *, format: str | None = None, column: str | None = None, labelled: bool = True
-    ) -> list[Example]:
-        examples = read_examples(
-            source, format=format or self.config.format, column=column or self.config.column, labelled=labelled
-        )
-        for example in examples:
-            if len(example.items) > self.config.longest and self.config.window is None:
-                raise DataError(
-                    f"sequences of at most {self.config.longest} items (an unlimited window costs their square; "
-                    "set `window`, or raise `longest`, or split them)",
-                    f"one of {len(example.items)}",
-                    path=example.source,
-                    line=example.line,
-                )
-        return examples
-
-    def _check_labels(self, examples: list[Example]) -> None:
-        if self.config.unseen_labels == "count-wrong":
-            return
-        known = set(self.labels)
-        for example in examples:
-            for place, label in enumerate(example.labels or []):
-                if label not in known:
-                    raise DataError(
-                        f"one of the {len(known)} labels of the training data (or unseen_labels=count-wrong)",
-                        f"{label!r} at item {place + 1}",
-                        path=example.source,
-                        line=example.line_of(place),
-                    )
 
     def _collate(self, examples: list[Example]) -> LabelBatch:
         rows = {label: row for row, label in enumerate(self.labels)}
@@ -266,7 +233,7 @@ class Labeler:
         device, encode = _device_of(network), self.network.front_end.encode
         by_length = sorted(range(len(examples)), key=lambda index: len(examples[index].items))
         predicted: list[list[str]] = [[] for _ in examples]
-        for batch in _fill(by_length, [len(example.items) for example in examples], PREDICT_TOKENS):
+        for batch in fill(by_length, [len(example) for example in examples], PREDICT_TOKENS):
             logits: Ragged = network(encode([examples[index].items for index in batch]).to(device))  # type: ignore[operator]
             rows, start = logits.values.argmax(1).tolist(), 0
             for index in batch:
@@ -325,18 +292,8 @@ def _check_folder(output: Path, *, resume: bool) -> None:
         raise ConfigError(f"output: {output} already holds a run; choose another folder, delete it, or resume it")
 
 
-def _digest(examples: list[Example]) -> str:
-    """Tells one training set from another."""
-    digest = hashlib.sha256()
-    for example in examples:
-        items = "\t".join(example.items).encode() if isinstance(example.items, list) else example.items.tobytes()
-        digest.update(items + b"\n" + "\t".join(example.labels or []).encode() + b"\n")
-    return digest.hexdigest()
-
-
 def _has_spans(examples: list[Example]) -> bool:
-    sample = [example.labels or [] for example in examples[:1000]]
-    return "f1" in label_scores(sample, sample)
+    return span_scheme(example.labels or [] for example in examples) is not None
 
 
 def _equal_size(config: Config, network: LabelNetwork) -> int:
@@ -345,22 +302,9 @@ def _equal_size(config: Config, network: LabelNetwork) -> int:
         count_parameters(build_network(config.model_copy(update={"feed_forward_dim": dim}), nn.Identity(), 1).encoder)
         for dim in (64, 128)
     )
-    return max(1, 64 + round((count_parameters(network.encoder) - one) * 64 / (two - one)))
+    more = two - one  # 0 without layers, where any width will do
+    return 64 if more == 0 else max(1, 64 + round((count_parameters(network.encoder) - one) * 64 / more))
 
 
 def _device_of(network: nn.Module) -> torch.device:
     return next(network.parameters()).device
-
-
-def _fill(order: Sequence[int], lengths: Sequence[int], budget: int) -> Iterable[list[int]]:
-    """Consecutive indices in batches of at most ``budget`` items (a longer sequence stands alone)."""
-    batch: list[int] = []
-    filled = 0
-    for index in order:
-        if batch and filled + lengths[index] > budget:
-            yield batch
-            batch, filled = [], 0
-        batch.append(index)
-        filled += lengths[index]
-    if batch:
-        yield batch

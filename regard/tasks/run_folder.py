@@ -57,13 +57,23 @@ def write_json(value: Any, path: Path) -> None:
         file.write(json.dumps(value, ensure_ascii=False, indent=1) + "\n")
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path) -> dict[str, Any]:
+    """The object that :func:`write_json` wrote.
+
+    Raises:
+        ModelError: the file is missing, or does not hold one.
+    """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelError(f"{path}: no such file; is {path.parent} a run folder that was trained?") from None
     except ValueError as error:
         raise ModelError(f"{path}: not whole JSON ({error}); copy it again or train again") from error
+    if not isinstance(value, dict):
+        raise ModelError(
+            f"{path}: holds a JSON {type(value).__name__} instead of an object; copy it again or train again"
+        )
+    return value
 
 
 def _digest(tensors: dict[str, Tensor]) -> str:

@@ -89,5 +89,5 @@ class Maps:
 
     def _drawn(self, kind: str) -> bytes:
         buffer = io.BytesIO()
-        self.figure().savefig(buffer, format=kind, dpi=140)
+        self.figure().savefig(buffer, format=kind, dpi=140, bbox_inches="tight")
         return buffer.getvalue()

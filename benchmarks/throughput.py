@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from benchmarks.data import sentence_lengths
 from benchmarks.timing import in_turns
 from regard import Ragged
-from regard.data.batches import plan_epoch
+from regard.data.batches import plan_epoch, split_step
 from regard.nn import build_encoder
 
 DIM, DEPTH, HEADS, LABELS, WORDS, BATCHES, DROPOUT = 192, 3, 4, 17, 1000, 12, 0.3
@@ -66,7 +66,8 @@ def trainer(network: nn.Module, batches: list[list[Tensor]]) -> Callable[[], Non
 def run() -> dict[str, Any]:
     torch.manual_seed(0)
     lengths = sentence_lengths()
-    bucketed = [[lengths[i] for i in batch] for batch in plan_epoch(lengths, budget=WORDS, seed=0, epoch=0)][:BATCHES]
+    steps = plan_epoch(lengths, budget=WORDS, seed=0, epoch=0)[:BATCHES]
+    bucketed = [[lengths[i] for i in split_step(step, lengths, parts=1)[0]] for step in steps]  # as the loop does
     shuffled = [length for batch in bucketed for length in batch]
     random.Random(0).shuffle(shuffled)
     unsorted: list[list[int]] = [[]]

@@ -24,47 +24,48 @@ BUDGET = 1 << 19  # numbers in a piece: what stays in a processor's cache while 
 def attend(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> Tensor:
     """``[B, H, Q, Dv]`` or ``[T, H, Dv]``."""
     call = Call.of(query, key, value, spec)
-    output = _output(call)
+    output = _output(call, query)
     if not bool(output.sum().isfinite()):
-        output = _output(replace(call, careful=True))
-    return call.from_planes(output, query.dtype)
-
-
-def _output(call: Call) -> Tensor:
-    output = call.query.new_zeros(*call.query.shape[:3], call.value.shape[-1])  # [P, G, Nq, Dv]
-    for unit in call.units():
-        unit.piece.put_rows(unit.rows(output), unit.mix(unit.drop(unit.weights()), unit.value))
-    return output
+        output = _output(replace(call, careful=True), query)
+    return output.to(query.dtype)
 
 
 def gradients(grad: Tensor, query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> dict[str, Tensor]:
     """The gradients of whatever may have one: query, key, value, and where they are given weight, table, bias."""
     call = Call.of(query, key, value, spec, grad)
-    sums = _sums(call)
+    given = {"query": query, "key": key, "value": value} | spec.learned()
+    sums = _sums(call, given)
     if not all(bool(x.sum().isfinite()) for x in sums.values()):
-        sums = _sums(replace(call, careful=True))
-    result = {"query": call.from_planes(sums["query"], query.dtype)}
-    result |= {name: call.from_planes(sums[name][:, None], query.dtype) for name in ("key", "value")}
-    for name, given in spec.learned().items():
-        total = sums[name] if name == "bias" else sums[name].view(-1, call.heads, given.shape[1]).sum(0)
-        result[name] = total.to(given.dtype)
-    return result
+        sums = _sums(replace(call, careful=True), given)
+    return {name: sums[name].to(x.dtype) for name, x in given.items()}
 
 
-def _sums(call: Call) -> dict[str, Tensor]:
-    held = {"query": call.query, "key": call.key, "value": call.value, "weight": call.weight, "table": call.table}
-    held["bias"] = call.spec.bias
-    sums = {name: call.query.new_zeros(x.shape) for name, x in held.items() if x is not None}
+def _output(call: Call, query: Tensor) -> Tensor:
+    output = call.query.new_zeros(*query.shape[:-1], call.value.shape[-1])
+    by_plane = call.planes_of(output)  # [P, G, Nq, Dv]
     for unit in call.units():
-        unit.add_gradients(sums)
-    return sums
+        unit.piece.put_rows(unit.rows(by_plane), unit.mix(unit.drop(unit.weights()), unit.value))
+    return output
+
+
+def _sums(call: Call, given: dict[str, Tensor]) -> dict[str, Tensor]:
+    sums = {name: call.query.new_zeros(x.shape) for name, x in given.items()}
+    by_plane = {name: call.query.new_zeros(x.shape) for name, x in call.learned.items()}  # [P, G, …]
+    by_plane |= {name: call.planes_of(sums[name])[:, 0] for name in ("key", "value")}  # [P, Nk, …]
+    by_plane["query"] = call.planes_of(sums["query"])
+    if "bias" in sums:
+        by_plane["bias"] = sums["bias"]
+    for unit in call.units():
+        unit.add_gradients(by_plane)
+    return sums | {name: by_plane[name].view(-1, *given[name].shape).sum(0) for name in call.learned}
 
 
 def weights(query: Tensor, key: Tensor, spec: Spec) -> AttentionWeights:
     """The weights, a truncated window as a band."""
     call = replace(Call.of(query, key, key, spec), careful=not bool((query.sum() + key.sum()).isfinite()))
     first, starts, width = call.band()
-    values = call.query.new_zeros(*call.query.shape[:3], width)  # [P, G, Nq, W]
+    held = call.query.new_zeros(*query.shape[:-1], width)
+    values = call.planes_of(held)  # [P, G, Nq, W]
     for unit in call.units():
         rows, keys = unit.piece.row_numbers(first.device), unit.piece.key_numbers(first.device)
         column = (first + starts)[rows][..., None] - keys[:, :1, None] + torch.arange(width, device=first.device)
@@ -74,7 +75,7 @@ def weights(query: Tensor, key: Tensor, spec: Spec) -> AttentionWeights:
         unit.piece.put_rows(unit.rows(values), taken)
     lengths = torch.tensor([k1 - k0 for _, _, k0, k1 in call.sequences], dtype=torch.int64, device=first.device)
     lengths = lengths if spec.offsets is not None else lengths.expand(len(key))
-    return AttentionWeights(call.from_planes(values, query.dtype), first, lengths, spec.query_start, spec.offsets)
+    return AttentionWeights(held.to(query.dtype), first, lengths, spec.query_start, spec.offsets)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,8 +86,7 @@ class Call:
     key: Tensor  # [P, Nk, D]
     value: Tensor  # [P, Nk, Dv]
     grad: Tensor | None  # [P, G, Nq, Dv]
-    weight: Tensor | None  # [P, G, D], of an additive score
-    table: Tensor | None  # [P, G, L], of a relative bias
+    learned: dict[str, Tensor]  # "weight" of an additive score [P, G, D], "table" of a relative bias [P, G, L]
     spec: Spec
     key_heads: int
     sequences: Sequences
@@ -116,8 +116,7 @@ class Call:
             key=by_plane(key)[:, 0],
             value=by_plane(value)[:, 0],
             grad=None if grad is None else by_plane(grad),
-            weight=by_head(learned["weight"]) if "weight" in learned else None,
-            table=by_head(learned["table"]) if "table" in learned else None,
+            learned={name: by_head(x) for name, x in learned.items() if name != "bias"},
             spec=spec,
             key_heads=key_heads,
             sequences=sequences,
@@ -142,11 +141,9 @@ class Call:
                 for group in range(groups):
                     yield Unit(self, piece, visible, start, min(start + piece.planes, planes), group)
 
-    def from_planes(self, x: Tensor, dtype: torch.dtype) -> Tensor:
-        """``[P, G, N, …]`` → ``[B, H, N, …]`` or ``[T, H, …]``."""
-        if self.spec.offsets is None:
-            return x.reshape(len(x) // self.key_heads, self.key_heads * x.shape[1], *x.shape[2:]).to(dtype)
-        return x.flatten(0, 1).transpose(0, 1).to(dtype).contiguous()
+    def planes_of(self, x: Tensor) -> Tensor:
+        """``[B, H, N, …]`` or ``[T, H, …]`` → ``[P, G, N, …]``; a view, where x is contiguous."""
+        return _planes(x, self.key_heads, ragged=self.spec.offsets is not None)
 
     def band(self) -> tuple[Tensor, Tensor, int]:
         """How weights are held: the key of each row's first column, where its keys begin in the batch, ``[Nq]``; W."""

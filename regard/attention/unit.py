@@ -45,8 +45,8 @@ class Unit:
         """What is added to the scores, −inf where a row may not see: ``[b or 1, R, W]``."""
         spec, visible, dtype = self.call.spec, self.visible, self.query.dtype
         bias: Tensor | None = None
-        if self.call.table is not None:
-            bias = self.table_bias(self.call.table)  # [planes, n or 1, R, W]
+        if "table" in self.call.learned:
+            bias = self.table_bias(self.call.learned["table"])  # [planes, n or 1, R, W]
         if spec.bias is not None:
             tiles = torch.stack(self.tiles(spec.bias))
             bias = tiles.view(self.count, -1, *tiles.shape[1:]).to(dtype)  # [planes, n, R or 1, W or 1]
@@ -190,8 +190,7 @@ class Unit:
     @cached_property
     def additive_weight(self) -> Tensor:
         """``[b, D]``."""
-        assert self.call.weight is not None
-        return self.call.weight[self.planes, self.group].repeat_interleave(self.piece.size[0], 0)
+        return self.call.learned["weight"][self.planes, self.group].repeat_interleave(self.piece.size[0], 0)
 
     def pairs(self) -> Tensor:
         """``tanh(query + key)``, ``[b, R, W, D]``: as much as is held at a time."""

@@ -112,14 +112,14 @@ class Gathered:
         return x.index_select(1, self.key_index).view(-1, self.size[2], x.shape[2])
 
     def put_rows(self, x: Tensor, values: Tensor) -> None:
-        values = values.reshape(len(x), -1, x.shape[2])  # [P, n·R, D]
+        values = values.reshape(x.shape[0], -1, x.shape[2])  # [P, n·R, D]
         if self.real is None:
             x.index_copy_(1, self.row_index, values)
         else:
             x.index_copy_(1, self.row_index[self.real], values.index_select(1, self.real))
 
     def add_keys(self, x: Tensor, values: Tensor) -> None:
-        x.index_add_(1, self.key_index, values.reshape(len(x), -1, x.shape[2]))
+        x.index_add_(1, self.key_index, values.reshape(x.shape[0], -1, x.shape[2]))
 
     def row_numbers(self, device: torch.device) -> Tensor:
         return self.row_index.view(self.size[0], -1)
@@ -324,8 +324,8 @@ def _gathered_piece(
 def _blocks_of(x: Tensor, n: int, length: int, start: int, step: int) -> Tensor:
     """``[P, N, D]`` → ``[P, n, length, D]``, a view."""
     plane, row, column = x.stride()
-    size, stride = (len(x), n, length, x.shape[2]), (plane, step * row, row, column)
-    return x.as_strided(size, stride, x.storage_offset() + start * row)
+    planes, _, dim = x.shape
+    return x.as_strided((planes, n, length, dim), (plane, step * row, row, column), x.storage_offset() + start * row)
 
 
 def _numbers(n: int, length: int, start: int, step: int, device: torch.device) -> Tensor:

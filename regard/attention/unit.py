@@ -70,7 +70,7 @@ class Unit:
             scores = (self.pairs() @ self.additive_weight[:, None, :, None]).squeeze(-1)
             scores = scores if self.bias is None else scores.add_(self.bias)
         elif self.bias is not None:
-            bias = self.bias.expand(len(self.query), -1, -1)
+            bias = self.bias.expand(self.query.shape[0], -1, -1)
             scores = torch.baddbmm(bias, self.query, self.key.mT, alpha=spec.scale)
         else:
             scores = torch.bmm(self.query, self.key.mT).mul_(spec.scale)

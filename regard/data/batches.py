@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from regard.errors import DataError
 
-BLUR = 0.1  # lengths up to so much apart may share a step, so that each epoch mixes anew
+BLUR = 0.02  # lengths up to so much apart may share a step; few lengths make large products of matrices
 
 
 def plan_epoch(lengths: Sequence[int], *, budget: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:

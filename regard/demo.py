@@ -19,7 +19,6 @@ from regard.training.checkpoint import FOLDER as CHECKPOINT
 PACKAGE = "turkish-treebanks"
 # "It was very cold that day", "She lives in this city too": the first word is the same, what follows tells its label.
 SENTENCES = ("O gün hava çok soğuktu .", "O da bu şehirde yaşıyor .")
-EPOCHS = 10  # on dev the score rises no further after 9
 QUICK_EVERY = 4  # of so many sentences a quick demo takes one
 
 
@@ -47,7 +46,13 @@ def _train(parts: dict[str, Path], output: Path, *, epochs: int | None, quick: b
     labeler = Labeler(dim=64, depth=2) if quick else Labeler()
     resume = (output / CHECKPOINT).is_dir()
     try:
-        labeler.fit(parts["train"], parts["dev"], output, epochs=EPOCHS if epochs is None else epochs, resume=resume)
+        labeler.fit(
+            parts["train"],
+            parts["dev"],
+            output,
+            epochs=labeler.config.epochs if epochs is None else epochs,
+            resume=resume,
+        )
     except KeyboardInterrupt:
         typer.echo("stopped; the same command goes on", err=True)
         raise typer.Exit(INTERRUPTED) from None

@@ -89,7 +89,7 @@ class Labeler:
         column: str = "upos",
         longest: int = 20_000,
         unseen_labels: str = "refuse",
-        epochs: int = 15,
+        epochs: int = 10,
         batch_tokens: int = 1000,
         accumulate: int = 1,
         learning_rate: float = 2e-3,

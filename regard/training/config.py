@@ -58,7 +58,7 @@ class Config(BaseModel):
     implementation: str = Field("auto", description="Code that computes attention; never changes the meaning.")
 
     # Training
-    epochs: int = Field(15, gt=0, description="Passes over the training data.")
+    epochs: int = Field(10, gt=0, description="Passes over the training data.")
     batch_tokens: int = Field(1000, gt=0, description="Items (words, vectors) in a batch.")
     accumulate: int = Field(1, gt=0, description="Batches summed before each step.")
     learning_rate: float = Field(2e-3, gt=0, description="Peak of the one-cycle schedule.")

@@ -37,6 +37,7 @@ def curves_figure(lines: Sequence[dict[str, Any]], select: str) -> Figure:
     axis.grid(alpha=0.3)
     if scored:
         right = axis.twinx()
+        right.margins(y=0.12)  # room for the number over the best point
         numbers, scores = [line["step"] for line in scored], [100 * line[select] for line in scored]
         right.plot(numbers, scores, color="C1", marker="o", markersize=3)
         place = max(range(len(scores)), key=scores.__getitem__)

@@ -1,9 +1,16 @@
-"""One operator, forward and backward, around code that cannot be traced: torch.compile and torch.export see a call."""
+"""Blocked attention with a gradient: as a function of autograd, and as an operator where a network is traced.
+
+Its code cannot be traced; torch.compile and torch.export see one call. Outside of them the operator would cost as much
+time as a short call does, and its first use a second.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from regard.attention import blocked
 from regard.attention.scores import Additive, RelativeBias
@@ -11,9 +18,9 @@ from regard.attention.spec import Spec
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> Tensor:
-    """The call as an operator with a gradient for query, key, value and whatever of ``spec`` is learned."""
-    output: Tensor = _attend(query, key, value, *_flat(spec))
-    return output
+    """The call, with a gradient for query, key, value and whatever of ``spec`` is learned."""
+    call: Callable[..., Tensor] = _traced if torch.compiler.is_compiling() else _Eager.apply
+    return call(query, key, value, *_flat(spec))
 
 
 def _flat(spec: Spec) -> tuple[object, ...]:
@@ -68,35 +75,14 @@ def _spec(
     )
 
 
-_INPUTS = (
-    "Tensor query, Tensor key, Tensor value, Tensor? weight, Tensor? bias, Tensor? table, int table_left, "
-    "Tensor? offsets, Tensor? key_offsets, Tensor? key_mask, Tensor? seed, "
-    "str normalizer, int? left, int? right, SymInt query_start, float scale, float dropout_p"
-)
-
-
-@torch.library.custom_op("regard::attend", mutates_args=(), schema=f"({_INPUTS}) -> Tensor")
-def _attend(query: Tensor, key: Tensor, value: Tensor, *rest: object) -> Tensor:
+def _forward(query: Tensor, key: Tensor, value: Tensor, *rest: object) -> Tensor:
     with torch.autocast(query.device.type, enabled=False):
         return blocked.attend(query, key, value, _spec(*rest))  # type: ignore[arg-type]
 
 
-@_attend.register_fake
-def _(query: Tensor, key: Tensor, value: Tensor, *rest: object) -> Tensor:
-    return query.new_empty(*query.shape[:-1], value.shape[-1])
-
-
-@torch.library.custom_op("regard::attend_backward", mutates_args=(), schema=f"(Tensor grad, {_INPUTS}) -> Tensor[]")
-def _attend_backward(grad: Tensor, query: Tensor, key: Tensor, value: Tensor, *rest: object) -> list[Tensor]:
+def _gradients(grad: Tensor, query: Tensor, key: Tensor, value: Tensor, *rest: object) -> list[Tensor]:
     with torch.autocast(query.device.type, enabled=False):
         return list(blocked.gradients(grad, query, key, value, _spec(*rest)).values())  # type: ignore[arg-type]
-
-
-@_attend_backward.register_fake
-def _(grad: Tensor, query: Tensor, key: Tensor, value: Tensor, *rest: object) -> list[Tensor]:
-    weight, bias, table = rest[:3]
-    given = [query, key, value, *(x for x in (weight, table, bias) if isinstance(x, Tensor))]
-    return [torch.empty_like(x, memory_format=torch.contiguous_format) for x in given]
 
 
 def _remember(ctx, inputs, output):  # type: ignore[no-untyped-def]
@@ -105,13 +91,43 @@ def _remember(ctx, inputs, output):  # type: ignore[no-untyped-def]
     ctx.table_left, ctx.rest = table_left, rest
 
 
-def _backward(ctx, grad):  # type: ignore[no-untyped-def]
+def _backward(ctx, grad, gradients: Callable[..., list[Tensor]] = _gradients):  # type: ignore[no-untyped-def]
+    """One gradient for each input of :func:`_forward`."""
     query, key, value, weight, bias, table, offsets, key_offsets, key_mask, seed = ctx.saved_tensors
     rest = (weight, bias, table, ctx.table_left, offsets, key_offsets, key_mask, seed, *ctx.rest)
-    by_query, by_key, by_value, *learned = _attend_backward(grad, query, key, value, *rest)
+    by_query, by_key, by_value, *learned = gradients(grad, query, key, value, *rest)
     names = [name for name, x in (("weight", weight), ("table", table), ("bias", bias)) if x is not None]
     by_name = dict(zip(names, learned, strict=True))
     return by_query, by_key, by_value, by_name.get("weight"), by_name.get("bias"), by_name.get("table"), *[None] * 11
 
 
-_attend.register_autograd(_backward, setup_context=_remember)
+class _Eager(torch.autograd.Function):
+    forward = staticmethod(_forward)
+    setup_context = staticmethod(_remember)
+    backward = staticmethod(once_differentiable(_backward))  # type: ignore[assignment]
+
+
+_INPUTS = (
+    "Tensor query, Tensor key, Tensor value, Tensor? weight, Tensor? bias, Tensor? table, int table_left, "
+    "Tensor? offsets, Tensor? key_offsets, Tensor? key_mask, Tensor? seed, "
+    "str normalizer, int? left, int? right, SymInt query_start, float scale, float dropout_p"
+)
+_traced = torch.library.custom_op("regard::attend", _forward, mutates_args=(), schema=f"({_INPUTS}) -> Tensor")
+_traced_gradients = torch.library.custom_op(
+    "regard::attend_backward", _gradients, mutates_args=(), schema=f"(Tensor grad, {_INPUTS}) -> Tensor[]"
+)
+
+
+@_traced.register_fake
+def _(query: Tensor, key: Tensor, value: Tensor, *rest: object) -> Tensor:
+    return query.new_empty(*query.shape[:-1], value.shape[-1])
+
+
+@_traced_gradients.register_fake
+def _(grad: Tensor, query: Tensor, key: Tensor, value: Tensor, *rest: object) -> list[Tensor]:
+    weight, bias, table = rest[:3]
+    given = [query, key, value, *(x for x in (weight, table, bias) if isinstance(x, Tensor))]
+    return [torch.empty_like(x, memory_format=torch.contiguous_format) for x in given]
+
+
+_traced.register_autograd(lambda ctx, grad: _backward(ctx, grad, _traced_gradients), setup_context=_remember)

@@ -20,7 +20,7 @@ train_app = typer.Typer(help="Train a model from labelled files.", no_args_is_he
 app.add_typer(train_app, name="train")
 
 Run = Annotated[str, typer.Argument(help="Run folder of a trained model.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (JSON Lines of predictions), for machines.")]
 Format = Annotated[str, typer.Option(help="auto, conllu, columns, jsonl, tsv or npz; auto goes by the file's name.")]
 ReadFormat = Annotated[
     str, typer.Option(help="auto, conllu, columns, jsonl, tsv, npz or text; auto goes by the file's name.")
@@ -108,6 +108,7 @@ def predict(
             help="conllu, columns, jsonl, tsv or text (word/label); that of the input if unset.", show_default=False
         ),
     ] = None,
+    as_json: AsJson = False,
     column: Annotated[
         str | None, typer.Option(help="Column of CoNLL-U to fill; that of training if unset.", show_default=False)
     ] = None,
@@ -116,7 +117,8 @@ def predict(
     """Label new sequences: text with one sentence a line, or any format that training reads."""
     from regard.cli.predict import predict
 
-    predict(run, file, output=output, format=format, output_format=output_format, column=column, device=device)
+    target = "jsonl" if as_json else output_format
+    predict(run, file, output=output, format=format, output_format=target, column=column, device=device)
 
 
 @app.command()
@@ -152,7 +154,9 @@ def view(
 def demo(
     task: Annotated[Literal["label"], typer.Argument(help="Which demo.")] = "label",
     output: Annotated[str, typer.Option(help="Run folder to write, or to use again.")] = "runs/demo-label",
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training data; the demo's own if unset.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the training data; training's default if unset.")
+    ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Seconds, not minutes: a small network on few sentences.")
     ] = False,

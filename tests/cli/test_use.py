@@ -56,6 +56,13 @@ def test_other_formats_on_request(format, shown, call, trained, tmp_path):
     assert call("predict", trained, tmp_path / "in.txt", "--output-format", format).out == shown
 
 
+def test_json_for_machines(call, trained, tmp_path):
+    (tmp_path / "in.txt").write_text("I saw\n\n")
+    lines = call("predict", trained, tmp_path / "in.txt", "--json").out.splitlines()
+    assert [json.loads(line)["words"] for line in lines] == [["I", "saw"], []]
+    assert [len(json.loads(line)["labels"]) for line in lines] == [2, 0]
+
+
 def test_a_format_that_does_not_exist(call, trained, files, tmp_path):
     assert "conlu" in call("predict", trained, files / "dev.conllu", "--output-format", "conlu").complaint
     assert "did you mean 'conllu'" in call("evaluate", trained, files / "dev.conllu", "--format", "conlu").complaint

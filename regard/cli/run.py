@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -36,6 +37,7 @@ def run(arguments: Sequence[str]) -> int:
             if debug:
                 raise
             _complain(_reason(error))
+            _drop_output()
             return 1
     return code if isinstance(code, int) else 0
 
@@ -50,6 +52,14 @@ def _reason(error: Exception) -> str:
     if isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error):
         return "out of memory; a window, a smaller --batch-tokens or shorter sequences need less"
     return f"unexpected {type(error).__name__}: {error}; --debug shows where; please report it"
+
+
+def _drop_output() -> None:
+    """What could not be written must not be tried again, and fail again, when Python exits."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(message: str) -> None:

@@ -40,7 +40,7 @@ def unbroken(tmp_path_factory):
     return output, run(output)[1]
 
 
-@pytest.mark.parametrize("stop_at", [1, 10, 13, 14, 17, 49])
+@pytest.mark.parametrize("stop_at", [1, 10, 12, 13, 17, 48])
 def test_a_stopped_training_goes_on_bit_for_bit(tmp_path, unbroken, stop_at, capfd):
     """In the first step, at a line of the journal, at the end of an epoch, in the middle of one, in the last step."""
     stopped, _ = run(tmp_path, stop_at=stop_at)
@@ -117,13 +117,13 @@ def test_a_killed_training_goes_on_bit_for_bit(tmp_path, unbroken):
 
 def test_ctrl_c_stops_cleanly_with_a_checkpoint(tmp_path, unbroken):
     with start(tmp_path, pause=0.04) as process:
-        wait_for_step(tmp_path, 13, process)  # the checkpoint of the first epoch
+        wait_for_step(tmp_path, 12, process)  # the checkpoint of the first epoch
         process.send_signal(signal.SIGINT)
         out, err = process.communicate()
     assert process.returncode == 0
     assert out.startswith("interrupted")
     assert "it can be resumed" in err
-    assert step_of(tmp_path) == int(out.split()[1]) >= 13
+    assert step_of(tmp_path) == int(out.split()[1]) >= 12
     _, network = run(tmp_path, resume=True)
     assert_same_training(*unbroken, tmp_path, network)
 
@@ -136,11 +136,11 @@ def test_a_request_to_terminate_does_the_same(tmp_path):
 
 def test_a_second_ctrl_c_stops_at_once(tmp_path):
     run(tmp_path, stop_at=3)
-    before = (tmp_path / STATE).read_bytes()
+    before, handler = (tmp_path / STATE).read_bytes(), signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, resume=True, stop_at=2, signals=[signal.SIGINT, signal.SIGINT])
     assert (tmp_path / STATE).read_bytes() == before
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_a_full_disk_leaves_the_checkpoint_whole(tmp_path, unbroken):
@@ -171,7 +171,7 @@ def test_a_finished_training_says_so_and_changes_nothing(tmp_path, capfd):
     capfd.readouterr()
     again, _ = run(tmp_path, epochs=1, resume=True)
     assert again == done
-    assert "has finished its 13 steps; there is nothing to resume" in capfd.readouterr().err
+    assert "has finished its 12 steps; there is nothing to resume" in capfd.readouterr().err
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     with pytest.raises(ConfigError, match=r"epochs: .* was trained with 1, now 2"):
         run(tmp_path, epochs=2, resume=True)

@@ -26,8 +26,8 @@ check: $(INSTALLED)
 bench: $(INSTALLED)
 	@$(BIN)/python -m benchmarks
 
-$(INSTALLED): pyproject.toml constraints.txt
-	@echo "setting up .venv; once, a few minutes"
+$(INSTALLED): pyproject.toml constraints.txt CMakeLists.txt $(wildcard regard/attention/native/kernels/*)
+	@echo "setting up .venv and building the native kernels; once, a few minutes"
 	@$(PYTHON) -m venv .venv
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch $@

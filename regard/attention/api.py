@@ -7,14 +7,14 @@ import logging
 import torch
 from torch import Tensor
 
-from regard.attention import blocked, operator, reference, sdpa
+from regard.attention import blocked, native, operator, reference, sdpa
 from regard.attention.check import check
 from regard.attention.scores import Additive, RelativeBias
 from regard.attention.spec import Spec
 from regard.attention.weights import AttentionWeights
 from regard.errors import ConfigError, UnsupportedError
 
-IMPLEMENTATIONS = ("reference", "blocked", "sdpa")
+IMPLEMENTATIONS = ("reference", "blocked", "sdpa", "native")
 Window = int | tuple[int | None, int | None] | None
 logger = logging.getLogger("regard")
 
@@ -59,7 +59,8 @@ def attend(
         bias: broadcastable to ``[B, H, Q, K]``, dense only, −inf where a query may not see; or :class:`RelativeBias`.
         scale: of the dot product; None for ``1/√D``.
         dropout_p: chance that a weight is dropped; the rest are scaled up. Seeded by ``torch.manual_seed``.
-        implementation: ``"auto"``, ``"reference"``, ``"blocked"`` or ``"sdpa"``; it never changes the meaning.
+        implementation: ``"auto"``, ``"reference"``, ``"blocked"``, ``"sdpa"`` or ``"native"``; it never changes the
+            meaning.
 
     Returns:
         ``[B, H, Q, Dv]`` or ``[T, H, Dv]``, of query's dtype.
@@ -98,7 +99,7 @@ def attend(
         return reference.attend(query, key, value, spec)
     if chosen == "sdpa":
         return sdpa.attend(query, key, value, spec)
-    return operator.attend(query, key, value, spec)
+    return operator.attend(query, key, value, spec, chosen)
 
 
 def attention_weights(
@@ -121,7 +122,7 @@ def attention_weights(
     """The weights that :func:`attend` makes its output from, for the same arguments; without gradient.
 
     A truncated window is held as a band, ``[B, H, Q, left+right+1]`` or ``[T, H, left+right+1]``.
-    ``implementation`` is ``"auto"``, ``"reference"`` or ``"blocked"``.
+    ``implementation`` is ``"auto"``, ``"reference"``, ``"blocked"`` or ``"native"``.
 
     Raises:
         As :func:`attend`.
@@ -142,14 +143,19 @@ def attention_weights(
         scale=scale,
         dropout_p=dropout_p,
     )
+    _check_name(implementation)
+    if implementation == "sdpa":
+        raise UnsupportedError('implementation "sdpa" cannot give weights: its kernels never hold them; use "blocked"')
+    refused = {"native": native.refusals(query, spec)}
+    if implementation == "native" and refused["native"]:
+        raise UnsupportedError(_refusal("native", refused))
+    if implementation == "auto":
+        implementation = "blocked" if refused["native"] or torch.compiler.is_compiling() else "native"
     with torch.no_grad():
         if implementation == "reference":
             return reference.weights(query, key, spec)
-        if implementation == "sdpa":
-            raise UnsupportedError(
-                'implementation "sdpa" cannot give weights: its kernels never hold them; use "blocked"'
-            )
-        _check_name(implementation)
+        if implementation == "native":
+            return native.weights(query, key, spec)
         return blocked.weights(query, key, spec)
 
 
@@ -174,7 +180,7 @@ def explain(
 
     >>> x = torch.zeros(1, 1, 8, 4)
     >>> print(explain(x, x, x, window=2))
-    blocked, for sdpa cannot: the window is truncated
+    native, for sdpa cannot: the window is truncated
     """
     spec = check(
         query,
@@ -192,7 +198,7 @@ def explain(
         scale=scale,
         dropout_p=dropout_p,
     )
-    return _explain(sdpa.refusals(query, key, value, spec))
+    return _explain(_refused(query, key, value, spec))
 
 
 def _check_name(implementation: str) -> None:
@@ -204,15 +210,35 @@ def _choose(query: Tensor, key: Tensor, value: Tensor, spec: Spec, implementatio
     _check_name(implementation)
     if implementation in ("reference", "blocked"):
         return implementation
-    refused = sdpa.refusals(query, key, value, spec)
-    if implementation == "sdpa":
-        if refused:
-            raise UnsupportedError(f'implementation "sdpa" cannot do this call: {"; ".join(refused)}; use "auto"')
+    refused = _refused(query, key, value, spec)
+    if implementation != "auto":
+        if refused[implementation]:
+            raise UnsupportedError(_refusal(implementation, refused))
         return implementation
+    chosen = _fastest(refused)
     if not torch.compiler.is_compiling() and logger.isEnabledFor(logging.DEBUG):
         logger.debug("attend %s: %s", list(query.shape), _explain(refused))
-    return "blocked" if refused else "sdpa"
+    return chosen
 
 
-def _explain(refused: list[str]) -> str:
-    return f"blocked, for sdpa cannot: {'; '.join(refused)}" if refused else "sdpa: PyTorch's own kernel does this call"
+def _refusal(implementation: str, refused: dict[str, list[str]]) -> str:
+    return f'implementation "{implementation}" cannot do this call: {"; ".join(refused[implementation])}; use "auto"'
+
+
+def _refused(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> dict[str, list[str]]:
+    """Why not, for each implementation that cannot run every call."""
+    return {"native": native.refusals(query, spec), "sdpa": sdpa.refusals(query, key, value, spec)}
+
+
+def _fastest(refused: dict[str, list[str]]) -> str:
+    if torch.compiler.is_compiling() and not refused["sdpa"]:
+        return "sdpa"  # what is exported can then run anywhere
+    if not refused["native"]:
+        return "native"
+    return "blocked" if refused["sdpa"] else "sdpa"
+
+
+def _explain(refused: dict[str, list[str]]) -> str:
+    chosen = _fastest(refused)
+    passed = [f"{name} cannot: {'; '.join(reasons)}" for name, reasons in refused.items() if reasons and name != chosen]
+    return f"{chosen}, for {'; and '.join(passed)}" if passed else chosen

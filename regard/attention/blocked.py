@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from regard.attention.band import Band
 from regard.attention.cut import Cut, Gathered, Piece, cut
 from regard.attention.spec import Sequences, Spec, compute_dtype, read_sequences
 from regard.attention.unit import Unit
@@ -63,19 +64,19 @@ def _sums(call: Call, given: dict[str, Tensor]) -> dict[str, Tensor]:
 def weights(query: Tensor, key: Tensor, spec: Spec) -> AttentionWeights:
     """The weights, a truncated window as a band."""
     call = replace(Call.of(query, key, key, spec), careful=not bool((query.sum() + key.sum()).isfinite()))
-    first, starts, width = call.band()
-    held = call.query.new_zeros(*query.shape[:-1], width)
+    band, device = Band.of(spec, call.sequences, query.device), query.device
+    held = call.query.new_zeros(*query.shape[:-1], band.width)
     values = call.planes_of(held)  # [P, G, Nq, W]
     for unit in call.units():
-        rows, keys = unit.piece.row_numbers(first.device), unit.piece.key_numbers(first.device)
-        column = (first + starts)[rows][..., None] - keys[:, :1, None] + torch.arange(width, device=first.device)
+        rows, keys = unit.piece.row_numbers(device), unit.piece.key_numbers(device)
+        column = (
+            (band.first + band.starts)[rows][..., None] - keys[:, :1, None] + torch.arange(band.width, device=device)
+        )
         inside = (column >= 0) & (column < unit.piece.size[2])  # [n, R, W]
         index = unit.each(column.clamp_(0, unit.piece.size[2] - 1)).expand(len(unit.query), -1, -1)
         taken = unit.drop(unit.weights()).gather(-1, index).masked_fill_(~unit.each(inside), 0)
         unit.piece.put_rows(unit.rows(values), taken)
-    lengths = torch.tensor([k1 - k0 for _, _, k0, k1 in call.sequences], dtype=torch.int64, device=first.device)
-    lengths = lengths if spec.offsets is not None else lengths.expand(len(key))
-    return AttentionWeights(held.to(query.dtype), first, lengths, spec.query_start, spec.offsets)
+    return band.weights(held.to(query.dtype), spec)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,15 +145,6 @@ class Call:
     def planes_of(self, x: Tensor) -> Tensor:
         """``[B, H, N, …]`` or ``[T, H, …]`` → ``[P, G, N, …]``; a view, where x is contiguous."""
         return _planes(x, self.key_heads, ragged=self.spec.offsets is not None)
-
-    def band(self) -> tuple[Tensor, Tensor, int]:
-        """How weights are held: the key of each row's first column, where its keys begin in the batch, ``[Nq]``; W."""
-        sequences = torch.tensor(self.sequences, dtype=torch.int64, device=self.query.device).view(-1, 4)
-        q0, _, k0, _ = sequences.repeat_interleave(sequences[:, 1] - sequences[:, 0], 0).T
-        left, right = self.spec.left, self.spec.right
-        if left is None or right is None:
-            return torch.zeros_like(q0), k0, max((stop - start for _, _, start, stop in self.sequences), default=0)
-        return torch.arange(len(q0), device=q0.device) - q0 + self.spec.query_start - left, k0, left + right + 1
 
 
 def _planes(x: Tensor, key_heads: int, *, ragged: bool) -> Tensor:

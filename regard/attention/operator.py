@@ -1,26 +1,28 @@
-"""Blocked attention with a gradient: as a function of autograd, and as an operator where a network is traced.
+"""Blocked and native attention with a gradient: as a function of autograd, and as an operator where it is traced.
 
-Its code cannot be traced; torch.compile and torch.export see one call. Outside of them the operator would cost as much
-time as a short call does, and its first use a second.
+Their code cannot be traced; torch.compile and torch.export see one call. Outside of them the operator would cost as
+much time as a short call does, and its first use a second.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from regard.attention import blocked
+from regard.attention import blocked, native
 from regard.attention.scores import Additive, RelativeBias
 from regard.attention.spec import Spec
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> Tensor:
+def attend(query: Tensor, key: Tensor, value: Tensor, spec: Spec, implementation: str) -> Tensor:
     """The call, with a gradient for query, key, value and whatever of ``spec`` is learned."""
-    call: Callable[..., Tensor] = _traced if torch.compiler.is_compiling() else _Eager.apply
-    return call(query, key, value, *_flat(spec))
+    call: Callable[..., tuple[Tensor, Tensor, Tensor]] = _traced if torch.compiler.is_compiling() else _Eager.apply
+    return call(query, key, value, *_flat(spec), implementation)[0]
 
 
 def _flat(spec: Spec) -> tuple[object, ...]:
@@ -75,30 +77,47 @@ def _spec(
     )
 
 
-def _forward(query: Tensor, key: Tensor, value: Tensor, *rest: object) -> Tensor:
+def _forward(query: Tensor, key: Tensor, value: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """The output, and what backward needs beside it: the same before it was rounded, and the kernels' statistics."""
+    *flat, implementation = rest
+    nothing = query.new_empty(0, dtype=torch.float32)
     with torch.autocast(query.device.type, enabled=False):
-        return blocked.attend(query, key, value, _spec(*rest))  # type: ignore[arg-type]
+        if implementation == "blocked":
+            return blocked.attend(query, key, value, _spec(*flat)), nothing, nothing.clone()
+        exact, statistics = native.attend(query, key, value, _spec(*flat))
+        if query.dtype == torch.float32:
+            return exact, nothing, statistics
+        return exact.to(query.dtype), exact, statistics
 
 
-def _gradients(grad: Tensor, query: Tensor, key: Tensor, value: Tensor, *rest: object) -> list[Tensor]:
+def _gradients(
+    grad: Tensor, query: Tensor, key: Tensor, value: Tensor, output: Tensor, statistics: Tensor, *rest: Any
+) -> list[Tensor]:
+    *flat, implementation = rest
     with torch.autocast(query.device.type, enabled=False):
-        return list(blocked.gradients(grad, query, key, value, _spec(*rest)).values())  # type: ignore[arg-type]
+        if implementation == "native":
+            return list(native.gradients(grad, query, key, value, output, statistics, _spec(*flat)).values())
+        return list(blocked.gradients(grad, query, key, value, _spec(*flat)).values())
 
 
 def _remember(ctx, inputs, output):  # type: ignore[no-untyped-def]
     query, key, value, weight, bias, table, table_left, offsets, key_offsets, key_mask, seed, *rest = inputs
-    ctx.save_for_backward(query, key, value, weight, bias, table, offsets, key_offsets, key_mask, seed)
+    output, exact, statistics = output
+    if rest[-1] == "native" and output.dtype == torch.float32:
+        exact = output
+    kept = (query, key, value, exact, statistics)
+    ctx.save_for_backward(*kept, weight, bias, table, offsets, key_offsets, key_mask, seed)
     ctx.table_left, ctx.rest = table_left, rest
 
 
-def _backward(ctx, grad, gradients: Callable[..., list[Tensor]] = _gradients):  # type: ignore[no-untyped-def]
-    """One gradient for each input of :func:`_forward`."""
-    query, key, value, weight, bias, table, offsets, key_offsets, key_mask, seed = ctx.saved_tensors
+def _backward(ctx, *grads, gradients: Callable[..., list[Tensor]] = _gradients):  # type: ignore[no-untyped-def]
+    """One gradient for each input of :func:`_forward`, from that of its first output."""
+    *kept, weight, bias, table, offsets, key_offsets, key_mask, seed = ctx.saved_tensors
     rest = (weight, bias, table, ctx.table_left, offsets, key_offsets, key_mask, seed, *ctx.rest)
-    by_query, by_key, by_value, *learned = gradients(grad, query, key, value, *rest)
+    by_query, by_key, by_value, *learned = gradients(grads[0], *kept, *rest)
     names = [name for name, x in (("weight", weight), ("table", table), ("bias", bias)) if x is not None]
     by_name = dict(zip(names, learned, strict=True))
-    return by_query, by_key, by_value, by_name.get("weight"), by_name.get("bias"), by_name.get("table"), *[None] * 11
+    return by_query, by_key, by_value, by_name.get("weight"), by_name.get("bias"), by_name.get("table"), *[None] * 12
 
 
 class _Eager(torch.autograd.Function):
@@ -110,24 +129,34 @@ class _Eager(torch.autograd.Function):
 _INPUTS = (
     "Tensor query, Tensor key, Tensor value, Tensor? weight, Tensor? bias, Tensor? table, int table_left, "
     "Tensor? offsets, Tensor? key_offsets, Tensor? key_mask, Tensor? seed, "
-    "str normalizer, int? left, int? right, SymInt query_start, float scale, float dropout_p"
+    "str normalizer, int? left, int? right, SymInt query_start, float scale, float dropout_p, str implementation"
 )
-_traced = torch.library.custom_op("regard::attend", _forward, mutates_args=(), schema=f"({_INPUTS}) -> Tensor")
+_FOR_BACKWARD = f"Tensor grad, {_INPUTS.replace('value,', 'value, Tensor exact, Tensor statistics,', 1)}"
+_traced = torch.library.custom_op(
+    "regard::attend", _forward, mutates_args=(), schema=f"({_INPUTS}) -> (Tensor, Tensor, Tensor)"
+)
 _traced_gradients = torch.library.custom_op(
-    "regard::attend_backward", _gradients, mutates_args=(), schema=f"(Tensor grad, {_INPUTS}) -> Tensor[]"
+    "regard::attend_backward", _gradients, mutates_args=(), schema=f"({_FOR_BACKWARD}) -> Tensor[]"
 )
 
 
 @_traced.register_fake
-def _(query: Tensor, key: Tensor, value: Tensor, *rest: object) -> Tensor:
-    return query.new_empty(*query.shape[:-1], value.shape[-1])
+def _(query: Tensor, key: Tensor, value: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
+    output = query.new_empty(*query.shape[:-1], value.shape[-1])
+    exact = rest[-1] == "native" and query.dtype != torch.float32
+    statistics = native.statistics_shape(query) if rest[-1] == "native" else (0,)
+    return (
+        output,
+        query.new_empty(output.shape if exact else (0,), dtype=torch.float32),
+        query.new_empty(statistics, dtype=torch.float32),
+    )
 
 
 @_traced_gradients.register_fake
-def _(grad: Tensor, query: Tensor, key: Tensor, value: Tensor, *rest: object) -> list[Tensor]:
-    weight, bias, table = rest[:3]
+def _(grad: Tensor, query: Tensor, key: Tensor, value: Tensor, output: Tensor, *rest: Any) -> list[Tensor]:
+    _, weight, bias, table = rest[:4]
     given = [query, key, value, *(x for x in (weight, table, bias) if isinstance(x, Tensor))]
     return [torch.empty_like(x, memory_format=torch.contiguous_format) for x in given]
 
 
-_traced.register_autograd(lambda ctx, grad: _backward(ctx, grad, _traced_gradients), setup_context=_remember)
+_traced.register_autograd(partial(_backward, gradients=_traced_gradients), setup_context=_remember)

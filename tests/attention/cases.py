@@ -212,6 +212,8 @@ def cases(draw: st.DrawFn, **fixed: SearchStrategy[Any]) -> Case:
 
 def refuses(implementation: str, case: Case) -> dict[str, bool]:
     """Every reason that an implementation may refuse a call for, as its message words it, and whether it holds here."""
+    if implementation == "native":
+        return {"float64 has no kernel": case.dtype == torch.float64, "there is a bias tensor": case.bias is not None}
     if implementation != "sdpa":
         return {}
     left, right = case.sides
@@ -237,6 +239,7 @@ RUNS: dict[str, SearchStrategy[Case]] = {
     "reference": cases(),
     "blocked": cases(),
     "auto": cases(),
+    "native": cases(dtype=st.sampled_from(DTYPES[1:]), bias=st.none()),
     "sdpa": cases(
         score=st.just("dot"),
         normalizer=st.just("softmax"),

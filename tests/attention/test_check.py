@@ -138,7 +138,7 @@ MASKS = [
 
 
 @pytest.mark.parametrize(("kind", "parts", "inputs", "options"), [*SHAPES, *OFFSETS, *CHOICES, *MASKS])
-@pytest.mark.parametrize("implementation", ["reference", "blocked", "auto"])
+@pytest.mark.parametrize("implementation", ["reference", "blocked", "native", "auto"])
 def test_refused(
     implementation: str,
     kind: type[RegardError],

@@ -13,6 +13,7 @@ from torch import Tensor
 
 import regard
 from regard import ConfigError, UnsupportedError
+from regard.attention import native
 from regard.attention.api import IMPLEMENTATIONS
 
 from .cases import Case, cases, make, refuses
@@ -47,23 +48,53 @@ def test_sdpa_says_why_not(reason: str) -> None:
         make(ANOTHER[reason]).attend("sdpa")
     assert 'implementation "sdpa" cannot' in str(error.value)
     assert 'use "auto"' in str(error.value)
-    assert reason in _explain(ANOTHER[reason])
+    assert reason in _explain(ANOTHER[reason]) or _explain(ANOTHER[reason]).startswith("native")
+
+
+@pytest.mark.parametrize("implementation", ["sdpa", "native"])
+@given(case=cases())
+def test_a_refusal_names_every_reason_and_no_other(implementation: str, case: Case) -> None:
+    expected = refuses(implementation, case)
+    call = make(case)
+    if not any(expected.values()):
+        assert call.attend(implementation).shape == call.attend("auto").shape
+        return
+    with pytest.raises(UnsupportedError) as error:
+        call.attend(implementation)
+    for reason, holds in expected.items():
+        assert (reason in str(error.value)) == holds, reason
+        assert not holds or reason in _explain(case)
 
 
 @given(case=cases())
-def test_a_refusal_names_every_reason_and_no_other(case: Case) -> None:
-    expected = refuses("sdpa", case)
-    call = make(case)
-    if not any(expected.values()):
-        assert call.attend("sdpa").shape == call.attend("auto").shape
-        assert _explain(case).startswith("sdpa")
-        return
-    with pytest.raises(UnsupportedError) as error:
-        call.attend("sdpa")
-    for reason, holds in expected.items():
-        assert (reason in str(error.value)) == holds, reason
-        assert (reason in _explain(case)) == holds, reason
-    assert _explain(case).startswith("blocked")
+def test_auto_takes_the_first_that_can(case: Case) -> None:
+    able = [name for name in ("native", "sdpa") if not any(refuses(name, case).values())]
+    assert _explain(case).startswith([*able, "blocked"][0])
+
+
+def test_what_is_traced_runs_on_pytorchs_own_operators_where_it_can() -> None:
+    program = torch.export.export(Plain(), (X,))
+    assert "scaled_dot_product_attention" in str(program.graph)
+
+
+class Plain(torch.nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return regard.attend(x, x, x)
+
+
+def test_an_install_without_a_compiler_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "_kernels", None)
+    assert regard.explain(X, X, X, window=2).startswith("blocked, for native cannot: it was not built")
+    with pytest.raises(UnsupportedError, match='"native" cannot do this call: it was not built when regard'):
+        regard.attend(X, X, X, implementation="native")
+    assert regard.attend(X, X, X, window=2).shape == X.shape
+
+
+@pytest.mark.parametrize("name", ["avx1024", ""])
+def test_an_instruction_set_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("REGARD_ISA", name)
+    with pytest.raises(ConfigError, match=f"REGARD_ISA must be one of baseline.* got '{name}'"):
+        regard.attend(X, X, X, implementation="native")
 
 
 @pytest.mark.parametrize("scale", [0.0, -0.5])
@@ -76,7 +107,7 @@ def test_auto_keeps_away_from_what_sdpa_gets_wrong(scale: float) -> None:
 
 def test_an_unknown_implementation_is_refused() -> None:
     for call in (lambda: regard.attend(X, X, X, implementation="flash"), lambda: _weights(X, implementation="flash")):
-        with pytest.raises(ConfigError, match="implementation must be one of auto, reference, blocked, sdpa") as error:
+        with pytest.raises(ConfigError, match="must be one of auto, reference, blocked, sdpa, native") as error:
             call()
         assert "'flash'" in str(error.value)
 
@@ -84,6 +115,11 @@ def test_an_unknown_implementation_is_refused() -> None:
 def test_sdpa_has_no_weights_to_show() -> None:
     with pytest.raises(UnsupportedError, match='"sdpa" cannot give weights'):
         _weights(X, implementation="sdpa")
+
+
+def test_native_weights_are_refused_as_its_output_is() -> None:
+    with pytest.raises(UnsupportedError, match='"native" cannot do this call: float64 has no kernel'):
+        _weights(X.double(), implementation="native")
 
 
 def _weights(x: Tensor, **options: Any) -> regard.AttentionWeights:
@@ -94,9 +130,13 @@ def _weights(x: Tensor, **options: Any) -> regard.AttentionWeights:
 def test_the_log_says_what_auto_took_and_why(caplog: pytest.LogCaptureFixture, window: int | None) -> None:
     with caplog.at_level(logging.DEBUG, "regard"):
         regard.attend(X, X, X, window=window)
-    explained = regard.explain(X, X, X, window=window)
+    assert regard.explain(X, X, X, window=window) in caplog.text
+    with caplog.at_level(logging.DEBUG, "regard"):
+        regard.attend(X.double(), X.double(), X.double(), window=window)
+    explained = regard.explain(X.double(), X.double(), X.double(), window=window)
     assert explained in caplog.text
-    assert ("blocked" in explained, "window is truncated" in explained) == ((True, True) if window else (False, False))
+    assert "float64 has no kernel" in explained
+    assert ("window is truncated" in explained) == bool(window)
 
 
 def test_nothing_is_logged_above_debug(caplog: pytest.LogCaptureFixture) -> None:
@@ -106,4 +146,4 @@ def test_nothing_is_logged_above_debug(caplog: pytest.LogCaptureFixture) -> None
 
 
 def test_the_names_stand_in_one_place() -> None:
-    assert IMPLEMENTATIONS[:3] == ("reference", "blocked", "sdpa")
+    assert IMPLEMENTATIONS == ("reference", "blocked", "sdpa", "native")

@@ -20,6 +20,8 @@ CALLS = {
     "ragged": ("auto", replace(DENSE, key_mask=False, ragged=True, lengths=((9, 9), (0, 0), (17, 17)), table=(2, 2))),
     "additive": ("auto", replace(DENSE, score="additive", normalizer="relu")),
     "dropout": ("blocked", replace(DENSE, dropout_p=0.25)),
+    "native": ("native", replace(DENSE, dtype=torch.bfloat16)),
+    "native-dropout": ("native", replace(DENSE, dropout_p=0.25)),
     "sdpa": ("sdpa", replace(DENSE, key_mask=False, window=None)),
     "sdpa-causal": ("auto", replace(DENSE, key_mask=False, window=None, causal=True)),
 }
@@ -54,7 +56,7 @@ def test_fullgraph(name: str) -> None:
     call = make(case)
     exact = call.to(torch.float64).run("reference")
     for what, actual in _compiled(call, implementation, "aot_eager").items():
-        assert_near(actual, exact[what], torch.float32, what)
+        assert_near(actual, exact[what], case.dtype, what)
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # from inductor itself

@@ -23,6 +23,7 @@ CASES = {
     ],
     "sdpa": [replace(LONG, window=None), replace(LONG, window=None, causal=True)],
 }
+CASES["native"] = [case for case in CASES["blocked"] if case.bias is None]
 CASES["auto"] = [CASES["blocked"][0], CASES["sdpa"][0]]
 
 

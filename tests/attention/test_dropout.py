@@ -15,7 +15,7 @@ from .cases import Case, make
 from .tolerances import assert_near
 
 P = 0.3
-named = pytest.mark.parametrize("implementation", ["reference", "blocked", "auto"])
+named = pytest.mark.parametrize("implementation", ["reference", "blocked", "native", "auto"])
 
 
 def _kept(*shape: int, p: float = P) -> Tensor:
@@ -68,7 +68,7 @@ def test_each_call_and_each_sequence_drops_others() -> None:
 @pytest.mark.parametrize("window", [None, 3])
 def test_on_average_nothing_changes(implementation: str, ragged: bool, window: int | None) -> None:
     lengths = ((5, 5), (9, 9)) if ragged else ((7, 7), (7, 7))
-    call = make(Case(ragged=ragged, window=window, lengths=lengths, key_heads=2))
+    call = make(Case(ragged=ragged, window=window, lengths=lengths, key_heads=2, dtype=torch.float32))
     exact = call.attend(implementation)
     call.options["dropout_p"] = P
     times = 600

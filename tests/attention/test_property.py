@@ -49,7 +49,7 @@ def _compare(case: Case, implementation: str) -> None:
             assert (rows[~see.any(-1)] == 0).all(), name
 
 
-@pytest.mark.parametrize("implementation", ["reference", "blocked", "auto"])
+@pytest.mark.parametrize("implementation", ["reference", "blocked", "native", "auto"])
 @given(data=st.data())
 def test_the_weights_are_those_the_output_was_made_from(implementation: str, data: st.DataObject) -> None:
     case = data.draw(RUNS[implementation])

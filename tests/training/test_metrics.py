@@ -1,4 +1,3 @@
-import time
 from itertools import chain
 
 import numpy as np
@@ -86,14 +85,12 @@ def test_bio_spans_are_those_of_nervaluate(pairs):
     assert span_scores(gold, predicted) == {name: pytest.approx(score) for name, score in expected.items()}
 
 
+@pytest.mark.timeout(20)  # a tenth of a second; quadratic in the length, it would be many minutes
 @pytest.mark.parametrize("labels", [["DET", "NOUN", "VERB", "X"], ["O", "B-A", "I-A", "B-B"]], ids=["labels", "spans"])
-def test_a_development_set_is_scored_in_a_moment(labels):
-    gold = [labels * 3] * 2000 + [labels * 300]
+def test_a_long_sequence_is_scored_too(labels):
+    gold = [labels * 3] * 2000 + [labels * 25_000]
     predicted = [np.random.default_rng(0).choice(labels, len(sequence)).tolist() for sequence in gold]
-    label_scores(gold[:2], gold[:2])  # the first call imports
-    start = time.thread_time()
-    label_scores(gold, predicted)
-    assert time.thread_time() - start < 0.5  # 0.1 s on a machine with nothing else to do
+    assert 0 < label_scores(gold, predicted)["accuracy"] < 0.5
 
 
 def test_what_cannot_be_scored_is_refused():

@@ -1,0 +1,159 @@
+"""C++ kernels for the CPU: every score, normalizer, window and layout, forward and backward, at the machine's speed."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from regard.attention.band import Band
+from regard.attention.spec import Sequences, Spec, read_sequences
+from regard.attention.weights import AttentionWeights
+from regard.errors import ConfigError
+
+try:
+    _kernels: Any = importlib.import_module("regard.attention.native._kernels")
+except ImportError:  # installed where there was no compiler
+    _kernels = None
+
+TYPES = {torch.float32: "float32", torch.bfloat16: "bfloat16", torch.float16: "float16"}
+NO_LIMIT = 1 << 60
+NOT_BUILT = "it was not built when regard was installed, for want of a C++ compiler"
+
+
+def refusals(query: Tensor, spec: Spec) -> list[str]:
+    """Every reason why these kernels cannot do the call; none if they can."""
+    return [
+        reason
+        for reason, applies in (
+            (NOT_BUILT, _kernels is None),
+            (f"the tensors are on {query.device.type}, not the CPU", query.device.type != "cpu"),
+            ("float64 has no kernel", query.dtype == torch.float64),
+            ("there is a bias tensor", spec.bias is not None),
+        )
+        if applies
+    ]
+
+
+def instruction_set() -> str:
+    """The best that the processor has, or what the environment variable REGARD_ISA names."""
+    there: list[str] = _kernels.instruction_sets()
+    named = os.environ.get("REGARD_ISA")
+    if named is None:
+        return there[-1]
+    if named not in there:
+        raise ConfigError(f"REGARD_ISA must be one of {', '.join(there)} on this processor, got {named!r}")
+    return named
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> tuple[Tensor, Tensor]:
+    """The output in float32, ``[B, H, Q, Dv]`` or ``[T, H, Dv]``; what :func:`gradients` needs, ``[B, H, Q]``."""
+    call, keep = _call(query, key, value, spec)
+    output = torch.empty(*query.shape[:-1], value.shape[-1])
+    statistics = torch.empty(statistics_shape(query))
+    call.forward(*_array(query), *_array(key), *_array(value), *_array(output), statistics.data_ptr())
+    del keep
+    return output, statistics
+
+
+def gradients(
+    grad: Tensor, query: Tensor, key: Tensor, value: Tensor, output: Tensor, statistics: Tensor, spec: Spec
+) -> dict[str, Tensor]:
+    """The gradients of whatever may have one: query, key, value, and where they are given weight and table."""
+    call, keep = _call(query, key, value, spec)
+    given = {"query": query, "key": key, "value": value}
+    sums = {name: torch.zeros(x.shape) for name, x in given.items()}
+    learned = spec.learned()
+    parts = {name: torch.zeros(call.row_blocks(), statistics.shape[0], *x.shape) for name, x in learned.items()}
+    inner = torch.empty_like(statistics)
+    call.backward(
+        *_array(query),
+        *_array(key),
+        *_array(value),
+        *_array(output),
+        statistics.data_ptr(),
+        *_array(grad),
+        *(x.data_ptr() for x in sums.values()),
+        parts["table"].data_ptr() if "table" in parts else 0,
+        parts["weight"].data_ptr() if "weight" in parts else 0,
+        inner.data_ptr(),
+    )
+    del keep
+    sums |= {name: x.sum((0, 1)) for name, x in parts.items()}
+    return {name: sums[name].to(x.dtype) for name, x in (given | learned).items()}
+
+
+def weights(query: Tensor, key: Tensor, spec: Spec) -> AttentionWeights:
+    """The weights, a truncated window as a band."""
+    call, keep = _call(query, key, key, spec)
+    band = Band.of(spec, _sequences(query, key, spec), query.device)
+    held = torch.zeros(*query.shape[:-1], band.width)
+    statistics = torch.empty(statistics_shape(query))
+    call.weights(*_array(query), *_array(key), statistics.data_ptr(), held.data_ptr(), band.width)
+    del keep
+    return band.weights(held.to(query.dtype), spec)
+
+
+def statistics_shape(query: Tensor) -> tuple[int, ...]:
+    return (1, query.shape[1], query.shape[0]) if query.dim() == 3 else tuple(query.shape[:3])
+
+
+def _call(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> tuple[Any, list[Tensor]]:
+    """The call for the kernels, and the tensors whose memory it reads."""
+    _sequences(query, key, spec)  # refuses what would be read out of bounds
+    ragged = spec.offsets is not None
+    if spec.offsets is not None:
+        offsets = spec.offsets.to(torch.int64).contiguous()
+        key_offsets = offsets if spec.key_offsets is None else spec.key_offsets.to(torch.int64).contiguous()
+        sizes = [1, query.shape[1], key.shape[1], len(query), len(key), query.shape[2], value.shape[2]]
+    else:
+        offsets, key_offsets = torch.tensor([0, query.shape[2]]), torch.tensor([0, key.shape[2]])
+        sizes = [*query.shape[:2], key.shape[1], query.shape[2], *key.shape[2:], value.shape[3]]
+    keep = [offsets, key_offsets]
+
+    def address(x: Tensor | None, dtype: torch.dtype) -> int:
+        if x is None:
+            return 0
+        keep.append(x.detach().to(dtype).contiguous())
+        return int(keep[-1].data_ptr())
+
+    table = None if spec.relative is None else spec.relative.table
+    call = _kernels.Call(
+        instruction_set(),
+        TYPES[query.dtype],
+        spec.normalizer,
+        offsets.data_ptr(),
+        key_offsets.data_ptr(),
+        len(offsets) - 1,
+        ragged,
+        sizes,
+        -1 if spec.left is None else min(spec.left, NO_LIMIT),
+        -1 if spec.right is None else min(spec.right, NO_LIMIT),
+        int(spec.query_start),
+        spec.scale,
+        address(None if spec.additive is None else spec.additive.weight, torch.float32),
+        address(table, torch.float32),
+        0 if spec.relative is None else spec.relative.reach[0],
+        0 if table is None else table.shape[1],
+        table is not None and bool(table.isneginf().any()),
+        address(spec.key_mask, torch.bool),
+        spec.dropout_p,
+        0 if spec.seed is None else int(spec.seed),
+        torch.get_num_threads(),
+    )
+    return call, keep
+
+
+def _sequences(query: Tensor, key: Tensor, spec: Spec) -> Sequences:
+    if spec.offsets is None:
+        return ((0, query.shape[2], 0, key.shape[2]),)
+    return read_sequences(spec.offsets, spec.key_offsets, len(query), len(key))
+
+
+def _array(x: Tensor) -> tuple[int, list[int]]:
+    """Where a tensor lies, and its strides over batch, head, row and column."""
+    strides = list(x.stride())
+    return x.data_ptr(), strides if x.dim() == 4 else [0, strides[1], strides[0], strides[2]]

@@ -1,0 +1,65 @@
+// One call as the kernels read it: pointers, strides and choices, all checked by the caller. The same for every
+// instruction set.
+#pragma once
+
+#include <cstdint>
+
+namespace regard {
+
+using Index = std::int64_t;
+
+enum class Type { float32, bfloat16, float16 };
+enum class Normalizer { softmax, relu, sigmoid };
+
+// [B, H, N, D] by its strides, counted in elements; a ragged [T, H, D] has one batch entry.
+struct Array {
+  void* data;
+  Type type;
+  Index batch, head, row, column;
+};
+
+// Rows of the queries and of the keys, as they stand in the arrays.
+struct Sequence {
+  Index row_start, row_stop, key_start, key_stop;
+};
+
+struct Call {
+  Array query, key, value;
+  Array output;       // float32, whatever the others are
+  float* statistics;  // [B, H, Q]: what backward needs of each row beside its scores
+  const Sequence* sequences;
+  Index sequence_count;
+  bool ragged;
+  Index batch, heads, key_heads, rows, keys, dim, value_dim;
+  Normalizer normalizer;
+  Index left, right;  // -1: no limit
+  Index query_start;
+  float scale;
+  const float* additive;  // [H, D]; null: the dot product
+  const float* table;     // [H, table_width], a relative bias; null: none
+  Index table_left, table_width;
+  bool table_hides;     // some of it is -inf
+  const bool* key_mask;  // [B, K]; null: all keys may be attended
+  double dropout;
+  std::uint64_t seed;
+  int threads;
+};
+
+// What backward reads and adds to, beside the call. The sums are float32, contiguous as the inputs' shapes, and start at
+// zero; those by table and weight have one share for each block of rows, to be summed in order.
+struct Gradients {
+  Array grad;                      // by the output
+  float *query, *key, *value;      // [B, H, Q, D] or [T, H, D], and so on
+  float *table_parts, *weight_parts;  // [blocks, H, table_width], [blocks, H, D]; null: not wanted
+  float* inner;                    // [B, H, Q] workspace: output . grad
+};
+
+struct Kernels {
+  const char* name;
+  void (*forward)(const Call&);
+  void (*backward)(const Call&, const Gradients&);
+  void (*weights)(const Call&, float* held, Index width);  // [B, H, Q, width] or [T, H, width], of zeros
+  Index (*row_blocks)(const Call&);  // how many shares of a sum backward makes
+};
+
+}  // namespace regard

@@ -1,0 +1,306 @@
+// Forward: blocks of rows against chunks of keys, with what a row has seen so far scaled anew where its largest score
+// grows (Milakov and Gimelshein 2018, "Online normalizer calculation for softmax"). A window that fits one chunk needs
+// no such step.
+#pragma once
+
+#include "scores.h"
+
+namespace regard::REGARD_ISA {
+
+constexpr int TALL = 2 * HIGH;  // rows whose scores are held at a time, so that a panel read once serves two tiles
+
+struct ForwardSizes {
+  Index rows, keys;        // in a block, in a chunk
+  Index dim, value_dim;    // filled up to whole vectors
+  Index width;             // of a row of scores
+  Index value_panels;
+
+  explicit ForwardSizes(const Call& call) {
+    dim = round_up(call.dim, LANES), value_dim = round_up(call.value_dim, LANES);
+    value_panels = (value_dim + WIDE - 1) / WIDE;
+    Index most_rows = 0, most_keys = 0;
+    for (Index s = 0; s < call.sequence_count; ++s) {
+      most_rows = greater(most_rows, call.sequences[s].row_stop - call.sequences[s].row_start);
+      most_keys = greater(most_keys, call.sequences[s].key_stop - call.sequences[s].key_start);
+    }
+    const Index budget = greater(24576 / (dim + value_dim), 48);  // of rows or keys: 96 KiB
+    const bool truncated = call.left >= 0 && call.right >= 0;  // rows then move on along the keys, and longer blocks pay
+    rows = greater(1, smaller(most_rows, (truncated ? 2 : 1) * budget / TALL * TALL));
+    Index band = most_keys;
+    if (truncated) band = smaller(band, call.left + call.right + rows);
+    keys = round_up(greater(1, band <= 4 * budget ? band : budget), WIDE);
+    width = keys;
+  }
+  Index floats() const {
+    Index total = Scratch::padded(rows * dim) * 2 + Scratch::padded(rows * value_dim);  // query, its e^2x, output
+    total += Scratch::padded(2 * rows);                                                 // largest, sums
+    total += Scratch::padded(keys * greater(dim, value_dim));                           // rows before they are turned
+    total += Scratch::padded(keys * dim) + Scratch::padded(keys * value_panels * WIDE);
+    total += Scratch::padded(TALL * width) + 2 * Scratch::padded(keys) + Scratch::padded(rows + keys + LANES);
+    return total;
+  }
+};
+
+// One block of rows, for all query heads that share a key head.
+class ForwardBlock {
+ public:
+  ForwardBlock(const Call& call, const ForwardSizes& size, const Block& block, Index batch, Index key_head)
+      : call_(call), size_(size), block_(block), batch_(batch), key_head_(key_head),
+        softmax_(call.normalizer == Normalizer::softmax), rows_(block.row_stop - block.row_start) {
+    Scratch& memory = scratch();
+    memory.reserve(size.floats());
+    query_copy_ = memory.take(size.rows * size.dim);
+    query_doubled_ = memory.take(size.rows * size.dim);
+    output_copy_ = memory.take(size.rows * size.value_dim);
+    largest_ = memory.take(size.rows);
+    sums_ = memory.take(size.rows);
+    raw_ = memory.take(size.keys * greater(size.dim, size.value_dim));
+    key_ = memory.take(size.keys * size.dim);
+    value_ = memory.take(size.keys * size.value_panels * WIDE);
+    scores_ = memory.take(TALL * size.width);
+    hiding_ = memory.take(size.keys);
+    hashes_ = reinterpret_cast<std::int32_t*>(memory.take(size.keys));
+    by_distance_ = memory.take(size.rows + size.keys + LANES);
+    first_key_ = seen_by(call, *block.sequence, block.row_start).low;
+    last_key_ = seen_by(call, *block.sequence, block.row_stop - 1).high;
+  }
+
+  void attend() {
+    const Index groups = call_.heads / call_.key_heads;
+    const bool keys_serve_all = last_key_ - first_key_ <= size_.keys && !call_.additive;
+    for (Index group = 0; group < groups; ++group) {
+      take_query(key_head_ * groups + group);
+      take_output();
+      for (Index start = first_key_; start < last_key_; start += size_.keys) {
+        const Pair pair = pair_from(start);
+        if (group == 0 || !keys_serve_all) {
+          take_keys(pair);
+          take_values(pair);
+        }
+        prepare_head(pair);
+        for (Index r = 0; r < rows_; r += TALL) {
+          const Span columns = score(pair, r);
+          if (columns.low >= columns.high) continue;
+          for (Index m = 0; m < height(r); ++m) weigh_so_far(pair, r + m, columns, scores_ + m * size_.width);
+          mix(pair, r);
+        }
+      }
+      put_output();
+    }
+  }
+
+  // The weights themselves, from the statistics that attend() left: [B, H, Q, width] or [T, H, width], in a truncated
+  // window as a band whose first column is the furthest key to the left.
+  void put_weights(float* held, Index width) {
+    const Index groups = call_.heads / call_.key_heads;
+    for (Index group = 0; group < groups; ++group) {
+      take_query(key_head_ * groups + group);
+      for (Index start = first_key_; start < last_key_; start += size_.keys) {
+        const Pair pair = pair_from(start);
+        take_keys(pair);
+        prepare_head(pair);
+        for (Index r = 0; r < rows_; r += TALL) {
+          if (const Span columns = score(pair, r); columns.low >= columns.high) continue;
+          for (Index m = 0; m < height(r); ++m) {
+            const Index row = block_.row_start + r + m;
+            float* s = scores_ + m * size_.width;
+            const Span span = span_of(pair, row), whole = whole_vectors(span);
+            hide(pair, row, span, s);
+            weigh(call_.normalizer, call_.statistics[plane() + row], whole.low, whole.high, s, s);
+            if (call_.dropout > 0) drop(pair, row, whole.low, whole.high, s);
+            const Index position = row - block_.sequence->row_start + call_.query_start;
+            const Index first = call_.left >= 0 && call_.right >= 0 ? position - call_.left : 0;
+            const Index place = call_.ragged ? row * call_.heads + head_ : plane() + row;
+            float* to = held + place * width + (start - block_.sequence->key_start) - first;
+            for (Index k = span.low; k < span.high; ++k) to[k] = s[k];
+          }
+        }
+      }
+    }
+  }
+
+ private:
+  Index height(Index r) const { return smaller(TALL, rows_ - r); }
+  Index plane() const { return (batch_ * call_.heads + head_) * call_.rows; }
+  Span span_of(const Pair& pair, Index row) const {
+    return within(seen_by(call_, pair.sequence, row), pair.key_start, pair.key_stop);
+  }
+  // The keys that some row of a tile sees: both limits rise with the row.
+  Span tile_span(const Pair& pair, Index r, Index tile) const {
+    const Index first = block_.row_start + r + tile * HIGH;
+    const Index last = smaller(first + HIGH, block_.row_start + r + height(r)) - 1;
+    return {span_of(pair, first).low, span_of(pair, last).high};
+  }
+  Index tile_height(Index r, Index tile) const { return smaller(HIGH, height(r) - tile * HIGH); }
+
+  void take_query(Index head) {
+    head_ = head;
+    weight_ = call_.additive ? call_.additive + head * call_.dim : nullptr;
+    query_ = take_rows(call_.query, batch_, head, block_.row_start, rows_, call_.dim, weight_ ? 1 : call_.scale,
+                       nullptr, query_copy_);
+    if (weight_) {
+      query_size_ = most_magnitude(query_, rows_, size_.dim);
+      query_as_exponentials_ = doubled_exponentials(query_, rows_, size_.dim, query_doubled_);
+    }
+  }
+
+  Pair pair_from(Index start) const {
+    return {call_, *block_.sequence, batch_, head_, block_.row_start, block_.row_stop, start,
+            smaller(start + size_.keys, last_key_), hiding_, by_distance_, hashes_};
+  }
+
+  void take_keys(const Pair& pair) {
+    const Index keys = pair.keys();
+    Rows key = take_rows(call_.key, batch_, key_head_, pair.key_start, keys, call_.dim, 1, pair.attended(), raw_);
+    finite_ = all_finite(key, keys, size_.dim);
+    easy_ = weight_ && call_.dim >= 4 && query_size_ + most_magnitude(key, keys, size_.dim) < EASY;
+    if (easy_) key = doubled_exponentials(key, keys, size_.dim, raw_);
+    by_rows(key, keys, call_.dim, key_);
+    prepare_keys(pair);
+  }
+
+  void take_values(const Pair& pair) {
+    const Index keys = pair.keys();
+    const Rows value =
+        take_rows(call_.value, batch_, key_head_, pair.key_start, keys, call_.value_dim, 1, pair.attended(), raw_);
+    finite_ &= all_finite(value, keys, size_.value_dim);
+    by_columns(value, keys, size_.value_dim, value_);
+  }
+
+  void take_output() {
+    const bool in_place = call_.value_dim == size_.value_dim;  // sums are made where they are wanted
+    array_ = static_cast<float*>(call_.output.data) + batch_ * call_.output.batch + head_ * call_.output.head +
+             block_.row_start * call_.output.row;
+    output_ = in_place ? array_ : output_copy_;
+    stride_ = in_place ? call_.output.row : size_.value_dim;
+    for (Index r = 0; r < rows_; ++r) {
+      std::memset(output_ + r * stride_, 0, sizeof(float) * size_.value_dim);
+      largest_[r] = -INFINITE, sums_[r] = 0;
+      if (softmax_) continue;
+      const Index row = block_.row_start + r;
+      const float count = float(count_seen(call_, *block_.sequence, batch_, head_, row));
+      call_.statistics[plane() + row] = call_.normalizer == Normalizer::relu ? 1 / count : __builtin_logf(count);
+    }
+  }
+
+  void put_output() {
+    for (Index r = 0; r < rows_; ++r) {
+      float* row = output_ + r * stride_;
+      if (softmax_) {
+        const float scale = sums_[r] == 0 ? 0 : 1 / sums_[r];
+        for (Index d = 0; d < size_.value_dim; ++d) row[d] *= scale;
+        call_.statistics[plane() + block_.row_start + r] =
+            sums_[r] == 0 ? INFINITE : largest_[r] + __builtin_logf(sums_[r]);
+      }
+      if (output_ != array_) std::memcpy(array_ + r * call_.output.row, row, sizeof(float) * call_.value_dim);
+    }
+  }
+
+  // Raw scores of up to TALL rows, and the columns of which whole panels were made.
+  Span score(const Pair& pair, Index r) {
+    const Index tiles = (height(r) + HIGH - 1) / HIGH;
+    Span columns{pair.keys(), 0};
+    for (Index t = 0; t < tiles; ++t) {
+      const Span seen = tile_span(pair, r, t);
+      if (seen.low >= seen.high) continue;
+      columns = {smaller(columns.low, seen.low / WIDE * WIDE), greater(columns.high, round_up(seen.high, WIDE))};
+    }
+    const Rows asking = easy_ ? query_as_exponentials_ : query_;
+    for (Index k = columns.low; k < columns.high; k += WIDE)
+      for (Index t = 0; t < tiles; ++t) {
+        const Span seen = tile_span(pair, r, t);
+        if (k + WIDE <= seen.low || k >= seen.high) continue;
+        const float *a = asking.data + (r + t * HIGH) * asking.stride, *panel = key_ + k * call_.dim;
+        float* s = scores_ + t * HIGH * size_.width + k;
+        if (weight_)
+          additive_scores(tile_height(r, t), a, asking.stride, panel, call_.dim, weight_, easy_, s, size_.width);
+        else
+          product_rows<ACROSS>(tile_height(r, t), a, asking.stride, 1, panel, WIDE, s, size_.width, call_.dim, false);
+      }
+    return columns;
+  }
+
+  // Scores of a row to weights: under softmax not yet divided by their sum, and the row's output made to fit.
+  void weigh_so_far(const Pair& pair, Index r, Span columns, float* scores) {
+    const Index row = block_.row_start + r;
+    const Span span = span_of(pair, row), whole = whole_vectors(span);
+    hide(pair, row, span, scores);
+    if (softmax_) {
+      const float before = largest_[r], total = exponentiate(whole.low, whole.high, scores, largest_[r]);
+      if (largest_[r] > before && sums_[r] != 0) {
+        const float shrink = __builtin_expf(before - largest_[r]);
+        sums_[r] *= shrink;
+        for (Index d = 0; d < size_.value_dim; ++d) output_[r * stride_ + d] *= shrink;
+      }
+      sums_[r] += total;
+    } else {
+      weigh(call_.normalizer, call_.statistics[plane() + row], whole.low, whole.high, scores, scores);
+    }
+    if (call_.dropout > 0) drop(pair, row, whole.low, whole.high, scores);
+    clear_outside(whole, columns.low, columns.high, scores);
+  }
+
+  // Adds weights @ value to the output.
+  void mix(const Pair& pair, Index r) {
+    const Index keys = pair.keys();
+    for (Index m = 0; !finite_ && m < height(r); ++m) {
+      const Index row = block_.row_start + r + m;
+      const Span span = span_of(pair, row);
+      for (Index k = span.low; k < span.high; ++k)
+        if (pair.sees(row, k))  // what is hidden is never multiplied, for 0 times NaN is NaN
+          for (Index d = 0; d < call_.value_dim; ++d)
+            output_[(r + m) * stride_ + d] +=
+                scores_[m * size_.width + k] * value_[d / WIDE * keys * WIDE + k * WIDE + d % WIDE];
+    }
+    for (Index column = 0; finite_ && column < size_.value_dim; column += WIDE)
+      for (Index t = 0; t * HIGH < height(r); ++t) {
+        const Span seen = tile_span(pair, r, t);
+        product(tile_height(r, t), scores_ + t * HIGH * size_.width + seen.low, size_.width, 1,
+                value_ + column * keys + seen.low * WIDE, 0, output_ + (r + t * HIGH) * stride_ + column, stride_,
+                smaller(WIDE, size_.value_dim - column), seen.high - seen.low, true);
+      }
+  }
+
+  const Call& call_;
+  const ForwardSizes& size_;
+  const Block& block_;
+  const Index batch_, key_head_;
+  const bool softmax_;
+  const Index rows_;
+  Index first_key_, last_key_;
+  float *query_copy_, *query_doubled_, *output_copy_, *largest_, *sums_, *raw_, *key_, *value_, *scores_, *hiding_;
+  float* by_distance_;
+  std::int32_t* hashes_;
+
+  Index head_ = 0;
+  const float* weight_ = nullptr;
+  Rows query_{}, query_as_exponentials_{};
+  float query_size_ = 0;
+  bool finite_ = true, easy_ = false;
+  float *array_ = nullptr, *output_ = nullptr;
+  Index stride_ = 0;
+};
+
+template <class Task>
+inline void for_each_block(const Call& call, const Task& task) {
+  const ForwardSizes size(call);
+  Index count;
+  Block* blocks = cut(call, size.rows, count);
+  in_parallel(count * call.batch * call.key_heads, call.threads, [&](Index i) {
+    const Index plane = i / count;
+    ForwardBlock block(call, size, blocks[i % count], plane / call.key_heads, plane % call.key_heads);
+    task(block);
+  });
+  std::free(blocks);
+}
+
+inline void forward(const Call& call) {
+  for_each_block(call, [](ForwardBlock& block) { block.attend(); });
+}
+
+inline void weights(const Call& call, float* held, Index width) {
+  forward(call);
+  for_each_block(call, [&](ForwardBlock& block) { block.put_weights(held, width); });
+}
+
+}  // namespace regard::REGARD_ISA

@@ -1,0 +1,166 @@
+// The Python module: takes apart the tuples that describe a call, picks the instruction set, lets other threads run.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "call.h"
+
+namespace nb = nanobind;
+
+namespace regard {
+
+#define REGARD_DECLARE(name) Kernels kernels_##name();
+REGARD_DECLARE(baseline)
+#if defined(REGARD_X86)
+REGARD_DECLARE(avx2)
+REGARD_DECLARE(avx512)
+#endif
+
+namespace {
+
+// What this processor can run, the best last.
+std::vector<Kernels> available() {
+  std::vector<Kernels> all{kernels_baseline()};
+#if defined(REGARD_X86)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) all.push_back(kernels_avx2());
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512vl"))
+    all.push_back(kernels_avx512());
+#endif
+  return all;
+}
+
+Kernels named(const std::string& name) {
+  for (const Kernels& kernels : available())
+    if (name == kernels.name) return kernels;
+  throw std::invalid_argument("this processor has no instruction set named " + name);
+}
+
+Type type_of(const std::string& name) {
+  if (name == "float32") return Type::float32;
+  if (name == "bfloat16") return Type::bfloat16;
+  if (name == "float16") return Type::float16;
+  throw std::invalid_argument("no type named " + name);
+}
+
+Normalizer normalizer_of(const std::string& name) {
+  if (name == "softmax") return Normalizer::softmax;
+  if (name == "relu") return Normalizer::relu;
+  if (name == "sigmoid") return Normalizer::sigmoid;
+  throw std::invalid_argument("no normalizer named " + name);
+}
+
+template <class T>
+T* pointer(std::uintptr_t address) {
+  return reinterpret_cast<T*>(address);
+}
+
+using Strides = std::vector<Index>;  // of batch, head, row and column
+
+struct Bound {
+  Call call{};
+  std::vector<Sequence> sequences;
+  Kernels kernels{};
+  Type type{};
+
+  Array array(std::uintptr_t data, const Strides& strides) const { return array(data, strides, type); }
+  static Array array(std::uintptr_t data, const Strides& strides, Type type) {
+    if (strides.size() != 4) throw std::invalid_argument("an array has four strides");
+    return {pointer<void>(data), type, strides[0], strides[1], strides[2], strides[3]};
+  }
+};
+
+}  // namespace
+
+NB_MODULE(_kernels, module) {
+  module.doc() = "Attention on the CPU. Nothing is checked here: regard.attention.native does.";
+
+  module.def("instruction_sets", [] {
+    std::vector<std::string> names;
+    for (const Kernels& kernels : available()) names.emplace_back(kernels.name);
+    return names;
+  });
+
+  nb::class_<Bound>(module, "Call")
+      .def(
+          "__init__",
+          [](Bound* self, const std::string& isa, const std::string& type, const std::string& normalizer,
+             std::uintptr_t offsets, std::uintptr_t key_offsets, Index sequences, bool ragged,
+             const std::vector<Index>& sizes, Index left, Index right, Index query_start, double scale,
+             std::uintptr_t additive, std::uintptr_t table, Index table_left, Index table_width, bool table_hides,
+             std::uintptr_t key_mask, double dropout, std::uint64_t seed, int threads) {
+            new (self) Bound;
+            self->kernels = named(isa);
+            self->type = type_of(type);
+            Call& call = self->call;
+            if (sizes.size() != 7) throw std::invalid_argument("a call has seven sizes");
+            call.batch = sizes[0], call.heads = sizes[1], call.key_heads = sizes[2];
+            call.rows = sizes[3], call.keys = sizes[4], call.dim = sizes[5], call.value_dim = sizes[6];
+            call.ragged = ragged;
+            const Index *rows = pointer<const Index>(offsets), *keys = pointer<const Index>(key_offsets);
+            for (Index s = 0; s < sequences; ++s)
+              self->sequences.push_back({rows[s], rows[s + 1], keys[s], keys[s + 1]});
+            call.normalizer = normalizer_of(normalizer);
+            call.left = left, call.right = right, call.query_start = query_start, call.scale = float(scale);
+            call.additive = pointer<const float>(additive);
+            call.table = pointer<const float>(table);
+            call.table_left = table_left, call.table_width = table_width, call.table_hides = table_hides;
+            call.key_mask = pointer<const bool>(key_mask);
+            call.dropout = dropout, call.seed = seed, call.threads = threads;
+          })
+      .def("row_blocks",
+           [](Bound& self) {
+             self.call.sequences = self.sequences.data(), self.call.sequence_count = Index(self.sequences.size());
+             return self.kernels.row_blocks(self.call);
+           })
+      .def("forward",
+           [](Bound& self, std::uintptr_t query, const Strides& query_strides, std::uintptr_t key,
+              const Strides& key_strides, std::uintptr_t value, const Strides& value_strides, std::uintptr_t output,
+              const Strides& output_strides, std::uintptr_t statistics) {
+             Call& call = self.call;
+             call.sequences = self.sequences.data(), call.sequence_count = Index(self.sequences.size());
+             call.query = self.array(query, query_strides), call.key = self.array(key, key_strides);
+             call.value = self.array(value, value_strides),
+             call.output = Bound::array(output, output_strides, Type::float32);
+             call.statistics = pointer<float>(statistics);
+             nb::gil_scoped_release release;
+             self.kernels.forward(call);
+           })
+      .def("weights",
+           [](Bound& self, std::uintptr_t query, const Strides& query_strides, std::uintptr_t key,
+              const Strides& key_strides, std::uintptr_t statistics, std::uintptr_t held, Index width) {
+             Call& call = self.call;
+             call.sequences = self.sequences.data(), call.sequence_count = Index(self.sequences.size());
+             call.query = self.array(query, query_strides), call.key = self.array(key, key_strides);
+             call.value = call.key, call.output = Bound::array(held, {0, 0, 0, 1}, Type::float32);
+             call.value_dim = 0;  // attention for its statistics alone
+             call.statistics = pointer<float>(statistics);
+             nb::gil_scoped_release release;
+             self.kernels.weights(call, pointer<float>(held), width);
+           })
+      .def("backward", [](Bound& self, std::uintptr_t query, const Strides& query_strides, std::uintptr_t key,
+                          const Strides& key_strides, std::uintptr_t value, const Strides& value_strides,
+                          std::uintptr_t output, const Strides& output_strides, std::uintptr_t statistics,
+                          std::uintptr_t grad, const Strides& grad_strides, std::uintptr_t by_query,
+                          std::uintptr_t by_key, std::uintptr_t by_value, std::uintptr_t by_table,
+                          std::uintptr_t by_weight, std::uintptr_t inner) {
+        Call& call = self.call;
+        call.sequences = self.sequences.data(), call.sequence_count = Index(self.sequences.size());
+        call.query = self.array(query, query_strides), call.key = self.array(key, key_strides);
+        call.value = self.array(value, value_strides),
+        call.output = Bound::array(output, output_strides, Type::float32);
+        call.statistics = pointer<float>(statistics);
+        const Gradients gradients{self.array(grad, grad_strides), pointer<float>(by_query), pointer<float>(by_key),
+                                  pointer<float>(by_value), pointer<float>(by_table), pointer<float>(by_weight),
+                                  pointer<float>(inner)};
+        nb::gil_scoped_release release;
+        self.kernels.backward(call, gradients);
+      });
+}
+
+}  // namespace regard

@@ -1,0 +1,152 @@
+// The one product of matrices that everything is made of, and the layouts that feed it.
+#pragma once
+
+#include "vector.h"
+
+namespace regard::REGARD_ISA {
+
+// c[M, N * LANES] += sum over k < depth of a[m * am + k * ak] * b[k * bk + ...]; c is overwritten unless `add`.
+// Not inlined: only by itself do all of its sums stay in registers.
+template <int M, int N>
+REGARD_APART void product_tile(const float* a, Index am, Index ak, const float* b, Index bk, float* c, Index cm, Index depth,
+                         bool add) {
+  Vector sums[M][N];
+#pragma GCC unroll 8
+  for (int m = 0; m < M; ++m)
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) sums[m][n] = add ? load(c + m * cm + n * LANES) : Vector{};
+  for (Index k = 0; k < depth; ++k) {
+    Vector row[N];
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) row[n] = load(b + k * bk + n * LANES);
+#pragma GCC unroll 8
+    for (int m = 0; m < M; ++m) {
+      const Vector x = splat(a[m * am + k * ak]);
+#pragma GCC unroll 8
+      for (int n = 0; n < N; ++n) sums[m][n] += x * row[n];
+    }
+  }
+#pragma GCC unroll 8
+  for (int m = 0; m < M; ++m)
+#pragma GCC unroll 8
+    for (int n = 0; n < N; ++n) store(c + m * cm + n * LANES, sums[m][n]);
+}
+
+template <int N>
+inline void product_rows(Index rows, const float* a, Index am, Index ak, const float* b, Index bk, float* c, Index cm,
+                         Index depth, bool add) {
+  switch (rows) {
+    case 1: return product_tile<1, N>(a, am, ak, b, bk, c, cm, depth, add);
+    case 2: return product_tile<2, N>(a, am, ak, b, bk, c, cm, depth, add);
+    case 3: return product_tile<3, N>(a, am, ak, b, bk, c, cm, depth, add);
+    case 4: return product_tile<4, N>(a, am, ak, b, bk, c, cm, depth, add);
+    case 5: return product_tile<5, N>(a, am, ak, b, bk, c, cm, depth, add);
+    default: return product_tile<6, N>(a, am, ak, b, bk, c, cm, depth, add);
+  }
+}
+
+// Up to HIGH rows of a, against `columns` columns that lie in panels [columns / WIDE][depth of the panel][WIDE].
+inline void product(Index rows, const float* a, Index am, Index ak, const float* panels, Index panel_size, float* c,
+                    Index cm, Index columns, Index depth, bool add) {
+  for (Index column = 0; column < columns; column += WIDE, panels += panel_size) {
+    const Index left = columns - column;
+    if (left > (ACROSS - 1) * LANES)
+      product_rows<ACROSS>(rows, a, am, ak, panels, WIDE, c + column, cm, depth, add);
+    else if (ACROSS == 4 && left > 2 * LANES)
+      product_rows<(ACROSS == 4 ? 3 : 1)>(rows, a, am, ak, panels, WIDE, c + column, cm, depth, add);
+    else if (ACROSS == 4 && left > LANES)
+      product_rows<(ACROSS == 4 ? 2 : 1)>(rows, a, am, ak, panels, WIDE, c + column, cm, depth, add);
+    else
+      product_rows<1>(rows, a, am, ak, panels, WIDE, c + column, cm, depth, add);
+  }
+}
+
+// Rows of one head as float32, [count][stride].
+struct Rows {
+  const float* data;
+  Index stride;
+};
+
+// They are read where they lie if nothing is to be done to them, or else copied into `to`, whose stride is `dim` filled
+// up with zeros to whole vectors. Rows that are not `attended` become zero.
+REGARD_APART Rows take_rows(const Array& x, Index batch, Index head, Index first, Index count, Index dim, float scale,
+                      const bool* attended, float* to) {
+  const Index stride = round_up(dim, LANES), start = batch * x.batch + head * x.head + first * x.row;
+  if (x.type == Type::float32 && x.column == 1 && scale == 1 && !attended && dim == stride)
+    return {static_cast<const float*>(x.data) + start, x.row};
+  float* row = to;
+  for (Index n = 0; n < count; ++n, row += stride) {
+    const Index place = start + n * x.row;
+    for (Index d = dim; d < stride; ++d) row[d] = 0;
+    if (attended && !attended[n]) {
+      for (Index d = 0; d < dim; ++d) row[d] = 0;
+    } else if (x.type == Type::float32) {
+      const float* from = static_cast<const float*>(x.data) + place;
+      if (x.column == 1)
+        for (Index d = 0; d < dim; ++d) row[d] = from[d] * scale;
+      else
+        for (Index d = 0; d < dim; ++d) row[d] = from[d * x.column] * scale;
+    } else {
+      const std::uint16_t* from = static_cast<const std::uint16_t*>(x.data) + place;
+      if (x.type == Type::bfloat16)
+        for (Index d = 0; d < dim; ++d) row[d] = from_bfloat16(from[d * x.column]) * scale;
+      else
+        for (Index d = 0; d < dim; ++d) row[d] = from_float16(from[d * x.column]) * scale;
+    }
+  }
+  return {to, stride};
+}
+
+REGARD_APART bool all_finite(Rows rows, Index count, Index dim) {
+  Vector spoilt{};  // 0, or NaN
+  for (Index n = 0; n < count; ++n)
+    for (Index d = 0; d < dim; d += LANES) spoilt += load(rows.data + n * rows.stride + d) * splat(0.f);
+  return sum(spoilt) == 0;
+}
+
+// Rows as panels [dim / WIDE][count][WIDE]: their columns are the columns of a product.
+REGARD_APART void by_columns(Rows rows, Index count, Index dim, float* panels) {
+  for (Index column = 0; column < dim; column += WIDE)
+    for (Index n = 0; n < count; ++n, panels += WIDE)
+      for (Index w = 0; w < WIDE; w += LANES)
+        store(panels + w, column + w < dim ? load(rows.data + n * rows.stride + column + w) : Vector{});
+}
+
+// Rows i and i + LANES / 2 shuffled as cards are; done log2(LANES) times, rows have become columns.
+inline void shuffle(const Vector* from, Vector* to) {
+  for (int i = 0; i < LANES / 2; ++i) {
+    const Vector a = from[i], b = from[i + LANES / 2];
+#if defined(__AVX512F__)
+    to[2 * i] = __builtin_shuffle(a, b, Integers{0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23});
+    to[2 * i + 1] = __builtin_shuffle(a, b, Integers{8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31});
+#elif defined(__AVX__)
+    to[2 * i] = __builtin_shuffle(a, b, Integers{0, 8, 1, 9, 2, 10, 3, 11});
+    to[2 * i + 1] = __builtin_shuffle(a, b, Integers{4, 12, 5, 13, 6, 14, 7, 15});
+#else
+    to[2 * i] = __builtin_shuffle(a, b, Integers{0, 4, 1, 5});
+    to[2 * i + 1] = __builtin_shuffle(a, b, Integers{2, 6, 3, 7});
+#endif
+  }
+}
+
+// Rows as panels [count / WIDE][dim][WIDE], the last filled up with zeros: their rows are the columns of a product.
+REGARD_APART void by_rows(Rows rows, Index count, Index dim, float* panels) {
+  for (Index first = 0; first < count; first += WIDE, panels += dim * WIDE) {
+    const Index there = smaller(WIDE, count - first);
+    if (there < WIDE) std::memset(panels, 0, sizeof(float) * dim * WIDE);
+    Index w = 0;
+    for (; w + LANES <= there; w += LANES)
+      for (Index d = 0; d < dim; d += LANES) {
+        Vector square[2][LANES];
+        for (int i = 0; i < LANES; ++i) square[0][i] = load(rows.data + (first + w + i) * rows.stride + d);
+        int turned = 0;
+#pragma GCC unroll 4
+        for (int step = 1; step < LANES; step *= 2, turned ^= 1) shuffle(square[turned], square[turned ^ 1]);
+        for (int i = 0; i < LANES && d + i < dim; ++i) store(panels + (d + i) * WIDE + w, square[turned][i]);
+      }
+    for (; w < there; ++w)
+      for (Index d = 0; d < dim; ++d) panels[d * WIDE + w] = rows.data[(first + w) * rows.stride + d];
+  }
+}
+
+}  // namespace regard::REGARD_ISA

@@ -1,0 +1,109 @@
+// Scores of a few rows against the keys of a block: a dot product, or additive.
+#pragma once
+
+#include "block.h"
+
+namespace regard::REGARD_ISA {
+
+// tanh(a + b) = 1 - 2 / (1 + e^2a e^2b): the exponentials are taken once for each vector, and then a pair costs one
+// multiplication and addition for each channel, and four channels share a division. While |a| + |b| stays below this,
+// the product of four denominators is a float. With fewer channels there is nothing to share.
+constexpr float EASY = 10.5f;
+
+REGARD_APART float most_magnitude(Rows rows, Index count, Index dim) {
+  Vector most{};
+  for (Index n = 0; n < count; ++n)
+    for (Index d = 0; d < dim; d += LANES) {
+      const Vector x = load(rows.data + n * rows.stride + d), size = x < Vector{} ? -x : x;
+      most = size > most || size != size ? size : most;  // NaN stays
+    }
+  float largest_of = 0;
+  for (int lane = 0; lane < LANES; ++lane)
+    if (!(most[lane] <= largest_of)) largest_of = most[lane];
+  return largest_of;
+}
+
+// e^2x of rows, [count][dim], which may be done in place.
+REGARD_APART Rows doubled_exponentials(Rows rows, Index count, Index dim, float* to) {
+  for (Index n = 0; n < count; ++n)
+    for (Index d = 0; d < dim; d += LANES) {
+      const Vector x = load(rows.data + n * rows.stride + d);
+      store(to + n * dim + d, exponential(x + x));
+    }
+  return {to, dim};
+}
+
+inline Vector hyperbolic_tangent(Vector x) {
+  const Vector most = splat(10.f);  // 1 - tanh(10) is 4e-9
+  x = x > most ? most : x;
+  x = x < -most ? -most : x;
+  return splat(1.f) - splat(2.f) / (splat(1.f) + exponential(x + x));
+}
+
+// Scores of rows a [rows][stride] against WIDE keys [dim][WIDE], both raw or, where `easy`, as e^2x.
+REGARD_APART void additive_scores(Index rows, const float* a, Index stride, const float* keys, Index dim, const float* weight,
+                            bool easy, float* scores, Index score_stride) {
+  const Vector one = splat(1.f);
+  float total = 0;
+  for (Index d = 0; d < dim; ++d) total += weight[d];
+  for (Index m = 0; m < rows; ++m, a += stride, scores += score_stride)
+    for (int w = 0; w < WIDE; w += LANES) {
+      Vector sums{};
+      const float* key = keys + w;
+      Index d = 0;
+      if (easy) {
+        for (; d + 4 <= dim; d += 4) {
+          const Vector x0 = splat(a[d]) * load(key + d * WIDE) + one;
+          const Vector x1 = splat(a[d + 1]) * load(key + (d + 1) * WIDE) + one;
+          const Vector x2 = splat(a[d + 2]) * load(key + (d + 2) * WIDE) + one;
+          const Vector x3 = splat(a[d + 3]) * load(key + (d + 3) * WIDE) + one;
+          const Vector first = splat(weight[d]) * x1 + splat(weight[d + 1]) * x0, x01 = x0 * x1;
+          const Vector second = splat(weight[d + 2]) * x3 + splat(weight[d + 3]) * x2, x23 = x2 * x3;
+          sums += (first * x23 + second * x01) / (x01 * x23);
+        }
+        for (; d < dim; ++d) sums += splat(weight[d]) / (splat(a[d]) * load(key + d * WIDE) + one);
+        store(scores + w, splat(total) - splat(2.f) * sums);
+      } else {
+        for (; d < dim; ++d) sums += splat(weight[d]) * hyperbolic_tangent(splat(a[d]) + load(key + d * WIDE));
+        store(scores + w, sums);
+      }
+    }
+}
+
+// Adds the gradients of one row against keys [span], all [..][dim] but the keys, by slopes
+// of the loss by scores. Here lanes are channels, and four keys share a division.
+REGARD_APART void additive_gradients(const Pair& pair, Index row, Span span, const float* a, Rows keys, Index dim,
+                               const float* weight, bool easy, bool careful, const float* slopes, float* by_query,
+                               float* by_keys, float* by_weight) {
+  const Vector one = splat(1.f), two = splat(2.f);
+  const Index stride = keys.stride;
+  for (Index d = 0; d < dim; d += LANES) {
+    const Vector x = load(a + d), w = load(weight + d);
+    Vector query_sum{}, weight_sum{};  // of this row first: sums of sums lose less
+    const auto add = [&](Index k, Vector tangent) {
+      const Vector slope = splat(slopes[k]), steep = (one - tangent * tangent) * w;  // tanh' = 1 - tanh^2
+      query_sum += slope * steep;
+      weight_sum += slope * tangent;
+      store(by_keys + k * dim + d, load(by_keys + k * dim + d) + slope * steep);
+    };
+    Index k = span.low;
+    for (; easy && !careful && k + 4 <= span.high; k += 4) {
+      const float* key = keys.data + k * stride + d;
+      const Vector x0 = x * load(key) + one, x1 = x * load(key + stride) + one;
+      const Vector x2 = x * load(key + 2 * stride) + one, x3 = x * load(key + 3 * stride) + one;
+      const Vector x01 = x0 * x1, x23 = x2 * x3, both = two / (x01 * x23);
+      const Vector first = both * x23, second = both * x01;  // 2 / x01, 2 / x23
+      add(k, one - first * x1), add(k + 1, one - first * x0);
+      add(k + 2, one - second * x3), add(k + 3, one - second * x2);
+    }
+    for (; k < span.high; ++k) {
+      if (careful && !pair.sees(row, k)) continue;
+      const Vector key = load(keys.data + k * stride + d);
+      add(k, easy ? one - two / (x * key + one) : hyperbolic_tangent(x + key));
+    }
+    store(by_query + d, load(by_query + d) + query_sum);
+    store(by_weight + d, load(by_weight + d) + weight_sum);
+  }
+}
+
+}  // namespace regard::REGARD_ISA

@@ -45,8 +45,8 @@ def _label(labeler: Labeler, examples: Iterator[Example], file: TextIO, *, forma
 
 
 def _growing(examples: Iterable[Example]) -> Iterator[list[Example]]:
-    """Lists of 1, 2, 4, ... examples: the first answers come at once, later ones in batches that are worth it."""
+    """Lists of 1, 4, 16, ... examples: the first answers come at once, later ones in batches that are worth it."""
     rest, size = iter(examples), 1
     while some := list(islice(rest, size)):
         yield some
-        size = min(2 * size, MOST)
+        size = min(4 * size, MOST)

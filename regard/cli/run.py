@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -20,6 +21,7 @@ def run(arguments: Sequence[str]) -> int:
     The exit code is 0, or 1 after an error in data, files or the machine, 2 where the command itself was wrong,
     130 after Ctrl-C.
     """
+    gc.set_threshold(100_000)  # imports make many objects and no garbage; looking for it takes time
     debug = "--debug" in arguments
     logging.basicConfig(format="%(name)s: %(message)s", level=logging.WARNING)
     logging.getLogger("regard").setLevel(logging.DEBUG if debug else logging.INFO)

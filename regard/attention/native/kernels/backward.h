@@ -31,6 +31,15 @@ struct BackwardSizes {
   }
 };
 
+inline float product_of(const float* a, const float* b, Span span) {
+  Vector total{};
+  for (Index k = span.low; k < span.high; k += LANES) {
+    const Vector x = load(a + k);
+    total += x == Vector{} ? x : x * load(b + k);  // a weight of 0 is hidden, and NaN may hide with it
+  }
+  return sum(total);
+}
+
 inline void add_scaled(Index count, float factor, const float* row, float* to) {
   for (Index d = 0; d < count; ++d) to[d] += factor * row[d];
 }
@@ -41,9 +50,13 @@ class Backward {
       : call_(call), out_(gradients), size_(call), groups_(call.heads / call.key_heads) {}
 
   void operator()() {
-    if (call_.normalizer == Normalizer::softmax) inner_products();
     Index count;
     Block* blocks = cut(call_, size_.rows, count);
+    if (call_.normalizer == Normalizer::softmax)
+      in_parallel(count * call_.batch * call_.heads, call_.threads, [&](Index i) {
+        const Index plane = i / count;
+        inner_products(blocks[i % count], plane / call_.heads, plane % call_.heads);
+      });
     Index first_step = 0, last_step = -1;
     for (Index i = 0; i < count; ++i) {
       const Span steps = steps_of(blocks[i]);
@@ -74,25 +87,23 @@ class Backward {
     return {low / size_.rows - number_of(block), (high - 1) / size_.rows + 1 - number_of(block)};
   }
 
-  void inner_products() {
-    const Index count = call_.batch * call_.heads * call_.rows;
-    in_parallel((count + 63) / 64, call_.threads, [&](Index part) {
-      Scratch& memory = scratch();
-      memory.reserve(2 * Scratch::padded(size_.value_dim + LANES));
-      float* output = memory.take(size_.value_dim + LANES);
-      std::memset(output, 0, sizeof(float) * (size_.value_dim + LANES));
-      float* grad = memory.take(size_.value_dim);
-      const Index first = part * 64, most = smaller(first + 64, count);
-      for (Index i = first; i < most; ++i) {
-        const Index plane = i / call_.rows, batch = plane / call_.heads, head = plane % call_.heads;
-        const Rows to = take_rows(out_.grad, batch, head, i % call_.rows, 1, call_.value_dim, 1, nullptr, grad);
-        const Rows from = take_rows(call_.output, batch, head, i % call_.rows, 1, call_.value_dim, 1, nullptr, output);
-        std::memcpy(output, from.data, sizeof(float) * call_.value_dim);
-        float total[LANES];  // the first counts: summed just as slopes are, it leaves 0 for a row that sees one key
-        product_tile<1, 1>(to.data, 0, 1, output, 1, total, 0, call_.value_dim, false);
-        out_.inner[i] = total[0];
-      }
-    });
+  // output . grad of each row whose keys are in several blocks: by it the slopes of a row's weights sum to zero.
+  void inner_products(const Block& block, Index batch, Index head) const {
+    if (block.sequence->key_stop - block.sequence->key_start <= size_.rows) return;
+    const Index count = block.row_stop - block.row_start, dim = size_.value_dim;
+    Scratch& memory = scratch();
+    memory.reserve(2 * Scratch::padded(size_.rows * dim));
+    const Rows output = take_rows(call_.output, batch, head, block.row_start, count, call_.value_dim, 1, nullptr,
+                                  memory.take(size_.rows * dim));
+    const Rows grad = take_rows(out_.grad, batch, head, block.row_start, count, call_.value_dim, 1, nullptr,
+                                memory.take(size_.rows * dim));
+    float* inner = out_.inner + (batch * call_.heads + head) * call_.rows + block.row_start;
+    for (Index n = 0; n < count; ++n) {
+      Vector total{};
+      for (Index d = 0; d < dim; d += LANES)
+        total += load(output.data + n * output.stride + d) * load(grad.data + n * grad.stride + d);
+      inner[n] = sum(total);
+    }
   }
 
   // Slopes of the loss by scores, from those by weights.
@@ -147,16 +158,15 @@ class Backward {
               hashes};
     prepare_keys(pair);
     const Rows raw_key = take_rows(call_.key, batch, key_head, key_start, keys, call_.dim, 1, pair.attended(), raw);
-    bool finite = all_finite(raw_key, keys, dim);
     const float key_size = additive ? most_magnitude(raw_key, keys, dim) : 0;
+    bool finite = key_size < INFINITE;
     if (!additive) {
-      by_columns(raw_key, keys, dim, key_columns);
+      finite = by_columns(raw_key, keys, dim, key_columns);
       by_rows(raw_key, keys, call_.dim, key_panels);
     }
     const Rows raw_value =
         take_rows(call_.value, batch, key_head, key_start, keys, call_.value_dim, 1, pair.attended(), value);
-    finite &= all_finite(raw_value, keys, value_dim);
-    by_rows(raw_value, keys, call_.value_dim, value_panels);
+    finite &= by_rows(raw_value, keys, call_.value_dim, value_panels);
     std::memset(by_key, 0, sizeof(float) * keys * dim);
     std::memset(by_value, 0, sizeof(float) * keys * value_dim);
 
@@ -169,22 +179,23 @@ class Backward {
       Rows asked = raw_key;
       const Rows slope =
           take_rows(out_.grad, batch, head, block.row_start, rows, call_.value_dim, 1, nullptr, grad);
-      const bool careful = !finite || !all_finite(asking, rows, dim) || !all_finite(slope, rows, value_dim);
-      bool easy = false;
+      bool careful = !finite, easy = false;
       if (additive) {
         std::memset(weight, 0, sizeof(float) * dim);
         std::memcpy(weight, call_.additive + head * call_.dim, sizeof(float) * call_.dim);
         std::memset(by_weight, 0, sizeof(float) * dim);
-        easy = call_.dim >= 4 && key_size + most_magnitude(asking, rows, dim) < EASY;
+        const float size = key_size + most_magnitude(asking, rows, dim);
+        careful |= !(size < INFINITE);
+        easy = call_.dim >= 4 && size < EASY;
         if (easy) {
           asking = doubled_exponentials(asking, rows, dim, query);
           asked = doubled_exponentials(raw_key, keys, dim, key);
         }
         by_rows(asked, keys, call_.dim, key_panels);
       } else {
-        by_columns(asking, rows, dim, query_columns);
+        careful |= !by_columns(asking, rows, dim, query_columns);
       }
-      by_columns(slope, rows, value_dim, grad_columns);
+      careful |= !by_columns(slope, rows, value_dim, grad_columns);
       std::memset(by_query, 0, sizeof(float) * rows * dim);
       if (out_.table_parts) std::memset(table_sums, 0, sizeof(float) * (rows + keys + LANES));
 
@@ -217,7 +228,12 @@ class Backward {
           std::memcpy(scores + whole.low - from, w + whole.low, sizeof(float) * (whole.high - whole.low));
           weigh(call_.normalizer, call_.statistics[place], whole.low, whole.high, w, w);
           if (call_.dropout > 0) drop(pair, row, whole.low, whole.high, s);
-          const float inner = call_.normalizer == Normalizer::softmax ? out_.inner[place] : 0;
+          float inner = 0;
+          if (call_.normalizer == Normalizer::softmax) {
+            const Span all = seen_by(call_, sequence, row);
+            const bool here = all.low >= key_start && all.high <= key_stop;
+            inner = here ? product_of(w, s, whole) : out_.inner[place];
+          }
           through_normalizer(call_.statistics[place], inner, whole.low, whole.high, scores - from, w, s);
           if (call_.dropout > 0) drop(pair, row, whole.low, whole.high, w);
           clear_outside(whole, from, to, w);

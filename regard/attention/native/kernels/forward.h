@@ -152,10 +152,9 @@ class ForwardBlock {
   void take_keys(const Pair& pair) {
     const Index keys = pair.keys();
     Rows key = take_rows(call_.key, batch_, key_head_, pair.key_start, keys, call_.dim, 1, pair.attended(), raw_);
-    finite_ = all_finite(key, keys, size_.dim);
     easy_ = weight_ && call_.dim >= 4 && query_size_ + most_magnitude(key, keys, size_.dim) < EASY;
     if (easy_) key = doubled_exponentials(key, keys, size_.dim, raw_);
-    by_rows(key, keys, call_.dim, key_);
+    finite_ = by_rows(key, keys, call_.dim, key_);
     prepare_keys(pair);
   }
 
@@ -163,8 +162,7 @@ class ForwardBlock {
     const Index keys = pair.keys();
     const Rows value =
         take_rows(call_.value, batch_, key_head_, pair.key_start, keys, call_.value_dim, 1, pair.attended(), raw_);
-    finite_ &= all_finite(value, keys, size_.value_dim);
-    by_columns(value, keys, size_.value_dim, value_);
+    finite_ &= by_columns(value, keys, size_.value_dim, value_);
   }
 
   void take_output() {
@@ -286,9 +284,11 @@ inline void for_each_block(const Call& call, const Task& task) {
   const ForwardSizes size(call);
   Index count;
   Block* blocks = cut(call, size.rows, count);
-  in_parallel(count * call.batch * call.key_heads, call.threads, [&](Index i) {
-    const Index plane = i / count;
-    ForwardBlock block(call, size, blocks[i % count], plane / call.key_heads, plane % call.key_heads);
+  const Index planes = call.batch * call.key_heads;
+  in_parallel(count * planes, call.threads, [&](Index i) {  // neighbours in memory come one after another
+    const Index plane = call.ragged ? i % planes : i / count;
+    ForwardBlock block(call, size, blocks[call.ragged ? i / planes : i % count], plane / call.key_heads,
+                       plane % call.key_heads);
     task(block);
   });
   std::free(blocks);

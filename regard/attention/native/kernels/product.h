@@ -97,19 +97,17 @@ REGARD_APART Rows take_rows(const Array& x, Index batch, Index head, Index first
   return {to, stride};
 }
 
-REGARD_APART bool all_finite(Rows rows, Index count, Index dim) {
+// Rows as panels [dim / WIDE][count][WIDE]: their columns are the columns of a product. True if all are finite.
+REGARD_APART bool by_columns(Rows rows, Index count, Index dim, float* panels) {
   Vector spoilt{};  // 0, or NaN
-  for (Index n = 0; n < count; ++n)
-    for (Index d = 0; d < dim; d += LANES) spoilt += load(rows.data + n * rows.stride + d) * splat(0.f);
-  return sum(spoilt) == 0;
-}
-
-// Rows as panels [dim / WIDE][count][WIDE]: their columns are the columns of a product.
-REGARD_APART void by_columns(Rows rows, Index count, Index dim, float* panels) {
   for (Index column = 0; column < dim; column += WIDE)
     for (Index n = 0; n < count; ++n, panels += WIDE)
-      for (Index w = 0; w < WIDE; w += LANES)
-        store(panels + w, column + w < dim ? load(rows.data + n * rows.stride + column + w) : Vector{});
+      for (Index w = 0; w < WIDE; w += LANES) {
+        const Vector x = column + w < dim ? load(rows.data + n * rows.stride + column + w) : Vector{};
+        spoilt += x * splat(0.f);
+        store(panels + w, x);
+      }
+  return sum(spoilt) == 0;
 }
 
 // Rows i and i + LANES / 2 shuffled as cards are; done log2(LANES) times, rows have become columns.
@@ -129,8 +127,11 @@ inline void shuffle(const Vector* from, Vector* to) {
   }
 }
 
-// Rows as panels [count / WIDE][dim][WIDE], the last filled up with zeros: their rows are the columns of a product.
-REGARD_APART void by_rows(Rows rows, Index count, Index dim, float* panels) {
+// Rows as panels [count / WIDE][dim][WIDE], the last filled up with zeros: their rows are the columns of a product. True
+// if all are finite.
+REGARD_APART bool by_rows(Rows rows, Index count, Index dim, float* panels) {
+  Vector spoilt{};
+  float spoilt_too = 0;
   for (Index first = 0; first < count; first += WIDE, panels += dim * WIDE) {
     const Index there = smaller(WIDE, count - first);
     if (there < WIDE) std::memset(panels, 0, sizeof(float) * dim * WIDE);
@@ -138,15 +139,22 @@ REGARD_APART void by_rows(Rows rows, Index count, Index dim, float* panels) {
     for (; w + LANES <= there; w += LANES)
       for (Index d = 0; d < dim; d += LANES) {
         Vector square[2][LANES];
-        for (int i = 0; i < LANES; ++i) square[0][i] = load(rows.data + (first + w + i) * rows.stride + d);
+        for (int i = 0; i < LANES; ++i) {
+          square[0][i] = load(rows.data + (first + w + i) * rows.stride + d);
+          spoilt += square[0][i] * splat(0.f);
+        }
         int turned = 0;
 #pragma GCC unroll 4
         for (int step = 1; step < LANES; step *= 2, turned ^= 1) shuffle(square[turned], square[turned ^ 1]);
         for (int i = 0; i < LANES && d + i < dim; ++i) store(panels + (d + i) * WIDE + w, square[turned][i]);
       }
     for (; w < there; ++w)
-      for (Index d = 0; d < dim; ++d) panels[d * WIDE + w] = rows.data[(first + w) * rows.stride + d];
+      for (Index d = 0; d < dim; ++d) {
+        panels[d * WIDE + w] = rows.data[(first + w) * rows.stride + d];
+        spoilt_too += panels[d * WIDE + w] * 0.f;
+      }
   }
+  return sum(spoilt) + spoilt_too == 0;
 }
 
 }  // namespace regard::REGARD_ISA

@@ -3,12 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help demo test check bench clean
+.PHONY: help demo test check sanitize bench clean
 
 help:
 	@echo "make demo    train a part-of-speech tagger, print its scores, draw what it attended to"
 	@echo "make test    the test suite"
 	@echo "make check   linter, formatter, types"
+	@echo "make sanitize the native kernels' tests, with every access checked"
 	@echo "make bench   speed and memory, beside other implementations"
 	@echo "make clean   remove what the other targets made, but no run folders"
 
@@ -22,6 +23,15 @@ check: $(INSTALLED)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+# The kernels again, stopping at any access out of bounds or undefined behaviour, under the tests of attention.
+sanitize: $(INSTALLED)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cmake -S . -B build/sanitize -G Ninja -DREGARD_SANITIZE=ON \
+		-DPython_EXECUTABLE="$(CURDIR)/$(BIN)/python" -Dnanobind_DIR="$$($(BIN)/python -m nanobind --cmake_dir)" > build/sanitize.log
+	@$(BIN)/cmake --build build/sanitize >> build/sanitize.log
+	@OMP_NUM_THREADS=1 REGARD_TEST_KERNELS="$$(echo build/sanitize/_kernels*.so)" ASAN_OPTIONS=detect_leaks=0 \
+		LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libstdc++.so)" \
+		$(BIN)/python -m pytest tests/attention -k native -p no:cacheprovider
 
 bench: $(INSTALLED)
 	@$(BIN)/python -m benchmarks

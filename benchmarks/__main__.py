@@ -11,7 +11,7 @@ import json
 import os
 import sys
 
-QUICK = ("startup", "attention", "memory", "throughput", "prediction")
+QUICK = ("startup", "attention", "native", "memory", "throughput", "prediction")
 SLOW = ("choices",)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +16,14 @@ settings.register_profile(
     "attention", derandomize=True, deadline=None, max_examples=80, suppress_health_check=slow_is_fine
 )
 settings.register_profile("hunt", deadline=None, max_examples=2000, suppress_health_check=slow_is_fine)
+
+
+if path := os.environ.get("REGARD_TEST_KERNELS"):  # of another build, such as that of `make sanitize`
+    spec = importlib.util.spec_from_file_location("_kernels", path)
+    assert spec is not None
+    assert spec.loader is not None
+    sys.modules["regard.attention.native._kernels"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules["regard.attention.native._kernels"])
 
 
 def pytest_configure(config: pytest.Config) -> None:

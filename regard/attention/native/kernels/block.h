@@ -5,9 +5,20 @@
 
 #include "product.h"
 
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#define REGARD_ALLOW ASAN_UNPOISON_MEMORY_REGION
+#define REGARD_FORBID ASAN_POISON_MEMORY_REGION
+#define REGARD_GAP 16
+#else
+#define REGARD_ALLOW(place, size)
+#define REGARD_FORBID(place, size)
+#define REGARD_GAP 0
+#endif
+
 namespace regard::REGARD_ISA {
 
-// Memory of one thread, kept from call to call.
+// Memory of one thread, kept from call to call. Under the address sanitizer there are gaps that must not be touched.
 class Scratch {
  public:
   ~Scratch() { std::free(held_); }
@@ -20,13 +31,15 @@ class Scratch {
       size_ = floats;
     }
     used_ = 0;
+    REGARD_ALLOW(held_, size_ * sizeof(float));
   }
   float* take(Index floats) {
     float* place = held_ + used_;
     used_ += padded(floats);
+    REGARD_FORBID(place + floats, (padded(floats) - floats) * sizeof(float));
     return place;
   }
-  static Index padded(Index floats) { return round_up(floats, 16); }
+  static Index padded(Index floats) { return round_up(floats, 16) + REGARD_GAP; }
 
  private:
   float* held_ = nullptr;
@@ -99,8 +112,9 @@ inline void prepare_keys(const Pair& pair) {
 }
 
 inline void prepare_head(const Pair& pair) {
+  if (!pair.call.table) return;
   const float* table = pair.call.table + pair.head * pair.call.table_width;
-  for (Index n = 0; pair.call.table && n < pair.rows() + pair.keys() - 1; ++n)
+  for (Index n = 0; n < pair.rows() + pair.keys() - 1; ++n)
     pair.by_distance[n] = table[pair.table_place(pair.first_distance() + n)];
 }
 

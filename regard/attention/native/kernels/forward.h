@@ -254,7 +254,7 @@ class ForwardBlock {
       for (Index t = 0; t * HIGH < height(r); ++t) {
         const Span seen = tile_span(pair, r, t);
         product(tile_height(r, t), scores_ + t * HIGH * size_.width + seen.low, size_.width, 1,
-                value_ + column * keys + seen.low * WIDE, 0, output_ + (r + t * HIGH) * stride_ + column, stride_,
+                value_ + column * keys + seen.low * WIDE, WIDE, 0, output_ + (r + t * HIGH) * stride_ + column, stride_,
                 smaller(WIDE, size_.value_dim - column), seen.high - seen.low, true);
       }
   }

@@ -137,7 +137,7 @@ NB_MODULE(_kernels, module) {
              Call& call = self.call;
              call.sequences = self.sequences.data(), call.sequence_count = Index(self.sequences.size());
              call.query = self.array(query, query_strides), call.key = self.array(key, key_strides);
-             call.value = call.key, call.output = Bound::array(held, {0, 0, 0, 1}, Type::float32);
+             call.value = call.key, call.output = Bound::array(statistics, {0, 0, 0, 1}, Type::float32);
              call.value_dim = 0;  // attention for its statistics alone
              call.statistics = pointer<float>(statistics);
              nb::gil_scoped_release release;

@@ -45,19 +45,19 @@ inline void product_rows(Index rows, const float* a, Index am, Index ak, const f
   }
 }
 
-// Up to HIGH rows of a, against `columns` columns that lie in panels [columns / WIDE][depth of the panel][WIDE].
-inline void product(Index rows, const float* a, Index am, Index ak, const float* panels, Index panel_size, float* c,
+// Up to HIGH rows of a, against `columns` columns of b: row k of b is at k * bk, the next WIDE columns `across` further.
+inline void product(Index rows, const float* a, Index am, Index ak, const float* b, Index bk, Index across, float* c,
                     Index cm, Index columns, Index depth, bool add) {
-  for (Index column = 0; column < columns; column += WIDE, panels += panel_size) {
+  for (Index column = 0; column < columns; column += WIDE, b += across) {
     const Index left = columns - column;
     if (left > (ACROSS - 1) * LANES)
-      product_rows<ACROSS>(rows, a, am, ak, panels, WIDE, c + column, cm, depth, add);
+      product_rows<ACROSS>(rows, a, am, ak, b, bk, c + column, cm, depth, add);
     else if (ACROSS == 4 && left > 2 * LANES)
-      product_rows<(ACROSS == 4 ? 3 : 1)>(rows, a, am, ak, panels, WIDE, c + column, cm, depth, add);
+      product_rows<(ACROSS == 4 ? 3 : 1)>(rows, a, am, ak, b, bk, c + column, cm, depth, add);
     else if (ACROSS == 4 && left > LANES)
-      product_rows<(ACROSS == 4 ? 2 : 1)>(rows, a, am, ak, panels, WIDE, c + column, cm, depth, add);
+      product_rows<(ACROSS == 4 ? 2 : 1)>(rows, a, am, ak, b, bk, c + column, cm, depth, add);
     else
-      product_rows<1>(rows, a, am, ak, panels, WIDE, c + column, cm, depth, add);
+      product_rows<1>(rows, a, am, ak, b, bk, c + column, cm, depth, add);
   }
 }
 
@@ -68,11 +68,13 @@ struct Rows {
 };
 
 // They are read where they lie if nothing is to be done to them, or else copied into `to`, whose stride is `dim` filled
-// up with zeros to whole vectors. Rows that are not `attended` become zero.
+// up with zeros to whole vectors. Rows that are not `attended` become zero. Far apart in memory they would push each
+// other out of the cache: those that are read again and again should be `close`.
 REGARD_APART Rows take_rows(const Array& x, Index batch, Index head, Index first, Index count, Index dim, float scale,
-                      const bool* attended, float* to) {
+                      const bool* attended, float* to, bool close = false) {
   const Index stride = round_up(dim, LANES), start = batch * x.batch + head * x.head + first * x.row;
-  if (x.type == Type::float32 && x.column == 1 && scale == 1 && !attended && dim == stride)
+  if (x.type == Type::float32 && x.column == 1 && scale == 1 && !attended && dim == stride &&
+      !(close && x.row > 2 * stride))
     return {static_cast<const float*>(x.data) + start, x.row};
   float* row = to;
   for (Index n = 0; n < count; ++n, row += stride) {
@@ -97,9 +99,16 @@ REGARD_APART Rows take_rows(const Array& x, Index batch, Index head, Index first
   return {to, stride};
 }
 
+REGARD_APART bool all_finite(Rows rows, Index count, Index dim) {
+  Vector spoilt{};  // 0, or NaN
+  for (Index n = 0; n < count; ++n)
+    for (Index d = 0; d < dim; d += LANES) spoilt += load(rows.data + n * rows.stride + d) * splat(0.f);
+  return sum(spoilt) == 0;
+}
+
 // Rows as panels [dim / WIDE][count][WIDE]: their columns are the columns of a product. True if all are finite.
 REGARD_APART bool by_columns(Rows rows, Index count, Index dim, float* panels) {
-  Vector spoilt{};  // 0, or NaN
+  Vector spoilt{};
   for (Index column = 0; column < dim; column += WIDE)
     for (Index n = 0; n < count; ++n, panels += WIDE)
       for (Index w = 0; w < WIDE; w += LANES) {

@@ -62,7 +62,7 @@ inline Vector exponential_of_small(Vector x) {
   y = y * rest + splat(1.6666665459e-1f);
   y = y * rest + splat(5.0000001201e-1f);
   y = y * (rest * rest) + (rest + splat(1.f));
-  Integers power, bits;
+  Unsigned power, bits;
   std::memcpy(&power, &shifted, sizeof power);
   std::memcpy(&bits, &y, sizeof bits);
   bits += power << 23;  // times 2^whole

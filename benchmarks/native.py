@@ -1,0 +1,229 @@
+"""The native kernels beside whatever else computes the same, and beside what the machine can do.
+
+    python -m benchmarks native
+
+Batch 1, 8 heads × 64, float32 unless said; the window is ±128, for additive scores ±64.
+"""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from benchmarks.attention import unfolded
+from benchmarks.data import sentence_lengths
+from benchmarks.timing import in_turns, matmul_rate
+from regard import Additive, Ragged, attend
+
+HEADS, DIM, REACH, LENGTH = 8, 64, 128, 16_384
+Results = dict[str, Any]
+
+
+def forward(call: Callable[[], Tensor]) -> Callable[[], None]:
+    def timed() -> None:
+        with torch.no_grad():
+            call()
+
+    return timed
+
+
+def both(call: Callable[[], Tensor], *leaves: Tensor) -> Callable[[], None]:
+    def timed() -> None:
+        output = call()
+        torch.autograd.grad(output, leaves, torch.ones_like(output))
+
+    return timed
+
+
+def inputs(length: int, heads: int = HEADS, dtype: torch.dtype = torch.float32) -> list[Tensor]:
+    return [torch.randn(1, heads, length, DIM, dtype=dtype, requires_grad=True) for _ in range(3)]
+
+
+def native(*given: Tensor, **options: Any) -> Callable[[], Tensor]:
+    return lambda: attend(*given, implementation="native", **options)
+
+
+def longformer(query: Tensor, key: Tensor, value: Tensor) -> Callable[[], Tensor]:
+    """The sliding chunks of `transformers`, without its projections."""
+    from transformers import LongformerConfig
+    from transformers.models.longformer.modeling_longformer import LongformerSelfAttention
+
+    config = LongformerConfig(
+        hidden_size=HEADS * DIM, num_attention_heads=HEADS, attention_window=[2 * REACH], num_hidden_layers=1
+    )
+    layer = LongformerSelfAttention(config, 0)
+    rows = [x.transpose(1, 2) for x in (query / math.sqrt(DIM), key, value)]  # [B, N, H, D]
+
+    def call() -> Tensor:
+        scores = layer._sliding_chunks_query_key_matmul(rows[0], rows[1], REACH)
+        return layer._sliding_chunks_matmul_attn_probs_value(scores.softmax(-1), rows[2], REACH)
+
+    return call
+
+
+def flex(query: Tensor, key: Tensor, value: Tensor) -> Callable[[], Tensor]:
+    from torch.nn.attention.flex_attention import create_block_mask, flex_attention
+
+    def near(b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
+        return (q - k).abs() <= REACH
+
+    mask = create_block_mask(near, None, None, LENGTH, LENGTH, device="cpu")
+    compiled = torch.compile(flex_attention)
+    still = [x.detach() for x in (query, key, value)]  # on the CPU it refuses to be trained
+    return lambda: compiled(*still, block_mask=mask)
+
+
+def truncated() -> Results:
+    from local_attention import LocalAttention
+
+    query, key, value = inputs(LENGTH)
+    local = LocalAttention(
+        dim=DIM, window_size=REACH, causal=False, look_backward=1, look_forward=1, exact_windowsize=True, autopad=False
+    )
+    calls: dict[str, Callable[[], Tensor]] = {
+        "native": native(query, key, value, window=REACH),
+        "native, relu": native(query, key, value, window=REACH, normalizer="relu"),
+        "native, sigmoid": native(query, key, value, window=REACH, normalizer="sigmoid"),
+        "unfolded SDPA": lambda: unfolded(query, key, value, REACH),
+        "local-attention": lambda: local(query[0], key[0], value[0]),
+        "Longformer": longformer(query, key, value),
+        "compiled FlexAttention": flex(query, key, value),
+    }
+    for name in ("unfolded SDPA", "compiled FlexAttention"):
+        torch.testing.assert_close(calls[name](), calls["native"](), msg=name)
+    rate = matmul_rate()
+    useful = 4 * HEADS * DIM * sum(min(REACH, i) + min(REACH, LENGTH - 1 - i) + 1 for i in range(LENGTH))
+    results: Results = {"matmul, GFLOP/s": rate / 1e9}
+    trained = [name for name in calls if name != "compiled FlexAttention"]
+    for kind, seconds, operations in (
+        ("forward", in_turns({name: forward(call) for name, call in calls.items()}), useful),
+        (
+            "forward + backward",
+            in_turns({name: both(calls[name], query, key, value) for name in trained}),
+            3.5 * useful,
+        ),
+    ):
+        results[f"window, {kind}: native, ms"] = 1000 * seconds["native"]
+        results[f"window, {kind}: useful operations, share of the matmul rate"] = operations / seconds["native"] / rate
+        for name in list(seconds)[1:]:
+            results[f"window, {kind}: {name} / native, time"] = seconds[name] / seconds["native"]
+    calls = {str(n): native(*inputs(n), window=REACH) for n in (LENGTH, 4 * LENGTH)}
+    seconds = in_turns({name: forward(call) for name, call in calls.items()})
+    results["window, forward: N = 65,536 / N = 16,384, time"] = seconds["65536"] / seconds["16384"]
+    return results
+
+
+def full() -> Results:
+    results: Results = {}
+    for heads in (HEADS, 1):
+        given = inputs(4096, heads)
+        calls = {"native": native(*given), "SDPA": lambda given=given: F.scaled_dot_product_attention(*given)}
+        for kind, seconds in (
+            ("forward", in_turns({name: forward(call) for name, call in calls.items()})),
+            ("forward + backward", in_turns({name: both(call, *given) for name, call in calls.items()})),
+        ):
+            results[f"full, N = 4,096, {heads} heads, {kind}: SDPA / native, time"] = (
+                seconds["SDPA"] / seconds["native"]
+            )
+    return results
+
+
+def chunked_additive(query: Tensor, key: Tensor, value: Tensor, weight: Tensor, reach: int, rows: int = 64) -> Tensor:
+    """Plain PyTorch, a block of queries at a time."""
+    outputs = []
+    for start in range(0, query.shape[2], rows):
+        first, last = max(0, start - reach), min(key.shape[2], start + rows + reach)
+        pairs = torch.tanh(query[:, :, start : start + rows, None] + key[:, :, None, first:last])
+        scores = (pairs * weight[:, None, None]).sum(-1)
+        distance = torch.arange(first, last) - torch.arange(start, start + rows)[:, None]
+        scores = scores.masked_fill(distance.abs() > reach, -math.inf)
+        outputs.append(scores.softmax(-1) @ value[:, :, first:last])
+    return torch.cat(outputs, 2)
+
+
+def additive() -> Results:
+    length, reach = 4096, 64
+    query, key, value = inputs(length)
+    weight = torch.randn(HEADS, DIM, requires_grad=True)
+    calls = {
+        "native": native(query, key, value, score=Additive(weight), window=reach),
+        "dot": native(query, key, value, window=reach),
+        "chunked PyTorch": lambda: chunked_additive(query, key, value, weight, reach),
+    }
+    torch.testing.assert_close(calls["native"](), calls["chunked PyTorch"](), atol=1e-5, rtol=1e-4)
+    pairs = (2 * reach + 1) / (64 + 2 * reach)  # chunks compute more of them than the band holds
+    forwards = in_turns({name: forward(call) for name, call in calls.items()})
+    del calls["dot"]
+    boths = in_turns({name: both(call, query, key, value, weight) for name, call in calls.items()})
+    return {
+        "additive, forward: chunked PyTorch / native, time for each pair": pairs
+        * forwards["chunked PyTorch"]
+        / forwards["native"],
+        "additive, forward + backward: chunked PyTorch / native, time for each pair": pairs
+        * boths["chunked PyTorch"]
+        / boths["native"],
+        "additive / dot, forward, time": forwards["native"] / forwards["dot"],
+    }
+
+
+def ragged() -> Results:
+    lengths = [max(1, round(n)) for n in sentence_lengths()[:256]]
+    batch = Ragged.from_list([torch.randn(n, 3 * HEADS, DIM) for n in lengths])
+    values = batch.values.requires_grad_()
+    padded = batch.with_values(values.detach()).to_padded()[0].detach().requires_grad_()  # [B, N, 3·H, D]
+    seen = (torch.arange(padded.shape[1]) < batch.lengths[:, None])[:, None, None]
+
+    def ours() -> Tensor:
+        return attend(*values.chunk(3, 1), offsets=batch.offsets, implementation="native")
+
+    def theirs() -> Tensor:
+        query, key, value = (x.transpose(1, 2) for x in padded.chunk(3, 2))
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=seen)
+
+    seconds = in_turns({"native": both(ours, values), "padded": both(theirs, padded)})
+    return {
+        "ragged, 256 sentences, forward + backward: padded SDPA / native, time": seconds["padded"] / seconds["native"]
+    }
+
+
+def accuracy() -> Results:
+    query, key, value = (x.detach() for x in inputs(1024))
+    exact = attend(query.double(), key.double(), value.double(), implementation="reference")
+    ours = (attend(query, key, value, implementation="native") - exact).abs().max()
+    theirs = (F.scaled_dot_product_attention(query, key, value) - exact).abs().max()
+    return {"error against float64, native / SDPA": float(ours / theirs)}
+
+
+def extra_memory(length: int) -> float:
+    """Peak of forward + backward beyond query, key, value, output and their gradients, as a share of these."""
+    import resource
+
+    def peak() -> int:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+    query, key, value = inputs(length)
+    gradient = torch.randn(1, HEADS, length, DIM)
+    warm = inputs(512)
+    both(native(*warm, window=REACH), *warm)()
+    before, size = peak(), gradient.numel() * gradient.element_size()
+    output = attend(query, key, value, window=REACH, implementation="native")
+    torch.autograd.grad(output, (query, key, value), gradient)
+    return (peak() - before - 4 * size) / (8 * size)  # the output and three gradients are new
+
+
+def memory() -> Results:
+    command = "from benchmarks.native import extra_memory; print(extra_memory(65_536))"
+    done = subprocess.run([sys.executable, "-c", command], check=True, capture_output=True, text=True)
+    return {"peak extra memory, N = 65,536, forward + backward, share": float(done.stdout)}
+
+
+def run() -> Results:
+    torch.manual_seed(0)
+    return truncated() | full() | additive() | ragged() | accuracy() | memory()

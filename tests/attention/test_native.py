@@ -1,0 +1,174 @@
+"""The kernels by instruction set, from many threads and processes, over strides, and on numbers at the edge."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+import regard
+from regard import ShapeError
+from regard.attention import native
+
+from .cases import RUNS, Case, cases, make
+from .tolerances import assert_near
+
+pytestmark = pytest.mark.skipif(native._kernels is None, reason=native.NOT_BUILT)
+SETS = native._kernels.instruction_sets() if native._kernels is not None else []
+LENGTH = st.sampled_from([0, 1, 2, 5, 16, 49, 97, 200, 301])
+LARGE = cases(
+    lengths=st.lists(st.tuples(LENGTH, LENGTH), min_size=1, max_size=4).map(tuple),
+    dim=st.sampled_from([1, 5, 8, 16, 20, 48, 64, 70]),
+    value_dim=st.sampled_from([1, 7, 16, 33, 64]),
+    dtype=st.sampled_from([torch.float32, torch.float32, torch.bfloat16, torch.float16]),
+    bias=st.none(),
+)
+LONG = Case(dtype=torch.float32, lengths=((301, 301), (301, 301)), window=(30, 20), key_heads=2, dim=16, value_dim=16)
+
+
+def _compare(case: Case) -> None:
+    call = make(case)
+    actual, exact = call.run("native"), call.to(torch.float64).run("reference")
+    for name, tensor in actual.items():
+        assert_near(tensor, exact[name], case.dtype, name)
+
+
+@pytest.mark.parametrize("isa", SETS)
+@given(data=st.data())
+def test_every_instruction_set_means_the_same(isa: str, data: st.DataObject) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REGARD_ISA", isa)
+        assert native.instruction_set() == isa
+        _compare(data.draw(RUNS["native"]))
+
+
+@pytest.mark.parametrize("isa", SETS)
+@settings(max_examples=settings().max_examples // 2)
+@given(data=st.data())
+def test_several_blocks_and_uneven_widths(isa: str, data: st.DataObject) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REGARD_ISA", isa)
+        _compare(data.draw(LARGE))
+
+
+@pytest.mark.parametrize("normalizer", ["softmax", "relu", "sigmoid"])
+@pytest.mark.parametrize("size", [1, 8, 20, 100, 1000])
+def test_additive_scores_of_any_size(size: float, normalizer: str) -> None:
+    """From where four channels share a division to where every tanh is ±1."""
+    call = make(Case(score="additive", normalizer=normalizer, dtype=torch.float32, lengths=((40, 40),), dim=8))
+    for name in ("query", "key"):
+        call.leaves[name] *= size
+    actual, exact = call.run("native"), call.to(torch.float64).run("reference")
+    for name, tensor in actual.items():
+        assert_near(tensor, exact[name], torch.float32, name)
+
+
+def test_no_less_exact_than_pytorch() -> None:
+    query, key, value = (torch.randn(1, 4, 500, 64) for _ in range(3))
+    exact = regard.attend(query.double(), key.double(), value.double(), implementation="reference")
+    ours = regard.attend(query, key, value, implementation="native").double()
+    theirs = torch.nn.functional.scaled_dot_product_attention(query, key, value).double()
+    assert (ours - exact).abs().max() < 2 * (theirs - exact).abs().max()
+
+
+@given(
+    data=st.data(),
+    shape=st.tuples(*[st.integers(1, 4)] * 2, st.integers(1, 40), st.integers(1, 20)),
+    dtype=st.sampled_from([torch.float32, torch.bfloat16]),
+)
+def test_any_strides(data: st.DataObject, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    """Axes in any order in memory, any of them with a step, or the same for all."""
+
+    def laid_out() -> Tensor:
+        order = data.draw(st.permutations(range(4)))
+        steps = [data.draw(st.sampled_from([1, 1, 2])) for _ in range(4)]
+        buffer = torch.full([shape[axis] * steps[axis] for axis in order], math.nan, dtype=dtype)
+        view = buffer.permute([order.index(axis) for axis in range(4)])[tuple(slice(None, None, s) for s in steps)]
+        view.copy_(torch.randn(shape))
+        same = data.draw(st.sampled_from([None, 0, 1, 2]))
+        return view if same is None else view.narrow(same, 0, 1).expand(shape)
+
+    inputs = [laid_out() for _ in range(3)]
+    output = regard.attend(*inputs, window=5, implementation="native")
+    exact = regard.attend(*(x.double() for x in inputs), window=5, implementation="reference")
+    assert_near(output, exact, dtype)
+
+
+@given(
+    offsets=st.lists(st.integers(-3, 9), max_size=5),
+    key_offsets=st.none() | st.lists(st.integers(-3, 9), max_size=5),
+)
+def test_offsets_that_are_none_are_never_read_with(offsets: list[int], key_offsets: list[int] | None) -> None:
+    x = torch.randn(6, 2, 4)
+
+    def valid(given: list[int]) -> bool:
+        return len(given) > 0 and given[0] == 0 and given[-1] == 6 and given == sorted(given)
+
+    keys = offsets if key_offsets is None else key_offsets
+    options = {"key_offsets": None if key_offsets is None else torch.tensor(keys, dtype=torch.int64)}
+    options |= {"offsets": torch.tensor(offsets, dtype=torch.int64), "implementation": "native"}
+    if valid(offsets) and valid(keys) and len(offsets) == len(keys):
+        assert regard.attend(x, x, x, **options).shape == x.shape
+        return
+    with pytest.raises(ShapeError):
+        regard.attend(x, x, x, **options)
+
+
+def _bits(case: Case) -> list[Tensor]:
+    return list(make(case).run("native").values())
+
+
+def test_any_number_of_threads_gives_the_same_bits() -> None:
+    expected = _bits(LONG)
+    for threads in (2, 3, 7):
+        torch.set_num_threads(threads)
+        assert all(torch.equal(a, b) for a, b in zip(_bits(LONG), expected, strict=True)), threads
+
+
+def test_called_from_several_threads_at_once() -> None:
+    torch.set_num_threads(2)
+    query, key, value = (torch.randn(2, 2, 301, 16) for _ in range(3))
+
+    def call(window: int) -> Tensor:
+        return regard.attend(query, key, value, window=window, implementation="native")
+
+    windows = [1, 5, 20, 100] * 10
+    expected = {window: call(window) for window in windows}
+    with ThreadPoolExecutor(4) as pool:
+        for window, output in zip(windows, pool.map(call, windows), strict=True):
+            assert torch.equal(output, expected[window])
+
+
+class Attended(Dataset[Tensor]):
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> Tensor:
+        return _bits(replace(LONG, seed=index))[0]
+
+
+@pytest.mark.timeout(100)
+def test_in_the_workers_of_a_data_loader() -> None:
+    torch.set_num_threads(2)
+    expected = [Attended()[index] for index in range(4)]  # the parent's threads are running by now
+    workers = multiprocessing.get_context("fork")
+    loaded = list(DataLoader(Attended(), batch_size=None, num_workers=2, multiprocessing_context=workers))
+    assert all(torch.equal(a, b) for a, b in zip(loaded, expected, strict=True))
+
+
+def test_threads_are_pytorchs_own() -> None:
+    """One OpenMP runtime in the process: a second pool would fight the first for the cores."""
+    regard.attend(*[torch.randn(1, 2, 300, 8)] * 3, implementation="native")
+    with open("/proc/self/maps") as maps:
+        runtimes = {line.split()[-1] for line in maps if "libgomp" in line or "libomp" in line or "libiomp" in line}
+    of_torch = {path for path in runtimes if "/torch/lib/" in path}
+    assert of_torch
+    assert not any("libgomp.so" in path for path in runtimes - of_torch), runtimes

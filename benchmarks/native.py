@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from benchmarks.attention import unfolded
 from benchmarks.data import sentence_lengths
+from benchmarks.memory import peak
 from benchmarks.timing import in_turns, matmul_rate
 from regard import Additive, Ragged, attend
 
@@ -59,9 +60,9 @@ def longformer(query: Tensor, key: Tensor, value: Tensor) -> Callable[[], Tensor
         hidden_size=HEADS * DIM, num_attention_heads=HEADS, attention_window=[2 * REACH], num_hidden_layers=1
     )
     layer = LongformerSelfAttention(config, 0)
-    rows = [x.transpose(1, 2) for x in (query / math.sqrt(DIM), key, value)]  # [B, N, H, D]
 
     def call() -> Tensor:
+        rows = [x.transpose(1, 2) for x in (query / math.sqrt(DIM), key, value)]  # [B, N, H, D]
         scores = layer._sliding_chunks_query_key_matmul(rows[0], rows[1], REACH)
         return layer._sliding_chunks_matmul_attn_probs_value(scores.softmax(-1), rows[2], REACH)
 
@@ -203,11 +204,6 @@ def accuracy() -> Results:
 
 def extra_memory(length: int) -> float:
     """Peak of forward + backward beyond query, key, value, output and their gradients, as a share of these."""
-    import resource
-
-    def peak() -> int:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
     query, key, value = inputs(length)
     gradient = torch.randn(1, HEADS, length, DIM)
     warm = inputs(512)

@@ -1,11 +1,12 @@
-"""Measures what calls of `blocked` add to a process's peak memory, each call in a child of its own; prints JSON."""
+"""Measures what calls add to a process's peak memory, each in a child of its own; prints JSON."""
 
 from __future__ import annotations
 
 import json
 import os
-import resource
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -39,39 +40,45 @@ SIZES = {
 
 
 def peak() -> float:
-    """MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """MiB that this process held at most. (What getrusage says, a child inherits from its parent.)"""
+    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
 
 
-def call(size: Size, N: int) -> None:
+def call(size: Size, N: int, implementation: str) -> None:
     H, D = size.heads, size.dim
     shape = (N, H, D) if size.ragged else (1, H, N, D)
     query, key, value = (torch.randn(shape, requires_grad=True) for _ in range(3))
     offsets = torch.tensor([0, N // 3, N]) if size.ragged else None
     score = regard.Additive(torch.randn(H, D, requires_grad=True)) if size.additive else "dot"
     bias = regard.RelativeBias(torch.zeros(H, 9, requires_grad=True))
-    options = {"window": size.window, "offsets": offsets, "score": score, "bias": bias, "implementation": "blocked"}
+    options = {
+        "window": size.window,
+        "offsets": offsets,
+        "score": score,
+        "bias": bias,
+        "implementation": implementation,
+    }
     output = regard.attend(query, key, value, **options)
     output.backward(torch.ones_like(output))
     if size.window is not None:
         regard.attention_weights(query, key, **options).entropy()
 
 
-def added(size: Size) -> tuple[float, float]:
+def added(size: Size, implementation: str) -> tuple[float, float]:
     """MiB that the small call adds to the peak, and then the large one."""
-    call(size, 64)
+    call(size, 64, implementation)
     start = peak()
-    call(size, size.small)
+    call(size, size.small, implementation)
     small = peak()
-    call(size, size.large)
+    call(size, size.large, implementation)
     return small - start, peak() - start
 
 
-def in_a_child(size: Size) -> tuple[float, float]:
+def in_a_child(size: Size, implementation: str) -> tuple[float, float]:
     """A peak never falls, so that each measurement needs a process that has seen no other."""
     reader, writer = os.pipe()
     if os.fork() == 0:
-        os.write(writer, json.dumps(added(size)).encode())
+        os.write(writer, json.dumps(added(size, implementation)).encode())
         os._exit(0)
     os.close(writer)
     with os.fdopen(reader) as answer:
@@ -82,4 +89,4 @@ def in_a_child(size: Size) -> tuple[float, float]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    print(json.dumps({name: in_a_child(size) for name, size in SIZES.items()}))
+    print(json.dumps({name: in_a_child(size, sys.argv[1]) for name, size in SIZES.items()}))

@@ -1,4 +1,4 @@
-"""Peak memory of `blocked`: linear in N, and never all pairs, nor a vector for each pair."""
+"""Peak memory of `blocked` and `native`: linear in N, and never all pairs, nor a vector for each pair."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pytest
 from .peak_memory import SIZES
 
 
-@pytest.fixture(scope="module")
-def measured() -> dict[str, tuple[float, float]]:
+@pytest.fixture(scope="module", params=["blocked", "native"])
+def measured(request: pytest.FixtureRequest) -> dict[str, tuple[float, float]]:
     script = Path(__file__).with_name("peak_memory.py")
-    result = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    result = subprocess.run([sys.executable, script, request.param], capture_output=True, text=True, check=True)
     numbers: dict[str, tuple[float, float]] = json.loads(result.stdout)
     return numbers
 

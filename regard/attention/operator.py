@@ -12,9 +12,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from regard.attention import blocked, native
+from regard.attention import blocked, native, reference
 from regard.attention.scores import Additive, RelativeBias
 from regard.attention.spec import Spec
 
@@ -120,10 +119,26 @@ def _backward(ctx, *grads, gradients: Callable[..., list[Tensor]] = _gradients):
     return by_query, by_key, by_value, by_name.get("weight"), by_name.get("bias"), by_name.get("table"), *[None] * 12
 
 
+def _differentiable_backward(ctx, grad: Tensor) -> list[Tensor | None]:  # type: ignore[no-untyped-def]
+    """As :func:`_backward`, by the definition, which can be differentiated once more but holds all pairs."""
+    query, key, value, _, _, weight, bias, table, offsets, key_offsets, key_mask, seed = ctx.saved_tensors
+    flat = (weight, bias, table, ctx.table_left, offsets, key_offsets, key_mask, seed, *ctx.rest[:-1])
+    with torch.autocast(query.device.type, enabled=False):
+        output = reference.attend(query, key, value, _spec(*flat))
+    given = {i: x for i, x in enumerate((query, key, value, weight, bias, table)) if x is not None and x.requires_grad}
+    found = torch.autograd.grad(output, list(given.values()), grad, create_graph=True, allow_unused=True)
+    by_place = dict(zip(given, found, strict=True))
+    return [by_place.get(i) for i in range(18)]
+
+
 class _Eager(torch.autograd.Function):
     forward = staticmethod(_forward)
     setup_context = staticmethod(_remember)
-    backward = staticmethod(once_differentiable(_backward))  # type: ignore[assignment]
+
+    @staticmethod
+    def backward(ctx, *grads):  # type: ignore[no-untyped-def]
+        asked_for_more = torch.is_grad_enabled()  # by create_graph
+        return tuple(_differentiable_backward(ctx, grads[0])) if asked_for_more else _backward(ctx, *grads)
 
 
 _INPUTS = (

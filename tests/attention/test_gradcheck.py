@@ -43,3 +43,26 @@ def test_gradcheck(implementation: str, score: str, normalizer: str, layout: str
         return call.attend(implementation, dict(zip(leaves, tensors, strict=True)))
 
     assert torch.autograd.gradcheck(output, tuple(leaves.values()), fast_mode=True)
+
+
+@pytest.mark.parametrize("layout", ["dense", "ragged-window", "ragged-dropout"])
+@pytest.mark.parametrize("score", ["dot", "additive"])
+def test_second_derivatives(score: str, layout: str) -> None:
+    call = make(replace(LAYOUTS[layout], score=score))
+    leaves = {name: leaf.requires_grad_() for name, leaf in call.leaves.items()}
+
+    def output(*tensors: Tensor) -> Tensor:
+        return call.attend("blocked", dict(zip(leaves, tensors, strict=True)))
+
+    assert torch.autograd.gradgradcheck(output, tuple(leaves.values()), fast_mode=True)
+
+
+def test_second_derivatives_of_native() -> None:
+    case = replace(LAYOUTS["ragged-window"], dtype=torch.float32)
+    second = {}
+    for implementation in ("native", "reference"):
+        leaves = {name: leaf.requires_grad_() for name, leaf in make(case).leaves.items()}
+        output = make(case).attend(implementation, leaves)
+        first = torch.autograd.grad(output.square().sum(), leaves["query"], create_graph=True)[0]
+        second[implementation] = torch.autograd.grad(first.square().sum(), leaves["key"])[0]
+    torch.testing.assert_close(second["native"], second["reference"])

@@ -39,7 +39,14 @@ def run() -> dict[str, Any]:
     torch.manual_seed(0)
     query, key, value = (torch.randn(1, HEADS, LENGTH, DIM, requires_grad=True) for _ in range(3))
     local = LocalAttention(
-        dim=DIM, window_size=REACH, causal=False, look_backward=1, look_forward=1, exact_windowsize=True, autopad=False
+        dim=DIM,
+        window_size=REACH,
+        causal=False,
+        look_backward=1,
+        look_forward=1,
+        exact_windowsize=True,
+        autopad=False,
+        use_rotary_pos_emb=False,
     )
     calls = {
         "regard blocked": lambda: attend(query, key, value, window=REACH, implementation="blocked"),

@@ -86,7 +86,14 @@ def truncated() -> Results:
 
     query, key, value = inputs(LENGTH)
     local = LocalAttention(
-        dim=DIM, window_size=REACH, causal=False, look_backward=1, look_forward=1, exact_windowsize=True, autopad=False
+        dim=DIM,
+        window_size=REACH,
+        causal=False,
+        look_backward=1,
+        look_forward=1,
+        exact_windowsize=True,
+        autopad=False,
+        use_rotary_pos_emb=False,
     )
     calls: dict[str, Callable[[], Tensor]] = {
         "native": native(query, key, value, window=REACH),

@@ -18,14 +18,6 @@ struct BackwardSizes {
     rows = RATIO * keys;
     width = round_up(keys, WIDE) + WIDE;
   }
-  Index floats() const {
-    Index total = 2 * Scratch::padded(rows * dim) + Scratch::padded(rows * value_dim);
-    total += 3 * Scratch::padded(keys * dim) + 2 * Scratch::padded(keys * value_dim);
-    total += Scratch::padded(width * dim) + Scratch::padded(width * value_dim);
-    total += 2 * Scratch::padded(rows * width) + 2 * Scratch::padded(width);
-    total += 2 * Scratch::padded(rows + width + LANES) + 2 * Scratch::padded(dim);
-    return total;
-  }
 };
 
 inline float inner_product(const float* a, const float* b, Span span) {
@@ -64,26 +56,30 @@ class BackwardPair {
         keys_(smaller(size.keys, block.sequence->key_stop - key_start)),
         pair_{call, *block.sequence, batch, 0, block.row_start, block.row_stop, key_start, key_start + keys_,
               nullptr, nullptr, nullptr} {
-    Scratch& memory = scratch();
-    memory.reserve(size.floats());
-    query_copy_ = memory.take(size.rows * size.dim);
-    by_query_ = memory.take(size.rows * size.dim);
-    grad_copy_ = memory.take(size.rows * size.value_dim);
-    key_copy_ = memory.take(size.keys * size.dim);
-    key_doubled_ = memory.take(size.keys * size.dim);
-    by_key_ = memory.take(size.keys * size.dim);
-    value_copy_ = memory.take(size.keys * size.value_dim);
-    by_value_ = memory.take(size.keys * size.value_dim);
-    key_panels_ = memory.take(size.width * size.dim);
-    value_panels_ = memory.take(size.width * size.value_dim);
-    weights_ = memory.take(size.rows * size.width);
-    slopes_ = memory.take(size.rows * size.width);
-    pair_.hiding = memory.take(size.width);
-    pair_.key_hashes = reinterpret_cast<std::int32_t*>(memory.take(size.width));
-    pair_.by_distance = memory.take(size.rows + size.width + LANES);
-    by_distance_sums_ = memory.take(size.rows + size.width + LANES);
-    weight_ = memory.take(size.dim);
-    by_weight_ = memory.take(size.dim);
+    scratch().lay_out([&](Scratch& memory) {
+      query_copy_ = memory.take(size.rows * size.dim);
+      by_query_copy_ = memory.take(size.rows * size.dim);
+      grad_copy_ = memory.take(size.rows * size.value_dim);
+      key_copy_ = memory.take(size.keys * size.dim);
+      key_doubled_ = memory.take(size.keys * size.dim);
+      by_key_ = memory.take(size.keys * size.dim);
+      by_key_of_head_ = memory.take(size.keys * size.dim);
+      value_copy_ = memory.take(size.keys * size.value_dim);
+      by_value_ = memory.take(size.keys * size.value_dim);
+      key_panels_ = memory.take(size.width * size.dim);
+      value_panels_ = memory.take(size.width * size.value_dim);
+      weights_ = memory.take(size.rows * size.width);
+      slopes_ = memory.take(size.rows * size.width);
+      pair_.hiding = memory.take(size.width);
+      pair_.key_hashes = memory.take<std::int32_t>(size.width);
+      pair_.by_distance = memory.take(size.rows + size.width + LANES);
+      by_distance_sums_ = memory.take(size.rows + size.width + LANES);
+      weight_ = memory.take(size.dim);
+      by_weight_ = memory.take(size.dim);
+      spans_ = memory.take<Span>(size.rows);
+    });
+    for (Index r = 0; r < rows_; ++r)
+      spans_[r] = within(seen_by(call, *block.sequence, block.row_start + r), pair_.key_start, pair_.key_stop);
   }
 
   void operator()() {
@@ -96,33 +92,30 @@ class BackwardPair {
         mix_carefully();
       else
         mix();
-      for (Index r = 0; additive_ && r < rows_; ++r)
-        additive_gradients(pair_, pair_.row_start + r, span_of(r), query_.data + r * query_.stride, asked_, size_.dim,
-                           weight_, easy_, careful_, slopes_ + r * size_.width, by_query_ + r * size_.dim, by_key_,
-                           by_weight_);
+      if (additive_) through_additive();
       put_head();
     }
-    add(out_.key, call_.key_heads, call_.keys, key_head_, pair_.key_start, keys_, call_.dim, by_key_, size_.dim, 1);
+    add(out_.key, call_.key_heads, call_.keys, key_head_, pair_.key_start, keys_, call_.dim, by_key_, size_.dim,
+        scale());
     add(out_.value, call_.key_heads, call_.keys, key_head_, pair_.key_start, keys_, call_.value_dim, by_value_,
         size_.value_dim, 1);
   }
 
  private:
+  float scale() const { return additive_ ? 1 : call_.scale; }
   Index plane() const { return pair_.batch * call_.heads + pair_.head; }
-  Span span_of(Index r) const {
-    return within(seen_by(call_, pair_.sequence, pair_.row_start + r), pair_.key_start, pair_.key_stop);
-  }
+  Span span_of(Index r) const { return spans_[r]; }
 
   void take_keys() {
     prepare_keys(pair_);
-    key_ = take_rows(call_.key, pair_.batch, key_head_, pair_.key_start, keys_, call_.dim, 1, pair_.attended(),
+    key_ = take_rows(call_.key, pair_.batch, key_head_, pair_.key_start, keys_, call_.dim, scale(), pair_.attended(),
                      key_copy_, true);
     key_size_ = additive_ ? most_magnitude(key_, keys_, size_.dim) : 0;
     asked_ = key_;
-    keys_finite_ = additive_ ? key_size_ < INFINITE : by_rows(key_, keys_, call_.dim, key_panels_);
+    keys_finite_ = additive_ ? key_size_ < INFINITE : by_rows(key_, keys_, call_.dim, 1, key_panels_);
     const Rows value = take_rows(call_.value, pair_.batch, key_head_, pair_.key_start, keys_, call_.value_dim, 1,
                                  pair_.attended(), value_copy_);
-    keys_finite_ &= by_rows(value, keys_, call_.value_dim, value_panels_);
+    keys_finite_ &= by_rows(value, keys_, call_.value_dim, 1, value_panels_);
     std::memset(by_key_, 0, sizeof(float) * keys_ * size_.dim);
     std::memset(by_value_, 0, sizeof(float) * keys_ * size_.value_dim);
   }
@@ -130,11 +123,15 @@ class BackwardPair {
   void take_head(Index head) {
     pair_.head = head;
     prepare_head(pair_);
-    query_ = take_rows(call_.query, pair_.batch, head, pair_.row_start, rows_, call_.dim, additive_ ? 1 : call_.scale,
-                       nullptr, query_copy_, true);
+    query_ = take_rows(call_.query, pair_.batch, head, pair_.row_start, rows_, call_.dim, 1, nullptr,
+                       query_copy_, true);
     grad_ = take_rows(out_.grad, pair_.batch, head, pair_.row_start, rows_, call_.value_dim, 1, nullptr, grad_copy_,
                       true);
     careful_ = !keys_finite_ || !all_finite(grad_, rows_, size_.value_dim) || !all_finite(query_, rows_, size_.dim);
+    const bool in_place = !additive_ && call_.dim == size_.dim;
+    by_query_ = in_place ? place_of(out_.query, call_.heads, call_.rows, head, pair_.row_start, call_.dim)
+                         : by_query_copy_;
+    query_stride_ = in_place && call_.ragged ? call_.heads * call_.dim : size_.dim;
     if (additive_) {
       std::memset(weight_, 0, sizeof(float) * size_.dim);
       std::memcpy(weight_, call_.additive + head * call_.dim, sizeof(float) * call_.dim);
@@ -142,9 +139,9 @@ class BackwardPair {
       easy_ = call_.dim >= 4 && key_size_ + most_magnitude(query_, rows_, size_.dim) < EASY;
       if (easy_) query_ = doubled_exponentials(query_, rows_, size_.dim, query_copy_);
       asked_ = easy_ ? doubled_exponentials(key_, keys_, size_.dim, key_doubled_) : key_;
-      by_rows(asked_, keys_, call_.dim, key_panels_);
+      by_rows(asked_, keys_, call_.dim, 1, key_panels_);
     }
-    std::memset(by_query_, 0, sizeof(float) * rows_ * size_.dim);
+    if (!in_place) std::memset(by_query_, 0, sizeof(float) * rows_ * size_.dim);
     if (out_.table_parts) std::memset(by_distance_sums_, 0, sizeof(float) * (rows_ + keys_ + LANES));
   }
 
@@ -172,8 +169,8 @@ class BackwardPair {
       clear_outside(whole, greater(from - HIGH, 0), smaller(to + HIGH, width), slopes + m * width);
     }
     if (!careful_ && !additive_)
-      product(high, slopes + low, width, 1, key_.data + low * key_.stride, key_.stride, WIDE, by_query_ + r * size_.dim,
-              size_.dim, size_.dim, stop - low, true);
+      product(high, slopes + low, width, 1, key_.data + low * key_.stride, key_.stride, WIDE,
+              by_query_ + r * query_stride_, query_stride_, size_.dim, stop - low, true);
   }
 
   // Scores become weights, and slopes by weights slopes by scores.
@@ -200,11 +197,12 @@ class BackwardPair {
   // What weights and slopes give to values and keys.
   void mix() {
     const Index width = size_.width, dim = size_.dim, value_dim = size_.value_dim;
+    Span seeing{0, 0};  // the rows that may see some of these keys: both limits rise with the key
     for (Index k = 0; k < keys_; k += HIGH) {
       const Index high = smaller(HIGH, keys_ - k);
-      Span seeing{0, rows_};  // the rows that may see some of these keys
-      while (seeing.low < seeing.high && span_of(seeing.low).high <= k) ++seeing.low;
-      while (seeing.low < seeing.high && span_of(seeing.high - 1).low >= k + high) --seeing.high;
+      while (seeing.low < rows_ && span_of(seeing.low).high <= k) ++seeing.low;
+      seeing.high = greater(seeing.high, seeing.low);
+      while (seeing.high < rows_ && span_of(seeing.high).low < k + high) ++seeing.high;
       const Index depth = seeing.high - seeing.low;
       if (depth == 0) continue;
       if (!additive_)
@@ -213,6 +211,19 @@ class BackwardPair {
       product(high, weights_ + seeing.low * width + k, 1, width, grad_.data + seeing.low * grad_.stride, grad_.stride,
               WIDE, by_value_ + k * value_dim, value_dim, value_dim, depth, true);
     }
+  }
+
+  void through_additive() {
+    const Index dim = size_.dim;
+    std::memset(by_key_of_head_, 0, sizeof(float) * keys_ * dim);
+    for (Index r = 0; r < rows_; ++r) {
+      float* by_query = by_query_ + r * dim;
+      additive_gradients(pair_, pair_.row_start + r, span_of(r), query_.data + r * query_.stride, asked_, dim, easy_,
+                         careful_, slopes_ + r * size_.width, by_query, by_key_of_head_, by_weight_);
+      for (Index d = 0; d < dim; ++d) by_query[d] *= weight_[d];
+    }
+    for (Index k = 0; k < keys_; ++k)
+      for (Index d = 0; d < dim; ++d) by_key_[k * dim + d] += by_key_of_head_[k * dim + d] * weight_[d];
   }
 
   // One pair at a time: what is hidden is never multiplied, for 0 times NaN is NaN.
@@ -226,7 +237,7 @@ class BackwardPair {
         if (!pair_.sees(pair_.row_start + r, k)) continue;
         const float slope = slopes_[r * size_.width + k], weight = weights_[r * size_.width + k];
         if (!additive_) {
-          add_scaled(call_.dim, slope, key_.data + k * key_.stride, by_query_ + r * size_.dim);
+          add_scaled(call_.dim, slope, key_.data + k * key_.stride, by_query_ + r * query_stride_);
           add_scaled(call_.dim, slope, query_.data + r * query_.stride, by_key_ + k * size_.dim);
         }
         add_scaled(call_.value_dim, weight, grad_.data + r * grad_.stride, by_value_ + k * size_.value_dim);
@@ -235,8 +246,8 @@ class BackwardPair {
   }
 
   void put_head() {
-    add(out_.query, call_.heads, call_.rows, pair_.head, pair_.row_start, rows_, call_.dim, by_query_, size_.dim,
-        additive_ ? 1 : call_.scale);
+    if (by_query_ == by_query_copy_)
+      add(out_.query, call_.heads, call_.rows, pair_.head, pair_.row_start, rows_, call_.dim, by_query_, size_.dim, 1);
     const Index share = block_number_ * call_.batch * call_.heads + plane();
     if (out_.weight_parts)
       for (Index d = 0; d < call_.dim; ++d) out_.weight_parts[share * call_.dim + d] += by_weight_[d];
@@ -246,11 +257,13 @@ class BackwardPair {
             by_distance_sums_[n];
   }
 
-  // Adds rows to a sum shaped [B, heads, N, dim], or [T, heads, dim] where the batch is ragged.
+  // A row of a sum shaped [B, heads, N, dim], or [T, heads, dim] where the batch is ragged.
+  float* place_of(float* sums, Index heads, Index total, Index head, Index row, Index dim) const {
+    return sums + (call_.ragged ? row * heads + head : (pair_.batch * heads + head) * total + row) * dim;
+  }
   void add(float* sums, Index heads, Index total, Index head, Index first, Index count, Index dim, const float* from,
            Index stride, float scale) const {
-    const Index start = call_.ragged ? first * heads + head : (pair_.batch * heads + head) * total + first;
-    float* to = sums + start * dim;
+    float* to = place_of(sums, heads, total, head, first, dim);
     for (Index n = 0; n < count; ++n, from += stride, to += call_.ragged ? heads * dim : dim)
       for (Index d = 0; d < dim; ++d) to[d] += from[d] * scale;
   }
@@ -261,10 +274,13 @@ class BackwardPair {
   const bool additive_;
   const Index block_number_, key_head_, rows_, keys_;
   Pair pair_;
-  float *query_copy_, *by_query_, *grad_copy_, *key_copy_, *key_doubled_, *by_key_, *value_copy_, *by_value_;
+  float *query_copy_, *by_query_copy_, *grad_copy_, *key_copy_, *key_doubled_, *by_key_, *by_key_of_head_, *value_copy_, *by_value_;
   float *key_panels_, *value_panels_, *weights_, *slopes_, *by_distance_sums_, *weight_, *by_weight_;
 
-  Rows query_{}, grad_{}, key_{}, asked_{};  // the keys as they are, and as additive scores ask for them
+  Span* spans_;  // of each row, over the keys of the block
+  Rows query_{}, grad_{}, key_{}, asked_{};  // the keys scaled, and as additive scores ask for them
+  float* by_query_ = nullptr;                // rows [..][query_stride_], where they are wanted or in a copy
+  Index query_stride_ = 0;
   float key_size_ = 0;
   bool keys_finite_ = true, careful_ = false, easy_ = false;
 };
@@ -274,10 +290,11 @@ inline void inner_products(const Call& call, const Gradients& out, const Backwar
                            Index plane) {
   if (block.sequence->key_stop - block.sequence->key_start <= size.keys) return;
   const Index batch = plane / call.heads, head = plane % call.heads, count = block.row_stop - block.row_start;
-  Scratch& memory = scratch();
-  memory.reserve(2 * Scratch::padded(size.rows * size.value_dim));
-  float* output_copy = memory.take(size.rows * size.value_dim);
-  float* grad_copy = memory.take(size.rows * size.value_dim);
+  float *output_copy, *grad_copy;
+  scratch().lay_out([&](Scratch& memory) {
+    output_copy = memory.take(size.rows * size.value_dim);
+    grad_copy = memory.take(size.rows * size.value_dim);
+  });
   const Rows output = take_rows(call.output, batch, head, block.row_start, count, call.value_dim, 1, nullptr, output_copy);
   const Rows grad = take_rows(out.grad, batch, head, block.row_start, count, call.value_dim, 1, nullptr, grad_copy);
   for (Index n = 0; n < count; ++n) {

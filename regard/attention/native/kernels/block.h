@@ -12,7 +12,7 @@
 #define REGARD_GAP 16
 #else
 #define REGARD_ALLOW(place, size)
-#define REGARD_FORBID(place, size)
+#define REGARD_FORBID(place, size) static_cast<void>(place)
 #define REGARD_GAP 0
 #endif
 
@@ -22,28 +22,38 @@ namespace regard::REGARD_ISA {
 class Scratch {
  public:
   ~Scratch() { std::free(held_); }
-  void reserve(Index floats) {
-    if (floats > size_) {
+
+  // Calls `lay_out`, which takes whatever it needs, twice: once to learn how much that is.
+  template <class LayOut>
+  void lay_out(const LayOut& lay_out) {
+    used_ = 0, counting_ = true;
+    lay_out(*this);
+    if (used_ > size_) {
       std::free(held_);
       size_ = 0;
-      held_ = static_cast<float*>(std::aligned_alloc(64, round_up(floats * sizeof(float), 64)));
+      held_ = static_cast<float*>(std::aligned_alloc(64, used_ * sizeof(float)));
       if (!held_) std::abort();
-      size_ = floats;
+      size_ = used_;
     }
-    used_ = 0;
     REGARD_ALLOW(held_, size_ * sizeof(float));
+    used_ = 0, counting_ = false;
+    lay_out(*this);
   }
-  float* take(Index floats) {
-    float* place = held_ + used_;
-    used_ += padded(floats);
-    REGARD_FORBID(place + floats, (padded(floats) - floats) * sizeof(float));
-    return place;
+  template <class T = float>
+  T* take(Index count) {
+    static_assert(sizeof(T) % sizeof(float) == 0);
+    const Index floats = count * Index(sizeof(T) / sizeof(float));
+    float* place = counting_ ? nullptr : held_ + used_;
+    const Index padded = round_up(floats, 16) + REGARD_GAP;
+    if (!counting_) REGARD_FORBID(place + floats, (padded - floats) * sizeof(float));
+    used_ += padded;
+    return reinterpret_cast<T*>(place);
   }
-  static Index padded(Index floats) { return round_up(floats, 16) + REGARD_GAP; }
 
  private:
   float* held_ = nullptr;
   Index size_ = 0, used_ = 0;
+  bool counting_ = false;
 };
 
 inline Scratch& scratch() {

@@ -31,14 +31,6 @@ struct ForwardSizes {
     keys = round_up(greater(1, band <= 4 * budget ? band : budget), WIDE);
     width = keys;
   }
-  Index floats() const {
-    Index total = Scratch::padded(rows * dim) * 2 + Scratch::padded(rows * value_dim);  // query, its e^2x, output
-    total += Scratch::padded(2 * rows);                                                 // largest, sums
-    total += Scratch::padded(keys * greater(dim, value_dim));                           // rows before they are turned
-    total += Scratch::padded(keys * dim) + Scratch::padded(keys * value_panels * WIDE);
-    total += Scratch::padded(TALL * width) + 2 * Scratch::padded(keys) + Scratch::padded(rows + keys + LANES);
-    return total;
-  }
 };
 
 // One block of rows, for all query heads that share a key head.
@@ -47,22 +39,24 @@ class ForwardBlock {
   ForwardBlock(const Call& call, const ForwardSizes& size, const Block& block, Index batch, Index key_head)
       : call_(call), size_(size), block_(block), batch_(batch), key_head_(key_head),
         softmax_(call.normalizer == Normalizer::softmax), rows_(block.row_stop - block.row_start) {
-    Scratch& memory = scratch();
-    memory.reserve(size.floats());
-    query_copy_ = memory.take(size.rows * size.dim);
-    query_doubled_ = memory.take(size.rows * size.dim);
-    output_copy_ = memory.take(size.rows * size.value_dim);
-    largest_ = memory.take(size.rows);
-    sums_ = memory.take(size.rows);
-    raw_ = memory.take(size.keys * greater(size.dim, size.value_dim));
-    key_ = memory.take(size.keys * size.dim);
-    value_ = memory.take(size.keys * size.value_panels * WIDE);
-    scores_ = memory.take(TALL * size.width);
-    hiding_ = memory.take(size.keys);
-    hashes_ = reinterpret_cast<std::int32_t*>(memory.take(size.keys));
-    by_distance_ = memory.take(size.rows + size.keys + LANES);
-    first_key_ = seen_by(call, *block.sequence, block.row_start).low;
-    last_key_ = seen_by(call, *block.sequence, block.row_stop - 1).high;
+    scratch().lay_out([&](Scratch& memory) {
+      query_copy_ = memory.take(size.rows * size.dim);
+      query_doubled_ = memory.take(size.rows * size.dim);
+      output_copy_ = memory.take(size.rows * size.value_dim);
+      largest_ = memory.take(size.rows);
+      sums_ = memory.take(size.rows);
+      raw_ = memory.take(size.keys * greater(size.dim, size.value_dim));
+      key_ = memory.take(size.keys * size.dim);
+      value_ = memory.take(size.keys * size.value_panels * WIDE);
+      scores_ = memory.take(TALL * size.width);
+      hiding_ = memory.take(size.keys);
+      hashes_ = memory.take<std::int32_t>(size.keys);
+      by_distance_ = memory.take(size.rows + size.keys + LANES);
+      spans_ = memory.take<Span>(size.rows);
+    });
+    for (Index r = 0; r < rows_; ++r) spans_[r] = seen_by(call, *block.sequence, block.row_start + r);
+    first_key_ = spans_[0].low;
+    last_key_ = spans_[rows_ - 1].high;
   }
 
   void attend() {
@@ -123,7 +117,8 @@ class ForwardBlock {
   Index height(Index r) const { return smaller(TALL, rows_ - r); }
   Index plane() const { return (batch_ * call_.heads + head_) * call_.rows; }
   Span span_of(const Pair& pair, Index row) const {
-    return within(seen_by(call_, pair.sequence, row), pair.key_start, pair.key_stop);
+    const Span seen = spans_[row - block_.row_start];
+    return within(seen, pair.key_start, pair.key_stop);
   }
   // The keys that some row of a tile sees: both limits rise with the row.
   Span tile_span(const Pair& pair, Index r, Index tile) const {
@@ -136,8 +131,8 @@ class ForwardBlock {
   void take_query(Index head) {
     head_ = head;
     weight_ = call_.additive ? call_.additive + head * call_.dim : nullptr;
-    query_ = take_rows(call_.query, batch_, head, block_.row_start, rows_, call_.dim, weight_ ? 1 : call_.scale,
-                       nullptr, query_copy_);
+    query_ = take_rows(call_.query, batch_, head, block_.row_start, rows_, call_.dim, 1, nullptr,
+                       query_copy_);
     if (weight_) {
       query_size_ = most_magnitude(query_, rows_, size_.dim);
       query_as_exponentials_ = doubled_exponentials(query_, rows_, size_.dim, query_doubled_);
@@ -154,7 +149,7 @@ class ForwardBlock {
     Rows key = take_rows(call_.key, batch_, key_head_, pair.key_start, keys, call_.dim, 1, pair.attended(), raw_);
     easy_ = weight_ && call_.dim >= 4 && query_size_ + most_magnitude(key, keys, size_.dim) < EASY;
     if (easy_) key = doubled_exponentials(key, keys, size_.dim, raw_);
-    finite_ = by_rows(key, keys, call_.dim, key_);
+    finite_ = by_rows(key, keys, call_.dim, weight_ ? 1 : call_.scale, key_);
     prepare_keys(pair);
   }
 
@@ -269,6 +264,7 @@ class ForwardBlock {
   float *query_copy_, *query_doubled_, *output_copy_, *largest_, *sums_, *raw_, *key_, *value_, *scores_, *hiding_;
   float* by_distance_;
   std::int32_t* hashes_;
+  Span* spans_;  // of each row, over all keys
 
   Index head_ = 0;
   const float* weight_ = nullptr;

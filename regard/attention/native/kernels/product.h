@@ -136,9 +136,9 @@ inline void shuffle(const Vector* from, Vector* to) {
   }
 }
 
-// Rows as panels [count / WIDE][dim][WIDE], the last filled up with zeros: their rows are the columns of a product. True
-// if all are finite.
-REGARD_APART bool by_rows(Rows rows, Index count, Index dim, float* panels) {
+// Rows times `scale` as panels [count / WIDE][dim][WIDE], the last filled up with zeros: their rows are the columns of a
+// product. True if all are finite.
+REGARD_APART bool by_rows(Rows rows, Index count, Index dim, float scale, float* panels) {
   Vector spoilt{};
   float spoilt_too = 0;
   for (Index first = 0; first < count; first += WIDE, panels += dim * WIDE) {
@@ -149,7 +149,7 @@ REGARD_APART bool by_rows(Rows rows, Index count, Index dim, float* panels) {
       for (Index d = 0; d < dim; d += LANES) {
         Vector square[2][LANES];
         for (int i = 0; i < LANES; ++i) {
-          square[0][i] = load(rows.data + (first + w + i) * rows.stride + d);
+          square[0][i] = load(rows.data + (first + w + i) * rows.stride + d) * splat(scale);
           spoilt += square[0][i] * splat(0.f);
         }
         int turned = 0;
@@ -159,7 +159,7 @@ REGARD_APART bool by_rows(Rows rows, Index count, Index dim, float* panels) {
       }
     for (; w < there; ++w)
       for (Index d = 0; d < dim; ++d) {
-        panels[d * WIDE + w] = rows.data[(first + w) * rows.stride + d];
+        panels[d * WIDE + w] = rows.data[(first + w) * rows.stride + d] * scale;
         spoilt_too += panels[d * WIDE + w] * 0.f;
       }
   }

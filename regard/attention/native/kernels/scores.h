@@ -46,42 +46,43 @@ REGARD_APART void additive_scores(Index rows, const float* a, Index stride, cons
   const Vector one = splat(1.f);
   float total = 0;
   for (Index d = 0; d < dim; ++d) total += weight[d];
-  for (Index m = 0; m < rows; ++m, a += stride, scores += score_stride)
-    for (int w = 0; w < WIDE; w += LANES) {
-      Vector sums{};
-      const float* key = keys + w;
-      Index d = 0;
-      if (easy) {
-        for (; d + 4 <= dim; d += 4) {
-          const Vector x0 = splat(a[d]) * load(key + d * WIDE) + one;
-          const Vector x1 = splat(a[d + 1]) * load(key + (d + 1) * WIDE) + one;
-          const Vector x2 = splat(a[d + 2]) * load(key + (d + 2) * WIDE) + one;
-          const Vector x3 = splat(a[d + 3]) * load(key + (d + 3) * WIDE) + one;
-          const Vector first = splat(weight[d]) * x1 + splat(weight[d + 1]) * x0, x01 = x0 * x1;
-          const Vector second = splat(weight[d + 2]) * x3 + splat(weight[d + 3]) * x2, x23 = x2 * x3;
-          sums += (first * x23 + second * x01) / (x01 * x23);
-        }
-        for (; d < dim; ++d) sums += splat(weight[d]) / (splat(a[d]) * load(key + d * WIDE) + one);
-        store(scores + w, splat(total) - splat(2.f) * sums);
-      } else {
-        for (; d < dim; ++d) sums += splat(weight[d]) * hyperbolic_tangent(splat(a[d]) + load(key + d * WIDE));
-        store(scores + w, sums);
+  for (Index m = 0; m < rows; ++m, a += stride, scores += score_stride) {
+    Vector sums[ACROSS]{};
+    Index d = 0;
+    for (; easy && d + 4 <= dim; d += 4) {
+      const Vector a0 = splat(a[d]), a1 = splat(a[d + 1]), a2 = splat(a[d + 2]), a3 = splat(a[d + 3]);
+      const Vector w0 = splat(weight[d]), w1 = splat(weight[d + 1]), w2 = splat(weight[d + 2]), w3 = splat(weight[d + 3]);
+#pragma GCC unroll 4
+      for (int n = 0; n < ACROSS; ++n) {
+        const float* key = keys + d * WIDE + n * LANES;
+        const Vector x0 = a0 * load(key) + one, x1 = a1 * load(key + WIDE) + one;
+        const Vector x2 = a2 * load(key + 2 * WIDE) + one, x3 = a3 * load(key + 3 * WIDE) + one;
+        const Vector x01 = x0 * x1, x23 = x2 * x3;
+        sums[n] += ((w0 * x1 + w1 * x0) * x23 + (w2 * x3 + w3 * x2) * x01) / (x01 * x23);
       }
     }
+    for (; d < dim; ++d)
+      for (int n = 0; n < ACROSS; ++n) {
+        const Vector key = load(keys + d * WIDE + n * LANES);
+        sums[n] += splat(weight[d]) * (easy ? one / (splat(a[d]) * key + one) : hyperbolic_tangent(splat(a[d]) + key));
+      }
+    for (int n = 0; n < ACROSS; ++n)
+      store(scores + n * LANES, easy ? splat(total) - splat(2.f) * sums[n] : sums[n]);
+  }
 }
 
-// Adds the gradients of one row against keys [span], all [..][dim] but the keys, by slopes
-// of the loss by scores. Here lanes are channels, and four keys share a division.
+// Adds the gradients of one row against keys [span] by slopes of the loss by scores; those of query and keys are still to
+// be multiplied with the weight. Here lanes are channels, and four keys share a division.
 REGARD_APART void additive_gradients(const Pair& pair, Index row, Span span, const float* a, Rows keys, Index dim,
-                               const float* weight, bool easy, bool careful, const float* slopes, float* by_query,
-                               float* by_keys, float* by_weight) {
+                                     bool easy, bool careful, const float* slopes, float* by_query, float* by_keys,
+                                     float* by_weight) {
   const Vector one = splat(1.f), two = splat(2.f);
   const Index stride = keys.stride;
   for (Index d = 0; d < dim; d += LANES) {
-    const Vector x = load(a + d), w = load(weight + d);
+    const Vector x = load(a + d);
     Vector query_sum{}, weight_sum{};  // of this row first: sums of sums lose less
     const auto add = [&](Index k, Vector tangent) {
-      const Vector slope = splat(slopes[k]), steep = (one - tangent * tangent) * w;  // tanh' = 1 - tanh^2
+      const Vector slope = splat(slopes[k]), steep = one - tangent * tangent;  // tanh' = 1 - tanh^2
       query_sum += slope * steep;
       weight_sum += slope * tangent;
       store(by_keys + k * dim + d, load(by_keys + k * dim + d) + slope * steep);

@@ -26,9 +26,11 @@ DIM, DEPTH, HEADS, LABELS, WORDS, BATCHES, DROPOUT = 192, 3, 4, 17, 1000, 12, 0.
 
 
 class Ours(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, implementation: str = "auto") -> None:
         super().__init__()
-        self.encoder = build_encoder("attention", dim=DIM, depth=DEPTH, heads=HEADS, dropout=DROPOUT)
+        self.encoder = build_encoder(
+            "attention", dim=DIM, depth=DEPTH, heads=HEADS, dropout=DROPOUT, implementation=implementation
+        )
         self.head = nn.Linear(DIM, LABELS)
 
     def forward(self, sentences: list[Tensor]) -> Tensor:
@@ -83,6 +85,7 @@ def run() -> dict[str, Any]:
     seconds = in_turns(
         {
             "regard": trainer(Ours(), in_buckets),
+            "regard, blocked": trainer(Ours("blocked"), in_buckets),
             "torch.nn.TransformerEncoder, padded, sorted": trainer(Padded(), in_buckets),
             "torch.nn.TransformerEncoder, padded, unsorted": trainer(Padded(), vectors(unsorted)),
         },

@@ -4,6 +4,8 @@ import ast
 import doctest
 import re
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -109,6 +111,7 @@ def test_every_figure_is_shown_small_and_drawn_by_our_script():
     text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     source = ast.parse((ROOT / "docs" / "figures.py").read_text(encoding="utf-8"))
     drawn = {node.name for node in source.body if isinstance(node, ast.FunctionDef)}
+    drawn |= {"performance-window", "performance-full", "performance-heads"}
     for figure in FIGURES.iterdir():
         assert f"figures/{figure.name})" in text
         assert figure.stem in drawn
@@ -125,3 +128,11 @@ def test_a_figure_is_drawn_again_byte_for_byte(tmp_path, monkeypatch):
         figures.main(["normalizers"])
         pictures.append((tmp_path / "normalizers.svg").read_bytes())
     assert pictures[0] == pictures[1]
+
+
+def test_the_speeds_that_are_kept_draw_the_pictures_that_are_shown(tmp_path):
+    script, kept = ROOT / "docs" / "performance.py", ROOT / "docs" / "performance.json"
+    subprocess.run([sys.executable, script, kept, tmp_path], check=True, capture_output=True)
+    for picture in tmp_path.iterdir():
+        assert picture.read_bytes() == (FIGURES / picture.name).read_bytes()
+    assert {picture.stem for picture in tmp_path.iterdir()} == {f.stem for f in FIGURES.glob("performance-*")}

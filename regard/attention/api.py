@@ -16,6 +16,7 @@ from regard.errors import ConfigError, UnsupportedError
 
 IMPLEMENTATIONS = ("reference", "blocked", "sdpa", "native")
 Window = int | tuple[int | None, int | None] | None
+SHORT = 1 << 20  # pairs of query and key
 logger = logging.getLogger("regard")
 
 
@@ -198,7 +199,7 @@ def explain(
         scale=scale,
         dropout_p=dropout_p,
     )
-    return _explain(_refused(query, key, value, spec))
+    return _explain(_refused(query, key, value, spec), query, key)
 
 
 def _check_name(implementation: str) -> None:
@@ -215,9 +216,9 @@ def _choose(query: Tensor, key: Tensor, value: Tensor, spec: Spec, implementatio
         if refused[implementation]:
             raise UnsupportedError(_refusal(implementation, refused))
         return implementation
-    chosen = _fastest(refused)
+    chosen = _fastest(refused, query, key)
     if not torch.compiler.is_compiling() and logger.isEnabledFor(logging.DEBUG):
-        logger.debug("attend %s: %s", list(query.shape), _explain(refused))
+        logger.debug("attend %s: %s", list(query.shape), _explain(refused, query, key))
     return chosen
 
 
@@ -230,15 +231,20 @@ def _refused(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> dict[str,
     return {"native": native.refusals(query, spec), "sdpa": sdpa.refusals(query, key, value, spec)}
 
 
-def _fastest(refused: dict[str, list[str]]) -> str:
-    if torch.compiler.is_compiling() and not refused["sdpa"]:
-        return "sdpa"  # what is exported can then run anywhere
+def _fastest(refused: dict[str, list[str]], query: Tensor, key: Tensor) -> str:
+    if not refused["sdpa"] and (torch.compiler.is_compiling() or _is_short(query, key)):
+        return "sdpa"  # which costs less to call, and where it is exported runs anywhere
     if not refused["native"]:
         return "native"
     return "blocked" if refused["sdpa"] else "sdpa"
 
 
-def _explain(refused: dict[str, list[str]]) -> str:
-    chosen = _fastest(refused)
+def _is_short(query: Tensor, key: Tensor) -> bool:
+    """Whether a dense call is over before the native kernels have been called."""
+    return query.shape[:-1].numel() * key.shape[-2] < SHORT
+
+
+def _explain(refused: dict[str, list[str]], query: Tensor, key: Tensor) -> str:
+    chosen = _fastest(refused, query, key)
     passed = [f"{name} cannot: {'; '.join(reasons)}" for name, reasons in refused.items() if reasons and name != chosen]
     return f"{chosen}, for {'; and '.join(passed)}" if passed else chosen

@@ -68,8 +68,14 @@ def test_a_refusal_names_every_reason_and_no_other(implementation: str, case: Ca
 
 @given(case=cases())
 def test_auto_takes_the_first_that_can(case: Case) -> None:
-    able = [name for name in ("native", "sdpa") if not any(refuses(name, case).values())]
+    able = [name for name in ("sdpa", "native") if not any(refuses(name, case).values())]  # sdpa, for all is short
     assert _explain(case).startswith([*able, "blocked"][0])
+
+
+def test_auto_leaves_short_calls_to_sdpa() -> None:
+    short, long = torch.zeros(1, 1, 1000, 4), torch.zeros(1, 1, 1100, 4)
+    assert regard.explain(short, short, short) == "sdpa"
+    assert regard.explain(long, long, long) == "native"
 
 
 def test_what_is_traced_runs_on_pytorchs_own_operators_where_it_can() -> None:

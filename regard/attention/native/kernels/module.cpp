@@ -73,6 +73,11 @@ struct Bound {
     if (strides.size() != 4) throw std::invalid_argument("an array has four strides");
     return {pointer<void>(data), type, strides[0], strides[1], strides[2], strides[3]};
   }
+  void bind(const Array& query, const Array& key, const Array& value, const Array& output, std::uintptr_t statistics) {
+    call.sequences = sequences.data(), call.sequence_count = Index(sequences.size());
+    call.query = query, call.key = key, call.value = value, call.output = output;
+    call.statistics = pointer<float>(statistics);
+  }
 };
 
 }  // namespace
@@ -122,26 +127,20 @@ NB_MODULE(_kernels, module) {
            [](Bound& self, std::uintptr_t query, const Strides& query_strides, std::uintptr_t key,
               const Strides& key_strides, std::uintptr_t value, const Strides& value_strides, std::uintptr_t output,
               const Strides& output_strides, std::uintptr_t statistics) {
-             Call& call = self.call;
-             call.sequences = self.sequences.data(), call.sequence_count = Index(self.sequences.size());
-             call.query = self.array(query, query_strides), call.key = self.array(key, key_strides);
-             call.value = self.array(value, value_strides),
-             call.output = Bound::array(output, output_strides, Type::float32);
-             call.statistics = pointer<float>(statistics);
+             self.bind(self.array(query, query_strides), self.array(key, key_strides), self.array(value, value_strides),
+                       Bound::array(output, output_strides, Type::float32), statistics);
              nb::gil_scoped_release release;
-             self.kernels.forward(call);
+             self.kernels.forward(self.call);
            })
       .def("weights",
            [](Bound& self, std::uintptr_t query, const Strides& query_strides, std::uintptr_t key,
               const Strides& key_strides, std::uintptr_t statistics, std::uintptr_t held, Index width) {
-             Call& call = self.call;
-             call.sequences = self.sequences.data(), call.sequence_count = Index(self.sequences.size());
-             call.query = self.array(query, query_strides), call.key = self.array(key, key_strides);
-             call.value = call.key, call.output = Bound::array(statistics, {0, 0, 0, 1}, Type::float32);
-             call.value_dim = 0;  // attention for its statistics alone
-             call.statistics = pointer<float>(statistics);
+             const Array keys = self.array(key, key_strides);
+             const Array none = Bound::array(statistics, {0, 0, 0, 1}, Type::float32);
+             self.bind(self.array(query, query_strides), keys, keys, none, statistics);
+             self.call.value_dim = 0;  // attention for its statistics alone
              nb::gil_scoped_release release;
-             self.kernels.weights(call, pointer<float>(held), width);
+             self.kernels.weights(self.call, pointer<float>(held), width);
            })
       .def("backward", [](Bound& self, std::uintptr_t query, const Strides& query_strides, std::uintptr_t key,
                           const Strides& key_strides, std::uintptr_t value, const Strides& value_strides,
@@ -149,17 +148,13 @@ NB_MODULE(_kernels, module) {
                           std::uintptr_t grad, const Strides& grad_strides, std::uintptr_t by_query,
                           std::uintptr_t by_key, std::uintptr_t by_value, std::uintptr_t by_table,
                           std::uintptr_t by_weight, std::uintptr_t inner) {
-        Call& call = self.call;
-        call.sequences = self.sequences.data(), call.sequence_count = Index(self.sequences.size());
-        call.query = self.array(query, query_strides), call.key = self.array(key, key_strides);
-        call.value = self.array(value, value_strides),
-        call.output = Bound::array(output, output_strides, Type::float32);
-        call.statistics = pointer<float>(statistics);
+        self.bind(self.array(query, query_strides), self.array(key, key_strides), self.array(value, value_strides),
+                  Bound::array(output, output_strides, Type::float32), statistics);
         const Gradients gradients{self.array(grad, grad_strides), pointer<float>(by_query), pointer<float>(by_key),
                                   pointer<float>(by_value), pointer<float>(by_table), pointer<float>(by_weight),
                                   pointer<float>(inner)};
         nb::gil_scoped_release release;
-        self.kernels.backward(call, gradients);
+        self.kernels.backward(self.call, gradients);
       });
 }
 

@@ -122,6 +122,16 @@ def test_offsets_that_are_none_are_never_read_with(offsets: list[int], key_offse
         regard.attend(x, x, x, **options)
 
 
+def test_pytorchs_default_type_changes_nothing() -> None:
+    expected = _bits(LONG)
+    torch.set_default_dtype(torch.float64)
+    try:
+        actual = _bits(LONG)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert all(a.dtype == b.dtype and torch.equal(a, b) for a, b in zip(actual, expected, strict=True))
+
+
 def _bits(case: Case) -> list[Tensor]:
     return list(make(case).run("native").values())
 

@@ -52,8 +52,8 @@ def instruction_set() -> str:
 def attend(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> tuple[Tensor, Tensor]:
     """The output in float32, ``[B, H, Q, Dv]`` or ``[T, H, Dv]``; what :func:`gradients` needs, ``[B, H, Q]``."""
     call, keep = _call(query, key, value, spec)
-    output = torch.empty(*query.shape[:-1], value.shape[-1])
-    statistics = torch.empty(statistics_shape(query))
+    output = _zeros(*query.shape[:-1], value.shape[-1])
+    statistics = _zeros(*statistics_shape(query))
     call.forward(*_array(query), *_array(key), *_array(value), *_array(output), statistics.data_ptr())
     del keep
     return output, statistics
@@ -65,9 +65,9 @@ def gradients(
     """The gradients of whatever may have one: query, key, value, and where they are given weight and table."""
     call, keep = _call(query, key, value, spec)
     given = {"query": query, "key": key, "value": value}
-    sums = {name: torch.zeros(x.shape) for name, x in given.items()}
+    sums = {name: _zeros(*x.shape) for name, x in given.items()}
     learned = spec.learned()
-    parts = {name: torch.zeros(call.row_blocks(), statistics.shape[0], *x.shape) for name, x in learned.items()}
+    parts = {name: _zeros(call.row_blocks(), statistics.shape[0], *x.shape) for name, x in learned.items()}
     inner = torch.empty_like(statistics)
     call.backward(
         *_array(query),
@@ -90,8 +90,8 @@ def weights(query: Tensor, key: Tensor, spec: Spec) -> AttentionWeights:
     """The weights, a truncated window as a band."""
     call, keep = _call(query, key, key, spec)
     band = Band.of(spec, _sequences(query, key, spec), query.device)
-    held = torch.zeros(*query.shape[:-1], band.width)
-    statistics = torch.empty(statistics_shape(query))
+    held = _zeros(*query.shape[:-1], band.width)
+    statistics = _zeros(*statistics_shape(query))
     call.weights(*_array(query), *_array(key), statistics.data_ptr(), held.data_ptr(), band.width)
     del keep
     return band.weights(held.to(query.dtype), spec)
@@ -110,7 +110,7 @@ def _call(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> tuple[Any, l
         key_offsets = offsets if spec.key_offsets is None else spec.key_offsets.to(torch.int64).contiguous()
         sizes = [1, query.shape[1], key.shape[1], len(query), len(key), query.shape[2], value.shape[2]]
     else:
-        offsets, key_offsets = torch.tensor([0, query.shape[2]]), torch.tensor([0, key.shape[2]])
+        offsets, key_offsets = (torch.tensor([0, x.shape[2]], device="cpu") for x in (query, key))
         sizes = [*query.shape[:2], key.shape[1], query.shape[2], *key.shape[2:], value.shape[3]]
     keep = [offsets, key_offsets]
 
@@ -145,6 +145,11 @@ def _call(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> tuple[Any, l
         torch.get_num_threads(),
     )
     return call, keep
+
+
+def _zeros(*shape: int) -> Tensor:
+    """What the kernels write into, whatever PyTorch's default type and device are."""
+    return torch.zeros(shape, dtype=torch.float32, device="cpu")
 
 
 def _sequences(query: Tensor, key: Tensor, spec: Spec) -> Sequences:

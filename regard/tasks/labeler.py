@@ -26,7 +26,7 @@ from regard.training.metrics import label_scores
 from regard.viewer.maps import Maps
 from regard.viewer.recording import record
 
-PREDICT_TOKENS = 16000  # items in a batch of prediction
+PREDICT_TOKENS = 4000  # items in a batch of prediction; larger ones leave the cache, and their memory is mapped anew
 
 
 class Labeler:

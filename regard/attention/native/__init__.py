@@ -21,6 +21,7 @@ except ImportError:  # installed where there was no compiler
 
 TYPES = {torch.float32: "float32", torch.bfloat16: "bfloat16", torch.float16: "float16"}
 NO_LIMIT = 1 << 60
+LARGE = 4 << 20  # bytes, from which on large pages pay
 NOT_BUILT = "it was not built when regard was installed, for want of a C++ compiler"
 
 
@@ -52,8 +53,8 @@ def instruction_set() -> str:
 def attend(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> tuple[Tensor, Tensor]:
     """The output in float32, ``[B, H, Q, Dv]`` or ``[T, H, Dv]``; what :func:`gradients` needs, ``[B, H, Q]``."""
     call, keep = _call(query, key, value, spec)
-    output = _zeros(*query.shape[:-1], value.shape[-1])
-    statistics = _zeros(*statistics_shape(query))
+    output = _empty(*query.shape[:-1], value.shape[-1])
+    statistics = _empty(*statistics_shape(query))
     call.forward(*_array(query), *_array(key), *_array(value), *_array(output), statistics.data_ptr())
     del keep
     return output, statistics
@@ -147,9 +148,16 @@ def _call(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> tuple[Any, l
     return call, keep
 
 
-def _zeros(*shape: int) -> Tensor:
+def _empty(*shape: int) -> Tensor:
     """What the kernels write into, whatever PyTorch's default type and device are."""
-    return torch.zeros(shape, dtype=torch.float32, device="cpu")
+    memory = torch.empty(shape, dtype=torch.float32, device="cpu")
+    if memory.nbytes >= LARGE:
+        _kernels.prefer_large_pages(memory.data_ptr(), memory.nbytes)
+    return memory
+
+
+def _zeros(*shape: int) -> Tensor:
+    return _empty(*shape).zero_()
 
 
 def _sequences(query: Tensor, key: Tensor, spec: Spec) -> Sequences:

@@ -50,9 +50,9 @@ REGARD_APART void through_normalizer(Normalizer normalizer, float kept, float in
 class BackwardPair {
  public:
   BackwardPair(const Call& call, const Gradients& out, const BackwardSizes& size, const Block& block,
-               Index block_number, Index key_start, Index batch, Index key_head)
+               Index block_number, Index key_start, Index batch, Index key_head, const bool* rows_finite)
       : call_(call), out_(out), size_(size), additive_(call.additive != nullptr), block_number_(block_number),
-        key_head_(key_head), rows_(block.row_stop - block.row_start),
+        key_head_(key_head), rows_finite_(rows_finite), rows_(block.row_stop - block.row_start),
         keys_(smaller(size.keys, block.sequence->key_stop - key_start)),
         pair_{call, *block.sequence, batch, 0, block.row_start, block.row_stop, key_start, key_start + keys_,
               nullptr, nullptr, nullptr} {
@@ -127,7 +127,7 @@ class BackwardPair {
                        query_copy_, true);
     grad_ = take_rows(out_.grad, pair_.batch, head, pair_.row_start, rows_, call_.value_dim, 1, nullptr, grad_copy_,
                       true);
-    careful_ = !keys_finite_ || !all_finite(grad_, rows_, size_.value_dim) || !all_finite(query_, rows_, size_.dim);
+    careful_ = !keys_finite_ || !rows_finite_[block_number_ * call_.batch * call_.heads + plane()];
     const bool in_place = !additive_ && call_.dim == size_.dim;
     by_query_ = in_place ? place_of(out_.query, call_.heads, call_.rows, head, pair_.row_start, call_.dim)
                          : by_query_copy_;
@@ -150,7 +150,7 @@ class BackwardPair {
     const Index high = smaller(HIGH, rows_ - r), width = size_.width;
     const Index low = span_of(r).low, stop = span_of(r + high - 1).high;
     if (low >= stop) return;
-    const Index from = low / WIDE * WIDE, to = round_up(stop, WIDE);
+    const Index from = low / WIDE * WIDE, to = round_up(stop, LANES);
     float *weights = weights_ + r * width, *slopes = slopes_ + r * width;
     const float* query = query_.data + r * query_.stride;
     if (additive_)
@@ -272,7 +272,9 @@ class BackwardPair {
   const Gradients& out_;
   const BackwardSizes& size_;
   const bool additive_;
-  const Index block_number_, key_head_, rows_, keys_;
+  const Index block_number_, key_head_;
+  const bool* rows_finite_;
+  const Index rows_, keys_;
   Pair pair_;
   float *query_copy_, *by_query_copy_, *grad_copy_, *key_copy_, *key_doubled_, *by_key_, *by_key_of_head_, *value_copy_, *by_value_;
   float *key_panels_, *value_panels_, *weights_, *slopes_, *by_distance_sums_, *weight_, *by_weight_;
@@ -285,33 +287,43 @@ class BackwardPair {
   bool keys_finite_ = true, careful_ = false, easy_ = false;
 };
 
-// output . grad of each row whose keys are in several blocks: by it the slopes of a row's weights sum to zero.
-inline void inner_products(const Call& call, const Gradients& out, const BackwardSizes& size, const Block& block,
-                           Index plane) {
-  if (block.sequence->key_stop - block.sequence->key_start <= size.keys) return;
+// Before all pairs, for one block of rows: output . grad of each row, by which the slopes of a row's weights sum to zero,
+// wherever its keys are in several blocks. True if query and grad are finite.
+inline bool look_over(const Call& call, const Gradients& out, const BackwardSizes& size, const Block& block, Index plane) {
   const Index batch = plane / call.heads, head = plane % call.heads, count = block.row_stop - block.row_start;
-  float *output_copy, *grad_copy;
+  float *query_copy, *output_copy, *grad_copy;
   scratch().lay_out([&](Scratch& memory) {
+    query_copy = memory.take(size.rows * size.dim);
     output_copy = memory.take(size.rows * size.value_dim);
     grad_copy = memory.take(size.rows * size.value_dim);
   });
-  const Rows output = take_rows(call.output, batch, head, block.row_start, count, call.value_dim, 1, nullptr, output_copy);
-  const Rows grad = take_rows(out.grad, batch, head, block.row_start, count, call.value_dim, 1, nullptr, grad_copy);
-  for (Index n = 0; n < count; ++n) {
-    Vector total{};
-    for (Index d = 0; d < size.value_dim; d += LANES)
-      total += load(output.data + n * output.stride + d) * load(grad.data + n * grad.stride + d);
-    out.inner[plane * call.rows + block.row_start + n] = sum(total);
+  const auto taken = [&](const Array& x, Index dim, float* copy) {
+    return take_rows(x, batch, head, block.row_start, count, dim, 1, nullptr, copy);
+  };
+  const Rows grad = taken(out.grad, call.value_dim, grad_copy);
+  if (call.normalizer == Normalizer::softmax && block.sequence->key_stop - block.sequence->key_start > size.keys) {
+    const Rows output = taken(call.output, call.value_dim, output_copy);
+    for (Index n = 0; n < count; ++n) {
+      Vector total{};
+      for (Index d = 0; d < size.value_dim; d += LANES)
+        total += load(output.data + n * output.stride + d) * load(grad.data + n * grad.stride + d);
+      out.inner[plane * call.rows + block.row_start + n] = sum(total);
+    }
   }
+  return all_finite(grad, count, size.value_dim) && all_finite(taken(call.query, call.dim, query_copy), count, size.dim);
 }
 
 inline void backward(const Call& call, const Gradients& out) {
   const BackwardSizes size(call);
   Index count;
   Block* blocks = cut(call, size.rows, count);
-  if (call.normalizer == Normalizer::softmax)
-    in_parallel(count * call.batch * call.heads, call.threads,
-                [&](Index i) { inner_products(call, out, size, blocks[i % count], i / count); });
+  const Index all_planes = call.batch * call.heads;
+  bool* rows_finite = static_cast<bool*>(std::malloc(greater(count * all_planes, 1)));  // [blocks, B, H]
+  if (!rows_finite) std::abort();
+  in_parallel(count * all_planes, call.threads, [&](Index i) {
+    const Index number = call.ragged ? i / all_planes : i % count, plane = call.ragged ? i % all_planes : i / count;
+    rows_finite[number * all_planes + plane] = look_over(call, out, size, blocks[number], plane);
+  });
 
   // In step s the block of rows number i of a sequence meets its block of keys number RATIO * i + s.
   const auto first_key_block = [&](const Block& block) {
@@ -337,8 +349,10 @@ inline void backward(const Call& call, const Gradients& out) {
       const Span own = steps_of(block);
       if (step < own.low || step >= own.high) return;
       const Index key_start = block.sequence->key_start + (first_key_block(block) + step) * size.keys;
-      BackwardPair(call, out, size, block, number, key_start, plane / call.key_heads, plane % call.key_heads)();
+      BackwardPair(call, out, size, block, number, key_start, plane / call.key_heads, plane % call.key_heads,
+                   rows_finite)();
     });
+  std::free(rows_finite);
   std::free(blocks);
 }
 

@@ -241,7 +241,7 @@ REGARD_APART void drop(const Pair& pair, Index row, Index from, Index to, float*
 // Runs `task(i)` for i < count on all threads, a few neighbours at a time. Which thread takes which changes nothing.
 template <class Task>
 inline void in_parallel(Index count, int threads, const Task& task) {
-  const Index at_once = greater(1, count / (threads * Index(16)));
+  const Index at_once = greater(1, count / (threads * Index(64)));
   threads = int(smaller(threads, count));
   if (threads <= 1) {
     for (Index i = 0; i < count; ++i) task(i);

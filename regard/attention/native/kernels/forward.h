@@ -10,9 +10,9 @@ namespace regard::REGARD_ISA {
 constexpr int TALL = 2 * HIGH;  // rows whose scores are held at a time, so that a panel read once serves two tiles
 
 struct ForwardSizes {
-  Index rows, keys;        // in a block, in a chunk
-  Index dim, value_dim;    // filled up to whole vectors
-  Index width;             // of a row of scores
+  Index rows, keys;      // in a block, in a chunk
+  Index packed_at_once;  // keys
+  Index dim, value_dim;  // filled up to whole vectors
   Index value_panels;
 
   explicit ForwardSizes(const Call& call) {
@@ -24,12 +24,18 @@ struct ForwardSizes {
       most_keys = greater(most_keys, call.sequences[s].key_stop - call.sequences[s].key_start);
     }
     const Index budget = greater(24576 / (dim + value_dim), 48);  // of rows or keys: 96 KiB
-    const bool truncated = call.left >= 0 && call.right >= 0;  // rows then move on along the keys, and longer blocks pay
-    rows = greater(1, smaller(most_rows, (truncated ? 2 : 1) * budget / TALL * TALL));
-    Index band = most_keys;
-    if (truncated) band = smaller(band, call.left + call.right + rows);
-    keys = round_up(greater(1, band <= 4 * budget ? band : budget), WIDE);
-    width = keys;
+    const bool truncated = call.left >= 0 && call.right >= 0;
+    rows = truncated ? 2 * budget : budget, keys = most_keys;
+    if (truncated && call.left + call.right + rows <= 4 * budget) {
+      // Rows move on along the keys, of which few are in use at a time: the longer the block, the fewer are packed twice.
+      if (!call.additive) rows = greater(rows, smaller(8 * budget, most_rows / 16));
+      keys = smaller(keys, call.left + call.right + rows);
+    } else if (keys > 4 * budget) {
+      keys = budget;
+    }
+    rows = greater(1, smaller(most_rows, rows / TALL * TALL));
+    keys = round_up(greater(1, keys), WIDE);
+    packed_at_once = call.additive ? keys : smaller(keys, 3 * WIDE);  // additive scores must know the largest of them
   }
 };
 
@@ -45,10 +51,10 @@ class ForwardBlock {
       output_copy_ = memory.take(size.rows * size.value_dim);
       largest_ = memory.take(size.rows);
       sums_ = memory.take(size.rows);
-      raw_ = memory.take(size.keys * greater(size.dim, size.value_dim));
+      raw_ = memory.take(size.packed_at_once * greater(size.dim, size.value_dim));
       key_ = memory.take(size.keys * size.dim);
       value_ = memory.take(size.keys * size.value_panels * WIDE);
-      scores_ = memory.take(TALL * size.width);
+      scores_ = memory.take(TALL * size.keys);
       hiding_ = memory.take(size.keys);
       hashes_ = memory.take<std::int32_t>(size.keys);
       by_distance_ = memory.take(size.rows + size.keys + LANES);
@@ -64,22 +70,22 @@ class ForwardBlock {
     const bool keys_serve_all = last_key_ - first_key_ <= size_.keys && !call_.additive;
     for (Index group = 0; group < groups; ++group) {
       take_query(key_head_ * groups + group);
-      take_output();
-      for (Index start = first_key_; start < last_key_; start += size_.keys) {
+      place_output();
+      Index start = first_key_;
+      do {
         const Pair pair = pair_from(start);
-        if (group == 0 || !keys_serve_all) {
-          take_keys(pair);
-          take_values(pair);
-        }
+        if (group == 0 || !keys_serve_all) take_keys(pair);
         prepare_head(pair);
         for (Index r = 0; r < rows_; r += TALL) {
-          const Span columns = score(pair, r);
-          if (columns.low >= columns.high) continue;
-          for (Index m = 0; m < height(r); ++m) weigh_so_far(pair, r + m, columns, scores_ + m * size_.width);
-          mix(pair, r);
+          if (start == first_key_) begin_output(r);
+          if (const Span columns = score(pair, r); columns.low < columns.high) {
+            for (Index m = 0; m < height(r); ++m) weigh_so_far(pair, r + m, columns, scores_ + m * size_.keys);
+            mix(pair, r);
+          }
+          if (start + size_.keys >= last_key_) end_output(r);
         }
-      }
-      put_output();
+        start += size_.keys;
+      } while (start < last_key_);
     }
   }
 
@@ -97,7 +103,7 @@ class ForwardBlock {
           if (const Span columns = score(pair, r); columns.low >= columns.high) continue;
           for (Index m = 0; m < height(r); ++m) {
             const Index row = block_.row_start + r + m;
-            float* s = scores_ + m * size_.width;
+            float* s = scores_ + m * size_.keys;
             const Span span = span_of(pair, row), whole = whole_vectors(span);
             hide(pair, row, span, s);
             weigh(call_.normalizer, call_.statistics[plane() + row], whole.low, whole.high, s, s);
@@ -145,28 +151,43 @@ class ForwardBlock {
   }
 
   void take_keys(const Pair& pair) {
-    const Index keys = pair.keys();
-    Rows key = take_rows(call_.key, batch_, key_head_, pair.key_start, keys, call_.dim, 1, pair.attended(), raw_);
-    easy_ = weight_ && call_.dim >= 4 && query_size_ + most_magnitude(key, keys, size_.dim) < EASY;
-    if (easy_) key = doubled_exponentials(key, keys, size_.dim, raw_);
-    finite_ = by_rows(key, keys, call_.dim, weight_ ? 1 : call_.scale, key_);
+    packed_ = asked_for_ = 0, finite_ = true;
     prepare_keys(pair);
   }
 
-  void take_values(const Pair& pair) {
-    const Index keys = pair.keys();
-    const Rows value =
-        take_rows(call_.value, batch_, key_head_, pair.key_start, keys, call_.value_dim, 1, pair.attended(), raw_);
-    finite_ &= by_columns(value, keys, size_.value_dim, value_);
+  // Keys and values as panels, as far as they are needed: they are used while they are in the cache.
+  void pack(const Pair& pair, Index needed) {
+    for (; packed_ < smaller(needed, pair.keys()); packed_ += size_.packed_at_once) {
+      const Index first = pair.key_start + packed_, count = smaller(size_.packed_at_once, pair.keys() - packed_);
+      const bool* attended = call_.key_mask ? pair.attended() + packed_ : nullptr;
+      Rows key = take_rows(call_.key, batch_, key_head_, first, count, call_.dim, 1, attended, raw_);
+      easy_ = weight_ && call_.dim >= 4 && query_size_ + most_magnitude(key, count, size_.dim) < EASY;
+      if (easy_) key = doubled_exponentials(key, count, size_.dim, raw_);
+      finite_ &= by_rows(key, count, call_.dim, weight_ ? 1 : call_.scale, key_ + packed_ * call_.dim);
+      const Rows value = take_rows(call_.value, batch_, key_head_, first, count, call_.value_dim, 1, attended, raw_);
+      finite_ &= by_columns(value, count, size_.value_dim, value_ + packed_ * WIDE, pair.keys());
+    }
   }
 
-  void take_output() {
+  // One more of the keys and values that will be packed next.
+  void prefetch(const Pair& pair) {
+    asked_for_ = greater(asked_for_, packed_);
+    if (asked_for_ >= smaller(packed_ + size_.packed_at_once, pair.keys())) return;
+    prefetch_row(call_.key, batch_, key_head_, pair.key_start + asked_for_, call_.dim);
+    prefetch_row(call_.value, batch_, key_head_, pair.key_start + asked_for_, call_.value_dim);
+    ++asked_for_;
+  }
+
+  void place_output() {
     const bool in_place = call_.value_dim == size_.value_dim;  // sums are made where they are wanted
     array_ = static_cast<float*>(call_.output.data) + batch_ * call_.output.batch + head_ * call_.output.head +
              block_.row_start * call_.output.row;
     output_ = in_place ? array_ : output_copy_;
     stride_ = in_place ? call_.output.row : size_.value_dim;
-    for (Index r = 0; r < rows_; ++r) {
+  }
+
+  void begin_output(Index first) {
+    for (Index r = first; r < first + height(first); ++r) {
       std::memset(output_ + r * stride_, 0, sizeof(float) * size_.value_dim);
       largest_[r] = -INFINITE, sums_[r] = 0;
       if (softmax_) continue;
@@ -176,8 +197,8 @@ class ForwardBlock {
     }
   }
 
-  void put_output() {
-    for (Index r = 0; r < rows_; ++r) {
+  void end_output(Index first) {
+    for (Index r = first; r < first + height(first); ++r) {
       float* row = output_ + r * stride_;
       if (softmax_) {
         const float scale = sums_[r] == 0 ? 0 : 1 / sums_[r];
@@ -198,18 +219,25 @@ class ForwardBlock {
       if (seen.low >= seen.high) continue;
       columns = {smaller(columns.low, seen.low / WIDE * WIDE), greater(columns.high, round_up(seen.high, WIDE))};
     }
+    pack(pair, columns.high);
     const Rows asking = easy_ ? query_as_exponentials_ : query_;
-    for (Index k = columns.low; k < columns.high; k += WIDE)
+    for (Index k = columns.low; k < columns.high; k += WIDE) {
+      prefetch(pair);
+      if (const Index next = r + TALL + (k - columns.low) / WIDE; next < smaller(rows_, r + 2 * TALL))
+        prefetch_row(call_.query, batch_, head_, block_.row_start + next, call_.dim);
       for (Index t = 0; t < tiles; ++t) {
         const Span seen = tile_span(pair, r, t);
         if (k + WIDE <= seen.low || k >= seen.high) continue;
+        const Index skipped = greater(seen.low - k, 0) / LANES * LANES;  // vectors of the panel that no row sees
         const float *a = asking.data + (r + t * HIGH) * asking.stride, *panel = key_ + k * call_.dim;
-        float* s = scores_ + t * HIGH * size_.width + k;
+        float* s = scores_ + t * HIGH * size_.keys + k;
         if (weight_)
-          additive_scores(tile_height(r, t), a, asking.stride, panel, call_.dim, weight_, easy_, s, size_.width);
+          additive_scores(tile_height(r, t), a, asking.stride, panel, call_.dim, weight_, easy_, s, size_.keys);
         else
-          product_rows<ACROSS>(tile_height(r, t), a, asking.stride, 1, panel, WIDE, s, size_.width, call_.dim, false);
+          product(tile_height(r, t), a, asking.stride, 1, panel + skipped, WIDE, 0, s + skipped, size_.keys,
+                  smaller(WIDE, seen.high - k) - skipped, call_.dim, false);
       }
+    }
     return columns;
   }
 
@@ -243,12 +271,12 @@ class ForwardBlock {
         if (pair.sees(row, k))  // what is hidden is never multiplied, for 0 times NaN is NaN
           for (Index d = 0; d < call_.value_dim; ++d)
             output_[(r + m) * stride_ + d] +=
-                scores_[m * size_.width + k] * value_[d / WIDE * keys * WIDE + k * WIDE + d % WIDE];
+                scores_[m * size_.keys + k] * value_[d / WIDE * keys * WIDE + k * WIDE + d % WIDE];
     }
     for (Index column = 0; finite_ && column < size_.value_dim; column += WIDE)
       for (Index t = 0; t * HIGH < height(r); ++t) {
         const Span seen = tile_span(pair, r, t);
-        product(tile_height(r, t), scores_ + t * HIGH * size_.width + seen.low, size_.width, 1,
+        product(tile_height(r, t), scores_ + t * HIGH * size_.keys + seen.low, size_.keys, 1,
                 value_ + column * keys + seen.low * WIDE, WIDE, 0, output_ + (r + t * HIGH) * stride_ + column, stride_,
                 smaller(WIDE, size_.value_dim - column), seen.high - seen.low, true);
       }
@@ -270,6 +298,7 @@ class ForwardBlock {
   const float* weight_ = nullptr;
   Rows query_{}, query_as_exponentials_{};
   float query_size_ = 0;
+  Index packed_ = 0, asked_for_ = 0;  // keys: as panels, on their way
   bool finite_ = true, easy_ = false;
   float *array_ = nullptr, *output_ = nullptr;
   Index stride_ = 0;

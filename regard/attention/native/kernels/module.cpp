@@ -3,6 +3,10 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -89,6 +93,16 @@ NB_MODULE(_kernels, module) {
     std::vector<std::string> names;
     for (const Kernels& kernels : available()) names.emplace_back(kernels.name);
     return names;
+  });
+
+  // Fresh memory then comes 2 MiB at a time: by 4 KiB it takes a sixth of forward's time. No more than advice.
+  module.def("prefer_large_pages", [](std::uintptr_t address, std::uintptr_t size) {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+    const std::uintptr_t page = 4096, first = (address + page - 1) / page * page, last = (address + size) / page * page;
+    if (first < last) madvise(pointer<void>(first), last - first, MADV_HUGEPAGE);
+#else
+    static_cast<void>(address), static_cast<void>(size);
+#endif
   });
 
   nb::class_<Bound>(module, "Call")

@@ -99,6 +99,13 @@ REGARD_APART Rows take_rows(const Array& x, Index batch, Index head, Index first
   return {to, stride};
 }
 
+// Asks for a row that will soon be taken.
+inline void prefetch_row(const Array& x, Index batch, Index head, Index row, Index dim) {
+  const Index size = x.type == Type::float32 ? 4 : 2;
+  const char* first = static_cast<const char*>(x.data) + (batch * x.batch + head * x.head + row * x.row) * size;
+  for (Index byte = 0; byte < dim * size && x.column == 1; byte += 64) __builtin_prefetch(first + byte, 0, 2);
+}
+
 REGARD_APART bool all_finite(Rows rows, Index count, Index dim) {
   Vector spoilt{};  // 0, or NaN
   for (Index n = 0; n < count; ++n)
@@ -106,15 +113,16 @@ REGARD_APART bool all_finite(Rows rows, Index count, Index dim) {
   return sum(spoilt) == 0;
 }
 
-// Rows as panels [dim / WIDE][count][WIDE]: their columns are the columns of a product. True if all are finite.
-REGARD_APART bool by_columns(Rows rows, Index count, Index dim, float* panels) {
+// Rows as the next ones of panels [dim / WIDE][length][WIDE]: their columns are the columns of a product. True if all are
+// finite.
+REGARD_APART bool by_columns(Rows rows, Index count, Index dim, float* panels, Index length) {
   Vector spoilt{};
-  for (Index column = 0; column < dim; column += WIDE)
-    for (Index n = 0; n < count; ++n, panels += WIDE)
+  for (Index column = 0; column < dim; column += WIDE, panels += length * WIDE)
+    for (Index n = 0; n < count; ++n)
       for (Index w = 0; w < WIDE; w += LANES) {
         const Vector x = column + w < dim ? load(rows.data + n * rows.stride + column + w) : Vector{};
         spoilt += x * splat(0.f);
-        store(panels + w, x);
+        store(panels + n * WIDE + w, x);
       }
   return sum(spoilt) == 0;
 }

@@ -50,18 +50,17 @@ inline float sum(Vector x) {
 }
 inline float largest(Vector x) { return joined(x, [](float a, float b) { return a > b ? a : b; }); }
 
-// e^x to 1e-7, relative, for x up to 88. Below -87 it is 0; NaN stays NaN.
+// e^x = 2^whole * 2^rest to 1e-7, relative, where it is near 1, and for x up to 88. Below -87 it is 0; NaN stays NaN.
 inline Vector exponential_of_small(Vector x) {
   const Vector magic = splat(12582912.f);  // 1.5 * 2^23: adding it rounds to a whole number, held in the low bits
-  const Vector shifted = x * splat(1.44269504f) + magic, whole = shifted - magic;
-  const Vector rest = x - whole * splat(0.693359375f) - whole * splat(-2.12194440e-4f);
-  Vector y = splat(1.9875691500e-4f);
-  y = y * rest + splat(1.3981999507e-3f);
-  y = y * rest + splat(8.3334519073e-3f);
-  y = y * rest + splat(4.1665795894e-2f);
-  y = y * rest + splat(1.6666665459e-1f);
-  y = y * rest + splat(5.0000001201e-1f);
-  y = y * (rest * rest) + (rest + splat(1.f));
+  const Vector log2e = splat(1.44269504f), shifted = x * log2e + magic, whole = shifted - magic, rest = x * log2e - whole;
+  Vector y = splat(1.534581243e-4f);  // the polynomial of degree 6 nearest to 2^rest on [-0.5, 0.5]
+  y = y * rest + splat(1.339993090e-3f);
+  y = y * rest + splat(9.618489072e-3f);
+  y = y * rest + splat(5.550328642e-2f);
+  y = y * rest + splat(2.402264625e-1f);
+  y = y * rest + splat(6.931471825e-1f);
+  y = y * rest + splat(1.f);
   Unsigned power, bits;
   std::memcpy(&power, &shifted, sizeof power);
   std::memcpy(&bits, &y, sizeof bits);

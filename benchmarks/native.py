@@ -36,9 +36,10 @@ def forward(call: Callable[[], Tensor]) -> Callable[[], None]:
 
 
 def both(call: Callable[[], Tensor], *leaves: Tensor) -> Callable[[], None]:
+    gradient = torch.ones_like(call())
+
     def timed() -> None:
-        output = call()
-        torch.autograd.grad(output, leaves, torch.ones_like(output))
+        torch.autograd.grad(call(), leaves, gradient)
 
     return timed
 

@@ -68,7 +68,7 @@ def gradients(
     given = {"query": query, "key": key, "value": value}
     sums = {name: _zeros(*x.shape) for name, x in given.items()}
     learned = spec.learned()
-    parts = {name: _zeros(call.row_blocks(), statistics.shape[0], *x.shape) for name, x in learned.items()}
+    parts = {name: _zeros(call.row_runs(), statistics.shape[0], *x.shape) for name, x in learned.items()}
     inner = torch.empty_like(statistics)
     call.backward(
         *_array(query),

@@ -1,6 +1,6 @@
 // Backward: weights again from what forward kept, and the gradients of query, key, value and whatever else is learned.
-// Work is a pair of a block of rows and a block of keys. In each step every block of rows meets another block of keys,
-// so that all pairs of a step run at once, each adding to sums that are its own: no atomics, and one order.
+// Work is a run of rows and a run of keys, pair by pair of their blocks. In each step every run of rows meets another run
+// of keys, so that all of a step go on at once, each adding to sums that are its own: no atomics, and one order.
 #pragma once
 
 #include "scores.h"
@@ -10,6 +10,7 @@ namespace regard::REGARD_ISA {
 struct BackwardSizes {
   static constexpr Index RATIO = 2;  // blocks of keys are turned into panels for each pair, which longer rows pay for
   Index rows, keys;                  // in a block
+  Index blocks;                      // in a run: what it reads and adds to stays in the cache from pair to pair
   Index dim, value_dim, width;
 
   explicit BackwardSizes(const Call& call) {
@@ -17,7 +18,13 @@ struct BackwardSizes {
     keys = smaller(greater(12288 / (dim + value_dim), 48), 96) / 48 * 48;
     rows = RATIO * keys;
     width = round_up(keys, WIDE) + WIDE;
+    Index most_rows = 0;
+    for (Index s = 0; s < call.sequence_count; ++s)
+      most_rows = greater(most_rows, call.sequences[s].row_stop - call.sequences[s].row_start);
+    blocks = greater(1, smaller(most_rows / rows / 16, 16));
   }
+  Index run_rows() const { return blocks * rows; }
+  Index run_keys() const { return blocks * keys; }
 };
 
 inline float inner_product(const float* a, const float* b, Span span) {
@@ -50,9 +57,8 @@ REGARD_APART void through_normalizer(Normalizer normalizer, float kept, float in
 class BackwardPair {
  public:
   BackwardPair(const Call& call, const Gradients& out, const BackwardSizes& size, const Block& block,
-               Index block_number, Index key_start, Index batch, Index key_head, const bool* rows_finite)
-      : call_(call), out_(out), size_(size), additive_(call.additive != nullptr), block_number_(block_number),
-        key_head_(key_head), rows_finite_(rows_finite), rows_(block.row_stop - block.row_start),
+               Index run, Index key_start, Index batch, Index key_head, const bool* rows_finite)
+      : call_(call), out_(out), size_(size), additive_(call.additive != nullptr), run_(run), key_head_(key_head), rows_finite_(rows_finite), rows_(block.row_stop - block.row_start),
         keys_(smaller(size.keys, block.sequence->key_stop - key_start)),
         pair_{call, *block.sequence, batch, 0, block.row_start, block.row_stop, key_start, key_start + keys_,
               nullptr, nullptr, nullptr} {
@@ -127,7 +133,7 @@ class BackwardPair {
                        query_copy_, true);
     grad_ = take_rows(out_.grad, pair_.batch, head, pair_.row_start, rows_, call_.value_dim, 1, nullptr, grad_copy_,
                       true);
-    careful_ = !keys_finite_ || !rows_finite_[block_number_ * call_.batch * call_.heads + plane()];
+    careful_ = !keys_finite_ || !rows_finite_[run_ * call_.batch * call_.heads + plane()];
     const bool in_place = !additive_ && call_.dim == size_.dim;
     by_query_ = in_place ? place_of(out_.query, call_.heads, call_.rows, head, pair_.row_start, call_.dim)
                          : by_query_copy_;
@@ -248,7 +254,7 @@ class BackwardPair {
   void put_head() {
     if (by_query_ == by_query_copy_)
       add(out_.query, call_.heads, call_.rows, pair_.head, pair_.row_start, rows_, call_.dim, by_query_, size_.dim, 1);
-    const Index share = block_number_ * call_.batch * call_.heads + plane();
+    const Index share = run_ * call_.batch * call_.heads + plane();
     if (out_.weight_parts)
       for (Index d = 0; d < call_.dim; ++d) out_.weight_parts[share * call_.dim + d] += by_weight_[d];
     if (out_.table_parts)
@@ -272,7 +278,7 @@ class BackwardPair {
   const Gradients& out_;
   const BackwardSizes& size_;
   const bool additive_;
-  const Index block_number_, key_head_;
+  const Index run_, key_head_;
   const bool* rows_finite_;
   const Index rows_, keys_;
   Pair pair_;
@@ -287,57 +293,69 @@ class BackwardPair {
   bool keys_finite_ = true, careful_ = false, easy_ = false;
 };
 
-// Before all pairs, for one block of rows: output . grad of each row, by which the slopes of a row's weights sum to zero,
+// Before all pairs, for one run of rows: output . grad of each row, by which the slopes of a row's weights sum to zero,
 // wherever its keys are in several blocks. True if query and grad are finite.
-inline bool look_over(const Call& call, const Gradients& out, const BackwardSizes& size, const Block& block, Index plane) {
-  const Index batch = plane / call.heads, head = plane % call.heads, count = block.row_stop - block.row_start;
+inline bool look_over(const Call& call, const Gradients& out, const BackwardSizes& size, const Block& run, Index plane) {
+  const bool wanted =
+      call.normalizer == Normalizer::softmax && run.sequence->key_stop - run.sequence->key_start > size.keys;
   float *query_copy, *output_copy, *grad_copy;
   scratch().lay_out([&](Scratch& memory) {
     query_copy = memory.take(size.rows * size.dim);
     output_copy = memory.take(size.rows * size.value_dim);
     grad_copy = memory.take(size.rows * size.value_dim);
   });
-  const auto taken = [&](const Array& x, Index dim, float* copy) {
-    return take_rows(x, batch, head, block.row_start, count, dim, 1, nullptr, copy);
-  };
-  const Rows grad = taken(out.grad, call.value_dim, grad_copy);
-  if (call.normalizer == Normalizer::softmax && block.sequence->key_stop - block.sequence->key_start > size.keys) {
+  bool finite = true;
+  for (Index row = run.row_start; row < run.row_stop; row += size.rows) {
+    const Index count = smaller(size.rows, run.row_stop - row);
+    const auto taken = [&](const Array& x, Index dim, float* copy) {
+      return take_rows(x, plane / call.heads, plane % call.heads, row, count, dim, 1, nullptr, copy);
+    };
+    const Rows grad = taken(out.grad, call.value_dim, grad_copy);
+    finite &= all_finite(grad, count, size.value_dim) &&
+              all_finite(taken(call.query, call.dim, query_copy), count, size.dim);
+    if (!wanted) continue;
     const Rows output = taken(call.output, call.value_dim, output_copy);
     for (Index n = 0; n < count; ++n) {
       Vector total{};
       for (Index d = 0; d < size.value_dim; d += LANES)
         total += load(output.data + n * output.stride + d) * load(grad.data + n * grad.stride + d);
-      out.inner[plane * call.rows + block.row_start + n] = sum(total);
+      out.inner[plane * call.rows + row + n] = sum(total);
     }
   }
-  return all_finite(grad, count, size.value_dim) && all_finite(taken(call.query, call.dim, query_copy), count, size.dim);
+  return finite;
+}
+
+// The keys that some row of a run or a block sees, counted from the first of their sequence.
+inline Span seen_from(const Call& call, const Block& block) {
+  const Index low = seen_by(call, *block.sequence, block.row_start).low;
+  const Index high = seen_by(call, *block.sequence, block.row_stop - 1).high;
+  return {low - block.sequence->key_start, greater(low, high) - block.sequence->key_start};
 }
 
 inline void backward(const Call& call, const Gradients& out) {
   const BackwardSizes size(call);
   Index count;
-  Block* blocks = cut(call, size.rows, count);
+  Block* runs = cut(call, size.run_rows(), count);
   const Index all_planes = call.batch * call.heads;
-  bool* rows_finite = static_cast<bool*>(std::malloc(greater(count * all_planes, 1)));  // [blocks, B, H]
+  bool* rows_finite = static_cast<bool*>(std::malloc(greater(count * all_planes, 1)));  // [runs, B, H]
   if (!rows_finite) std::abort();
   in_parallel(count * all_planes, call.threads, [&](Index i) {
     const Index number = call.ragged ? i / all_planes : i % count, plane = call.ragged ? i % all_planes : i / count;
-    rows_finite[number * all_planes + plane] = look_over(call, out, size, blocks[number], plane);
+    rows_finite[number * all_planes + plane] = look_over(call, out, size, runs[number], plane);
   });
 
-  // In step s the block of rows number i of a sequence meets its block of keys number RATIO * i + s.
-  const auto first_key_block = [&](const Block& block) {
-    return (block.row_start - block.sequence->row_start) / size.rows * BackwardSizes::RATIO;
+  // In step s the run of rows number i of a sequence meets its run of keys number RATIO * i + s.
+  const auto first_keys = [&](const Block& run) {
+    return (run.row_start - run.sequence->row_start) / size.run_rows() * BackwardSizes::RATIO;
   };
-  const auto steps_of = [&](const Block& block) -> Span {
-    const Index low = seen_by(call, *block.sequence, block.row_start).low - block.sequence->key_start;
-    const Index high = seen_by(call, *block.sequence, block.row_stop - 1).high - block.sequence->key_start;
-    if (low >= high) return {0, 0};
-    return {low / size.keys - first_key_block(block), (high - 1) / size.keys + 1 - first_key_block(block)};
+  const auto steps_of = [&](const Block& run) -> Span {
+    const Span seen = seen_from(call, run);
+    if (seen.low >= seen.high) return {0, 0};
+    return {seen.low / size.run_keys() - first_keys(run), (seen.high - 1) / size.run_keys() + 1 - first_keys(run)};
   };
   Span steps{0, 0};
   for (Index i = 0; i < count; ++i) {
-    const Span own = steps_of(blocks[i]);
+    const Span own = steps_of(runs[i]);
     if (own.low >= own.high) continue;
     steps = steps.low >= steps.high ? own : Span{smaller(steps.low, own.low), greater(steps.high, own.high)};
   }
@@ -345,19 +363,24 @@ inline void backward(const Call& call, const Gradients& out) {
   for (Index step = steps.low; step < steps.high; ++step)
     in_parallel(count * planes, call.threads, [&](Index i) {
       const Index number = call.ragged ? i / planes : i % count, plane = call.ragged ? i % planes : i / count;
-      const Block& block = blocks[number];
-      const Span own = steps_of(block);
+      const Block& run = runs[number];
+      const Span own = steps_of(run);
       if (step < own.low || step >= own.high) return;
-      const Index key_start = block.sequence->key_start + (first_key_block(block) + step) * size.keys;
-      BackwardPair(call, out, size, block, number, key_start, plane / call.key_heads, plane % call.key_heads,
-                   rows_finite)();
+      const Index first = (first_keys(run) + step) * size.run_keys();
+      for (Index row = run.row_start; row < run.row_stop; row += size.rows) {
+        const Block block{run.sequence, row, smaller(row + size.rows, run.row_stop)};
+        const Span seen = within(seen_from(call, block), first, first + size.run_keys());
+        for (Index key = seen.low / size.keys * size.keys; key < seen.high; key += size.keys)
+          BackwardPair(call, out, size, block, number, run.sequence->key_start + first + key, plane / call.key_heads,
+                       plane % call.key_heads, rows_finite)();
+      }
     });
   std::free(rows_finite);
-  std::free(blocks);
+  std::free(runs);
 }
 
-inline Index row_blocks(const Call& call) {
-  const Index rows = BackwardSizes(call).rows;
+inline Index row_runs(const Call& call) {
+  const Index rows = BackwardSizes(call).run_rows();
   Index count = 0;
   for (Index s = 0; s < call.sequence_count; ++s)
     count += (call.sequences[s].row_stop - call.sequences[s].row_start + rows - 1) / rows;

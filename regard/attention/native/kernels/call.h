@@ -46,11 +46,11 @@ struct Call {
 };
 
 // What backward reads and adds to, beside the call. The sums are float32, contiguous as the inputs' shapes, and start at
-// zero; those by table and weight have one share for each block of rows, to be summed in order.
+// zero; those by table and weight have one share for each run of rows, to be summed in order.
 struct Gradients {
   Array grad;                      // by the output
   float *query, *key, *value;      // [B, H, Q, D] or [T, H, D], and so on
-  float *table_parts, *weight_parts;  // [blocks, H, table_width], [blocks, H, D]; null: not wanted
+  float *table_parts, *weight_parts;  // [runs, H, table_width], [runs, H, D]; null: not wanted
   float* inner;                    // [B, H, Q] workspace: output . grad
 };
 
@@ -59,7 +59,7 @@ struct Kernels {
   void (*forward)(const Call&);
   void (*backward)(const Call&, const Gradients&);
   void (*weights)(const Call&, float* held, Index width);  // [B, H, Q, width] or [T, H, width], of zeros
-  Index (*row_blocks)(const Call&);  // how many shares of a sum backward makes
+  Index (*row_runs)(const Call&);  // how many shares of a sum backward makes
 };
 
 }  // namespace regard

@@ -10,7 +10,8 @@ namespace regard::REGARD_ISA {
 constexpr int TALL = 2 * HIGH;  // rows whose scores are held at a time, so that a panel read once serves two tiles
 
 struct ForwardSizes {
-  Index rows, keys;      // in a block, in a chunk
+  static constexpr Index BLOCKS = 64;  // of rows, about, if there are enough of them
+  Index rows, keys;                    // in a block, in a chunk
   Index packed_at_once;  // keys
   Index dim, value_dim;  // filled up to whole vectors
   Index value_panels;
@@ -18,22 +19,21 @@ struct ForwardSizes {
   explicit ForwardSizes(const Call& call) {
     dim = round_up(call.dim, LANES), value_dim = round_up(call.value_dim, LANES);
     value_panels = (value_dim + WIDE - 1) / WIDE;
-    Index most_rows = 0, most_keys = 0;
+    Index most_rows = 0, most_keys = 0, all_rows = 0;
     for (Index s = 0; s < call.sequence_count; ++s) {
-      most_rows = greater(most_rows, call.sequences[s].row_stop - call.sequences[s].row_start);
-      most_keys = greater(most_keys, call.sequences[s].key_stop - call.sequences[s].key_start);
+      const Sequence& sequence = call.sequences[s];
+      most_rows = greater(most_rows, sequence.row_stop - sequence.row_start);
+      most_keys = greater(most_keys, sequence.key_stop - sequence.key_start);
+      all_rows += (sequence.row_stop - sequence.row_start) * call.batch * call.key_heads;
     }
     const Index budget = greater(24576 / (dim + value_dim), 48);  // of rows or keys: 96 KiB
-    const bool truncated = call.left >= 0 && call.right >= 0;
-    rows = truncated ? 2 * budget : budget, keys = most_keys;
-    if (truncated && call.left + call.right + rows <= 4 * budget) {
-      // Rows move on along the keys, of which few are in use at a time: the longer the block, the fewer are packed twice.
-      if (!call.additive) rows = greater(rows, smaller(8 * budget, most_rows / 16));
-      keys = smaller(keys, call.left + call.right + rows);
-    } else if (keys > 4 * budget) {
-      keys = budget;
-    }
-    rows = greater(1, smaller(most_rows, rows / TALL * TALL));
+    // The longer a block, the fewer keys are packed again for the next; but all threads shall have some.
+    rows = smaller(round_up(greater(all_rows / BLOCKS, 96), TALL), (call.additive ? 2 : 8) * budget / TALL * TALL);
+    rows = greater(1, smaller(rows, most_rows));
+    if (call.left >= 0 && call.right >= 0 && call.left + call.right <= 4 * budget)
+      keys = smaller(most_keys, call.left + call.right + rows);  // rows move on along them: few are in use at a time
+    else
+      keys = most_keys <= 4 * budget ? most_keys : 2 * budget;
     keys = round_up(greater(1, keys), WIDE);
     packed_at_once = call.additive ? keys : smaller(keys, 3 * WIDE);  // additive scores must know the largest of them
   }

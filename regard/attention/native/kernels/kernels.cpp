@@ -12,7 +12,7 @@ namespace regard {
 
 Kernels REGARD_JOIN(kernels_, REGARD_ISA)() {
   namespace isa = REGARD_ISA;
-  return {REGARD_TEXT(REGARD_ISA), isa::forward, isa::backward, isa::weights, isa::row_blocks};
+  return {REGARD_TEXT(REGARD_ISA), isa::forward, isa::backward, isa::weights, isa::row_runs};
 }
 
 }  // namespace regard

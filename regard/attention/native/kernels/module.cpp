@@ -132,10 +132,10 @@ NB_MODULE(_kernels, module) {
             call.key_mask = pointer<const bool>(key_mask);
             call.dropout = dropout, call.seed = seed, call.threads = threads;
           })
-      .def("row_blocks",
+      .def("row_runs",
            [](Bound& self) {
              self.call.sequences = self.sequences.data(), self.call.sequence_count = Index(self.sequences.size());
-             return self.kernels.row_blocks(self.call);
+             return self.kernels.row_runs(self.call);
            })
       .def("forward",
            [](Bound& self, std::uintptr_t query, const Strides& query_strides, std::uintptr_t key,

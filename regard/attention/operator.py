@@ -6,6 +6,7 @@ much time as a short call does, and its first use a second.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -80,22 +81,22 @@ def _forward(query: Tensor, key: Tensor, value: Tensor, *rest: Any) -> tuple[Ten
     """The output, and what backward needs beside it: the same before it was rounded, and the kernels' statistics."""
     *flat, implementation = rest
     nothing = query.new_empty(0, dtype=torch.float32)
-    with torch.autocast(query.device.type, enabled=False):
-        if implementation == "blocked":
+    if implementation == "blocked":
+        with torch.autocast(query.device.type, enabled=False):
             return blocked.attend(query, key, value, _spec(*flat)), nothing, nothing.clone()
-        exact, statistics = native.attend(query, key, value, _spec(*flat))
-        if query.dtype == torch.float32:
-            return exact, nothing, statistics
-        return exact.to(query.dtype), exact, statistics
+    exact, statistics = native.attend(query, key, value, _spec(*flat))
+    if query.dtype == torch.float32:
+        return exact, nothing, statistics
+    return exact.to(query.dtype), exact, statistics
 
 
 def _gradients(
     grad: Tensor, query: Tensor, key: Tensor, value: Tensor, output: Tensor, statistics: Tensor, *rest: Any
 ) -> list[Tensor]:
     *flat, implementation = rest
+    if implementation == "native":
+        return list(native.gradients(grad, query, key, value, output, statistics, _spec(*flat)).values())
     with torch.autocast(query.device.type, enabled=False):
-        if implementation == "native":
-            return list(native.gradients(grad, query, key, value, output, statistics, _spec(*flat)).values())
         return list(blocked.gradients(grad, query, key, value, _spec(*flat)).values())
 
 
@@ -129,6 +130,9 @@ def _differentiable_backward(ctx, grad: Tensor) -> list[Tensor | None]:  # type:
     found = torch.autograd.grad(output, list(given.values()), grad, create_graph=True, allow_unused=True)
     by_place = dict(zip(given, found, strict=True))
     return [by_place.get(i) for i in range(18)]
+
+
+_forward.__signature__ = inspect.signature(_forward)  # type: ignore[attr-defined]  # which autograd asks for at every call
 
 
 class _Eager(torch.autograd.Function):

@@ -104,16 +104,7 @@ def statistics_shape(query: Tensor) -> tuple[int, ...]:
 
 def _call(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> tuple[Any, list[Tensor]]:
     """The call for the kernels, and the tensors whose memory it reads."""
-    _sequences(query, key, spec)  # refuses what would be read out of bounds
-    ragged = spec.offsets is not None
-    if spec.offsets is not None:
-        offsets = spec.offsets.to(torch.int64).contiguous()
-        key_offsets = offsets if spec.key_offsets is None else spec.key_offsets.to(torch.int64).contiguous()
-        sizes = [1, query.shape[1], key.shape[1], len(query), len(key), query.shape[2], value.shape[2]]
-    else:
-        offsets, key_offsets = (torch.tensor([0, x.shape[2]], device="cpu") for x in (query, key))
-        sizes = [*query.shape[:2], key.shape[1], query.shape[2], *key.shape[2:], value.shape[3]]
-    keep = [offsets, key_offsets]
+    keep: list[Tensor] = []
 
     def address(x: Tensor | None, dtype: torch.dtype) -> int:
         if x is None:
@@ -121,16 +112,19 @@ def _call(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> tuple[Any, l
         keep.append(x.detach().to(dtype).contiguous())
         return int(keep[-1].data_ptr())
 
+    if spec.offsets is None:
+        sizes = [*query.shape[:2], key.shape[1], query.shape[2], *key.shape[2:], value.shape[3]]
+    else:
+        sizes = [1, query.shape[1], key.shape[1], len(query), len(key), query.shape[2], value.shape[2]]
     table = None if spec.relative is None else spec.relative.table
     call = _kernels.Call(
         instruction_set(),
         TYPES[query.dtype],
         spec.normalizer,
-        offsets.data_ptr(),
-        key_offsets.data_ptr(),
-        len(offsets) - 1,
-        ragged,
         sizes,
+        address(spec.offsets, torch.int64),
+        address(spec.offsets if spec.key_offsets is None else spec.key_offsets, torch.int64),
+        0 if spec.offsets is None else len(spec.offsets) - 1,
         -1 if spec.left is None else min(spec.left, NO_LIMIT),
         -1 if spec.right is None else min(spec.right, NO_LIMIT),
         int(spec.query_start),
@@ -139,12 +133,13 @@ def _call(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> tuple[Any, l
         address(table, torch.float32),
         0 if spec.relative is None else spec.relative.reach[0],
         0 if table is None else table.shape[1],
-        table is not None and bool(table.isneginf().any()),
         address(spec.key_mask, torch.bool),
         spec.dropout_p,
         0 if spec.seed is None else int(spec.seed),
         torch.get_num_threads(),
     )
+    if not call.offsets_fit():
+        _sequences(query, key, spec)  # says what is wrong
     return call, keep
 
 

@@ -64,6 +64,12 @@ T* pointer(std::uintptr_t address) {
   return reinterpret_cast<T*>(address);
 }
 
+bool run_from_0_to(Index end, const Index* offsets, Index sequences) {
+  bool rising = offsets[0] == 0 && offsets[sequences] == end;
+  for (Index s = 0; s < sequences; ++s) rising &= offsets[s] <= offsets[s + 1];
+  return rising;
+}
+
 using Strides = std::vector<Index>;  // of batch, head, row and column
 
 struct Bound {
@@ -71,6 +77,7 @@ struct Bound {
   std::vector<Sequence> sequences;
   Kernels kernels{};
   Type type{};
+  bool offsets_fit = false;
 
   Array array(std::uintptr_t data, const Strides& strides) const { return array(data, strides, type); }
   static Array array(std::uintptr_t data, const Strides& strides, Type type) {
@@ -109,10 +116,10 @@ NB_MODULE(_kernels, module) {
       .def(
           "__init__",
           [](Bound* self, const std::string& isa, const std::string& type, const std::string& normalizer,
-             std::uintptr_t offsets, std::uintptr_t key_offsets, Index sequences, bool ragged,
-             const std::vector<Index>& sizes, Index left, Index right, Index query_start, double scale,
-             std::uintptr_t additive, std::uintptr_t table, Index table_left, Index table_width, bool table_hides,
-             std::uintptr_t key_mask, double dropout, std::uint64_t seed, int threads) {
+             const std::vector<Index>& sizes, std::uintptr_t offsets, std::uintptr_t key_offsets, Index sequences,
+             Index left, Index right, Index query_start, double scale, std::uintptr_t additive, std::uintptr_t table,
+             Index table_left, Index table_width, std::uintptr_t key_mask, double dropout, std::uint64_t seed,
+             int threads) {
             new (self) Bound;
             self->kernels = named(isa);
             self->type = type_of(type);
@@ -120,18 +127,24 @@ NB_MODULE(_kernels, module) {
             if (sizes.size() != 7) throw std::invalid_argument("a call has seven sizes");
             call.batch = sizes[0], call.heads = sizes[1], call.key_heads = sizes[2];
             call.rows = sizes[3], call.keys = sizes[4], call.dim = sizes[5], call.value_dim = sizes[6];
-            call.ragged = ragged;
+            call.ragged = offsets != 0;
             const Index *rows = pointer<const Index>(offsets), *keys = pointer<const Index>(key_offsets);
             for (Index s = 0; s < sequences; ++s)
               self->sequences.push_back({rows[s], rows[s + 1], keys[s], keys[s + 1]});
+            if (!call.ragged) self->sequences.push_back({0, call.rows, 0, call.keys});
+            self->offsets_fit = !call.ragged || (run_from_0_to(call.rows, rows, sequences) &&
+                                                 run_from_0_to(call.keys, keys, sequences));
             call.normalizer = normalizer_of(normalizer);
             call.left = left, call.right = right, call.query_start = query_start, call.scale = float(scale);
             call.additive = pointer<const float>(additive);
             call.table = pointer<const float>(table);
-            call.table_left = table_left, call.table_width = table_width, call.table_hides = table_hides;
+            call.table_left = table_left, call.table_width = table_width;
+            for (Index i = 0; call.table && i < call.heads * table_width; ++i)
+              call.table_hides |= call.table[i] == -__builtin_inff();
             call.key_mask = pointer<const bool>(key_mask);
             call.dropout = dropout, call.seed = seed, call.threads = threads;
           })
+      .def("offsets_fit", [](const Bound& self) { return self.offsets_fit; })
       .def("row_runs",
            [](Bound& self) {
              self.call.sequences = self.sequences.data(), self.call.sequence_count = Index(self.sequences.size());

@@ -89,7 +89,7 @@ def run() -> dict[str, Any]:
             "torch.nn.TransformerEncoder, padded, sorted": trainer(Padded(), in_buckets),
             "torch.nn.TransformerEncoder, padded, unsorted": trainer(Padded(), vectors(unsorted)),
         },
-        rounds=5,
+        rounds=9,
     )
     words = sum(shuffled)
     results: dict[str, Any] = {f"{name}, words/s": words / value for name, value in seconds.items()}

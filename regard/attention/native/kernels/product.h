@@ -127,19 +127,25 @@ REGARD_APART bool by_columns(Rows rows, Index count, Index dim, float* panels, I
   return sum(spoilt) == 0;
 }
 
+#if defined(__clang__)
+#define REGARD_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else  // which has that from version 12 on
+#define REGARD_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, Integers{__VA_ARGS__})
+#endif
+
 // Rows i and i + LANES / 2 shuffled as cards are; done log2(LANES) times, rows have become columns.
 inline void shuffle(const Vector* from, Vector* to) {
   for (int i = 0; i < LANES / 2; ++i) {
     const Vector a = from[i], b = from[i + LANES / 2];
 #if defined(__AVX512F__)
-    to[2 * i] = __builtin_shuffle(a, b, Integers{0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23});
-    to[2 * i + 1] = __builtin_shuffle(a, b, Integers{8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31});
+    to[2 * i] = REGARD_SHUFFLE(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    to[2 * i + 1] = REGARD_SHUFFLE(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
 #elif defined(__AVX__)
-    to[2 * i] = __builtin_shuffle(a, b, Integers{0, 8, 1, 9, 2, 10, 3, 11});
-    to[2 * i + 1] = __builtin_shuffle(a, b, Integers{4, 12, 5, 13, 6, 14, 7, 15});
+    to[2 * i] = REGARD_SHUFFLE(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+    to[2 * i + 1] = REGARD_SHUFFLE(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
 #else
-    to[2 * i] = __builtin_shuffle(a, b, Integers{0, 4, 1, 5});
-    to[2 * i + 1] = __builtin_shuffle(a, b, Integers{2, 6, 3, 7});
+    to[2 * i] = REGARD_SHUFFLE(a, b, 0, 4, 1, 5);
+    to[2 * i + 1] = REGARD_SHUFFLE(a, b, 2, 6, 3, 7);
 #endif
   }
 }

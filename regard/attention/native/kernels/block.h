@@ -179,7 +179,7 @@ REGARD_APART void weigh(Normalizer normalizer, float kept, Index from, Index to,
   for (Index k = from; k < to; k += LANES) {
     const Vector x = load(scores + k);
     if (normalizer == Normalizer::softmax)
-      store(weights + k, exponential(x - it));
+      store(weights + k, exponential_of_small(x - it));
     else if (normalizer == Normalizer::relu)
       store(weights + k, (x < zero ? zero : x) * it);
     else

@@ -10,10 +10,10 @@ namespace regard::REGARD_ISA {
 constexpr int TALL = 2 * HIGH;  // rows whose scores are held at a time, so that a panel read once serves two tiles
 
 struct ForwardSizes {
-  static constexpr Index BLOCKS = 64;  // of rows, about, if there are enough of them
+  static constexpr Index BLOCKS = 64;  // of rows, if there are enough of them
   Index rows, keys;                    // in a block, in a chunk
-  Index packed_at_once;  // keys
-  Index dim, value_dim;  // filled up to whole vectors
+  Index packed_at_once;                // keys
+  Index dim, value_dim;                // filled up to whole vectors
   Index value_panels;
 
   explicit ForwardSizes(const Call& call) {
@@ -210,7 +210,7 @@ class ForwardBlock {
     }
   }
 
-  // Raw scores of up to TALL rows, and the columns of which whole panels were made.
+  // Raw scores of up to TALL rows, and the columns that they stand in.
   Span score(const Pair& pair, Index r) {
     const Index tiles = (height(r) + HIGH - 1) / HIGH;
     Span columns{pair.keys(), 0};

@@ -9,6 +9,7 @@ namespace regard::REGARD_ISA {
 
 struct BackwardSizes {
   static constexpr Index RATIO = 2;  // blocks of keys are turned into panels for each pair, which longer rows pay for
+  static constexpr Index RUNS = 64;  // of rows, if there are enough of them: all threads shall have some
   Index rows, keys;                  // in a block
   Index blocks;                      // in a run: what it reads and adds to stays in the cache from pair to pair
   Index dim, value_dim, width;
@@ -18,10 +19,10 @@ struct BackwardSizes {
     keys = smaller(greater(12288 / (dim + value_dim), 48), 96) / 48 * 48;
     rows = RATIO * keys;
     width = round_up(keys, WIDE) + WIDE;
-    Index most_rows = 0;
+    Index all_rows = 0;
     for (Index s = 0; s < call.sequence_count; ++s)
-      most_rows = greater(most_rows, call.sequences[s].row_stop - call.sequences[s].row_start);
-    blocks = greater(1, smaller(most_rows / rows / 16, 16));
+      all_rows += (call.sequences[s].row_stop - call.sequences[s].row_start) * call.batch * call.key_heads;
+    blocks = greater(1, smaller(all_rows / rows / RUNS, 16));
   }
   Index run_rows() const { return blocks * rows; }
   Index run_keys() const { return blocks * keys; }

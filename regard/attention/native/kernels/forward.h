@@ -33,7 +33,7 @@ struct ForwardSizes {
     if (call.left >= 0 && call.right >= 0 && call.left + call.right <= 4 * budget)
       keys = smaller(most_keys, call.left + call.right + rows);  // rows move on along them: few are in use at a time
     else
-      keys = most_keys <= 4 * budget ? most_keys : 2 * budget;
+      keys = smaller(most_keys, 4 * budget);
     keys = round_up(greater(1, keys), WIDE);
     packed_at_once = call.additive ? keys : smaller(keys, 3 * WIDE);  // additive scores must know the largest of them
   }

@@ -19,10 +19,7 @@ struct BackwardSizes {
     keys = smaller(greater(12288 / (dim + value_dim), 48), 96) / 48 * 48;
     rows = RATIO * keys;
     width = round_up(keys, WIDE) + WIDE;
-    Index all_rows = 0;
-    for (Index s = 0; s < call.sequence_count; ++s)
-      all_rows += (call.sequences[s].row_stop - call.sequences[s].row_start) * call.batch * call.key_heads;
-    blocks = greater(1, smaller(all_rows / rows / RUNS, 16));
+    blocks = greater(1, smaller(all_rows(call) / rows / RUNS, 16));
   }
   Index run_rows() const { return blocks * rows; }
   Index run_keys() const { return blocks * keys; }
@@ -283,7 +280,8 @@ class BackwardPair {
   const bool* rows_finite_;
   const Index rows_, keys_;
   Pair pair_;
-  float *query_copy_, *by_query_copy_, *grad_copy_, *key_copy_, *key_doubled_, *by_key_, *by_key_of_head_, *value_copy_, *by_value_;
+  float *query_copy_, *by_query_copy_, *grad_copy_, *key_copy_, *key_doubled_, *by_key_, *by_key_of_head_;
+  float *value_copy_, *by_value_;
   float *key_panels_, *value_panels_, *weights_, *slopes_, *by_distance_sums_, *weight_, *by_weight_;
 
   Span* spans_;  // of each row, over the keys of the block
@@ -380,12 +378,6 @@ inline void backward(const Call& call, const Gradients& out) {
   std::free(runs);
 }
 
-inline Index row_runs(const Call& call) {
-  const Index rows = BackwardSizes(call).run_rows();
-  Index count = 0;
-  for (Index s = 0; s < call.sequence_count; ++s)
-    count += (call.sequences[s].row_stop - call.sequences[s].row_start + rows - 1) / rows;
-  return count;
-}
+inline Index row_runs(const Call& call) { return count_blocks(call, BackwardSizes(call).run_rows()); }
 
 }  // namespace regard::REGARD_ISA

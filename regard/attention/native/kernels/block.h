@@ -262,11 +262,24 @@ struct Block {
   Index row_start, row_stop;
 };
 
-// All blocks of rows, in order; the caller frees them.
-inline Block* cut(const Call& call, Index rows, Index& count) {
-  count = 0;
+// How many blocks `cut` makes.
+inline Index count_blocks(const Call& call, Index rows) {
+  Index count = 0;
   for (Index s = 0; s < call.sequence_count; ++s)
     count += (call.sequences[s].row_stop - call.sequences[s].row_start + rows - 1) / rows;
+  return count;
+}
+
+// Of all sequences and key heads.
+inline Index all_rows(const Call& call) {
+  Index rows = 0;
+  for (Index s = 0; s < call.sequence_count; ++s) rows += call.sequences[s].row_stop - call.sequences[s].row_start;
+  return rows * call.batch * call.key_heads;
+}
+
+// All blocks of rows, in order; the caller frees them.
+inline Block* cut(const Call& call, Index rows, Index& count) {
+  count = count_blocks(call, rows);
   Block* blocks = static_cast<Block*>(std::malloc(sizeof(Block) * greater(count, 1)));
   if (!blocks) std::abort();
   Block* next = blocks;

@@ -19,16 +19,15 @@ struct ForwardSizes {
   explicit ForwardSizes(const Call& call) {
     dim = round_up(call.dim, LANES), value_dim = round_up(call.value_dim, LANES);
     value_panels = (value_dim + WIDE - 1) / WIDE;
-    Index most_rows = 0, most_keys = 0, all_rows = 0;
+    Index most_rows = 0, most_keys = 0;
     for (Index s = 0; s < call.sequence_count; ++s) {
       const Sequence& sequence = call.sequences[s];
       most_rows = greater(most_rows, sequence.row_stop - sequence.row_start);
       most_keys = greater(most_keys, sequence.key_stop - sequence.key_start);
-      all_rows += (sequence.row_stop - sequence.row_start) * call.batch * call.key_heads;
     }
     const Index budget = greater(24576 / (dim + value_dim), 48);  // of rows or keys: 96 KiB
     // The longer a block, the fewer keys are packed again for the next; but all threads shall have some.
-    rows = smaller(round_up(greater(all_rows / BLOCKS, 96), TALL), (call.additive ? 2 : 8) * budget / TALL * TALL);
+    rows = smaller(round_up(greater(all_rows(call) / BLOCKS, 96), TALL), (call.additive ? 2 : 8) * budget / TALL * TALL);
     rows = greater(1, smaller(rows, most_rows));
     if (call.left >= 0 && call.right >= 0 && call.left + call.right <= 4 * budget)
       keys = smaller(most_keys, call.left + call.right + rows);  // rows move on along them: few are in use at a time

@@ -56,7 +56,8 @@ class BackwardPair {
  public:
   BackwardPair(const Call& call, const Gradients& out, const BackwardSizes& size, const Block& block,
                Index run, Index key_start, Index batch, Index key_head, const bool* rows_finite)
-      : call_(call), out_(out), size_(size), additive_(call.additive != nullptr), run_(run), key_head_(key_head), rows_finite_(rows_finite), rows_(block.row_stop - block.row_start),
+      : call_(call), out_(out), size_(size), additive_(call.additive != nullptr), pairs_(in_pairs(call)), run_(run),
+        key_head_(key_head), rows_finite_(rows_finite), rows_(block.row_stop - block.row_start),
         keys_(smaller(size.keys, block.sequence->key_stop - key_start)),
         pair_{call, *block.sequence, batch, 0, block.row_start, block.row_stop, key_start, key_start + keys_,
               nullptr, nullptr, nullptr} {
@@ -72,8 +73,8 @@ class BackwardPair {
       by_value_ = memory.take(size.keys * size.value_dim);
       key_panels_ = memory.take(size.width * size.dim);
       value_panels_ = memory.take(size.width * size.value_dim);
-      weights_ = memory.take(size.rows * size.width);
-      slopes_ = memory.take(size.rows * size.width);
+      weights_ = memory.take((size.rows + 1) * size.width);
+      slopes_ = memory.take((size.rows + 1) * size.width);
       pair_.hiding = memory.take(size.width);
       pair_.key_hashes = memory.take<std::int32_t>(size.width);
       pair_.by_distance = memory.take(size.rows + size.width + LANES);
@@ -81,6 +82,13 @@ class BackwardPair {
       weight_ = memory.take(size.dim);
       by_weight_ = memory.take(size.dim);
       spans_ = memory.take<Span>(size.rows);
+      if (!pairs_) return;
+      query_pairs_ = memory.take((size.rows / 2 + 1) * size.dim);
+      grad_pairs_ = memory.take((size.rows / 2 + 1) * size.value_dim);
+      key_pairs_ = memory.take((size.keys / 2 + 1) * size.dim);
+      weight_pairs_ = memory.take((size.rows / 2 + 1) * size.width);
+      slope_pairs_ = memory.take((size.rows / 2 + 1) * size.width);
+      narrowed_ = memory.take(HIGH * size.width / 2);
     });
     for (Index r = 0; r < rows_; ++r)
       spans_[r] = within(seen_by(call, *block.sequence, block.row_start + r), pair_.key_start, pair_.key_stop);
@@ -107,11 +115,25 @@ class BackwardPair {
 
  private:
   float scale() const { return additive_ ? 1 : call_.scale; }
+  Index depth_of(Index dim) const { return pairs_ ? (dim + 1) / 2 : dim; }  // of a panel
   Index plane() const { return pair_.batch * call_.heads + pair_.head; }
   Span span_of(Index r) const { return spans_[r]; }
 
   void take_keys() {
     prepare_keys(pair_);
+    std::memset(by_key_, 0, sizeof(float) * keys_ * size_.dim);
+    std::memset(by_value_, 0, sizeof(float) * keys_ * size_.value_dim);
+    if (pairs_) {
+      const bool* attended = pair_.attended();
+      key_ = take_row_pairs(call_.key, pair_.batch, key_head_, pair_.key_start, keys_, call_.dim, attended, key_pairs_);
+      const auto panels = [&](const Array& x, Index dim, float* copy, float* to) {
+        return by_rows<true>(take_pairs(x, pair_.batch, key_head_, pair_.key_start, keys_, dim, attended, copy), keys_,
+                             depth_of(dim), 1, to);
+      };
+      keys_finite_ = panels(call_.key, call_.dim, key_copy_, key_panels_);
+      keys_finite_ &= panels(call_.value, call_.value_dim, value_copy_, value_panels_);
+      return;
+    }
     key_ = take_rows(call_.key, pair_.batch, key_head_, pair_.key_start, keys_, call_.dim, scale(), pair_.attended(),
                      key_copy_, true);
     key_size_ = additive_ ? most_magnitude(key_, keys_, size_.dim) : 0;
@@ -120,17 +142,19 @@ class BackwardPair {
     const Rows value = take_rows(call_.value, pair_.batch, key_head_, pair_.key_start, keys_, call_.value_dim, 1,
                                  pair_.attended(), value_copy_);
     keys_finite_ &= by_rows(value, keys_, call_.value_dim, 1, value_panels_);
-    std::memset(by_key_, 0, sizeof(float) * keys_ * size_.dim);
-    std::memset(by_value_, 0, sizeof(float) * keys_ * size_.value_dim);
   }
 
   void take_head(Index head) {
     pair_.head = head;
     prepare_head(pair_);
-    query_ = take_rows(call_.query, pair_.batch, head, pair_.row_start, rows_, call_.dim, 1, nullptr,
-                       query_copy_, true);
-    grad_ = take_rows(out_.grad, pair_.batch, head, pair_.row_start, rows_, call_.value_dim, 1, nullptr, grad_copy_,
-                      true);
+    if (pairs_) {
+      query_ = take_pairs(call_.query, pair_.batch, head, pair_.row_start, rows_, call_.dim, nullptr, query_copy_);
+      grad_ = take_pairs(out_.grad, pair_.batch, head, pair_.row_start, rows_, call_.value_dim, nullptr, grad_copy_);
+      take_row_pairs(call_.query, pair_.batch, head, pair_.row_start, rows_, call_.dim, nullptr, query_pairs_);
+      take_row_pairs(out_.grad, pair_.batch, head, pair_.row_start, rows_, call_.value_dim, nullptr, grad_pairs_);
+    } else {
+      take_floats();
+    }
     careful_ = !keys_finite_ || !rows_finite_[run_ * call_.batch * call_.heads + plane()];
     const bool in_place = !additive_ && call_.dim == size_.dim;
     by_query_ = in_place ? place_of(out_.query, call_.heads, call_.rows, head, pair_.row_start, call_.dim)
@@ -149,11 +173,24 @@ class BackwardPair {
     if (out_.table_parts) std::memset(by_distance_sums_, 0, sizeof(float) * (rows_ + keys_ + LANES));
   }
 
+  void take_floats() {
+    query_ = take_rows(call_.query, pair_.batch, pair_.head, pair_.row_start, rows_, call_.dim, 1, nullptr, query_copy_,
+                       true);
+    grad_ = take_rows(out_.grad, pair_.batch, pair_.head, pair_.row_start, rows_, call_.value_dim, 1, nullptr,
+                      grad_copy_, true);
+  }
+
   // Weights and slopes of up to HIGH rows, and what the slopes give to their queries.
   void slopes_of_rows(Index r) {
     const Index high = smaller(HIGH, rows_ - r), width = size_.width;
-    const Index low = span_of(r).low, stop = span_of(r + high - 1).high;
-    if (low >= stop) return;
+    Index low = span_of(r).low, stop = span_of(r + high - 1).high;
+    if (low >= stop) {
+      for (Index pair = r / 2; pairs_ && pair < (r + high + 1) / 2; ++pair) {
+        std::memset(weight_pairs_ + pair * width, 0, sizeof(float) * width);
+        std::memset(slope_pairs_ + pair * width, 0, sizeof(float) * width);
+      }
+      return;
+    }
     const Index from = low / WIDE * WIDE, to = round_up(stop, LANES);
     float *weights = weights_ + r * width, *slopes = slopes_ + r * width;
     const float* query = query_.data + r * query_.stride;
@@ -162,19 +199,40 @@ class BackwardPair {
         additive_scores(high, query, query_.stride, key_panels_ + k * call_.dim, call_.dim, weight_, easy_,
                         weights + k, width);
     else
-      product(high, query, query_.stride, 1, key_panels_ + from * call_.dim, WIDE, call_.dim * WIDE, weights + from,
-              width, to - from, call_.dim, false);
-    product(high, grad_.data + r * grad_.stride, grad_.stride, 1, value_panels_ + from * call_.value_dim, WIDE,
-            call_.value_dim * WIDE, slopes + from, width, to - from, call_.value_dim, false);
+      product(pairs_, high, query, query_.stride, 1, key_panels_ + from * depth_of(call_.dim), WIDE,
+              depth_of(call_.dim) * WIDE, weights + from, width, to - from, depth_of(call_.dim), false);
+    product(pairs_, high, grad_.data + r * grad_.stride, grad_.stride, 1,
+            value_panels_ + from * depth_of(call_.value_dim), WIDE, depth_of(call_.value_dim) * WIDE, slopes + from,
+            width, to - from, depth_of(call_.value_dim), false);
     for (Index m = 0; m < high; ++m) {
+      if (pairs_) multiply(weights + m * width, {from, to}, call_.scale);
       slopes_of_row(r + m, weights + m * width, slopes + m * width);
       const Span whole = whole_vectors(span_of(r + m));  // tiles read a little more than what is seen
-      clear_outside(whole, greater(from - HIGH, 0), smaller(to + HIGH, width), weights + m * width);
-      clear_outside(whole, greater(from - HIGH, 0), smaller(to + HIGH, width), slopes + m * width);
+      const Span near = pairs_ ? Span{0, width} : Span{greater(from - HIGH, 0), smaller(to + HIGH, width)};
+      clear_outside(whole, near.low, near.high, weights + m * width);
+      clear_outside(whole, near.low, near.high, slopes + m * width);
     }
-    if (!careful_ && !additive_)
-      product(high, slopes + low, width, 1, key_.data + low * key_.stride, key_.stride, WIDE,
-              by_query_ + r * query_stride_, query_stride_, size_.dim, stop - low, true);
+    if (careful_ || additive_) return;
+    Index stride = width;
+    if (pairs_) {
+      pair_rows(r, high);
+      low = low / 2 * 2, stop = round_up(stop, 2), stride = width / 2;
+      for (Index m = 0; m < high; ++m)
+        narrow(slopes + m * width + low, stop - low, call_.scale, narrowed_ + m * stride + low / 2);
+      low /= 2, stop /= 2, slopes = narrowed_;
+    }
+    product(pairs_, high, slopes + low, stride, 1, key_.data + low * key_.stride, key_.stride, WIDE,
+            by_query_ + r * query_stride_, query_stride_, size_.dim, stop - low, true);
+  }
+
+  // Weights and slopes of neighbouring rows, for the products along rows.
+  void pair_rows(Index first, Index high) {
+    const Index width = size_.width;
+    const auto pair = [&](float* rows, Index r, float* to) {
+      if (r + 1 == rows_) std::memset(rows + (r + 1) * width, 0, sizeof(float) * width);
+      pair_up(rows + r * width, rows + (r + 1) * width, width, to + r / 2 * width);
+    };
+    for (Index r = first; r < first + high; r += 2) pair(weights_, r, weight_pairs_), pair(slopes_, r, slope_pairs_);
   }
 
   // Scores become weights, and slopes by weights slopes by scores.
@@ -207,13 +265,15 @@ class BackwardPair {
       while (seeing.low < rows_ && span_of(seeing.low).high <= k) ++seeing.low;
       seeing.high = greater(seeing.high, seeing.low);
       while (seeing.high < rows_ && span_of(seeing.high).low < k + high) ++seeing.high;
-      const Index depth = seeing.high - seeing.low;
-      if (depth == 0) continue;
+      if (seeing.low == seeing.high) continue;
+      const Index part = pairs_ ? 2 : 1, low = seeing.low / part, depth = (seeing.high + part - 1) / part - low;
+      const Rows query = pairs_ ? Rows{query_pairs_, dim} : query_, grad = pairs_ ? Rows{grad_pairs_, value_dim} : grad_;
       if (!additive_)
-        product(high, slopes_ + seeing.low * width + k, 1, width, query_.data + seeing.low * query_.stride,
-                query_.stride, WIDE, by_key_ + k * dim, dim, dim, depth, true);
-      product(high, weights_ + seeing.low * width + k, 1, width, grad_.data + seeing.low * grad_.stride, grad_.stride,
-              WIDE, by_value_ + k * value_dim, value_dim, value_dim, depth, true);
+        product(pairs_, high, (pairs_ ? slope_pairs_ : slopes_) + low * width + k, 1, width,
+                query.data + low * query.stride, query.stride, WIDE, by_key_ + k * dim, dim, dim, depth, true);
+      product(pairs_, high, (pairs_ ? weight_pairs_ : weights_) + low * width + k, 1, width,
+              grad.data + low * grad.stride, grad.stride, WIDE, by_value_ + k * value_dim, value_dim, value_dim, depth,
+              true);
     }
   }
 
@@ -232,6 +292,11 @@ class BackwardPair {
 
   // One pair at a time: what is hidden is never multiplied, for 0 times NaN is NaN.
   void mix_carefully() {
+    if (pairs_) {
+      take_floats();
+      key_ = take_rows(call_.key, pair_.batch, key_head_, pair_.key_start, keys_, call_.dim, scale(), pair_.attended(),
+                       key_copy_, true);
+    }
     const auto add_scaled = [](Index count, float factor, const float* row, float* to) {
       for (Index d = 0; d < count; ++d) to[d] += factor * row[d];
     };
@@ -275,7 +340,7 @@ class BackwardPair {
   const Call& call_;
   const Gradients& out_;
   const BackwardSizes& size_;
-  const bool additive_;
+  const bool additive_, pairs_;
   const Index run_, key_head_;
   const bool* rows_finite_;
   const Index rows_, keys_;
@@ -283,6 +348,9 @@ class BackwardPair {
   float *query_copy_, *by_query_copy_, *grad_copy_, *key_copy_, *key_doubled_, *by_key_, *by_key_of_head_;
   float *value_copy_, *by_value_;
   float *key_panels_, *value_panels_, *weights_, *slopes_, *by_distance_sums_, *weight_, *by_weight_;
+
+  float *query_pairs_ = nullptr, *grad_pairs_ = nullptr, *key_pairs_ = nullptr, *narrowed_ = nullptr;
+  float *weight_pairs_ = nullptr, *slope_pairs_ = nullptr;  // [rows / 2][width]: neighbouring rows in one
 
   Span* spans_;  // of each row, over the keys of the block
   Rows query_{}, grad_{}, key_{}, asked_{};  // the keys scaled, and as additive scores ask for them

@@ -148,6 +148,13 @@ REGARD_APART void hide(const Pair& pair, Index row, Span span, float* scores) {
   for (Index k = span.high; k < whole.high; ++k) scores[k] = -INFINITE;
 }
 
+// Pairs of bfloat16 cannot be scaled before they are multiplied.
+inline bool in_pairs(const Call& call) { return PAIRS && call.query.type == Type::bfloat16 && !call.additive; }
+
+inline void multiply(float* row, Span span, float scale) {
+  for (Index k = span.low; k < span.high; k += LANES) store(row + k, load(row + k) * splat(scale));
+}
+
 // Zeros in columns [from, to) outside of a span.
 inline void clear_outside(Span span, Index from, Index to, float* row) {
   for (Index k = from; k < smaller(span.low, to); ++k) row[k] = 0;

@@ -43,7 +43,7 @@ class ForwardBlock {
  public:
   ForwardBlock(const Call& call, const ForwardSizes& size, const Block& block, Index batch, Index key_head)
       : call_(call), size_(size), block_(block), batch_(batch), key_head_(key_head),
-        softmax_(call.normalizer == Normalizer::softmax), rows_(block.row_stop - block.row_start) {
+        softmax_(call.normalizer == Normalizer::softmax), pairs_(in_pairs(call)), rows_(block.row_stop - block.row_start) {
     scratch().lay_out([&](Scratch& memory) {
       query_copy_ = memory.take(size.rows * size.dim);
       query_doubled_ = memory.take(size.rows * size.dim);
@@ -54,6 +54,7 @@ class ForwardBlock {
       key_ = memory.take(size.keys * size.dim);
       value_ = memory.take(size.keys * size.value_panels * WIDE);
       scores_ = memory.take(TALL * size.keys);
+      narrowed_ = memory.take(pairs_ ? TALL * size.keys / 2 : 0);
       hiding_ = memory.take(size.keys);
       hashes_ = memory.take<std::int32_t>(size.keys);
       by_distance_ = memory.take(size.rows + size.keys + LANES);
@@ -104,6 +105,7 @@ class ForwardBlock {
             const Index row = block_.row_start + r + m;
             float* s = scores_ + m * size_.keys;
             const Span span = span_of(pair, row), whole = whole_vectors(span);
+            if (pairs_) multiply(s, whole, call_.scale);
             hide(pair, row, span, s);
             weigh(call_.normalizer, call_.statistics[plane() + row], whole.low, whole.high, s, s);
             if (call_.dropout > 0) drop(pair, row, whole.low, whole.high, s);
@@ -119,6 +121,8 @@ class ForwardBlock {
   }
 
  private:
+  Index key_depth() const { return pairs_ ? (call_.dim + 1) / 2 : call_.dim; }  // of a panel
+  Index value_length(const Pair& pair) const { return pairs_ ? (pair.keys() + 1) / 2 : pair.keys(); }
   Index height(Index r) const { return smaller(TALL, rows_ - r); }
   Index plane() const { return (batch_ * call_.heads + head_) * call_.rows; }
   Span span_of(const Pair& pair, Index row) const {
@@ -136,8 +140,8 @@ class ForwardBlock {
   void take_query(Index head) {
     head_ = head;
     weight_ = call_.additive ? call_.additive + head * call_.dim : nullptr;
-    query_ = take_rows(call_.query, batch_, head, block_.row_start, rows_, call_.dim, 1, nullptr,
-                       query_copy_);
+    query_ = pairs_ ? take_pairs(call_.query, batch_, head, block_.row_start, rows_, call_.dim, nullptr, query_copy_)
+                    : take_rows(call_.query, batch_, head, block_.row_start, rows_, call_.dim, 1, nullptr, query_copy_);
     if (weight_) {
       query_size_ = most_magnitude(query_, rows_, size_.dim);
       query_as_exponentials_ = doubled_exponentials(query_, rows_, size_.dim, query_doubled_);
@@ -159,6 +163,14 @@ class ForwardBlock {
     for (; packed_ < smaller(needed, pair.keys()); packed_ += size_.packed_at_once) {
       const Index first = pair.key_start + packed_, count = smaller(size_.packed_at_once, pair.keys() - packed_);
       const bool* attended = call_.key_mask ? pair.attended() + packed_ : nullptr;
+      if (pairs_) {
+        const Rows key = take_pairs(call_.key, batch_, key_head_, first, count, call_.dim, attended, raw_);
+        finite_ &= by_rows<true>(key, count, key_depth(), 1, key_ + packed_ * key_depth());
+        const Rows value = take_row_pairs(call_.value, batch_, key_head_, first, count, call_.value_dim, attended, raw_);
+        finite_ &= by_columns<true>(value, (count + 1) / 2, size_.value_dim, value_ + packed_ / 2 * WIDE,
+                                    value_length(pair));
+        continue;
+      }
       Rows key = take_rows(call_.key, batch_, key_head_, first, count, call_.dim, 1, attended, raw_);
       easy_ = weight_ && call_.dim >= 4 && query_size_ + most_magnitude(key, count, size_.dim) < EASY;
       if (easy_) key = doubled_exponentials(key, count, size_.dim, raw_);
@@ -228,13 +240,13 @@ class ForwardBlock {
         const Span seen = tile_span(pair, r, t);
         if (k + WIDE <= seen.low || k >= seen.high) continue;
         const Index skipped = greater(seen.low - k, 0) / LANES * LANES;  // vectors of the panel that no row sees
-        const float *a = asking.data + (r + t * HIGH) * asking.stride, *panel = key_ + k * call_.dim;
+        const float *a = asking.data + (r + t * HIGH) * asking.stride, *panel = key_ + k * key_depth();
         float* s = scores_ + t * HIGH * size_.keys + k;
         if (weight_)
           additive_scores(tile_height(r, t), a, asking.stride, panel, call_.dim, weight_, easy_, s, size_.keys);
         else
-          product(tile_height(r, t), a, asking.stride, 1, panel + skipped, WIDE, 0, s + skipped, size_.keys,
-                  smaller(WIDE, seen.high - k) - skipped, call_.dim, false);
+          product(pairs_, tile_height(r, t), a, asking.stride, 1, panel + skipped, WIDE, 0, s + skipped, size_.keys,
+                  smaller(WIDE, seen.high - k) - skipped, key_depth(), false);
       }
     }
     return columns;
@@ -244,6 +256,7 @@ class ForwardBlock {
   void weigh_so_far(const Pair& pair, Index r, Span columns, float* scores) {
     const Index row = block_.row_start + r;
     const Span span = span_of(pair, row), whole = whole_vectors(span);
+    if (pairs_) multiply(scores, whole, call_.scale);
     hide(pair, row, span, scores);
     if (softmax_) {
       const float before = largest_[r], total = exponentiate(whole.low, whole.high, scores, largest_[r]);
@@ -262,33 +275,52 @@ class ForwardBlock {
 
   // Adds weights @ value to the output.
   void mix(const Pair& pair, Index r) {
-    const Index keys = pair.keys();
-    for (Index m = 0; !finite_ && m < height(r); ++m) {
+    if (!finite_) return mix_carefully(pair, r);
+    for (Index m = 0; pairs_ && m < height(r); ++m) {
+      const Span keys = mixed_keys(pair, r, m / HIGH);
+      narrow(scores_ + m * size_.keys + keys.low, keys.high - keys.low, 1, narrowed_ + (m * size_.keys + keys.low) / 2);
+    }
+    const Index part = pairs_ ? 2 : 1;
+    for (Index column = 0; column < size_.value_dim; column += WIDE)
+      for (Index t = 0; t * HIGH < height(r); ++t) {
+        const Span keys = mixed_keys(pair, r, t);
+        product(pairs_, tile_height(r, t), (pairs_ ? narrowed_ : scores_) + (t * HIGH * size_.keys + keys.low) / part,
+                size_.keys / part, 1, value_ + column * value_length(pair) + keys.low / part * WIDE, WIDE, 0,
+                output_ + (r + t * HIGH) * stride_ + column, stride_, smaller(WIDE, size_.value_dim - column),
+                (keys.high - keys.low) / part, true);
+      }
+  }
+  // Whole pairs: the weights beyond the span are 0.
+  Span mixed_keys(const Pair& pair, Index r, Index tile) const {
+    const Span seen = tile_span(pair, r, tile);
+    return pairs_ && seen.low < seen.high ? Span{seen.low / 2 * 2, round_up(seen.high, 2)} : seen;
+  }
+
+  // What is hidden is never multiplied, for 0 times NaN is NaN.
+  void mix_carefully(const Pair& pair, Index r) {
+    const auto value = [&](Index k, Index d) {
+      const float* panels = value_ + d / WIDE * value_length(pair) * WIDE + d % WIDE;
+      if (!pairs_) return panels[k * WIDE];
+      const std::uint32_t bits = bits_of(panels[k / 2 * WIDE]);
+      return float_of(k % 2 ? bits & 0xFFFF0000u : bits << 16);
+    };
+    for (Index m = 0; m < height(r); ++m) {
       const Index row = block_.row_start + r + m;
       const Span span = span_of(pair, row);
       for (Index k = span.low; k < span.high; ++k)
-        if (pair.sees(row, k))  // what is hidden is never multiplied, for 0 times NaN is NaN
-          for (Index d = 0; d < call_.value_dim; ++d)
-            output_[(r + m) * stride_ + d] +=
-                scores_[m * size_.keys + k] * value_[d / WIDE * keys * WIDE + k * WIDE + d % WIDE];
+        for (Index d = 0; d < call_.value_dim && pair.sees(row, k); ++d)
+          output_[(r + m) * stride_ + d] += scores_[m * size_.keys + k] * value(k, d);
     }
-    for (Index column = 0; finite_ && column < size_.value_dim; column += WIDE)
-      for (Index t = 0; t * HIGH < height(r); ++t) {
-        const Span seen = tile_span(pair, r, t);
-        product(tile_height(r, t), scores_ + t * HIGH * size_.keys + seen.low, size_.keys, 1,
-                value_ + column * keys + seen.low * WIDE, WIDE, 0, output_ + (r + t * HIGH) * stride_ + column, stride_,
-                smaller(WIDE, size_.value_dim - column), seen.high - seen.low, true);
-      }
   }
 
   const Call& call_;
   const ForwardSizes& size_;
   const Block& block_;
   const Index batch_, key_head_;
-  const bool softmax_;
+  const bool softmax_, pairs_;
   const Index rows_;
   Index first_key_, last_key_;
-  float *query_copy_, *query_doubled_, *output_copy_, *largest_, *sums_, *raw_, *key_, *value_, *scores_, *hiding_;
+  float *query_copy_, *query_doubled_, *output_copy_, *largest_, *sums_, *raw_, *key_, *value_, *scores_, *narrowed_, *hiding_;
   float* by_distance_;
   std::int32_t* hashes_;
   Span* spans_;  // of each row, over all keys

@@ -22,6 +22,10 @@ REGARD_DECLARE(baseline)
 #if defined(REGARD_X86)
 REGARD_DECLARE(avx2)
 REGARD_DECLARE(avx512)
+REGARD_DECLARE(avx512_bf16)
+#endif
+#if defined(REGARD_EMULATE_AVX512)
+REGARD_DECLARE(emulated_avx512)
 #endif
 
 namespace {
@@ -35,6 +39,11 @@ std::vector<Kernels> available() {
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512vl"))
     all.push_back(kernels_avx512());
+  if (all.back().name == std::string("avx512") && __builtin_cpu_supports("avx512bf16"))
+    all.push_back(kernels_avx512_bf16());
+#endif
+#if defined(REGARD_EMULATE_AVX512)
+  all.push_back(kernels_emulated_avx512());
 #endif
   return all;
 }

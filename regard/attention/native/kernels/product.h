@@ -1,13 +1,14 @@
 // The one product of matrices that everything is made of, and the layouts that feed it.
 #pragma once
 
-#include "vector.h"
+#include "pairs.h"
 
 namespace regard::REGARD_ISA {
 
 // c[M, N * LANES] += sum over k < depth of a[m * am + k * ak] * b[k * bk + ...]; c is overwritten unless `add`.
 // Not inlined: only by itself do all of its sums stay in registers.
-template <int M, int N>
+// Of `pairs` of bfloat16, each where otherwise a float stands, `depth` counts the pairs.
+template <bool pairs, int M, int N>
 REGARD_APART void product_tile(const float* a, Index am, Index ak, const float* b, Index bk, float* c, Index cm, Index depth,
                          bool add) {
   Vector sums[M][N];
@@ -21,9 +22,9 @@ REGARD_APART void product_tile(const float* a, Index am, Index ak, const float* 
     for (int n = 0; n < N; ++n) row[n] = load(b + k * bk + n * LANES);
 #pragma GCC unroll 8
     for (int m = 0; m < M; ++m) {
-      const Vector x = splat(a[m * am + k * ak]);
+      const Vector x = pairs ? splat_pair(a + m * am + k * ak) : splat(a[m * am + k * ak]);
 #pragma GCC unroll 8
-      for (int n = 0; n < N; ++n) sums[m][n] += x * row[n];
+      for (int n = 0; n < N; ++n) sums[m][n] = pairs ? add_products(sums[m][n], x, row[n]) : sums[m][n] + x * row[n];
     }
   }
 #pragma GCC unroll 8
@@ -32,33 +33,42 @@ REGARD_APART void product_tile(const float* a, Index am, Index ak, const float* 
     for (int n = 0; n < N; ++n) store(c + m * cm + n * LANES, sums[m][n]);
 }
 
-template <int N>
+template <bool pairs, int N>
 inline void product_rows(Index rows, const float* a, Index am, Index ak, const float* b, Index bk, float* c, Index cm,
                          Index depth, bool add) {
   switch (rows) {
-    case 1: return product_tile<1, N>(a, am, ak, b, bk, c, cm, depth, add);
-    case 2: return product_tile<2, N>(a, am, ak, b, bk, c, cm, depth, add);
-    case 3: return product_tile<3, N>(a, am, ak, b, bk, c, cm, depth, add);
-    case 4: return product_tile<4, N>(a, am, ak, b, bk, c, cm, depth, add);
-    case 5: return product_tile<5, N>(a, am, ak, b, bk, c, cm, depth, add);
-    default: return product_tile<6, N>(a, am, ak, b, bk, c, cm, depth, add);
+    case 1: return product_tile<pairs, 1, N>(a, am, ak, b, bk, c, cm, depth, add);
+    case 2: return product_tile<pairs, 2, N>(a, am, ak, b, bk, c, cm, depth, add);
+    case 3: return product_tile<pairs, 3, N>(a, am, ak, b, bk, c, cm, depth, add);
+    case 4: return product_tile<pairs, 4, N>(a, am, ak, b, bk, c, cm, depth, add);
+    case 5: return product_tile<pairs, 5, N>(a, am, ak, b, bk, c, cm, depth, add);
+    default: return product_tile<pairs, 6, N>(a, am, ak, b, bk, c, cm, depth, add);
   }
 }
 
 // Up to HIGH rows of a, against `columns` columns of b: row k of b is at k * bk, the next WIDE columns `across` further.
-inline void product(Index rows, const float* a, Index am, Index ak, const float* b, Index bk, Index across, float* c,
+template <bool pairs>
+inline void product_panels(Index rows, const float* a, Index am, Index ak, const float* b, Index bk, Index across, float* c,
                     Index cm, Index columns, Index depth, bool add) {
   for (Index column = 0; column < columns; column += WIDE, b += across) {
     const Index left = columns - column;
     if (left > (ACROSS - 1) * LANES)
-      product_rows<ACROSS>(rows, a, am, ak, b, bk, c + column, cm, depth, add);
+      product_rows<pairs, ACROSS>(rows, a, am, ak, b, bk, c + column, cm, depth, add);
     else if (ACROSS == 4 && left > 2 * LANES)
-      product_rows<(ACROSS == 4 ? 3 : 1)>(rows, a, am, ak, b, bk, c + column, cm, depth, add);
+      product_rows<pairs, (ACROSS == 4 ? 3 : 1)>(rows, a, am, ak, b, bk, c + column, cm, depth, add);
     else if (ACROSS == 4 && left > LANES)
-      product_rows<(ACROSS == 4 ? 2 : 1)>(rows, a, am, ak, b, bk, c + column, cm, depth, add);
+      product_rows<pairs, (ACROSS == 4 ? 2 : 1)>(rows, a, am, ak, b, bk, c + column, cm, depth, add);
     else
-      product_rows<1>(rows, a, am, ak, b, bk, c + column, cm, depth, add);
+      product_rows<pairs, 1>(rows, a, am, ak, b, bk, c + column, cm, depth, add);
   }
+}
+
+// The same of floats or, where the instruction set has them, of pairs.
+inline void product(bool pairs, Index rows, const float* a, Index am, Index ak, const float* b, Index bk, Index across,
+                    float* c, Index cm, Index columns, Index depth, bool add) {
+  if constexpr (PAIRS)
+    if (pairs) return product_panels<true>(rows, a, am, ak, b, bk, across, c, cm, columns, depth, add);
+  product_panels<false>(rows, a, am, ak, b, bk, across, c, cm, columns, depth, add);
 }
 
 // Rows of one head as float32, [count][stride].
@@ -99,6 +109,46 @@ REGARD_APART Rows take_rows(const Array& x, Index batch, Index head, Index first
   return {to, stride};
 }
 
+// Rows of one head, each a row of pairs of neighbouring columns, [count][round_up(dim / 2, LANES)]. Rows that are not
+// `attended` become zero.
+REGARD_APART Rows take_pairs(const Array& x, Index batch, Index head, Index first, Index count, Index dim,
+                             const bool* attended, float* to) {
+  const Index stride = round_up((dim + 1) / 2, LANES);
+  const std::uint16_t* from = static_cast<const std::uint16_t*>(x.data) + batch * x.batch + head * x.head + first * x.row;
+  for (Index n = 0; n < count; ++n, from += x.row) {
+    std::uint16_t row[2 * LANES];
+    for (Index d = 0; d < 2 * stride; d += 2 * LANES) {
+      const Index there = attended && !attended[n] ? 0 : smaller(2 * LANES, greater(dim - d, 0));
+      if (there == 2 * LANES && x.column == 1) {
+        std::memcpy(to + n * stride + d / 2, from + d, sizeof row);
+        continue;
+      }
+      for (Index i = 0; i < 2 * LANES; ++i) row[i] = i < there ? from[(d + i) * x.column] : 0;
+      std::memcpy(to + n * stride + d / 2, row, sizeof row);
+    }
+  }
+  return {to, stride};
+}
+
+// The same rows as pairs of neighbouring rows, [(count + 1) / 2][round_up(dim, LANES)].
+REGARD_APART Rows take_row_pairs(const Array& x, Index batch, Index head, Index first, Index count, Index dim,
+                                 const bool* attended, float* to) {
+  const Index stride = round_up(dim, LANES);
+  const std::uint16_t* from = static_cast<const std::uint16_t*>(x.data) + batch * x.batch + head * x.head + first * x.row;
+  for (Index n = 0; n < count; n += 2) {
+    const std::uint32_t even = attended && !attended[n] ? 0 : 0xFFFF;
+    const std::uint32_t odd = n + 1 == count || (attended && !attended[n + 1]) ? 0 : 0xFFFF;
+    const std::uint16_t *a = from + n * x.row, *b = n + 1 == count ? a : a + x.row;
+    std::uint32_t units[LANES];
+    for (Index d = 0; d < stride; d += LANES) {
+      for (Index i = 0; i < LANES; ++i)
+        units[i] = d + i < dim ? (a[(d + i) * x.column] & even) | (b[(d + i) * x.column] & odd) << 16 : 0;
+      std::memcpy(to + n / 2 * stride + d, units, sizeof units);
+    }
+  }
+  return {to, stride};
+}
+
 // Asks for a row that will soon be taken.
 inline void prefetch_row(const Array& x, Index batch, Index head, Index row, Index dim) {
   const Index size = x.type == Type::float32 ? 4 : 2;
@@ -113,15 +163,22 @@ REGARD_APART bool all_finite(Rows rows, Index count, Index dim) {
   return sum(spoilt) == 0;
 }
 
+// What NaN and infinities make NaN, and all other numbers 0.
+template <bool pairs>
+inline Vector spoilt_by(Vector x) {
+  return (pairs ? first_of(x) + second_of(x) : x) * splat(0.f);
+}
+
 // Rows as the next ones of panels [dim / WIDE][length][WIDE]: their columns are the columns of a product. True if all are
 // finite.
+template <bool pairs = false>
 REGARD_APART bool by_columns(Rows rows, Index count, Index dim, float* panels, Index length) {
   Vector spoilt{};
   for (Index column = 0; column < dim; column += WIDE, panels += length * WIDE)
     for (Index n = 0; n < count; ++n)
       for (Index w = 0; w < WIDE; w += LANES) {
         const Vector x = column + w < dim ? load(rows.data + n * rows.stride + column + w) : Vector{};
-        spoilt += x * splat(0.f);
+        spoilt += spoilt_by<pairs>(x);
         store(panels + n * WIDE + w, x);
       }
   return sum(spoilt) == 0;
@@ -137,7 +194,7 @@ REGARD_APART bool by_columns(Rows rows, Index count, Index dim, float* panels, I
 inline void shuffle(const Vector* from, Vector* to) {
   for (int i = 0; i < LANES / 2; ++i) {
     const Vector a = from[i], b = from[i + LANES / 2];
-#if defined(__AVX512F__)
+#if defined(__AVX512F__) || defined(REGARD_EMULATE_AVX512)
     to[2 * i] = REGARD_SHUFFLE(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
     to[2 * i + 1] = REGARD_SHUFFLE(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
 #elif defined(__AVX__)
@@ -151,33 +208,26 @@ inline void shuffle(const Vector* from, Vector* to) {
 }
 
 // Rows times `scale` as panels [count / WIDE][dim][WIDE], the last filled up with zeros: their rows are the columns of a
-// product. True if all are finite.
+// product. True if all are finite. Pairs have no scale.
+template <bool pairs = false>
 REGARD_APART bool by_rows(Rows rows, Index count, Index dim, float scale, float* panels) {
   Vector spoilt{};
-  float spoilt_too = 0;
-  for (Index first = 0; first < count; first += WIDE, panels += dim * WIDE) {
-    const Index there = smaller(WIDE, count - first);
-    if (there < WIDE) std::memset(panels, 0, sizeof(float) * dim * WIDE);
-    Index w = 0;
-    for (; w + LANES <= there; w += LANES)
+  for (Index first = 0; first < count; first += WIDE, panels += dim * WIDE)
+    for (Index w = 0; w < WIDE; w += LANES)
       for (Index d = 0; d < dim; d += LANES) {
         Vector square[2][LANES];
-        for (int i = 0; i < LANES; ++i) {
-          square[0][i] = load(rows.data + (first + w + i) * rows.stride + d) * splat(scale);
-          spoilt += square[0][i] * splat(0.f);
+        for (Index i = 0; i < LANES; ++i) {
+          const Index row = first + w + i;
+          const Vector x = row < count ? load(rows.data + row * rows.stride + d) : Vector{};
+          square[0][i] = pairs ? x : x * splat(scale);
+          spoilt += spoilt_by<pairs>(square[0][i]);
         }
         int turned = 0;
 #pragma GCC unroll 4
         for (int step = 1; step < LANES; step *= 2, turned ^= 1) shuffle(square[turned], square[turned ^ 1]);
         for (int i = 0; i < LANES && d + i < dim; ++i) store(panels + (d + i) * WIDE + w, square[turned][i]);
       }
-    for (; w < there; ++w)
-      for (Index d = 0; d < dim; ++d) {
-        panels[d * WIDE + w] = rows.data[(first + w) * rows.stride + d] * scale;
-        spoilt_too += panels[d * WIDE + w] * 0.f;
-      }
-  }
-  return sum(spoilt) + spoilt_too == 0;
+  return sum(spoilt) == 0;
 }
 
 }  // namespace regard::REGARD_ISA

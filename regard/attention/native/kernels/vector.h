@@ -11,7 +11,7 @@
 // Every instruction set has a namespace of its own: an inline function compiled for one must never be run by another.
 namespace regard::REGARD_ISA {
 
-#if defined(__AVX512F__)
+#if defined(__AVX512F__) || defined(REGARD_EMULATE_AVX512)
 constexpr int LANES = 16, ACROSS = 4;  // ACROSS vectors wide are the tiles of a product, 6 rows high
 #elif defined(__AVX__)
 constexpr int LANES = 8, ACROSS = 2;
@@ -34,6 +34,16 @@ inline Vector load(const float* from) {
 }
 inline void store(float* to, Vector x) { std::memcpy(to, &x, sizeof x); }
 inline Vector splat(float x) { return x - Vector{}; }
+inline Unsigned bits_of(Vector x) {
+  Unsigned bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  return bits;
+}
+inline Vector of_bits(Unsigned bits) {
+  Vector x;
+  std::memcpy(&x, &bits, sizeof x);
+  return x;
+}
 inline Vector larger(Vector a, Vector b) { return a > b ? a : b; }
 
 // All lanes into one, by halves.
@@ -61,11 +71,7 @@ inline Vector exponential_of_small(Vector x) {
   y = y * rest + splat(2.402264625e-1f);
   y = y * rest + splat(6.931471825e-1f);
   y = y * rest + splat(1.f);
-  Unsigned power, bits;
-  std::memcpy(&power, &shifted, sizeof power);
-  std::memcpy(&bits, &y, sizeof bits);
-  bits += power << 23;  // times 2^whole
-  std::memcpy(&y, &bits, sizeof y);
+  y = of_bits(bits_of(y) + (bits_of(shifted) << 23));  // times 2^whole
   return x < splat(-87.f) ? Vector{} : y;
 }
 

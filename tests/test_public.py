@@ -30,6 +30,7 @@ MAY_IMPORT = {
 }
 
 OPTIONAL = ("accelerate", "sklearn", "nervaluate", "matplotlib", "datasets", "pyarrow", "rich", "typer", "tensorboard")
+OPTIONAL += ("sacrebleu", "jiwer", "tokenizers", "transformers")
 
 
 def imports_of(path):
@@ -54,6 +55,7 @@ def test_public_names():
     assert regard.__all__ == [
         "Additive",
         "AttentionWeights",
+        "Classifier",
         "ConfigError",
         "DataError",
         "Labeler",
@@ -61,6 +63,7 @@ def test_public_names():
         "Ragged",
         "RegardError",
         "RelativeBias",
+        "Seq2Seq",
         "ShapeError",
         "UnsupportedError",
         "__version__",

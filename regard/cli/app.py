@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from regard.cli.options import with_config_flags
+from regard.training.config import ClassifyConfig, LabelConfig, TransduceConfig
 
 app = typer.Typer(
     help="Self-attention that you can train, see and scale.",
@@ -21,9 +22,9 @@ app.add_typer(train_app, name="train")
 
 Run = Annotated[str, typer.Argument(help="Run folder of a trained model.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (JSON Lines of predictions), for machines.")]
-Format = Annotated[str, typer.Option(help="auto, conllu, columns, jsonl, tsv or npz; auto goes by the file's name.")]
+Format = Annotated[str, typer.Option(help="auto, or one of those that training reads; auto goes by the file's name.")]
 ReadFormat = Annotated[
-    str, typer.Option(help="auto, conllu, columns, jsonl, tsv, npz or text; auto goes by the file's name.")
+    str, typer.Option(help="auto, text, or one of those that training reads; auto goes by the file's name.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
 
@@ -48,21 +49,43 @@ def _root(
     pass
 
 
+ConfigFile = Annotated[
+    str | None, typer.Option(help="TOML file of the options below; a flag wins over it.", show_default=False)
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --output where it stopped.")]
+
+
 @train_app.command("label")
-@with_config_flags
+@with_config_flags(LabelConfig)
 def train_label(
-    *,
-    config: Annotated[
-        str | None, typer.Option(help="TOML file of the options below; a flag wins over it.", show_default=False)
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --output where it stopped.")] = False,
-    as_json: AsJson = False,
-    flags: dict[str, Any],
+    *, config: ConfigFile = None, resume: Resume = False, as_json: AsJson = False, flags: dict[str, Any]
 ) -> None:
     """Learn one label for every word (or vector) of a sequence."""
     from regard.cli.train import train
 
-    train(flags, config=config, resume=resume, as_json=as_json)
+    train(LabelConfig, flags, config=config, resume=resume, as_json=as_json)
+
+
+@train_app.command("classify")
+@with_config_flags(ClassifyConfig)
+def train_classify(
+    *, config: ConfigFile = None, resume: Resume = False, as_json: AsJson = False, flags: dict[str, Any]
+) -> None:
+    """Learn one label for a whole text (or sequence of vectors)."""
+    from regard.cli.train import train
+
+    train(ClassifyConfig, flags, config=config, resume=resume, as_json=as_json)
+
+
+@train_app.command("transduce")
+@with_config_flags(TransduceConfig)
+def train_transduce(
+    *, config: ConfigFile = None, resume: Resume = False, as_json: AsJson = False, flags: dict[str, Any]
+) -> None:
+    """Learn to make a new sequence of a sequence: a translation, a pronunciation."""
+    from regard.cli.train import train
+
+    train(TransduceConfig, flags, config=config, resume=resume, as_json=as_json)
 
 
 @app.command()
@@ -78,20 +101,19 @@ def evaluate(
         Literal["refuse", "count-wrong"] | None,
         typer.Option(help="Labels that training never had; as in training if unset.", show_default=False),
     ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="File of targets, where FILE is one of sources.", show_default=False)
+    ] = None,
+    beam: Annotated[
+        int | None, typer.Option(help="Hypotheses kept in decoding; as in training if unset.", show_default=False)
+    ] = None,
     device: Device = "auto",
 ) -> None:
     """Score a trained model on a labelled file."""
-    from regard.cli.models import open_model
-    from regard.cli.report import print_json, print_table
+    from regard.cli.evaluate import evaluate
 
-    labeler = open_model(run, device)
-    if unseen_labels is not None:
-        labeler.config = labeler.config.model_copy(update={"unseen_labels": unseen_labels})
-    scores = labeler.evaluate(file, format=format, column=column)
-    if as_json:
-        print_json(scores)
-    else:
-        print_table(f"scores on {file}", {run: scores})
+    options = {"column": column, "unseen_labels": unseen_labels, "target": target, "beam": beam}
+    evaluate(run, file, options, format=format, as_json=as_json, device=device)
 
 
 @app.command()
@@ -105,16 +127,20 @@ def predict(
     output_format: Annotated[
         str | None,
         typer.Option(
-            help="conllu, columns, jsonl, tsv or text (word/label); that of the input if unset.", show_default=False
+            help="conllu, columns, csv, tsv, jsonl, lines or text, as the task has them; that of the input if unset.",
+            show_default=False,
         ),
     ] = None,
     as_json: AsJson = False,
     column: Annotated[
-        str | None, typer.Option(help="Column of CoNLL-U to fill; that of training if unset.", show_default=False)
+        str | None,
+        typer.Option(
+            help="Column of the label to fill, or of the source; that of training if unset.", show_default=False
+        ),
     ] = None,
     device: Device = "auto",
 ) -> None:
-    """Label new sequences: text with one sentence a line, or any format that training reads."""
+    """Label or transduce new sequences: text, one a line, or any format that training reads."""
     from regard.cli.predict import predict
 
     target = "jsonl" if as_json else output_format
@@ -127,19 +153,18 @@ def info(run: Run, as_json: AsJson = False) -> None:
     from regard.cli.models import open_model
     from regard.cli.report import print_info, print_json
 
-    labeler = open_model(run)
+    model = open_model(run)
     if as_json:
-        print_json(
-            {**labeler.describe(), "names": labeler.labels, "config": labeler.config.model_dump(), **labeler.scores}
-        )
+        names = {"names": model.labels} if hasattr(model, "labels") else {}
+        print_json({**model.describe(), **names, "config": model.config.model_dump(), **model.scores})
     else:
-        print_info(labeler, run)
+        print_info(model, run)
 
 
 @app.command()
 def view(
     run: Run,
-    words: Annotated[str, typer.Argument(metavar="INPUT", help="A sentence, its words separated by spaces.")],
+    text: Annotated[str, typer.Argument(metavar="INPUT", help="A text; a tagger's words are separated by spaces.")],
     output: Annotated[
         str, typer.Option("--output", "-o", help="Page or picture: .html, .png, .svg, .pdf.")
     ] = "page.html",
@@ -147,13 +172,18 @@ def view(
     """Draw who attends to whom in one sentence: a heat map for every layer and head."""
     from regard.cli.models import open_model
 
-    typer.echo(f"{open_model(run).attention(words.split()).save(output)}")
+    model = open_model(run)
+    items = text.split() if model.config.task == "label" else text
+    typer.echo(f"{model.attention(items).save(output)}")
 
 
 @app.command()
 def demo(
-    task: Annotated[Literal["label"], typer.Argument(help="Which demo.")] = "label",
-    output: Annotated[str, typer.Option(help="Run folder to write, or to use again.")] = "runs/demo-label",
+    task: Annotated[Literal["label", "classify", "transduce"], typer.Argument(help="Which demo.")] = "label",
+    output: Annotated[
+        str | None,
+        typer.Option(help="Run folder to write, or to use again; runs/demo-TASK if unset.", show_default=False),
+    ] = None,
     epochs: Annotated[
         int | None, typer.Option(help="Passes over the training data; training's default if unset.")
     ] = None,
@@ -161,7 +191,7 @@ def demo(
         bool, typer.Option("--quick", help="Seconds, not minutes: a small network on few sentences.")
     ] = False,
 ) -> None:
-    """Train a tagger on a real treebank, score it, and draw what it attended to."""
-    from regard.demo import demo_label
+    """Train on real data, score, and show: a tagger; who is speaking; how words are pronounced."""
+    from regard.demo import DEMOS
 
-    demo_label(Path(output), epochs=epochs, quick=quick)
+    DEMOS[task](Path(output or f"runs/demo-{task}"), epochs=epochs, quick=quick)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from regard.tasks import Labeler, load
+from typing import Any
+
+from regard.tasks import load
 from regard.training.device import choose_device
 
 
-def open_model(run: str, device: str = "cpu") -> Labeler:
+def open_model(run: str, device: str = "cpu") -> Any:
     """The trained model, its network on ``device``.
 
     Raises:
         ModelError: no such run folder, or a damaged one.
         ConfigError: no such device.
     """
-    labeler = load(run)
-    labeler.network.to(choose_device(device))
-    return labeler
+    model = load(run)
+    model.network.to(choose_device(device))
+    return model

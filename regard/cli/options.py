@@ -8,28 +8,28 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from regard.training.config import Config, Window, describe
+from regard.training.config import Config, Window, describe, panel_of
 
-FIRST_OF_PANEL = {"train": "Data", "front_end": "Network", "epochs": "Training"}  # in the order of Config
 METAVARS = {int: "N", float: "X", bool: ""}
 
 
-def with_config_flags(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with Config's flags beside its own parameters; its ``flags`` receives those that were typed."""
-    own = [part for part in inspect.signature(command, eval_str=True).parameters.values() if part.name != "flags"]
-    panel, flags = "", []
-    for name in Config.model_fields:
-        panel = FIRST_OF_PANEL.get(name, panel)
-        flags.append(_flag(name, panel))
+def with_config_flags(kind: type[Config]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A command with the flags of a task beside its own parameters; its ``flags`` receives those that were typed."""
 
-    def with_flags(context: typer.Context, **values: Any) -> None:
-        typed = {name: values[name] for name in Config.model_fields if _is_typed(context, name)}
-        command(**{part.name: values[part.name] for part in own}, flags=typed)
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = [part for part in inspect.signature(command, eval_str=True).parameters.values() if part.name != "flags"]
 
-    context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
-    with_flags.__doc__ = command.__doc__
-    with_flags.__signature__ = inspect.Signature([context, *own, *flags])  # type: ignore[attr-defined]
-    return with_flags
+        def with_flags(context: typer.Context, **values: Any) -> None:
+            typed = {name: values[name] for name in kind.model_fields if _is_typed(context, name)}
+            command(**{part.name: values[part.name] for part in own}, flags=typed)
+
+        context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+        flags = [_flag(kind, name) for name in kind.model_fields]
+        with_flags.__doc__ = command.__doc__
+        with_flags.__signature__ = inspect.Signature([context, *own, *flags])  # type: ignore[attr-defined]
+        return with_flags
+
+    return decorate
 
 
 def _is_typed(context: typer.Context, name: str) -> bool:
@@ -37,21 +37,21 @@ def _is_typed(context: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
-def _flag(name: str, panel: str) -> inspect.Parameter:
-    field = Config.model_fields[name]
+def _flag(kind: type[Config], name: str) -> inspect.Parameter:
+    field = kind.model_fields[name]
     kinds = get_args(field.annotation) or (field.annotation,)
     choices = [choice for choice in kinds if isinstance(choice, str)]
     is_window = field.annotation == Window
     option = typer.Option(
-        help=f"{describe(name)[:-1]} ({', '.join(choices)})." if choices else describe(name),
-        rich_help_panel=panel,
+        help=f"{describe(kind, name)[:-1]} ({', '.join(choices)})." if choices else describe(kind, name),
+        rich_help_panel=panel_of(kind, name),
         parser=parse_window if is_window else None,
         metavar="W" if is_window else METAVARS.get(kinds[0], "TEXT"),
         show_default="none" if is_window else True,
     )
-    kind: Any = Any if is_window else field.annotation
+    annotation: Any = Any if is_window else field.annotation
     return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=Annotated[kind, option]
+        name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=Annotated[annotation, option]
     )
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
 from regard import data
 from regard.cli.models import open_model
 from regard.data import Example
 from regard.files import atomic_write
-from regard.tasks import Labeler
 
 MOST = 1024  # sequences predicted at once
 
@@ -26,22 +25,62 @@ def predict(
     column: str | None,
     device: str,
 ) -> None:
-    """Reads, labels and writes; a file takes its place only when it is complete."""
-    labeler = open_model(run, device)
-    target = output_format or data.output_format(source, format)
-    examples = data.iter_examples(source, format=format, labelled=False)
+    """Reads, predicts and writes; a file takes its place only when it is complete."""
+    model = open_model(run, device)
+    plan = PLANS[model.config.task](model, source, format, output_format, column)
     if output is None:
         sys.stdout.reconfigure(encoding="utf-8", newline="")  # type: ignore[union-attr]
-        _label(labeler, examples, sys.stdout, format=target, column=column)
+        _write(plan, sys.stdout)
     else:
         with atomic_write(output) as file:
-            _label(labeler, examples, cast(TextIO, file), format=target, column=column)
+            _write(plan, cast(TextIO, file))
 
 
-def _label(labeler: Labeler, examples: Iterator[Example], file: TextIO, *, format: str, column: str | None) -> None:
+Plan = tuple[Iterator[Example], Callable[[list[Example], TextIO, bool], None]]  # what is read, how some are written
+
+
+def _write(plan: Plan, file: TextIO) -> None:
+    examples, write = plan
+    first = True
     for some in _growing(examples):
-        data.write_predictions(some, labeler.predict(some), file, format=format, column=column or labeler.config.column)
+        write(some, file, first)
         file.flush()
+        first = False
+
+
+def _label(model: Any, source: str, format: str, output_format: str | None, column: str | None) -> Plan:
+    target = output_format or data.output_format(source, format)
+
+    def write(some: list[Example], file: TextIO, first: bool) -> None:
+        data.write_predictions(some, model.predict(some), file, format=target, column=column or model.config.column)
+
+    return data.iter_examples(source, format=format, labelled=False), write
+
+
+def _classify(model: Any, source: str, format: str, output_format: str | None, column: str | None) -> Plan:
+    target = output_format or data.classified_output_format(source, format)
+    names = {"column": column or model.config.column, "text_column": model.config.text_column}
+
+    def write(some: list[Example], file: TextIO, first: bool) -> None:
+        chances = model.probabilities(some)
+        labels = [max(row, key=row.__getitem__) for row in chances]
+        best = [max(row.values()) for row in chances]
+        data.write_classified(some, labels, file, format=target, scores=best, header=first, **names)
+
+    return data.iter_classified(source, format=format, labelled=False, **names), write
+
+
+def _transduce(model: Any, source: str, format: str, output_format: str | None, column: str | None) -> Plan:
+    target = output_format or data.pair_output_format(source, format)
+
+    def write(some: list[Example], file: TextIO, first: bool) -> None:
+        data.write_transduced(some, model.predict(some), file, format=target)
+
+    names = {"source_column": column or model.config.source_column}
+    return data.iter_pairs(source, format=format, labelled=False, **names), write
+
+
+PLANS = {"label": _label, "classify": _classify, "transduce": _transduce}
 
 
 def _growing(examples: Iterable[Example]) -> Iterator[list[Example]]:

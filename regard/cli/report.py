@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
-
-if TYPE_CHECKING:
-    from regard.tasks import Labeler
 
 INTERRUPTED = 130  # the exit code after Ctrl-C
 Scores = dict[str, dict[str, float]]
@@ -34,10 +31,10 @@ def print_table(title: str, scores: Scores) -> None:
     Console().print(table)
 
 
-def print_trained(labeler: Labeler, output: Path, dev: str | None) -> None:
+def print_trained(model: Any, output: Path, dev: str | None) -> None:
     """The model beside its baselines, where it is, and what to type next."""
-    training = labeler.scores["training"]
-    print_table(f"scores on {labeler.scores['measured_on']}", labeler.scores["scores"])
+    training = model.scores["training"]
+    print_table(f"scores on {model.scores['measured_on']}", model.scores["scores"])
     typer.echo(f"{training['seconds']:.0f} s of training, {training['tokens_per_second']:,.0f} items/s")
     typer.echo(f"{output} holds the model and its card")
     typer.echo("next:")
@@ -45,14 +42,15 @@ def print_trained(labeler: Labeler, output: Path, dev: str | None) -> None:
     typer.echo(f"  regard predict {output} INPUT")
 
 
-def print_info(labeler: Labeler, run: str) -> None:
+def print_info(model: Any, run: str) -> None:
     """The network, its options and its scores."""
-    facts = labeler.describe()
+    facts = model.describe()
     parts = ", ".join(f"{name} {count:,}" for name, count in facts["parts"].items())
-    typer.echo(f"{run}: {facts['task']}, {facts['labels']} labels: {' '.join(labeler.labels)}")
+    labels = f", {facts['labels']} labels: {' '.join(model.labels)}" if "labels" in facts else ""
+    typer.echo(f"{run}: {facts['task']}{labels}")
     typer.echo(f"{facts['parameters']:,} parameters: {parts}")
-    for name, value in labeler.config.model_dump().items():
+    for name, value in model.config.model_dump().items():
         if value is not None:
             typer.echo(f"  {name} = {value}")
-    if labeler.scores:
-        print_table(f"scores on {labeler.scores['measured_on']}", labeler.scores["scores"])
+    if model.scores:
+        print_table(f"scores on {model.scores['measured_on']}", model.scores["scores"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from regard.data.example import Example
 from regard.data.records import Place, from_record, short
@@ -16,6 +17,12 @@ def read_jsonl(lines: Iterable[str], *, path: str, column: str, labelled: bool) 
     Raises:
         DataError: a line that is not a JSON object, or whose values do not make an example.
     """
+    for record, place in read_objects(lines, path=path):
+        yield from_record(record, place, column=column, labelled=labelled)
+
+
+def read_objects(lines: Iterable[str], *, path: str) -> Iterator[tuple[dict[str, Any], Place]]:
+    """The object of each line that is not blank, and its place."""
     for number, line in enumerate(lines, 1):
         if line.isspace():
             continue
@@ -28,4 +35,4 @@ def read_jsonl(lines: Iterable[str], *, path: str, column: str, labelled: bool) 
             raise DataError("a JSON object on one line", "lists nested too deeply", path=path, line=number) from None
         if not isinstance(record, dict):
             raise DataError("a JSON object on one line", short(record), path=path, line=number)
-        yield from_record(record, Place(path, number), column=column, labelled=labelled)
+        yield record, Place(path, number)

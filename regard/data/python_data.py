@@ -16,14 +16,9 @@ def read_python(source: Iterable[Any], *, column: str, labelled: bool) -> Iterat
     Raises:
         DataError: a wrong example, named by its number from 1.
     """
-    if isinstance(source, Mapping):
-        keys = ", ".join(map(str, source))
-        raise DataError(
-            "an iterable of examples", f"a mapping with the keys {keys}; take one of them, as in data['train']"
-        )
-    if isinstance(source, bytes) or not hasattr(source, "__iter__"):
-        raise DataError("a path or an iterable of examples", f"{source!r} ({type(source).__name__})")
-    names = _class_names(source, column) if labelled and hasattr(source, "features") else None
+    check_iterable(source)
+    features = getattr(source, "features", None) or {}
+    names = class_names(features, find_label_key(features, column)) if labelled else None
     for number, entry in enumerate(source, 1):
         place = Place(number=number)
         if isinstance(entry, Example):
@@ -40,10 +35,27 @@ def read_python(source: Iterable[Any], *, column: str, labelled: bool) -> Iterat
             yield make_example(entry, None, place, labelled=False)
 
 
+def check_iterable(source: Any) -> None:
+    """Refuses what holds no examples.
+
+    Raises:
+        DataError: what it is instead.
+    """
+    if isinstance(source, Mapping):
+        keys = ", ".join(map(str, source))
+        raise DataError(
+            "an iterable of examples", f"a mapping with the keys {keys}; take one of them, as in data['train']"
+        )
+    if isinstance(source, bytes) or not hasattr(source, "__iter__"):
+        raise DataError("a path or an iterable of examples", f"{source!r} ({type(source).__name__})")
+
+
 def _checked(example: Example, place: Place, *, labelled: bool) -> Example:
+    known = place if example.source is None else Place(example.source, example.line)
     if labelled and example.labels is None:
-        known = place if example.source is None else Place(example.source, example.line)
         raise known.error("labels", "none; read the file with labelled=True")
+    if isinstance(example.items, str):
+        raise known.error("a list of words or an array [N, C]", f"the text {short(example.items)}")
     return example
 
 
@@ -56,9 +68,8 @@ def _is_pair(entry: Any, *, labelled: bool) -> bool:
     return entry[1] is None or all(isinstance(label, str) for label in entry[1])
 
 
-def _class_names(dataset: Any, column: str) -> Sequence[str] | None:
+def class_names(features: Mapping[str, Any], key: str | None) -> Sequence[str] | None:
     """The names behind label numbers, where a dataset of the `datasets` library keeps them."""
-    features = dataset.features or {}
-    feature = features.get(find_label_key(features, column))
+    feature = None if key is None else features.get(key)
     feature = feature[0] if isinstance(feature, list) else getattr(feature, "feature", feature)
     return getattr(feature, "names", None)

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from regard.data.alike import alike
 from regard.data.arrays import read_npz
 from regard.data.columns import read_columns, read_tsv
 from regard.data.conllu import read_conllu
 from regard.data.example import Example
+from regard.data.formats import choose_format
 from regard.data.jsonl import read_jsonl
-from regard.data.lines import STDIN, check_file, read_lines, show
+from regard.data.lines import read_lines, show
 from regard.data.python_data import read_python
-from regard.data.records import DEFAULT_COLUMN, Place
+from regard.data.records import DEFAULT_COLUMN
 from regard.data.spans import check_spans
 from regard.data.text import read_text
-from regard.errors import ConfigError, DataError
 
 Source = str | Path | Iterable[Any]
 
@@ -70,14 +70,14 @@ def iter_examples(
 ) -> Iterator[Example]:
     """:func:`read_examples` one by one, as they come in: memory stays bounded, and errors come when they are met."""
     if not isinstance(source, str | Path):
-        yield from _alike(read_python(source, column=column, labelled=labelled), None, labelled=labelled)
+        yield from alike(read_python(source, column=column, labelled=labelled), None, labelled=labelled)
         return
     format = find_format(source, format, labelled=labelled)
     if format == "npz":
         found = read_npz(source, column=column, labelled=labelled)
     else:
         found = _LINE_READERS[format](read_lines(source), path=show(source), column=column, labelled=labelled)
-    yield from _alike(found, show(source), labelled=labelled)
+    yield from alike(found, show(source), labelled=labelled)
 
 
 def find_format(source: str | Path, format: str = "auto", *, labelled: bool = True) -> str:
@@ -90,27 +90,7 @@ def find_format(source: str | Path, format: str = "auto", *, labelled: bool = Tr
         ConfigError: a format that does not exist.
         DataError: a name that tells nothing.
     """
-    if format != "auto":
-        if format in FORMATS:
-            return format
-        near = get_close_matches(format, FORMATS, n=1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
-        raise ConfigError(f"format must be auto, {', '.join(FORMATS)}, got '{format}'{hint}")
-    if str(source) == STDIN and not labelled:
-        return "text"
-    suffixes = [suffix.lower() for suffix in Path(source).suffixes]
-    suffix = next((suffix for suffix in reversed(suffixes) if suffix != ".gz"), "")
-    found = SUFFIXES.get(suffix)
-    if found is None or (found == "text" and labelled):
-        if str(source) != STDIN:
-            check_file(source)
-        choices = ", ".join(name for name in FORMATS if name != "text" or not labelled)
-        told = f"the ending '{suffix}'" if suffix else "no ending"
-        told += ", which is that of text without labels" if found else ""
-        raise DataError(
-            f"a name whose ending tells the format, or the format itself ({choices})", told, path=show(source)
-        )
-    return found
+    return choose_format(source, format, FORMATS, SUFFIXES, plain="text", labelled=labelled)
 
 
 def output_format(source: Source, format: str = "auto") -> str:
@@ -119,27 +99,3 @@ def output_format(source: Source, format: str = "auto") -> str:
         return "jsonl"
     found = find_format(source, format, labelled=False)
     return "jsonl" if found == "npz" else found
-
-
-def _alike(examples: Iterable[Example], path: str | None, *, labelled: bool) -> Iterator[Example]:
-    """Passes examples on while all are words, or all arrays of as many channels; there must be something to use."""
-    channels: int | None = None  # 0 stands for words
-    some_items, number = False, 0
-    for number, example in enumerate(examples, 1):
-        if len(example):
-            some_items = True
-            here = 0 if isinstance(example.items, list) else example.items.shape[1]
-            if channels is None:
-                channels = here
-            if here != channels:
-                place = Place(path, example.line, None if example.line is not None else number)
-                raise place.error(f"{_kind(channels)} as before", _kind(here))
-        yield example
-    if path is not None and not number:
-        raise DataError("at least one sequence", "an empty file, or nothing but blank lines and comments", path=path)
-    if labelled and not some_items:
-        raise DataError("labelled items", "only empty sequences" if number else "no examples", path=path)
-
-
-def _kind(channels: int) -> str:
-    return "words" if channels == 0 else f"arrays [N, {channels}]"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regard.data.example import Example, Items
+from regard.data.example import Example
 from regard.errors import DataError
 
 DEFAULT_COLUMN = "upos"  # what `column` is unless the user says otherwise; where nothing has that name, the labels
@@ -39,7 +39,7 @@ def make_example(items: Any, labels: Any, place: Place, *, labelled: bool) -> Ex
     Raises:
         DataError: what is wrong with it, and its place.
     """
-    checked = _as_items(items, place)
+    checked = as_items(items, place)
     names = _as_labels(labels, len(checked), place) if labelled else None
     return Example(checked, names, place.source, place.line)
 
@@ -50,16 +50,16 @@ def from_record(
     """An example from named values; ``names`` are those of labels that are given as numbers."""
     items_key = find_key(record, ITEM_KEYS)
     if items_key is None:
-        raise place.error(f"one of the keys {', '.join(ITEM_KEYS)}", _keys(record))
+        raise place.error(f"one of the keys {', '.join(ITEM_KEYS)}", describe_keys(record))
     items, labels = record[items_key], None
     if labelled:
         labels_key = find_label_key(record, column)
         if labels_key is None:
             wanted = f"the key '{column}'" if column != DEFAULT_COLUMN else f"one of the keys {', '.join(LABEL_KEYS)}"
-            raise place.error(f"labels under {wanted}", _keys(record))
+            raise place.error(f"labels under {wanted}", describe_keys(record))
         labels = record[labels_key]
         if names is not None:
-            labels = [_name(label, names, place) for label in labels]
+            labels = [name_label(label, names, place) for label in labels]
     if items_key == "vectors" and isinstance(items, list) and not items:
         items = np.zeros((0, 0), np.float32)
     return make_example(items, labels, place, labelled=labelled)
@@ -94,7 +94,8 @@ def check_strings(values: Sequence[Any], kind: str, place: Place) -> None:
             raise place.error(f"a {kind} of whole characters", f"half a surrogate pair in {value!r} at item {number}")
 
 
-def _as_items(items: Any, place: Place) -> Items:
+def as_items(items: Any, place: Place) -> list[str] | NDArray[np.float32]:
+    """A list of words or an array ``[N, C]``, checked."""
     if isinstance(items, str | bytes):
         raise place.error("a list of words or an array [N, C]", f"the string {short(items)}; put its words in a list")
     if isinstance(items, np.ndarray) and items.ndim == 1 and items.dtype.kind in "UO":
@@ -151,13 +152,15 @@ def _as_labels(labels: Any, count: int, place: Place) -> list[str]:
     return names
 
 
-def _name(label: Any, names: Sequence[str], place: Place) -> str:
+def name_label(label: Any, names: Sequence[str], place: Place) -> str:
+    """The name of a label that is given as a number."""
     if not isinstance(label, int | np.integer) or not 0 <= label < len(names):
         raise place.error(f"label numbers from 0 to {len(names) - 1}", short(label))
     return names[int(label)]
 
 
-def _keys(record: Mapping[str, Any]) -> str:
+def describe_keys(record: Mapping[str, Any]) -> str:
+    """For messages: the keys that there are."""
     named = [f"{key} (null)" if value is None else str(key) for key, value in record.items()]
     return "the keys " + ", ".join(named) if named else "no keys"
 

@@ -1,4 +1,4 @@
-"""What front ends share: the words of a batch as integers, and moving them to a device."""
+"""What front ends make of raw items: a batch as integers, and moving it to a device."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, eq=False)
-class WordInputs:
+class _Inputs:
+    def to(self, device: torch.device | str) -> Self:
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: part if part is None else part.to(device) for name, part in parts.items()})
+
+
+@dataclass(frozen=True, eq=False)
+class WordInputs(_Inputs):
     """Sentences as word types: each distinct word of the batch is described once and pointed to by its occurrences.
 
     Arguments:
@@ -27,5 +34,34 @@ class WordInputs:
     occurrences: Tensor
     offsets: Tensor
 
-    def to(self, device: torch.device | str) -> Self:
-        return replace(self, **{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+
+@dataclass(frozen=True, eq=False)
+class TokenInputs(_Inputs):
+    """Texts, or sentences of words, as tokens: subwords or characters, between a token of start and one of end.
+
+    Arguments:
+        tokens: ``[T]`` int64, rows of the table of tokens.
+        offsets: ``[B+1]`` int64, where each text begins.
+        firsts: ``[W]`` int64, the place among all tokens of each word's first; None for texts, whose words are unknown.
+        word_offsets: ``[B+1]`` int64, where each sentence begins, counted in words; None for texts.
+    """
+
+    tokens: Tensor
+    offsets: Tensor
+    firsts: Tensor | None = None
+    word_offsets: Tensor | None = None
+
+
+def windows(length: int, longest: int) -> list[tuple[int, int]]:
+    """Parts of a sequence, of one size that is at most ``longest``; each overlaps the next by about a quarter.
+
+    >>> windows(10, 4), windows(3, 4)
+    ([(0, 4), (3, 7), (6, 10)], [(0, 3)])
+    """
+    if length <= longest:
+        return [(0, length)]
+    longest = max(1, longest)
+    step = max(1, longest - longest // 4)
+    count = 1 + -(-(length - longest) // step)
+    starts = [round(number * (length - longest) / (count - 1)) for number in range(count)]
+    return [(start, start + longest) for start in starts]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from regard.errors import DataError
+from regard.front_ends.inputs import windows
 from regard.nn import Dropout
 from regard.ragged import Ragged
 
@@ -44,6 +45,17 @@ class Vectors(nn.Module):
     def vocabulary(self) -> dict[str, Any]:
         """What :meth:`__init__` needs to scale in the same way again, ready for JSON."""
         return {"mean": self.mean.tolist(), "std": self.std.tolist()}
+
+    def count(self, array: NDArray[Any]) -> int:
+        """How many vectors an array becomes."""
+        return len(array)
+
+    def split(self, array: NDArray[Any], longest: int) -> list[NDArray[Any]]:
+        """Overlapping parts of at most so many vectors."""
+        return [array[start:stop] for start, stop in windows(len(array), longest)]
+
+    def names(self, array: NDArray[Any]) -> None:
+        """Nothing, for vectors have places alone."""
 
     def encode(self, arrays: Sequence[NDArray[Any]]) -> Ragged:
         """Arrays as one batch of float32 rows, on the CPU."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from regard.attention import attend
-from regard.front_ends.inputs import WordInputs
+from regard.front_ends.inputs import WordInputs, windows
 from regard.nn import Dropout, build_encoder
 from regard.ragged import Ragged
 
@@ -131,6 +131,18 @@ class Words(nn.Module):
     def vocabulary(self) -> dict[str, Any]:
         """What :meth:`__init__` needs to build the same tables again, ready for JSON."""
         return {"features": self.feature_counts, "characters": self.characters}
+
+    def count(self, sentence: Sequence[str]) -> int:
+        """How many vectors a sentence becomes."""
+        return len(sentence)
+
+    def split(self, sentence: Sequence[str], longest: int) -> list[Sequence[str]]:
+        """Overlapping parts of at most so many vectors."""
+        return [sentence[start:stop] for start, stop in windows(len(sentence), longest)]
+
+    def names(self, sentence: Sequence[str]) -> list[str]:
+        """What each vector of a sentence stands for."""
+        return list(sentence)
 
     def encode(self, sentences: Sequence[Sequence[str]]) -> WordInputs:
         """Sentences of words as integers, on the CPU."""

@@ -1,27 +1,39 @@
 """Modules that own parameters; the mathematics is in `regard.attention`."""
 
 from regard.nn.attention import MultiHeadAttention
-from regard.nn.build import build_encoder
+from regard.nn.build import build_decoder, build_encoder
+from regard.nn.cache import Cache, Past, Projected
 from regard.nn.compared import NeighbourLayer, neighbours
+from regard.nn.decoder import Decoder, DecoderLayer
 from regard.nn.dropout import Dropout
 from regard.nn.encoder import Encoder
 from regard.nn.layers import EncoderLayer, FeedForward, Residual
+from regard.nn.masked_head import MaskedHead
+from regard.nn.pooling import Pooling
 from regard.nn.positions import Alibi, Learned, Order, Relative, Rotary, Sinusoidal
 
 __all__ = [
     "Alibi",
+    "Cache",
+    "Decoder",
+    "DecoderLayer",
     "Dropout",
     "Encoder",
     "EncoderLayer",
     "FeedForward",
     "Learned",
+    "MaskedHead",
     "MultiHeadAttention",
     "NeighbourLayer",
     "Order",
+    "Past",
+    "Pooling",
+    "Projected",
     "Relative",
     "Residual",
     "Rotary",
     "Sinusoidal",
+    "build_decoder",
     "build_encoder",
     "neighbours",
 ]

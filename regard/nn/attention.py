@@ -12,6 +12,7 @@ from regard.attention import Additive, AttentionWeights, attend, attention_weigh
 from regard.attention.api import Window
 from regard.attention.check import NORMALIZERS, window_sides
 from regard.errors import ConfigError
+from regard.nn.cache import Past, Projected
 from regard.nn.positions import NO_ORDER, Order, rotate
 from regard.ragged import Ragged
 
@@ -82,50 +83,81 @@ class MultiHeadAttention(nn.Module):
             nn.init.zeros_(self.input.bias)
             nn.init.zeros_(self.output.bias)
 
-    def forward(self, query: Ragged, key: Ragged | None = None, order: Order = NO_ORDER) -> Ragged:
+    def forward(self, query: Ragged, key: Ragged | Projected | None = None, order: Order = NO_ORDER) -> Ragged:
         """``[T, E]`` → ``[T, E]``.
 
         Arguments:
             query: who attends.
-            key: who is attended to, sequence by sequence; None for ``query`` itself.
+            key: who is attended to, sequence by sequence, as vectors or from :meth:`project`; None for ``query``.
             order: what positions tell this layer.
         """
         q, k, v = self._project(query, key, order)
         mixed = attend(q, k, v, **self._options(query, key, order))  # [T, H, D]
         return query.with_values(self.output(mixed.flatten(1)))
 
-    def attention_weights(self, query: Ragged, key: Ragged | None = None, order: Order = NO_ORDER) -> AttentionWeights:
+    def step(self, x: Tensor, past: Past, order: Order = NO_ORDER) -> Tensor:
+        """``[R, E]`` → ``[R, E]``: the next vector of R sequences attends to itself and to what ``past`` holds.
+
+        The same as the last row of each sequence in a causal :meth:`forward`.
+
+        Arguments:
+            x: one vector for each sequence.
+            past: what these sequences have had before, which takes in ``x``; its reach is the window's.
+            order: what positions tell this layer of ``x``.
+        """
+        q, k, v = self._project_together(x, order)
+        keys, values = past.append(k, v)  # [R, Hk, N, D]
+        mixed = attend(q[:, :, None], keys, values, query_start=keys.shape[2] - 1, **self._choices(order))
+        return self.output(mixed.flatten(1))  # type: ignore[no-any-return]  # from [R, H, 1, D]
+
+    def project(self, key: Ragged) -> Projected:
+        """Keys and values, to be given to :meth:`forward` again and again in the place of ``key``."""
+        weight, bias, first = self.input.weight, self.input.bias, self.heads * self.head_dim
+        kv = F.linear(key.values, weight[first:], None if bias is None else bias[first:])
+        k, v = torch.chunk(kv.view(-1, 2 * self.key_heads, self.head_dim), 2, 1)
+        return Projected(k, v, key.offsets)
+
+    def attention_weights(
+        self, query: Ragged, key: Ragged | Projected | None = None, order: Order = NO_ORDER
+    ) -> AttentionWeights:
         """Who attends to whom; the arguments are those of :meth:`forward`."""
         q, k, _ = self._project(query, key, order)
         return attention_weights(q, k, **self._options(query, key, order))
 
-    def _project(self, query: Ragged, key: Ragged | None, order: Order) -> tuple[Tensor, Tensor, Tensor]:
+    def _project(self, query: Ragged, key: Ragged | Projected | None, order: Order) -> tuple[Tensor, Tensor, Tensor]:
         """Query ``[Tq, H, D]``, key and value ``[Tk, Hk, D]``."""
-        heads, key_heads = self.heads, self.key_heads
         if key is None:
-            rows = self.input(query.values).view(-1, heads + 2 * key_heads, self.head_dim)  # [T, H + 2·Hk, D]
-            if order.rotation is None:
-                q, k, v = torch.split(rows, [heads, key_heads, key_heads], 1)
-                return q, k, v
-            turned, v = torch.split(rows, [heads + key_heads, key_heads], 1)
-            q, k = torch.split(rotate(turned, order.rotation), [heads, key_heads], 1)
-            return q, k, v
+            return self._project_together(query.values, order)
         if order.rotation is not None:
             raise ConfigError("order: rotary positions are for self-attention, got a key of its own; pass no rotation")
-        weight, bias, split = self.input.weight, self.input.bias, heads * self.head_dim
+        weight, bias, split = self.input.weight, self.input.bias, self.heads * self.head_dim
         q = F.linear(query.values, weight[:split], None if bias is None else bias[:split])
-        kv = F.linear(key.values, weight[split:], None if bias is None else bias[split:])
-        k, v = torch.chunk(kv.view(-1, 2 * key_heads, self.head_dim), 2, 1)
-        return q.view(-1, heads, self.head_dim), k, v
+        made = key if isinstance(key, Projected) else self.project(key)
+        return q.view(-1, self.heads, self.head_dim), made.key, made.value
 
-    def _options(self, query: Ragged, key: Ragged | None, order: Order) -> dict[str, Any]:
-        return {
-            "score": "dot" if self.additive is None else Additive(self.additive),
-            "normalizer": self.normalizer,
+    def _project_together(self, x: Tensor, order: Order) -> tuple[Tensor, Tensor, Tensor]:
+        """Query ``[T, H, D]``, key and value ``[T, Hk, D]`` of the same vectors."""
+        heads, key_heads = self.heads, self.key_heads
+        rows = self.input(x).view(-1, heads + 2 * key_heads, self.head_dim)  # [T, H + 2·Hk, D]
+        if order.rotation is None:
+            q, k, v = torch.split(rows, [heads, key_heads, key_heads], 1)
+            return q, k, v
+        turned, v = torch.split(rows, [heads + key_heads, key_heads], 1)
+        q, k = torch.split(rotate(turned, order.rotation), [heads, key_heads], 1)
+        return q, k, v
+
+    def _options(self, query: Ragged, key: Ragged | Projected | None, order: Order) -> dict[str, Any]:
+        return self._choices(order) | {
             "window": self.window,
             "causal": self.causal,
             "offsets": query.offsets,
             "key_offsets": None if key is None else key.offsets,
+        }
+
+    def _choices(self, order: Order) -> dict[str, Any]:
+        return {
+            "score": "dot" if self.additive is None else Additive(self.additive),
+            "normalizer": self.normalizer,
             "bias": order.bias,
             "dropout_p": self.dropout if self.training else 0.0,
             "implementation": self.implementation,

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from regard.nn.layers import FeedForward, Residual
+from regard.nn.layers import NORM_EPS, FeedForward, Residual
 from regard.ragged import Ragged
 
 
@@ -20,16 +20,24 @@ class NeighbourLayer(nn.Module):
         feed_forward: from ``[T, (left+right+1)·E]`` to ``[T, E]``.
         dim: E.
         left, right: neighbours seen to each side.
-        norm, dropout: as in :class:`Residual`.
+        norm, dropout, norm_eps: as in :class:`Residual`.
     """
 
     def __init__(
-        self, feed_forward: FeedForward, *, dim: int, left: int, right: int, norm: str = "pre", dropout: float = 0.0
+        self,
+        feed_forward: FeedForward,
+        *,
+        dim: int,
+        left: int,
+        right: int,
+        norm: str = "pre",
+        dropout: float = 0.0,
+        norm_eps: float = NORM_EPS,
     ) -> None:
         super().__init__()
         self.left, self.right = left, right
         self.feed_forward = feed_forward
-        self.around_feed_forward = Residual(dim, norm=norm, dropout=dropout)
+        self.around_feed_forward = Residual(dim, norm=norm, dropout=dropout, norm_eps=norm_eps)
 
     def forward(self, batch: Ragged) -> Ragged:
         def read(x: Tensor) -> Tensor:

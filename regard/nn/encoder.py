@@ -10,13 +10,14 @@ from regard.ragged import Ragged
 
 
 class Encoder(nn.Module):
-    """Vectors → vectors that know of each other: ``norm(layer_n(… layer_1(positions(x))))``.
+    """Vectors → vectors that know of each other: ``norm(layer_n(… layer_1(embedding_norm(positions(x)))))``.
 
     Arguments:
         layers: from first to last, `EncoderLayer` or `NeighbourLayer`.
         positions: added to the vectors before the first layer: `Sinusoidal`, `Learned`, or None.
         order: told to each layer's attention: `Relative`, `Alibi`, `Rotary`, or None.
         norm: on the vectors out; "pre" layers need one.
+        embedding_norm: on the vectors with their positions, before the first layer, as in BERT.
 
     >>> import torch
     >>> from regard.nn import EncoderLayer, FeedForward, MultiHeadAttention, Rotary
@@ -33,14 +34,18 @@ class Encoder(nn.Module):
         positions: nn.Module | None = None,
         order: nn.Module | None = None,
         norm: nn.Module | None = None,
+        embedding_norm: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
         self.positions, self.order, self.norm = positions, order, norm
+        self.embedding_norm = embedding_norm
 
     def forward(self, batch: Ragged) -> Ragged:
         if self.positions is not None:
             batch = self.positions(batch)
+        if self.embedding_norm is not None:
+            batch = batch.with_values(self.embedding_norm(batch.values))
         if self.order is None:
             for layer in self.layers:
                 batch = layer(batch)

@@ -14,6 +14,21 @@ from regard.nn.positions import NO_ORDER, Order
 from regard.ragged import Ragged
 
 Activation = Callable[[Tensor], Tensor]
+ACTIVATIONS: dict[str, Activation] = {"relu": F.relu, "gelu": F.gelu}
+NORM_EPS = 1e-5  # added to the variance that a layer norm divides by
+
+
+def find_activation(activation: str | Activation) -> Activation:
+    """The function of that name; one that is given as such stays what it is.
+
+    Raises:
+        ConfigError: any other name.
+    """
+    if not isinstance(activation, str):
+        return activation
+    if activation not in ACTIVATIONS:
+        raise ConfigError(f"activation must be one of {', '.join(ACTIVATIONS)}; got {activation!r}")
+    return ACTIVATIONS[activation]
 
 
 class FeedForward(nn.Module):
@@ -54,6 +69,7 @@ class Residual(nn.Module):
         dim: E.
         norm: "pre" or "post", the first or the second formula.
         dropout: share of what the part adds that is dropped in training.
+        norm_eps: added to the variance.
 
     Raises:
         ConfigError: any other ``norm``.
@@ -61,12 +77,12 @@ class Residual(nn.Module):
     Xiong et al. 2020, "On Layer Normalization in the Transformer Architecture".
     """
 
-    def __init__(self, dim: int, *, norm: str = "pre", dropout: float = 0.0) -> None:
+    def __init__(self, dim: int, *, norm: str = "pre", dropout: float = 0.0, norm_eps: float = NORM_EPS) -> None:
         super().__init__()
         if norm not in ("pre", "post"):
             raise ConfigError(f"norm must be one of pre, post; got {norm!r}")
         self.pre = norm == "pre"
-        self.norm = nn.LayerNorm(dim)
+        self.norm = nn.LayerNorm(dim, eps=norm_eps)
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, part: Callable[[Tensor], Tensor]) -> Tensor:
@@ -84,6 +100,7 @@ class EncoderLayer(nn.Module):
         dim: E.
         norm: "pre" or "post", as in :class:`Residual`.
         dropout: share of what each part adds that is dropped in training.
+        norm_eps: added to the variance.
     """
 
     def __init__(
@@ -94,11 +111,12 @@ class EncoderLayer(nn.Module):
         dim: int,
         norm: str = "pre",
         dropout: float = 0.0,
+        norm_eps: float = NORM_EPS,
     ) -> None:
         super().__init__()
         self.attention, self.feed_forward = attention, feed_forward
-        self.around_attention = Residual(dim, norm=norm, dropout=dropout)
-        self.around_feed_forward = Residual(dim, norm=norm, dropout=dropout)
+        self.around_attention = Residual(dim, norm=norm, dropout=dropout, norm_eps=norm_eps)
+        self.around_feed_forward = Residual(dim, norm=norm, dropout=dropout, norm_eps=norm_eps)
 
     def forward(self, batch: Ragged, order: Order = NO_ORDER) -> Ragged:
         def attended(x: Tensor) -> Tensor:

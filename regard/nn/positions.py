@@ -1,7 +1,8 @@
 """What tells a network the order of its vectors.
 
 `Sinusoidal` and `Learned` are added to the vectors before the first layer. `Relative`, `Alibi` and `Rotary` leave the
-vectors alone and say something to the attention of each layer: an `Order`, made once for a batch.
+vectors alone and say something to the attention of each layer: an `Order`, made once for a batch. All take ``start``,
+the position of each sequence's first row, which is not 0 where what came before is kept in a cache.
 """
 
 from __future__ import annotations
@@ -47,9 +48,9 @@ class Sinusoidal(nn.Module):
             [0.8415, 0.5403, 0.0100, 0.9999]])
     """
 
-    def forward(self, batch: Ragged) -> Ragged:
+    def forward(self, batch: Ragged, start: int = 0) -> Ragged:
         dim = batch.values.shape[-1]
-        angles = _angles(batch, dim + dim % 2)
+        angles = _angles(batch, dim + dim % 2, start)
         waves = torch.stack([angles.sin(), angles.cos()], -1).flatten(1)[:, :dim]  # [T, E]
         return batch.with_values(batch.values + waves.to(batch.values.dtype))
 
@@ -70,14 +71,14 @@ class Learned(nn.Module):
         self.table = nn.Parameter(torch.empty(length, dim))
         nn.init.normal_(self.table, std=0.1)  # small beside vectors of unit scale
 
-    def forward(self, batch: Ragged) -> Ragged:
-        longest, length = _longest(batch), len(self.table)
+    def forward(self, batch: Ragged, start: int = 0) -> Ragged:
+        longest, length = start + _longest(batch), len(self.table)
         if longest > length:
             raise ConfigError(
                 f"position_reach: learned positions end at {length} items, got a sequence of {longest}; "
                 "train with a larger position_reach, or take positions that have no end (relative, sinusoidal)"
             )
-        return batch.with_values(batch.values + F.embedding(batch.positions, self.table))
+        return batch.with_values(batch.values + F.embedding(batch.positions + start, self.table))
 
 
 class Relative(nn.Module):
@@ -101,7 +102,7 @@ class Relative(nn.Module):
         self.tables = nn.Parameter(torch.empty(depth, heads, left + right + 1))
         nn.init.normal_(self.tables, std=1 / TABLE_SCALE)
 
-    def forward(self, batch: Ragged) -> Iterable[Order]:
+    def forward(self, batch: Ragged, start: int = 0) -> Iterable[Order]:
         return [Order(bias=RelativeBias(table, self.left)) for table in torch.unbind(self.tables * TABLE_SCALE)]
 
 
@@ -122,8 +123,8 @@ class Alibi(nn.Module):
         self.left, self.right = left, right
         self.register_buffer("slopes", alibi_slopes(heads), persistent=False)
 
-    def forward(self, batch: Ragged) -> Iterable[Order]:
-        furthest = max(0, _longest(batch) - 1)
+    def forward(self, batch: Ragged, start: int = 0) -> Iterable[Order]:
+        furthest = max(0, start + _longest(batch) - 1)
         left, right = (furthest if side is None else min(side, furthest) for side in (self.left, self.right))
         distance = torch.arange(-left, right + 1, device=self.slopes.device).abs()
         return repeat(Order(bias=RelativeBias(-self.slopes[:, None] * distance, left)))  # table [H, left+right+1]
@@ -147,8 +148,8 @@ class Rotary(nn.Module):
             )
         self.head_dim = head_dim
 
-    def forward(self, batch: Ragged) -> Iterable[Order]:
-        angles = _angles(batch, self.head_dim)[:, None]  # [T, 1, D/2]
+    def forward(self, batch: Ragged, start: int = 0) -> Iterable[Order]:
+        angles = _angles(batch, self.head_dim, start)[:, None]  # [T, 1, D/2]
         return repeat(Order(rotation=(angles.cos(), angles.sin())))
 
 
@@ -171,10 +172,10 @@ def alibi_slopes(heads: int) -> Tensor:
     return torch.tensor(slopes + between[: heads - power])
 
 
-def _angles(batch: Ragged, dim: int) -> Tensor:
+def _angles(batch: Ragged, dim: int, start: int) -> Tensor:
     """``p · 10000^(−2i/dim)`` for position p of each row, ``[T, dim/2]`` float32."""
     steps = torch.arange(0, dim, 2, device=batch.values.device, dtype=torch.float32)
-    return batch.positions[:, None] * torch.exp(steps * (-math.log(10000) / dim))
+    return (batch.positions + start)[:, None] * torch.exp(steps * (-math.log(10000) / dim))
 
 
 def _longest(batch: Ragged) -> int:

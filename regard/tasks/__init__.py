@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from regard.errors import ModelError
-from regard.tasks import run_folder
+from regard.tasks import fitting, run_folder
+from regard.tasks.classifier import Classifier
 from regard.tasks.labeler import Labeler
+from regard.tasks.seq2seq import Seq2Seq
 
-__all__ = ["Labeler", "load"]
+__all__ = ["TASKS", "Classifier", "Labeler", "Seq2Seq", "load"]
+
+TASKS: dict[str, type[Any]] = {"label": Labeler, "classify": Classifier, "transduce": Seq2Seq}
 
 
-def load(folder: str | Path) -> Labeler:
+def load(folder: str | Path) -> Any:
     """Opens a run folder, whichever task it was.
 
     Raises:
@@ -21,6 +26,7 @@ def load(folder: str | Path) -> Labeler:
     if not folder.is_dir():
         raise ModelError(f"{folder}: no such run folder; `regard train label --output {folder}` writes one")
     task = run_folder.read_json(folder / run_folder.MODEL).get("task")
-    if task != "label":
-        raise ModelError(f"{folder / run_folder.MODEL}: task is {task!r}, this version knows 'label'; update regard")
-    return Labeler.from_folder(folder)
+    if task not in TASKS:
+        known = ", ".join(f"'{name}'" for name in TASKS)
+        raise ModelError(f"{folder / run_folder.MODEL}: task is {task!r}, this version knows {known}; update regard")
+    return fitting.from_folder(TASKS[task](), folder)

@@ -10,29 +10,31 @@ from regard.data import Example
 from regard.files import atomic_write
 
 if TYPE_CHECKING:
-    from regard.tasks.labeler import Labeler
+    from regard.tasks.fitting import Model
+
+TITLES = {"label": "one label per item", "classify": "one label per sequence", "transduce": "a new sequence"}
 
 
-def write_card(labeler: Labeler, path: Path, train: Sequence[Example], dev: Sequence[Example] | None) -> None:
+def write_card(model: Model, path: Path, train: Sequence[Example], dev: Sequence[Example] | None) -> None:
     """What was trained, on how much, how well it does beside its baselines, and how to use it."""
-    config, facts = labeler.config, labeler.describe()
-    training = labeler.scores["training"]
+    config, facts = model.config, model.describe()
+    training = model.scores["training"]
     lines = [
-        f"# {path.resolve().parent.name}: one label per item",
+        f"# {path.resolve().parent.name}: {TITLES[facts['task']]}",
         "",
-        f"Trained with regard on {_count(train)}"
-        + (f"; the best weights chosen on {_count(dev)}." if dev is not None else "; no dev data."),
+        f"Trained with regard on {_count(model, train)}"
+        + (f"; the best weights chosen on {_count(model, dev)}." if dev is not None else "; no dev data."),
         "",
         f"- network: {config.front_end} front end, {config.encoder} encoder, depth {config.depth}, dim {config.dim}, "
         f"{config.heads} heads, {facts['parameters']:,} parameters",
         f"- attention: {config.score} scores, {config.normalizer}, window {_window(config.window)}, "
         f"positions {config.positions}",
         f"- training: {training['seconds']:.0f} s, {training['tokens_per_second']:,.0f} items/s, seed {config.seed}",
-        f"- labels: {len(labeler.labels)}",
+        *([f"- labels: {facts['labels']}"] if "labels" in facts else []),
         "",
-        f"## Scores on {labeler.scores['measured_on']}",
+        f"## Scores on {model.scores['measured_on']}",
         "",
-        *score_table(labeler.scores["scores"]),
+        *score_table(model.scores["scores"]),
         "",
         "## Use",
         "",
@@ -59,8 +61,8 @@ def score_table(scores: dict[str, dict[str, float]]) -> list[str]:
     ]
 
 
-def _count(examples: Sequence[Example]) -> str:
-    return f"{len(examples):,} sequences ({sum(len(example.items) for example in examples):,} items)"
+def _count(model: Model, examples: Sequence[Example]) -> str:
+    return f"{len(examples):,} sequences ({sum(map(model._length, examples)):,} items)"
 
 
 def _window(window: int | tuple[int | None, int | None] | None) -> str:

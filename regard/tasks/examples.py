@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from regard.data import Example, read_examples
+import numpy as np
+
+from regard.data import Example, read_classified, read_examples, read_pairs
 from regard.errors import DataError
-from regard.training.config import Config
+from regard.training.config import ClassifyConfig, Config, LabelConfig, TransduceConfig
 
 Source = str | Path | Iterable[Any]
+WORDS = re.compile(r"\w+(?:['’-]\w+)*|[^\w\s]")
 
 
 def read(
-    source: Source, config: Config, *, format: str | None = None, column: str | None = None, labelled: bool = True
+    source: Source, config: LabelConfig, *, format: str | None = None, column: str | None = None, labelled: bool = True
 ) -> list[Example]:
     """All sequences of a file or an iterable.
 
@@ -30,15 +35,78 @@ def read(
     )
     for example in examples:
         _check_kind(example, config.front_end)
-        if len(example) > config.longest and config.window is None:
-            raise DataError(
-                f"sequences of at most {config.longest} items (without a window attention costs their square: "
-                "split them, or train with a `window` or a larger `longest`)",
-                f"one of {len(example)}",
-                path=example.source,
-                line=example.line,
-            )
+        _check_length(example, config)
     return examples
+
+
+def read_whole(
+    source: Source,
+    config: ClassifyConfig,
+    *,
+    format: str | None = None,
+    column: str | None = None,
+    labelled: bool = True,
+) -> list[Example]:
+    """All examples of a file or an iterable, with one label each.
+
+    Raises:
+        DataError: a record that cannot be read, or that this front end does not take.
+    """
+    examples = read_classified(
+        source,
+        format=config.format if format is None else format,
+        column=config.column if column is None else column,
+        text_column=config.text_column,
+        labelled=labelled,
+    )
+    for example in examples:
+        _check_kind(example, config.front_end)
+    return [as_front_end_takes(example, config.front_end) for example in examples]
+
+
+def read_sources(
+    source: Source,
+    config: TransduceConfig,
+    *,
+    target: str | Path | None = None,
+    format: str | None = None,
+    labelled: bool = True,
+) -> list[Example]:
+    """All sources of a file or an iterable, with their targets where ``labelled``.
+
+    Raises:
+        DataError: a record that cannot be read, or that this front end does not take.
+    """
+    examples = read_pairs(
+        source,
+        target,
+        format=config.format if format is None else format,
+        source_column=config.source_column,
+        target_column=config.target_column,
+        labelled=labelled,
+    )
+    for example in examples:
+        _check_kind(example, config.front_end)
+    return [as_front_end_takes(example, config.front_end) for example in examples]
+
+
+def too_long(example: Example, length: int, longest: int, what: str) -> DataError:
+    """The error about a sequence that cannot be taken whole."""
+    expected = f"a {what} of at most {longest} items (split it, or train with a larger `longest`)"
+    return DataError(expected, f"one of {length}", path=example.source, line=example.line)
+
+
+def as_front_end_takes(example: Example, front_end: str) -> Example:
+    """A text as words, or words as a text, where the front end wants the other.
+
+    >>> as_front_end_takes(Example("It's new, no?"), "words").items
+    ["It's", 'new', ',', 'no', '?']
+    """
+    if front_end == "words" and isinstance(example.items, str):
+        return replace(example, items=WORDS.findall(example.items))
+    if front_end in ("subwords", "characters", "symbols") and isinstance(example.items, list):
+        return replace(example, items=" ".join(example.items))
+    return example
 
 
 def check_labels(examples: Sequence[Example], labels: Sequence[str], unseen: str) -> None:
@@ -47,51 +115,53 @@ def check_labels(examples: Sequence[Example], labels: Sequence[str], unseen: str
     Raises:
         DataError: the first that is not.
     """
-    if unseen == "count-wrong":
-        return
-    known = set(labels)
-    for example in examples:
+    for example in examples if unseen == "refuse" else ():
         for place, label in enumerate(example.labels or []):
-            if label not in known:
-                raise DataError(
-                    f"one of the {len(known)} labels of the training data (or unseen_labels=count-wrong)",
-                    f"{label!r} at item {place + 1}",
-                    path=example.source,
-                    line=example.line_of(place),
-                )
+            if label not in labels:
+                raise _unknown(f"{label!r} at item {place + 1}", labels, example, example.line_of(place))
+
+
+def check_label(examples: Sequence[Example], labels: Sequence[str], unseen: str) -> None:
+    """The same for the label of a whole sequence."""
+    for example in examples if unseen == "refuse" else ():
+        if example.label not in labels:
+            raise _unknown(repr(example.label), labels, example, example.line)
+
+
+def _unknown(found: str, labels: Sequence[str], example: Example, line: int | None) -> DataError:
+    expected = f"one of the {len(labels)} labels of the training data (or unseen_labels=count-wrong)"
+    return DataError(expected, found, path=example.source, line=line)
 
 
 def digest(examples: Iterable[Example]) -> str:
     """Tells one training set from another."""
     whole = hashlib.sha256()
     for example in examples:
-        items = "\t".join(example.items).encode() if isinstance(example.items, list) else example.items.tobytes()
-        whole.update(items + b"\n" + "\t".join(example.labels or []).encode() + b"\n")
+        items = example.items.tobytes() if isinstance(example.items, np.ndarray) else repr(example.items).encode()
+        whole.update(items + repr((example.labels, example.label, example.target)).encode())
     return whole.hexdigest()
 
 
-def fill(order: Iterable[int], lengths: Sequence[int], budget: int) -> Iterable[list[int]]:
-    """Consecutive indices in batches of at most ``budget`` items; a longer sequence stands alone."""
-    batch: list[int] = []
-    filled = 0
-    for index in order:
-        if batch and filled + lengths[index] > budget:
-            yield batch
-            batch, filled = [], 0
-        batch.append(index)
-        filled += lengths[index]
-    if batch:
-        yield batch
+def _check_length(example: Example, config: Config) -> None:
+    if len(example) > config.longest and config.window is None:
+        raise DataError(
+            f"sequences of at most {config.longest} items (without a window attention costs their square: "
+            "split them, or train with a `window` or a larger `longest`)",
+            f"one of {len(example)}",
+            path=example.source,
+            line=example.line,
+        )
 
 
 def _check_kind(example: Example, front_end: str) -> None:
-    words = isinstance(example.items, list)
-    if words != (front_end == "words") and len(example):
-        expected = "words" if front_end == "words" else "arrays [N, C]"
-        other = "vectors" if front_end == "words" else "words"
+    vectors = isinstance(example.items, np.ndarray)
+    if vectors != (front_end == "vectors") and len(example):
+        expected = "arrays [N, C]" if front_end == "vectors" else "words"
+        other = "words" if front_end == "vectors" else "vectors"
+        found = f"an array {list(np.shape(example.items))}" if vectors else "words"
         raise DataError(
             f"{expected} for front_end={front_end} (front_end={other} takes the others)",
-            "words" if words else f"an array {list(example.items.shape)}",  # type: ignore[union-attr]
+            found,
             path=example.source,
             line=example.line,
         )

@@ -1,17 +1,19 @@
-"""The network of a task: front end × encoder × head."""
+"""The network of a task: front end × encoder × head. The head is in the file of its task."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from torch import nn
 
-from regard.data import Example
-from regard.front_ends import Vectors, Words
+from regard.data.example import Items
+from regard.front_ends import Symbols, Vectors, Words
 from regard.nn import build_encoder
 from regard.ragged import Ragged
 from regard.training.config import Config
+
+UNITS = {"characters": "character", "symbols": "symbol"}
 
 
 class FrontEnd(Protocol):
@@ -23,45 +25,45 @@ class FrontEnd(Protocol):
     def __call__(self, inputs: Any) -> Ragged:
         """The batch as vectors ``[T, dim]``."""
 
+    def names(self, items: Any) -> list[str] | None:
+        """What each vector of one sequence stands for."""
+
     def vocabulary(self) -> dict[str, Any]:
         """What is needed beside weights to build it again, ready for JSON."""
 
 
-class LabelNetwork(nn.Module):
-    """One row of label scores for every item: ``head(encoder(front_end(inputs)))``, ``[T, labels]``."""
+def learn_front_end(config: Config, kind: str, sequences: Iterable[Items]) -> nn.Module:
+    """A front end with the vocabulary, or the scale, of the training data."""
+    sizes: dict[str, Any] = {"dim": config.dim, "dropout": config.dropout}
+    if kind == "vectors":
+        return Vectors.from_arrays(sequences, **sizes)  # type: ignore[arg-type]
+    if kind == "words":
+        return Words.from_sentences(sequences, **sizes, implementation=config.implementation)  # type: ignore[arg-type]
+    texts = (items if isinstance(items, str) else " ".join(items) for items in sequences)
+    if kind in UNITS:
+        return Symbols.learn(texts, unit=UNITS[kind], lowercase=config.lowercase, **sizes)
+    from regard.front_ends.subwords import Subwords
 
-    def __init__(self, front_end: nn.Module, encoder: nn.Module, *, dim: int, labels: int) -> None:
-        super().__init__()
-        self.front_end, self.encoder = front_end, encoder
-        self.head = nn.Linear(dim, labels)
-
-    def forward(self, inputs: Any) -> Ragged:
-        vectors: Ragged = self.encoder(self.front_end(inputs))
-        return vectors.with_values(self.head(vectors.values))
-
-
-def learn_front_end(config: Config, examples: Sequence[Example]) -> nn.Module:
-    """A front end with the vocabulary, or the scale, of the training examples."""
-    items = [example.items for example in examples]
-    if config.front_end == "vectors":
-        return Vectors.from_arrays(items, dim=config.dim, dropout=config.dropout)  # type: ignore[arg-type]
-    return Words.from_sentences(
-        items,  # type: ignore[arg-type]
-        dim=config.dim,
-        dropout=config.dropout,
-        implementation=config.implementation,
-    )
+    return Subwords.learn(texts, kind=config.subword_model, size=config.subwords, lowercase=config.lowercase, **sizes)
 
 
-def restore_front_end(config: Config, vocabulary: dict[str, Any]) -> nn.Module:
+def restore_front_end(config: Config, kind: str, vocabulary: dict[str, Any]) -> nn.Module:
     """The front end of a saved model."""
-    if config.front_end == "vectors":
-        return Vectors(**vocabulary, dim=config.dim, dropout=config.dropout)
-    return Words(**vocabulary, dim=config.dim, dropout=config.dropout, implementation=config.implementation)
+    sizes: dict[str, Any] = {"dim": config.dim, "dropout": config.dropout}
+    if kind == "vectors":
+        return Vectors(**vocabulary, **sizes)
+    if kind == "words":
+        return Words(**vocabulary, **sizes, implementation=config.implementation)
+    if kind in UNITS:
+        return Symbols(**vocabulary, **sizes)
+    from regard.front_ends.subwords import Subwords
+
+    return Subwords(**vocabulary, **sizes)
 
 
-def build_network(config: Config, front_end: nn.Module, labels: int) -> LabelNetwork:
-    encoder = build_encoder(
+def make_encoder(config: Config) -> nn.Module:
+    """The encoder that the options ask for."""
+    return build_encoder(
         config.encoder,
         dim=config.dim,
         depth=config.depth,
@@ -74,10 +76,12 @@ def build_network(config: Config, front_end: nn.Module, labels: int) -> LabelNet
         score=config.score,
         normalizer=config.normalizer,
         norm=config.norm,
+        norm_eps=config.norm_eps,
+        embedding_norm=config.embedding_norm,
+        activation=config.activation,
         dropout=config.dropout,
         implementation=config.implementation,
     )
-    return LabelNetwork(front_end, encoder, dim=config.dim, labels=labels)
 
 
 def count_parameters(module: nn.Module) -> int:

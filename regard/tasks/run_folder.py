@@ -14,13 +14,14 @@ from torch import Tensor, nn
 
 from regard.errors import ModelError
 from regard.files import atomic_write
+from regard.training.states import states
 
 WEIGHTS, MODEL, SCORES, CARD, CONFIG = "model.safetensors", "model.json", "scores.json", "README.md", "config.toml"
 
 
 def save_weights(network: nn.Module, path: Path) -> None:
     """The weights as safetensors, with a digest that tells an altered file from a whole one."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in states(network).items()}
     with atomic_write(path, binary=True) as file:
         file.write(save(tensors, metadata={"format": "pt", "sha256": _digest(tensors)}))
 
@@ -41,7 +42,8 @@ def load_weights(network: nn.Module, path: Path) -> None:
         raise ModelError(f"{path}: not a whole safetensors file ({error}); copy it again or train again") from error
     if digest != _digest(tensors):
         raise ModelError(f"{path}: the weights are not those that were saved (their digest differs); copy it again")
-    expected = {name: tensor.shape for name, tensor in network.state_dict().items()}
+    own = states(network)
+    expected = {name: tensor.shape for name, tensor in own.items()}
     found = {name: tensor.shape for name, tensor in tensors.items()}
     if expected != found:
         wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
@@ -49,7 +51,9 @@ def load_weights(network: nn.Module, path: Path) -> None:
             f"{path}: weights and {CONFIG} belong to different networks, first at '{wrong[0]}': "
             f"config asks for {_shape(expected.get(wrong[0]))}, the file has {_shape(found.get(wrong[0]))}"
         )
-    network.load_state_dict(tensors)
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(tensors[name])
 
 
 def write_json(value: Any, path: Path) -> None:

@@ -11,18 +11,20 @@ import tomli_w
 
 from regard.errors import ConfigError, ModelError
 from regard.files import atomic_write
-from regard.training.config import Config, describe, make_config
+from regard.training.config import C, Config, describe, make_config
 
 VERSION_KEY, VERSION = "config_version", 1
-HEAD = "# Options of a training. To train with them again: regard train label --config FILE --output FOLDER"
+TASK_KEY = "task"
+HEAD = "# Options of a training. To train with them again: regard train {task} --config FILE --output FOLDER"
 
 
 def write_config(config: Config, path: str | Path) -> None:
     """Writes every option under its help line; one that is not set stands there as a comment."""
-    lines = [HEAD, f"{VERSION_KEY} = {VERSION}", ""]
+    task = config.task
+    lines = [HEAD.format(task=task), f"{VERSION_KEY} = {VERSION}", f"{TASK_KEY} = {_toml(task)}", ""]
     for name, value in config.model_dump().items():
         lines += [
-            f"# {describe(name)}{_choices(name)}",
+            f"# {describe(type(config), name)}{_choices(type(config), name)}",
             f"# {name} =" if value is None else f"{name} = {_toml(value)}",
             "",
         ]
@@ -30,14 +32,15 @@ def write_config(config: Config, path: str | Path) -> None:
         file.write("\n".join(lines))
 
 
-def read_config(path: str | Path) -> Config:
-    """Reads a file of options; those that it leaves out have their defaults.
+def read_config(path: str | Path, kind: type[C]) -> C:
+    """Reads a file of options of one task; those that it leaves out have their defaults.
 
     In a window ``(left, right)`` the text "all" stands for a side without a limit.
 
     Raises:
         ModelError: no such file, or it is from a newer version of regard.
-        ConfigError: not TOML, an option that does not exist, or a value that one does not take, with the line.
+        ConfigError: not TOML, of another task, an option that does not exist, or a value that one does not take, with
+            the line.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -51,17 +54,21 @@ def read_config(path: str | Path) -> Config:
     version = options.pop(VERSION_KEY, VERSION)
     if not isinstance(version, int) or version > VERSION:
         raise ModelError(f"{path}: {VERSION_KEY} is {version!r}, this regard reads up to {VERSION}; update regard")
+    task = options.pop(TASK_KEY, kind.task)
+    if task != kind.task:
+        place = _place(path, text, f"{TASK_KEY}:")
+        raise ConfigError(f"{place}: the options are those of '{task}', not of '{kind.task}'")
     if isinstance(options.get("window"), list):
         options["window"] = tuple(None if side == "all" else side for side in options["window"])
     try:
-        return make_config(options)
+        return make_config(kind, options)
     except ConfigError as error:
         raise ConfigError(f"{_place(path, text, str(error))}: {error}") from None
 
 
-def _choices(name: str) -> str:
-    kind = Config.model_fields[name].annotation
-    return f" One of: {', '.join(get_args(kind))}." if get_origin(kind) is Literal else ""
+def _choices(kind: type[Config], name: str) -> str:
+    values = kind.model_fields[name].annotation
+    return f" One of: {', '.join(get_args(values))}." if get_origin(values) is Literal else ""
 
 
 def _toml(value: Any) -> str:

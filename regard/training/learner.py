@@ -16,6 +16,7 @@ from regard.training.average import Average
 from regard.training.config import Config
 from regard.training.device import in_bfloat16, start_processes
 from regard.training.optimizer import make_optimizer
+from regard.training.states import states
 
 
 class Batch(Protocol):
@@ -139,7 +140,7 @@ class Learner:
             for key, value in self.optimizer.state.get(parameter, {}).items()
         }
         return {
-            **{f"network.{name}": tensor for name, tensor in _states(self.network).items()},
+            **{f"network.{name}": tensor for name, tensor in states(self.network).items()},
             **{f"average.{name}": tensor for name, tensor in means.items()},
             **moments,
         }
@@ -152,7 +153,7 @@ class Learner:
             RegardError: a tensor is missing or of another shape.
         """
         means = {} if self.average is None else self.average.means
-        for prefix, own in (("network.", _states(self.network)), ("average.", means)):
+        for prefix, own in (("network.", states(self.network)), ("average.", means)):
             for name, tensor in own.items():
                 found = tensors.get(prefix + name)
                 if found is None or found.shape != tensor.shape:
@@ -162,14 +163,6 @@ class Learner:
             prefix = f"adam.{name}."
             keys = [key for key in ("step", "exp_avg", "exp_avg_sq") if prefix + key in tensors]
             self.optimizer.state[parameter] = {key: tensors[prefix + key].to(self.device) for key in keys}
-
-
-def _states(network: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers by name; of those that share memory, the first."""
-    states: dict[int, tuple[str, Tensor]] = {}
-    for name, tensor in network.state_dict(keep_vars=True).items():
-        states.setdefault(id(tensor), (name, tensor))
-    return dict(states.values())
 
 
 def _mixed(*numbers: int) -> int:

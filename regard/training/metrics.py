@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import chain
 
 import numpy as np
+from torch import Tensor
 
 from regard.data.spans import span_scheme
 from regard.errors import DataError, RegardError
@@ -43,6 +44,44 @@ def label_scores(gold: Labels, predicted: Labels) -> dict[str, float]:
     from sklearn.metrics import f1_score
 
     return scores | {"macro_f1": float(f1_score(true, guessed, average="macro", zero_division=0))}
+
+
+def class_scores(gold: Sequence[str], chances: Tensor, labels: Sequence[str]) -> dict[str, float]:
+    """How well whole sequences were classified, each from 0 to 1.
+
+    ``accuracy`` (which is micro F1 too, with one label each), ``macro_f1``, the ``f1`` of the second label in the
+    alphabet where there are two, and ``calibration``: 1 less the expected calibration error, in 10 bins (Guo et al.
+    2017, "On Calibration of Modern Neural Networks").
+
+    Arguments:
+        gold: the true labels; one that is not among ``labels`` counts as wrong.
+        chances: ``[N, L]``, rows sum to 1.
+        labels: of the columns.
+
+    >>> import torch
+    >>> class_scores(["ham", "spam"], torch.tensor([[0.9, 0.1], [0.2, 0.8]]), ["ham", "spam"])
+    {'accuracy': 1.0, 'macro_f1': 1.0, 'f1': 1.0, 'calibration': 0.85}
+
+    Raises:
+        DataError: there is nothing to score.
+    """
+    if not gold:
+        raise DataError("at least one label to score", "none")
+    from sklearn.metrics import f1_score
+
+    sure, columns = (x.numpy() for x in chances.double().max(1))
+    guessed = [labels[column] for column in columns]
+    right = np.array([true == guess for true, guess in zip(gold, guessed, strict=True)])
+    scores = {
+        "accuracy": float(right.mean()),
+        "macro_f1": float(f1_score(gold, guessed, average="macro", zero_division=0)),
+    }
+    if len(labels) == 2:
+        true, found = ([label == labels[1] for label in column] for column in (gold, guessed))
+        scores["f1"] = float(f1_score(true, found, zero_division=0))
+    bins = np.minimum((sure * 10).astype(int), 9)
+    off = sum(abs(float((right[bins == bin] - sure[bins == bin]).sum())) for bin in range(10))
+    return scores | {"calibration": round(1 - off / len(gold), 6)}
 
 
 def span_scores(gold: Labels, predicted: Labels) -> dict[str, float]:

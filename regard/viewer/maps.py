@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,16 +24,17 @@ class Maps:
     """The weights of one sequence by layer and head.
 
     Arguments:
-        layers: ``[H, N, N]`` for every layer: row = who attends, column = who is attended to; rows sum to 1 (softmax).
-        items: the words, or None for places counted from 0.
+        layers: ``[H, N, M]`` for every layer: row = who attends, column = who is attended to; rows sum to 1 (softmax).
+        items: the N that attend, or None for places counted from 0.
+        seen: the M that are attended to, where they are others.
     """
 
-    def __init__(self, layers: list[Tensor], items: list[str] | None = None) -> None:
+    def __init__(self, layers: list[Tensor], items: list[str] | None = None, seen: list[str] | None = None) -> None:
         self.layers = [layer.detach().float().cpu() for layer in layers]
-        self.items = items
+        self.items, self.seen = items, items if seen is None else seen
 
     def __getitem__(self, layer: int) -> Tensor:
-        """``[H, N, N]``."""
+        """``[H, N, M]``."""
         return self.layers[layer]
 
     def __len__(self) -> int:
@@ -42,14 +44,15 @@ class Maps:
         """Layers as rows, heads as columns."""
         from matplotlib.figure import Figure
 
-        length = self.layers[0].shape[-1]
-        if not 0 < length <= MOST_ITEMS:
+        rows, columns = self.layers[0].shape[1:]
+        if not 0 < min(rows, columns) <= max(rows, columns) <= MOST_ITEMS:
+            found = rows if rows == columns else f"{rows} and {columns}"
             raise RegardError(
-                f"a map can be drawn of 1 to {MOST_ITEMS} items, got {length}; take a part of the sequence"
+                f"a map can be drawn of 1 to {MOST_ITEMS} items, got {found}; take a part of the sequence"
             )
         depth, heads = len(self.layers), max(len(layer) for layer in self.layers)
-        side = min(6.0, max(2.2, 0.24 * length + 0.8))
-        figure = Figure(figsize=(side * heads + 1, (side + 0.3) * depth), layout="constrained")
+        width, height = (min(6.0, max(2.2, 0.24 * length + 0.8)) for length in (columns, rows))
+        figure = Figure(figsize=(width * heads + 1, (height + 0.3) * depth), layout="constrained")
         axes = figure.subplots(depth, heads, squeeze=False)
         top = max(float(layer.max()) for layer in self.layers) or 1.0
         for number, layer in enumerate(self.layers):
@@ -58,10 +61,11 @@ class Maps:
                 picture = axis.imshow(weights.numpy(), cmap="Blues", vmin=0.0, vmax=top, interpolation="nearest")
                 axis.set_title(f"layer {number + 1}, head {head + 1}", fontsize=9)
                 axis.tick_params(length=0)
-                if self.items is not None and length <= 60:
-                    short = [item if len(item) <= 14 else item[:13] + "…" for item in self.items]
-                    axis.set_xticks(range(length), short, rotation=90, fontsize=7, parse_math=False)
-                    axis.set_yticks(range(length), short if head == 0 else [""] * length, fontsize=7, parse_math=False)
+                if self.seen is not None and columns <= 60:
+                    axis.set_xticks(range(columns), _short(self.seen), rotation=90, fontsize=7, parse_math=False)
+                if self.items is not None and rows <= 60:
+                    names = _short(self.items) if head == 0 else [""] * rows
+                    axis.set_yticks(range(rows), names, fontsize=7, parse_math=False)
         figure.colorbar(picture, ax=axes, shrink=0.5, label="weight")
         figure.supylabel("who attends", fontsize=9)
         figure.supxlabel("to whom", fontsize=9)
@@ -73,12 +77,8 @@ class Maps:
         kind = path.suffix.lower().lstrip(".")
         if kind not in ("png", "svg", "pdf", "html", "htm"):
             raise RegardError(f"path must end in .png, .svg, .pdf or .html, got '{path.name}'")
-        drawn = self._drawn("png" if kind in ("html", "htm") else kind)
-        if kind in ("html", "htm"):
-            title = html.escape(" ".join(self.items or ["attention"]))
-            source = base64.b64encode(drawn).decode()
-            page = f'<!doctype html><meta charset="utf-8"><title>{title}</title><h1>{title}</h1>'
-            drawn = f'{page}<img alt="attention" src="data:image/png;base64,{source}">\n'.encode()
+        title = " ".join(self.items or ["attention"])
+        drawn = _page(title, {"": self}) if kind in ("html", "htm") else self._drawn(kind)
         with atomic_write(path, binary=True) as file:
             file.write(drawn)
         return path
@@ -91,3 +91,47 @@ class Maps:
         buffer = io.BytesIO()
         self.figure().savefig(buffer, format=kind, dpi=140, bbox_inches="tight")
         return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class PairMaps:
+    """Attention of a source and the target that was made of it.
+
+    Arguments:
+        encoder: of the source to itself.
+        decoder: of the target to itself; each row is a token that was read, and what it saw.
+        cross: of the target to the source.
+    """
+
+    encoder: Maps
+    decoder: Maps
+    cross: Maps
+
+    def save(self, path: str | Path) -> Path:
+        """Writes ``.html`` with all three, or a picture (``.png``, ``.svg``, ``.pdf``) of the target to the source."""
+        path = Path(path)
+        if path.suffix.lower() not in (".html", ".htm"):
+            return self.cross.save(path)
+        parts = {"target to source": self.cross, "target to itself": self.decoder, "source to itself": self.encoder}
+        with atomic_write(path, binary=True) as file:
+            file.write(_page(" ".join(self.encoder.items or ["attention"]), parts))
+        return path
+
+    def show(self) -> Figure:
+        """The figure of the target to the source, which a notebook displays."""
+        return self.cross.figure()
+
+
+def _page(title: str, parts: dict[str, Maps]) -> bytes:
+    """One page with a picture for each part, under its name."""
+    head = html.escape(title)
+    page = [f'<!doctype html><meta charset="utf-8"><title>{head}</title><h1>{head}</h1>']
+    for name, maps in parts.items():
+        source = base64.b64encode(maps._drawn("png")).decode()
+        heading = f"<h2>{html.escape(name)}</h2>" if name else ""
+        page.append(f'{heading}<img alt="attention" src="data:image/png;base64,{source}">\n')
+    return "".join(page).encode()
+
+
+def _short(names: list[str]) -> list[str]:
+    return [name if len(name) <= 14 else name[:13] + "…" for name in names]

@@ -12,19 +12,20 @@ import typer
 from command_line import SENTENCES, SMALL, TINY, as_conllu
 from safetensors.torch import load_file
 
-from regard.cli.options import FIRST_OF_PANEL, parse_window
+from regard.cli.options import parse_window
 from regard.cli.train import gather
 from regard.errors import ConfigError
-from regard.training.config import Config
+from regard.training.config import CONFIGS, LabelConfig, panel_of
 
 
-def test_every_option_has_a_flag_in_its_panel(call, monkeypatch):
+@pytest.mark.parametrize("task", CONFIGS)
+def test_every_option_has_a_flag_in_its_panel(call, monkeypatch, task):
     monkeypatch.setenv("COLUMNS", "200")
-    shown = call("train", "label", "--help").out
-    places = {name: shown.index(f"│ --{name.replace('_', '-')} ") for name in Config.model_fields}
-    assert list(places) == sorted(places, key=places.__getitem__)
-    for first, panel in FIRST_OF_PANEL.items():
-        assert shown.index(f"─ {panel} ") < places[first]
+    shown = call("train", task, "--help").out
+    panels = {panel: shown.index(f"─ {panel} ") for panel in ("Data", "Network", "Training")}
+    for name in CONFIGS[task].model_fields:
+        place = shown.index(f"│ --{name.replace('_', '-')} ")
+        assert panel_of(CONFIGS[task], name) == max((p for p in panels if panels[p] < place), key=panels.__getitem__)
     assert "Number of layers. [default: 3]" in " ".join(shown.split())
     assert "What looks at the sequence (attention, pointwise, sliding, convolution)." in " ".join(shown.split())
 
@@ -45,14 +46,14 @@ def test_a_file_of_options_equals_the_flags(call, files, tmp_path):
 def test_a_flag_wins_over_the_file(tmp_path):
     (tmp_path / "run.toml").write_text('train = "a"\noutput = "b"\ndim = 8\nwindow = 3\n')
     flags = {"dim": 16, "window": None}
-    options = gather(flags, config=str(tmp_path / "run.toml"), resume=False)
+    options = gather(LabelConfig, flags, config=str(tmp_path / "run.toml"), resume=False)
     assert (options["dim"], options["window"], options["train"], options["depth"]) == (16, None, "a", 3)
 
 
 @pytest.mark.parametrize("name", ["train", "output"])
 def test_what_is_required(name):
     with pytest.raises(ConfigError, match=f"^{name}: required; give --{name}"):
-        gather({"train": "a", "output": "b"} | {name: None}, config=None, resume=False)
+        gather(LabelConfig, {"train": "a", "output": "b"} | {name: None}, config=None, resume=False)
 
 
 def test_an_unknown_key_is_refused_with_the_nearest(call, tmp_path):

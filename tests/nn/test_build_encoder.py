@@ -2,6 +2,7 @@ import inspect
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from regard import ConfigError, Ragged
@@ -24,6 +25,7 @@ def count(kind, **options):
         ("convolution", {"norm": "both"}, "norm must be one of pre, post; got 'both'"),
         ("attention", {"score": "cosine"}, "score must be one of dot, additive; got 'cosine'"),
         ("attention", {"normalizer": "max"}, "normalizer must be one of softmax, relu, sigmoid; got 'max'"),
+        ("attention", {"activation": "swish"}, "activation must be one of relu, gelu; got 'swish'"),
         ("attention", {"heads": 5}, "dim must be a multiple of heads .*got dim 12 and 5 heads"),
         ("attention", {"heads": 4, "positions": "rotary"}, "must be even, got 3"),
         ("attention", {"window": -2}, "window must be None, a whole number .*got -2"),
@@ -71,12 +73,33 @@ def test_the_activation_is_any_function():
     torch.manual_seed(0)
     smooth = build_encoder("attention", **SMALL, activation=F.gelu)(x).values
     torch.manual_seed(0)
+    torch.manual_seed(0)
+    named = build_encoder("attention", **SMALL, activation="gelu")(x).values
+    assert torch.equal(smooth, named)
+    torch.manual_seed(0)
     assert not torch.equal(smooth, build_encoder("attention", **SMALL, activation=F.relu)(x).values)
 
 
+@pytest.mark.parametrize("kind", ["attention", "pointwise"])
+def test_vectors_with_their_positions_can_be_normed_before_the_first_layer(kind):
+    x = Ragged.from_list([torch.randn(3, 12)])
+    plain, normed = (
+        build_encoder(kind, **(SMALL | {"depth": 0}), norm="post", positions="sinusoidal", embedding_norm=wanted)
+        for wanted in (False, True)
+    )
+    torch.testing.assert_close(normed(x).values, F.layer_norm(plain(x).values, [12]))
+
+
+@pytest.mark.parametrize("kind", ["attention", "sliding"])
+def test_every_norm_has_the_same_epsilon(kind):
+    encoder = build_encoder(kind, **SMALL, embedding_norm=True, norm_eps=0.25)
+    norms = [part.eps for part in encoder.modules() if isinstance(part, nn.LayerNorm)]
+    assert norms == [0.25] * (6 if kind == "attention" else 4)
+
+
 def test_options_have_the_names_and_defaults_of_the_config():
-    from regard.training.config import Config
+    from regard.training.config import LabelConfig
 
     for name, parameter in inspect.signature(build_encoder).parameters.items():
-        if name in Config.model_fields and name not in ("dim", "depth", "dropout"):
-            assert parameter.default == Config.model_fields[name].default, name
+        if name in LabelConfig.model_fields and name not in ("dim", "depth", "dropout"):
+            assert parameter.default == LabelConfig.model_fields[name].default, name

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from regard.ragged import Ragged
-from regard.training.config import make_config
+from regard.training.config import LabelConfig, make_config
 from regard.training.device import is_main_process
 from regard.training.loop import train
 
@@ -74,7 +74,9 @@ def run(
     **options,
 ):
     """Trains; the result and the network. Signals come in the batch with number ``stop_at``; ``scores`` are given."""
-    config = make_config({"device": "cpu", "batch_tokens": 40, "epochs": 4, "output": str(output), **options})
+    config = make_config(
+        LabelConfig, {"device": "cpu", "batch_tokens": 40, "epochs": 4, "output": str(output), **options}
+    )
     data = sequences() if data is None else data
     torch.manual_seed(config.seed)
     network = SmallNetwork(dropout)

@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from regard.errors import ConfigError, ModelError
-from regard.training.config import Config, describe, make_config
+from regard.training.config import ClassifyConfig, LabelConfig, describe, make_config
 from regard.training.config_file import read_config, write_config
 
 SIDE = st.none() | st.integers(0, 10**6)
@@ -31,20 +31,21 @@ OPTIONS = st.fixed_dictionaries(
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(OPTIONS)
 def test_what_is_written_is_read_again(tmp_path, options):
-    config = make_config(options)
+    config = make_config(LabelConfig, options)
     write_config(config, tmp_path / "config.toml")
-    assert read_config(tmp_path / "config.toml") == config
+    assert read_config(tmp_path / "config.toml", LabelConfig) == config
 
 
 def test_a_file_says_every_option_and_its_help(tmp_path):
-    write_config(Config(window=(8, None)), tmp_path / "config.toml")
+    write_config(LabelConfig(window=(8, None)), tmp_path / "config.toml")
     text = (tmp_path / "config.toml").read_text(encoding="utf-8")
     options = tomllib.loads(text)
     assert options.pop("config_version") == 1
+    assert options.pop("task") == "label"
     unset = {"train", "dev", "output", "feed_forward_dim"}
-    assert options.keys() == Config.model_fields.keys() - unset
-    for name in Config.model_fields:
-        assert f"# {describe(name)}" in text
+    assert options.keys() == LabelConfig.model_fields.keys() - unset
+    for name in LabelConfig.model_fields:
+        assert f"# {describe(LabelConfig, name)}" in text
         assert (f"\n# {name} =\n" in text) == (name in unset)
     assert '\nwindow = [8, "all"]\n' in text
     assert "\n# What looks at the sequence. One of: attention, pointwise, sliding, convolution.\n" in text
@@ -52,7 +53,7 @@ def test_a_file_says_every_option_and_its_help(tmp_path):
 
 def test_a_user_writes_only_what_differs(tmp_path):
     (tmp_path / "run.toml").write_text('dim = 64\nwindow = ["all", 0]\n')
-    assert read_config(tmp_path / "run.toml") == Config(dim=64, window=(None, 0))
+    assert read_config(tmp_path / "run.toml", LabelConfig) == LabelConfig(dim=64, window=(None, 0))
 
 
 @pytest.mark.parametrize(
@@ -71,12 +72,18 @@ def test_a_user_writes_only_what_differs(tmp_path):
 def test_a_wrong_file_is_refused_in_one_sentence(tmp_path, content, error, message):
     (tmp_path / "run.toml").write_bytes(content)
     with pytest.raises(error, match=message) as refused:
-        read_config(tmp_path / "run.toml")
+        read_config(tmp_path / "run.toml", LabelConfig)
     assert "\n" not in str(refused.value)
+
+
+def test_options_of_another_task_are_refused(tmp_path):
+    write_config(ClassifyConfig(), tmp_path / "run.toml")
+    with pytest.raises(ConfigError, match=r"run\.toml:3: the options are those of 'classify', not of 'label'"):
+        read_config(tmp_path / "run.toml", LabelConfig)
 
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ModelError, match=r"run\.toml: no such file"):
-        read_config(tmp_path / "run.toml")
+        read_config(tmp_path / "run.toml", LabelConfig)
     with pytest.raises(ModelError, match="cannot be read, is a directory"):
-        read_config(tmp_path)
+        read_config(tmp_path, LabelConfig)

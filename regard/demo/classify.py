@@ -1,0 +1,51 @@
+"""`regard demo classify`: who of nine speakers said it, from sequences of twelve numbers, beside simple baselines."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from regard.cli.report import print_table
+from regard.data import read_classified
+from regard.demo.common import find_data, train_once
+from regard.tasks import Classifier
+from regard.tasks.class_baselines import class_baselines
+
+PACKAGE, FOLDER = "aeon", "aeon/datasets/data/JapaneseVowels"
+INSTALL = "pip install --no-deps aeon"  # only the data is wanted
+SHOWN = 8  # predictions to look at
+
+
+def demo_classify(output: Path, *, epochs: int | None, quick: bool) -> None:
+    """Trains on the official training part, 270 utterances of two vowels, and scores on its 370 others."""
+    parts = {name: output / "data" / f"{name}.ts" for name in ("train", "test")}
+
+    def fit(classifier: Classifier, *, resume: bool) -> None:
+        for name, path in parts.items():
+            source = find_data(PACKAGE, f"{FOLDER}/JapaneseVowels_{name.upper()}.ts", INSTALL)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, path)
+        passes = epochs if epochs is not None else 10 if quick else 60
+        classifier.fit(parts["train"], None, output, epochs=passes, batch_tokens=300, resume=resume)
+
+    classifier = train_once(output, Classifier(front_end="vectors", dim=64, depth=2, dropout=0.2), fit)
+    train, test = (read_classified(path) for path in parts.values())
+    scores = {"regard": classifier.evaluate(test)} | class_baselines(train, test, classifier.labels)
+    print_table(f"who is speaking: scores on {parts['test']}, which training never saw:", scores)
+    _show(classifier, test, output)
+    typer.echo(f"next: regard predict {output} {parts['test']}")
+
+
+def _show(classifier: Any, test: list[Any], output: Path) -> None:
+    """A few predictions, and a picture of what attended to what in the first."""
+    step = max(1, len(test) // SHOWN)
+    for example, chances in zip(test[::step], classifier.probabilities(test[::step]), strict=True):
+        guess = max(chances, key=chances.__getitem__)
+        verdict = "right" if guess == example.label else f"wrong, it was speaker {example.label}"
+        typer.echo(f"  {len(example):2} vectors: speaker {guess} ({100 * chances[guess]:.0f} %), {verdict}")
+    picture = classifier.attention(test[0].items).save(output / "attention.png")
+    typer.echo(f"  who attends to whom, in the first: {picture}")
+    typer.echo(f"{output} holds the model, its card (README.md), the loss curve and the picture")

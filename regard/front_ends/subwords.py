@@ -1,0 +1,172 @@
+"""The `subwords` front end: a learned vector for every piece that a tokenizer cuts text into."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import Any, Self
+
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from torch import nn
+
+from regard.errors import ConfigError, ModelError
+from regard.front_ends.inputs import TokenInputs, windows
+from regard.front_ends.tokens import END, SPECIAL, START, UNKNOWN, join_texts, join_words
+from regard.nn import Dropout
+from regard.ragged import Ragged
+
+KINDS = ("bpe", "wordpiece")
+MOST_KNOWN = 200_000  # texts whose tokens are remembered: a stream of new ones must not fill the memory
+
+
+def learn_tokenizer(texts: Iterable[str], *, kind: str = "bpe", size: int = 8000, lowercase: bool = False) -> Tokenizer:
+    """A tokenizer of at most ``size`` pieces, made of the training texts.
+
+    "bpe" joins bytes, so that it knows every text and gives it back as it was (Sennrich, Haddow and Birch 2016);
+    "wordpiece" joins characters within words, as BERT does (Schuster and Nakajima 2012).
+
+    Raises:
+        ConfigError: any other ``kind``.
+    """
+    if kind not in KINDS:
+        raise ConfigError(f"subword_model must be one of {', '.join(KINDS)}; got {kind!r}")
+    return _learn_bpe(texts, size, lowercase) if kind == "bpe" else _learn_wordpiece(list(texts), size, lowercase)
+
+
+def _learn_bpe(texts: Iterable[str], size: int, lowercase: bool) -> Tokenizer:
+    tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC()] + [normalizers.Lowercase()] * lowercase)
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size, special_tokens=list(SPECIAL), initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
+
+
+def _learn_wordpiece(texts: list[str], size: int, lowercase: bool) -> Tokenizer:
+    def with_model(model: models.WordPiece) -> Tokenizer:
+        tokenizer = Tokenizer(model)
+        tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        tokenizer.decoder = decoders.WordPiece()
+        return tokenizer
+
+    learning = with_model(models.WordPiece(unk_token=UNKNOWN))
+    # The trainer numbers inner characters in an order that differs from run to run, and equally good pieces go by that
+    # number. Named beforehand, they have one order.
+    counts = Counter(chain.from_iterable(map(learning.normalizer.normalize_str, texts)))
+    alphabet = sorted(character for character, count in counts.items() if count > 1 and not character.isspace())
+    inner = ["##" + character for character in alphabet]
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=size,
+        special_tokens=[*SPECIAL, *inner],
+        initial_alphabet=alphabet,
+        limit_alphabet=len(alphabet),
+        show_progress=False,
+    )
+    learning.train_from_iterator(texts, trainer)
+    tokenizer = with_model(models.WordPiece(learning.get_vocab(), unk_token=UNKNOWN))
+    tokenizer.add_special_tokens(list(SPECIAL))
+    return tokenizer
+
+
+class Subwords(nn.Module):
+    """Text → vectors ``[T, dim]``, one for each subword, one for its start and one for its end.
+
+    Words of a sentence are cut one by one, so that each has a first subword.
+
+    Arguments:
+        tokenizer: as the JSON of a `tokenizers.Tokenizer` with the special tokens [UNK], [CLS] and [SEP].
+        dim: width of the vectors out.
+        dropout: on the vectors out.
+
+    Raises:
+        ModelError: it is none, or lacks a special token.
+    """
+
+    def __init__(self, tokenizer: dict[str, Any], *, dim: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        try:
+            self.tokenizer = Tokenizer.from_str(json.dumps(tokenizer))
+        except Exception as error:  # the one that it raises has no name
+            raise ModelError(f"tokenizer: not one of the `tokenizers` library ({error})") from None
+        self.tokenizer.no_padding()
+        self.tokenizer.no_truncation()
+        self.special = self._find(SPECIAL)
+        missing = [name for name in (UNKNOWN, START, END) if name not in self.special]
+        if missing:
+            raise ModelError(f"tokenizer: it lacks {', '.join(missing)}; only one with BERT's special tokens is taken")
+        self._known: dict[str, list[int]] = {}  # texts met so far
+        self.embedding = nn.Embedding(self.tokenizer.get_vocab_size(), dim)
+        self.dropout = Dropout(dropout)
+
+    @classmethod
+    def learn(
+        cls, texts: Iterable[str], *, kind: str = "bpe", size: int = 8000, lowercase: bool = False, **options: Any
+    ) -> Self:
+        """With a tokenizer made of the training texts; see :func:`learn_tokenizer`."""
+        tokenizer = learn_tokenizer(texts, kind=kind, size=size, lowercase=lowercase)
+        return cls(json.loads(tokenizer.to_str()), **options)
+
+    def _find(self, names: Iterable[str]) -> dict[str, int]:
+        rows = {name: self.tokenizer.token_to_id(name) for name in names}
+        return {name: row for name, row in rows.items() if row is not None}
+
+    def vocabulary(self) -> dict[str, Any]:
+        """What :meth:`__init__` needs to cut text in the same way again, ready for JSON."""
+        return {"tokenizer": json.loads(self.tokenizer.to_str())}
+
+    def tokens(self, text: str) -> list[int]:
+        """Rows of the table for a text."""
+        known = self._known.get(text)
+        if known is None:
+            self._remember([text])
+            known = self._known[text]
+        return known
+
+    def text(self, tokens: Iterable[int]) -> str:
+        """The text that tokens stand for; special ones are left out."""
+        return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True)).removeprefix(" ")
+
+    def count(self, sequence: str | Sequence[str]) -> int:
+        """How many vectors a text becomes."""
+        if isinstance(sequence, str):
+            return 2 + len(self.tokens(sequence))
+        return 2 + sum(max(1, len(self.tokens(word))) for word in sequence)
+
+    def split(self, text: str, longest: int) -> list[str]:
+        """Overlapping parts of about at most so many vectors."""
+        places = self.tokenizer.encode(text, add_special_tokens=False).offsets
+        spans = windows(len(places), longest - 2)
+        return [text[places[start][0] : places[stop - 1][1]] if stop else text for start, stop in spans]
+
+    def names(self, sequence: str | Sequence[str]) -> list[str]:
+        """What each vector of a text stands for."""
+        special = set(self.special.values())
+        rows = self.encode([sequence]).tokens.tolist()
+        return [str(self.tokenizer.id_to_token(row) if row in special else self.text([row])) for row in rows]
+
+    def encode(self, sequences: Sequence[str | Sequence[str]]) -> TokenInputs:
+        """Texts, or sentences of words, as integers, on the CPU."""
+        start, end = self.special[START], self.special[END]
+        if any(isinstance(sequence, str) for sequence in sequences):
+            self._remember([str(text) for text in sequences if text not in self._known])
+            return join_texts([self.tokens(str(text)) for text in sequences], start, end)
+        self._remember(list({word for words in sequences for word in words if word not in self._known}))
+        unknown = [self.special[UNKNOWN]]  # of a word that the tokenizer drops, as BERT's does control characters
+        return join_words([[self.tokens(word) or unknown for word in words] for words in sequences], start, end)
+
+    def _remember(self, texts: list[str]) -> None:
+        if len(self._known) + len(texts) > MOST_KNOWN:
+            self._known.clear()
+        if texts:
+            cut = self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+            self._known |= {text: encoding.ids for text, encoding in zip(texts, cut, strict=True)}
+
+    def forward(self, inputs: TokenInputs) -> Ragged:
+        return Ragged(self.dropout(self.embedding(inputs.tokens)), inputs.offsets)

@@ -1,0 +1,37 @@
+"""The head that guesses masked tokens."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from regard.nn.layers import NORM_EPS, Activation
+
+
+class MaskedHead(nn.Module):
+    """A score for every token of the table: ``table · norm(activation(W x + b)) + bias``, ``[T, E]`` → ``[T, V]``.
+
+    The output matrix is the table ``[V, E]`` of the front end, so that a token is read and guessed as one vector.
+
+    Arguments:
+        dim: E.
+        tokens: V.
+        activation: any function of a tensor.
+        norm_eps: added to the variance.
+
+    Devlin et al. 2019, "BERT".
+
+    >>> MaskedHead(4, tokens=7)(torch.randn(3, 4), torch.randn(7, 4)).shape
+    torch.Size([3, 7])
+    """
+
+    def __init__(self, dim: int, *, tokens: int, activation: Activation = F.gelu, norm_eps: float = NORM_EPS) -> None:
+        super().__init__()
+        self.dense = nn.Linear(dim, dim)
+        self.activation = activation
+        self.norm = nn.LayerNorm(dim, eps=norm_eps)
+        self.bias = nn.Parameter(torch.zeros(tokens))
+
+    def forward(self, x: Tensor, table: Tensor) -> Tensor:
+        return F.linear(self.norm(self.activation(self.dense(x))), table, self.bias)

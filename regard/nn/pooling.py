@@ -1,0 +1,72 @@
+"""From the vectors of a sequence to one."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from regard.attention import attend
+from regard.errors import ConfigError
+from regard.ragged import Ragged
+
+POOLINGS = ("query", "mean", "max", "first", "bert")
+
+
+class Pooling(nn.Module):
+    """One vector for each sequence, ``Ragged [T, E]`` → ``[B, E]``; zeros for an empty one.
+
+    - "query": ``Σ_n softmax_n(q_h · W_k x_n / √D) x_n`` by head, with a learned query q (attention pooling).
+    - "mean", "max": of each element over the sequence; "first": the vector at its first position.
+    - "bert": ``tanh(W x_first + b)``, as BERT's classifiers have it; the only one that can be exported as BERT.
+
+    Arguments:
+        kind: one of the above.
+        dim: E.
+        heads: of "query", which divide ``dim``.
+        implementation: as in :func:`regard.attend`.
+
+    Raises:
+        ConfigError: any other ``kind``, or sizes that do not divide.
+
+    Lin et al. 2017, "A Structured Self-Attentive Sentence Embedding" (the learned query); Devlin et al. 2019, "BERT".
+
+    >>> batch = Ragged.from_list([torch.tensor([[1.0], [3.0]]), torch.tensor([[5.0]])])
+    >>> Pooling("mean", dim=1)(batch).tolist()
+    [[2.0], [5.0]]
+    """
+
+    def __init__(self, kind: str, *, dim: int, heads: int = 1, implementation: str = "auto") -> None:
+        super().__init__()
+        if kind not in POOLINGS:
+            raise ConfigError(f"pooling must be one of {', '.join(POOLINGS)}; got {kind!r}")
+        if dim % heads:
+            raise ConfigError(f"dim must be a multiple of heads, got dim {dim} and {heads} heads")
+        self.kind, self.implementation = kind, implementation
+        if kind == "query":
+            self.query = nn.Parameter(torch.randn(heads, dim // heads))
+            self.key = nn.Linear(dim, dim)
+        if kind == "bert":
+            self.dense = nn.Linear(dim, dim)
+
+    def forward(self, batch: Ragged) -> Tensor:
+        if self.kind == "query":
+            return self._attended(batch)
+        lengths = batch.lengths
+        if self.kind in ("first", "bert"):
+            padded = torch.cat([batch.values, batch.values.new_zeros(1, batch.values.shape[1])])  # for empty ones
+            first = padded[batch.offsets[:-1]]
+            return (first if self.kind == "first" else self.dense(first).tanh()) * (lengths > 0)[:, None]
+        if self.kind == "max":
+            pooled = torch.segment_reduce(batch.values, "max", lengths=lengths, initial=-torch.inf)
+            return pooled.masked_fill(lengths[:, None] == 0, 0.0)
+        sums = torch.segment_reduce(batch.values, "sum", lengths=lengths, initial=0.0)
+        return sums / lengths.clamp(min=1)[:, None]
+
+    def _attended(self, batch: Ragged) -> Tensor:
+        query = self.query.expand(len(batch), -1, -1)  # one for each sequence: [B, H, D]
+        key, value = (x.unflatten(1, self.query.shape) for x in (self.key(batch.values), batch.values))  # [T, H, D]
+        one_each = torch.arange(len(batch) + 1, device=query.device)
+        pooled = attend(
+            query, key, value, offsets=one_each, key_offsets=batch.offsets, implementation=self.implementation
+        )
+        return pooled.flatten(1)

@@ -1,0 +1,221 @@
+"""One label for a whole sequence (N→1): the kind of a message, who is speaking."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from regard.data import Example
+from regard.nn import Pooling
+from regard.ragged import Ragged
+from regard.tasks import fitting
+from regard.tasks.class_baselines import class_baselines
+from regard.tasks.examples import Source, check_label, read_whole
+from regard.tasks.network import learn_front_end, make_encoder, restore_front_end
+from regard.training.config import ClassifyConfig, make_config, with_options
+from regard.training.confusion import draw_confusion
+from regard.training.metrics import class_scores
+from regard.viewer.maps import Maps
+
+logger = logging.getLogger(__name__)
+
+
+class ClassNetwork(nn.Module):
+    """A row of label scores for each sequence: ``head(pool(encoder(front_end(inputs))))``, ``[B, labels]``.
+
+    A sequence that was read in several windows has the mean of their rows.
+    """
+
+    def __init__(self, front_end: nn.Module, encoder: nn.Module, pool: Pooling, *, dim: int, labels: int) -> None:
+        super().__init__()
+        self.front_end, self.encoder, self.pool = front_end, encoder, pool
+        self.head = nn.Linear(dim, labels)
+
+    def forward(self, inputs: Any, windows: Tensor) -> Tensor:
+        """``windows`` ``[B+1]`` tells which rows of the batch belong to which sequence."""
+        rows = self.head(self.pool(self.encoder(self.front_end(inputs))))
+        if len(rows) == len(windows) - 1:
+            return rows  # type: ignore[no-any-return]
+        sums = torch.segment_reduce(rows, "sum", offsets=windows, initial=0.0)
+        return sums / windows.diff()[:, None]
+
+
+class Classifier:
+    """Learns one label per sequence from labelled examples, and predicts them.
+
+    The keywords are the options of `regard train classify`, with the same defaults; those of the network belong here,
+    those of data and training to :meth:`fit`.
+
+    >>> sorter = Classifier(front_end="characters", dim=32, depth=1, heads=2)
+    >>> _ = sorter.fit([("good", "+"), ("bad", "-")] * 20, epochs=5, batch_tokens=40, average=0)
+    >>> sorter.predict(["bad", "good"])
+    ['-', '+']
+
+    Raises:
+        ConfigError: an option that does not exist, or a value that one does not take.
+    """
+
+    @with_options(ClassifyConfig, "Network")
+    def __init__(self, **options: Any) -> None:
+        self.config = make_config(ClassifyConfig, options)
+        self.labels: list[str] = []
+        self.scores: dict[str, Any] = {}
+        self._network: ClassNetwork | None = None
+        self._weights: Tensor | None = None  # of the labels in the loss
+
+    @property
+    def network(self) -> ClassNetwork:
+        """The network, once there is one."""
+        network: ClassNetwork = fitting.network_of(self)
+        return network
+
+    @with_options(ClassifyConfig, "Data", "Training")
+    def fit(
+        self,
+        train: Source,
+        dev: Source | None = None,
+        output: str | Path | None = None,
+        *,
+        resume: bool = False,
+        **options: Any,
+    ) -> Classifier:
+        """Trains on a file or an iterable of examples, and keeps the weights that did best on ``dev``.
+
+        Arguments:
+            train, dev: a path in any format of docs/formats.md, or an iterable of ``(text, label)``; instead of a
+                text a list of words, or an array ``[N, C]``.
+            output: run folder to write; without it nothing is left on disk.
+            resume: go on from the checkpoint in ``output``, bit for bit.
+            The rest are the options of training, as on the command line.
+
+        Raises:
+            DataError: a record that cannot be read, with file and line.
+            ConfigError: a value that an option does not take, or a run folder that holds another run.
+        """
+        return fitting.fit(self, train, dev, output, options, resume=resume)
+
+    def evaluate(self, source: Source, *, format: str = "auto", column: str | None = None) -> dict[str, float]:
+        """Scores against labelled examples: see :func:`regard.training.metrics.class_scores`."""
+        examples = read_whole(source, self.config, format=format, column=column)
+        check_label(examples, self.labels, self.config.unseen_labels)
+        return self._score(self.network, examples)
+
+    def predict(self, source: Source, *, format: str = "auto") -> list[str]:
+        """A label for every example, in order: texts, lists of words or arrays ``[N, C]``, or a file of them."""
+        return [max(chances, key=chances.__getitem__) for chances in self.probabilities(source, format=format)]
+
+    def probabilities(self, source: Source, *, format: str = "auto") -> list[dict[str, float]]:
+        """How likely each label is, for every example."""
+        rows = self._chances(self.network, read_whole(source, self.config, format=format, labelled=False))
+        return [dict(zip(self.labels, row, strict=True)) for row in rows.tolist()]
+
+    def attention(self, items: Any) -> Maps:
+        """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""
+        return fitting.attention_maps(self.network, read_whole([items], self.config, labelled=False)[0])
+
+    def describe(self) -> dict[str, Any]:
+        """What the network is made of, and how many parameters each part has."""
+        return {"task": "classify", "labels": len(self.labels), **fitting.parts_of(self.network)}
+
+    # What the functions of regard.tasks.fitting ask for
+
+    def _read(self, source: Source, part: str) -> list[Example]:
+        return read_whole(source, self.config)
+
+    def _learn(self, train: list[Example], dev: list[Example] | None) -> ClassNetwork:
+        counts = Counter(str(example.label) for example in train)
+        self.labels = sorted(counts)
+        if self.config.class_weights == "balanced":
+            mean = len(train) / len(counts)
+            self._weights = torch.tensor([mean / counts[label] for label in self.labels])
+        if dev is not None:
+            check_label(dev, self.labels, self.config.unseen_labels)
+        network = self._build(learn_front_end(self.config, self.config.front_end, [example.items for example in train]))
+        self._tell_of_windows(network, [*train, *(dev or [])])
+        return network
+
+    def _build(self, front_end: nn.Module) -> ClassNetwork:
+        config = self.config
+        pool = Pooling(config.pooling, dim=config.dim, heads=config.heads, implementation=config.implementation)
+        return ClassNetwork(front_end, make_encoder(config), pool, dim=config.dim, labels=len(self.labels))
+
+    def _tell_of_windows(self, network: ClassNetwork, examples: Sequence[Example]) -> None:
+        """Long sequences are not cut without a word."""
+        longest = self.config.longest
+        long = sum(network.front_end.count(example.items) > longest for example in examples)  # type: ignore[operator]
+        if long:
+            logger.warning(
+                "%d of %d sequences are longer than %d items: they are read in overlapping windows of that length, "
+                "whose scores are averaged (longest=N for another length)",
+                long,
+                len(examples),
+                longest,
+            )
+
+    def _length(self, example: Example) -> int:
+        return int(self.network.front_end.count(example.items))  # type: ignore[operator]
+
+    def _collate(self, examples: Sequence[Example]) -> ClassBatch:
+        front_end, longest = self.network.front_end, self.config.longest
+        parts = [
+            [example.items] if self._length(example) <= longest else front_end.split(example.items, longest)  # type: ignore[operator]
+            for example in examples
+        ]
+        windows = Ragged.from_lengths(torch.zeros(sum(map(len, parts))), [len(part) for part in parts]).offsets
+        rows = {label: row for row, label in enumerate(self.labels)}
+        labels = torch.tensor([rows.get(example.label or "", 0) for example in examples], dtype=torch.int64)
+        return ClassBatch(front_end.encode([window for part in parts for window in part]), windows, labels)  # type: ignore[operator]
+
+    def _loss(self, network: nn.Module, batch: ClassBatch) -> tuple[Tensor, int]:
+        logits = network(batch.inputs, batch.windows).float()
+        weights = None if self._weights is None else self._weights.to(logits.device)
+        smoothing = self.config.label_smoothing
+        loss = F.cross_entropy(logits, batch.labels, weight=weights, reduction="sum", label_smoothing=smoothing)
+        return loss, len(batch.labels)
+
+    def _select(self, train: list[Example], dev: list[Example] | None) -> str:
+        return "macro_f1" if self.config.class_weights == "balanced" else "accuracy"
+
+    def _score(self, network: nn.Module, examples: list[Example], *, final: bool = True) -> dict[str, float]:
+        return class_scores([str(example.label) for example in examples], self._chances(network, examples), self.labels)
+
+    @torch.inference_mode()
+    def _chances(self, network: nn.Module, examples: list[Example]) -> Tensor:
+        """``[N, labels]``, rows sum to 1."""
+        network.eval()
+        device, chances = fitting.device_of(network), torch.empty(len(examples), len(self.labels))
+        for numbers in fitting.batches_by_length(self, examples):
+            batch = self._collate([examples[number] for number in numbers]).to(device)
+            chances[numbers] = network(batch.inputs, batch.windows).float().softmax(1).cpu()
+        return chances
+
+    def _baselines(self, train: list[Example], scored: list[Example]) -> fitting.Scores:
+        return class_baselines(train, scored, self.labels)
+
+    def _draw(self, scored: list[Example], folder: Path) -> None:
+        guessed = [self.labels[row] for row in self._chances(self.network, scored).argmax(1).tolist()]
+        draw_confusion([str(example.label) for example in scored], guessed, self.labels, folder / "confusion.png")
+
+    def _vocabulary(self) -> dict[str, Any]:
+        return {"labels": self.labels, "front_end": self.network.front_end.vocabulary()}  # type: ignore[operator]
+
+    def _restore(self, vocabulary: dict[str, Any]) -> ClassNetwork:
+        self.labels = list(vocabulary["labels"])
+        return self._build(restore_front_end(self.config, self.config.front_end, vocabulary["front_end"]))
+
+
+class ClassBatch:
+    """Encoded windows, which of them belong to which sequence ``[B+1]``, and the row of each one's label ``[B]``."""
+
+    def __init__(self, inputs: Any, windows: Tensor, labels: Tensor) -> None:
+        self.inputs, self.windows, self.labels = inputs, windows, labels
+
+    def to(self, device: torch.device | str) -> ClassBatch:
+        return ClassBatch(self.inputs.to(device), self.windows.to(device), self.labels.to(device))

@@ -1,0 +1,331 @@
+"""A new sequence for a sequence (N→M): the Transformer, for translation or pronunciation."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from regard.data import Example
+from regard.errors import ConfigError
+from regard.front_ends.inputs import TokenInputs
+from regard.front_ends.tokens import END, MASK, PAD, START, UNKNOWN
+from regard.nn import build_decoder
+from regard.ragged import Ragged
+from regard.tasks import fitting
+from regard.tasks.examples import Source, read_sources, too_long
+from regard.tasks.network import learn_front_end, make_encoder, restore_front_end
+from regard.tasks.text_baselines import text_baselines
+from regard.training.config import TransduceConfig, make_config, with_options
+from regard.training.search import Hypothesis, search
+from regard.training.text_metrics import text_scores
+from regard.viewer.maps import Maps, PairMaps
+from regard.viewer.recording import record
+
+logger = logging.getLogger(__name__)
+SHORTEST_LIMIT = 20  # items that any output may have
+
+
+class Transformer(nn.Module):
+    """Scores of the next target token: ``output(decoder(tokens so far, encoder(front_end(inputs))))``, ``[T, V]``.
+
+    Vaswani et al. 2017, "Attention Is All You Need". The output matrix is the table of target vectors where ``tied``,
+    and its products are scaled by ``1/√dim``, as the vectors have unit scale (Press and Wolf 2017).
+    """
+
+    def __init__(
+        self, front_end: nn.Module, encoder: nn.Module, target: nn.Module, decoder: nn.Module, *, dim: int, tied: bool
+    ) -> None:
+        super().__init__()
+        self.front_end, self.encoder, self.target, self.decoder = front_end, encoder, target, decoder
+        size: int = target.embedding.num_embeddings  # type: ignore[union-attr, assignment]
+        self.scale = dim**-0.5
+        self.bias = nn.Parameter(torch.zeros(size))
+        self.output = None if tied else nn.Linear(dim, size, bias=False)
+
+    def forward(self, inputs: Any, tokens: Ragged) -> Ragged:
+        """``tokens`` ``[T]`` are what stands before each token that is scored."""
+        vectors = tokens.with_values(self.embed(tokens.values))
+        decoded: Ragged = self.decoder(vectors, self.encode(inputs))
+        return decoded.with_values(self.scores(decoded.values))
+
+    def encode(self, inputs: Any) -> Ragged:
+        """The memory, ``[S, dim]``."""
+        memory: Ragged = self.encoder(self.front_end(inputs))
+        return memory
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        vectors: Tensor = self.target.dropout(self.target.embedding(tokens))  # type: ignore[operator]
+        return vectors
+
+    def scores(self, vectors: Tensor) -> Tensor:
+        if self.output is not None:
+            projected: Tensor = self.output(vectors)
+            return projected + self.bias
+        return F.linear(vectors * self.scale, self.target.embedding.weight, self.bias)  # type: ignore[union-attr, arg-type]
+
+
+class Seq2Seq:
+    """Learns to make a new sequence of a sequence: a translation, a pronunciation.
+
+    The keywords are the options of `regard train transduce`, with the same defaults; those of the network belong here,
+    those of data and training to :meth:`fit`.
+
+    >>> model = Seq2Seq(front_end="characters", target_units="symbols", dim=32, depth=1, heads=2, dropout=0.0)
+    >>> words = [("ab", "A B"), ("ba", "B A"), ("aa", "A A"), ("bb", "B B")] * 20
+    >>> _ = model.fit(words, epochs=20, batch_tokens=100, average=0)
+    >>> model.predict(["ba"])
+    ['B A']
+
+    Raises:
+        ConfigError: an option that does not exist, or a value that one does not take.
+    """
+
+    @with_options(TransduceConfig, "Network")
+    def __init__(self, **options: Any) -> None:
+        self.config = make_config(TransduceConfig, options)
+        self.scores: dict[str, Any] = {}
+        self._network: Transformer | None = None
+
+    @property
+    def network(self) -> Transformer:
+        """The network, once there is one."""
+        network: Transformer = fitting.network_of(self)
+        return network
+
+    @with_options(TransduceConfig, "Data", "Training")
+    def fit(
+        self,
+        train: Source,
+        dev: Source | None = None,
+        output: str | Path | None = None,
+        *,
+        resume: bool = False,
+        **options: Any,
+    ) -> Seq2Seq:
+        """Trains on a file or an iterable of pairs, and keeps the weights that did best on ``dev``.
+
+        Arguments:
+            train, dev: a path in any format of docs/formats.md (with ``train_target`` and ``dev_target`` where the
+                targets are a file of their own), or an iterable of ``(source, target)``.
+            output: run folder to write; without it nothing is left on disk.
+            resume: go on from the checkpoint in ``output``, bit for bit.
+            The rest are the options of training, as on the command line.
+
+        Raises:
+            DataError: a record that cannot be read, with file and line.
+            ConfigError: a value that an option does not take, or a run folder that holds another run.
+        """
+        return fitting.fit(self, train, dev, output, options, resume=resume)
+
+    def evaluate(
+        self, source: Source, *, target: str | Path | None = None, format: str = "auto", beam: int | None = None
+    ) -> dict[str, float]:
+        """Scores against true targets: see :func:`regard.training.text_metrics.text_scores`."""
+        examples = read_sources(source, self.config, target=target, format=format)
+        return self._measure(self.network, examples, beam or self.config.beam)
+
+    def predict(self, source: Source, *, format: str = "auto", beam: int | None = None) -> list[str]:
+        """The best output for every source, in order: texts, lists of words or arrays ``[N, C]``, or a file of them."""
+        return [found[0][0] for found in self.candidates(source, format=format, beam=beam)]
+
+    def candidates(
+        self, source: Source, *, format: str = "auto", beam: int | None = None, n_best: int = 1
+    ) -> list[list[tuple[str, float]]]:
+        """The ``n_best`` outputs for every source with their scores, ``log p / length ^ penalty``, best first."""
+        examples = read_sources(source, self.config, format=format, labelled=False)
+        found = self._search(self.network, examples, beam or self.config.beam, n_best)
+        return [[(self._text(one.ids), one.score) for one in some] for some in found]
+
+    @torch.inference_mode()
+    def attention(self, items: Any, target: str | None = None) -> PairMaps:
+        """Who attends to whom: source and target to themselves, target to source. The target is predicted if None."""
+        example = read_sources([items], self.config, labelled=False)[0]
+        network = self.network.eval()
+        encoder = fitting.attention_maps(network, example)
+        written = self.predict([items])[0] if target is None else target
+        batch = self._collate([replace(example, target=written)]).to(fitting.device_of(network))
+        with record(network.decoder) as layers:
+            network(batch.inputs, batch.tokens)
+        names = network.target.names(written)[:-1]  # type: ignore[operator]
+        maps = [weights.dense()[0] for weights in layers]  # of each layer to itself and to the source, in turn
+        return PairMaps(encoder, Maps(maps[::2], names), Maps(maps[1::2], names, encoder.items))
+
+    def describe(self) -> dict[str, Any]:
+        """What the network is made of, and how many parameters each part has."""
+        return {"task": "transduce", **fitting.parts_of(self.network)}
+
+    # What the functions of regard.tasks.fitting ask for
+
+    def _read(self, source: Source, part: str) -> list[Example]:
+        target = self.config.train_target if part == "train" else self.config.dev_target
+        return read_sources(source, self.config, target=target)
+
+    def _learn(self, train: list[Example], dev: list[Example] | None) -> Transformer:
+        config = self.config
+        sources, targets = [example.items for example in train], [str(example.target) for example in train]
+        if config.shared_vocabulary:
+            if config.front_end != config.target_units:
+                raise ConfigError(
+                    f"shared_vocabulary: source and target must be of one kind, got front_end '{config.front_end}' and "
+                    f"target_units '{config.target_units}'"
+                )
+            front_end = target = learn_front_end(config, config.front_end, [*sources, *targets])
+        else:
+            front_end = learn_front_end(config, config.front_end, sources)
+            target = learn_front_end(config, config.target_units, targets)
+        network = self._network = self._build(front_end, target)
+        for example in (*train, *(dev or [])):
+            self._check_length(example)
+        return network
+
+    def _build(self, front_end: nn.Module, target: nn.Module) -> Transformer:
+        config = self.config
+        decoder = build_decoder(
+            dim=config.dim,
+            depth=config.depth if config.decoder_depth is None else config.decoder_depth,
+            heads=config.heads,
+            feed_forward_dim=config.feed_forward_dim,
+            positions=config.positions,
+            position_reach=config.position_reach,
+            window=config.window,
+            score=config.score,
+            normalizer=config.normalizer,
+            norm=config.norm,
+            norm_eps=config.norm_eps,
+            embedding_norm=config.embedding_norm,
+            dropout=config.dropout,
+            activation=config.activation,
+            implementation=config.implementation,
+        )
+        return Transformer(front_end, make_encoder(config), target, decoder, dim=config.dim, tied=config.tied)
+
+    def _check_length(self, example: Example) -> None:
+        """What is too long to be read whole is refused: a part of it would have another meaning."""
+        network, longest = self.network, self.config.longest
+        sides = [("source", network.front_end.count(example.items))]  # type: ignore[operator]
+        if example.target is not None:
+            sides.append(("target", network.target.count(example.target)))  # type: ignore[operator]
+        for what, length in sides:
+            if length > longest:
+                raise too_long(example, length, longest, what)
+
+    def _length(self, example: Example) -> int:
+        source = int(self.network.front_end.count(example.items))  # type: ignore[operator]
+        return source + (0 if example.target is None else int(self.network.target.count(example.target)))  # type: ignore[operator]
+
+    def _collate(self, examples: Sequence[Example]) -> PairBatch:
+        inputs = self.network.front_end.encode([example.items for example in examples])  # type: ignore[operator]
+        targets = self.network.target.encode([str(example.target) for example in examples])  # type: ignore[operator]
+        return PairBatch(inputs, *_shifted(targets))
+
+    def _loss(self, network: nn.Module, batch: PairBatch) -> tuple[Tensor, int]:
+        logits = network(batch.inputs, batch.tokens).values.float()
+        loss = F.cross_entropy(logits, batch.following, reduction="sum", label_smoothing=self.config.label_smoothing)
+        return loss, len(batch.following)
+
+    def _select(self, train: list[Example], dev: list[Example] | None) -> str:
+        if self.config.select != "auto":
+            return self.config.select
+        return "bleu" if self.config.target_units == "subwords" else "exact"
+
+    def _score(self, network: nn.Module, examples: list[Example], *, final: bool = True) -> dict[str, float]:
+        return self._measure(network, examples, self.config.beam if final else 1)
+
+    def _measure(self, network: nn.Module, examples: list[Example], beam: int) -> dict[str, float]:
+        outputs = [self._text(found[0].ids) for found in self._search(network, examples, beam)]
+        return text_scores([str(example.target) for example in examples], outputs)
+
+    @torch.inference_mode()
+    def _search(self, network: Any, examples: Sequence[Example], beam: int, n_best: int = 1) -> list[list[Hypothesis]]:
+        """The best hypotheses for every source."""
+        network.eval()
+        found: list[list[Hypothesis]] = [[] for _ in examples]
+        for example in examples:
+            self._check_length(example)
+        for numbers in fitting.batches_by_length(self, examples):
+            for number, best in zip(
+                numbers, self._search_batch(network, [examples[n] for n in numbers], beam, n_best), strict=True
+            ):
+                found[number] = best
+        cut = sum(not best[0].finished for best in found)
+        if cut:
+            logger.warning(
+                "%d of %d outputs did not end by themselves: they were cut at %d items and %g times their source",
+                cut,
+                len(found),
+                SHORTEST_LIMIT,
+                self.config.longest_output,
+            )
+        return found
+
+    def _search_batch(self, network: Any, examples: list[Example], beam: int, n_best: int) -> list[list[Hypothesis]]:
+        device, special = fitting.device_of(network), network.target.special
+        memory = network.encode(network.front_end.encode([example.items for example in examples]).to(device))
+        cache = network.decoder.start(memory)
+
+        def step(tokens: Tensor) -> Tensor:
+            return network.scores(network.decoder.step(network.embed(tokens), cache)).float().log_softmax(1)  # type: ignore[no-any-return]
+
+        return search(
+            step,
+            cache.keep,
+            begin=special[START],
+            end=special[END],
+            max_lengths=SHORTEST_LIMIT + (memory.lengths * self.config.longest_output).long(),
+            banned=[special[name] for name in (PAD, UNKNOWN, START, MASK) if name in special],
+            beam=beam,
+            length_penalty=self.config.length_penalty,
+            n_best=n_best,
+        )
+
+    def _text(self, tokens: Sequence[int]) -> str:
+        return str(self.network.target.text(tokens))  # type: ignore[operator]
+
+    def _baselines(self, train: list[Example], scored: list[Example]) -> fitting.Scores:
+        return text_baselines(train, scored)
+
+    def _draw(self, scored: list[Example], folder: Path) -> None:
+        """There is nothing to draw."""
+
+    def _vocabulary(self) -> dict[str, Any]:
+        network = self.network
+        own = {"front_end": network.front_end.vocabulary()}  # type: ignore[operator]
+        return own if self.config.shared_vocabulary else own | {"target": network.target.vocabulary()}  # type: ignore[operator]
+
+    def _restore(self, vocabulary: dict[str, Any]) -> Transformer:
+        front_end = restore_front_end(self.config, self.config.front_end, vocabulary["front_end"])
+        if self.config.shared_vocabulary:
+            return self._build(front_end, front_end)
+        return self._build(front_end, restore_front_end(self.config, self.config.target_units, vocabulary["target"]))
+
+
+class PairBatch:
+    """Encoded sources, the target tokens as they are read ``[T]``, and the one that follows each, ``[T]`` int64."""
+
+    def __init__(self, inputs: Any, tokens: Ragged, following: Tensor) -> None:
+        self.inputs, self.tokens, self.following = inputs, tokens, following
+
+    def to(self, device: torch.device | str) -> PairBatch:
+        return PairBatch(self.inputs.to(device), self.tokens.to(device), self.following.to(device))
+
+
+def _shifted(targets: TokenInputs) -> tuple[Ragged, Tensor]:
+    """All tokens of each target but the last, and all but the first.
+
+    >>> tokens, following = _shifted(TokenInputs(torch.tensor([2, 7, 3, 2, 3]), torch.tensor([0, 3, 5])))
+    >>> tokens.values.tolist(), following.tolist()
+    ([2, 7, 2], [7, 3, 3])
+    """
+    ends = targets.offsets[1:] - 1
+    starts = targets.offsets[:-1]
+    keep = torch.ones_like(targets.tokens, dtype=torch.bool)
+    before, after = keep.index_fill(0, ends, False), keep.index_fill(0, starts, False)
+    numbers = torch.arange(len(targets.offsets))
+    return Ragged(targets.tokens[before], targets.offsets - numbers), targets.tokens[after]

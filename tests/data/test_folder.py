@@ -1,0 +1,78 @@
+import gzip
+
+import pytest
+
+from regard.data import read_classified
+from regard.errors import DataError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Makes files of a new folder and gives its path."""
+
+    def folder(**files: bytes | str):
+        for name, content in files.items():
+            path = tmp_path / "reviews" / name.replace("__", "/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return tmp_path / "reviews"
+
+    return folder
+
+
+def test_the_sub_folder_is_the_label(folder):
+    files = {
+        "pos__b.txt": "One\ntwo.\r\n",
+        "pos__a.TXT": "é",
+        "neg__c.txt.gz": gzip.compress(b"Bad.\n"),
+        "pos__.DS_Store": "x",
+        ".git__x.txt": "x",
+        "README.md": "not a review",
+    }
+    path = folder(**files)
+    examples = read_classified(path)
+    assert [(e.items, e.label) for e in examples] == [("Bad.", "neg"), ("é", "pos"), ("One\ntwo.", "pos")]
+    assert examples[0].source == str(path / "neg" / "c.txt.gz")
+    assert [e.items for e in read_classified(path, labelled=False)] == ["Bad.", "é", "One\ntwo."]
+    assert [e.label for e in read_classified(path, format="folder", labelled=False)] == [None] * 3
+
+
+def test_without_labels_the_files_may_lie_flat(folder):
+    path = folder(**{"b.txt": "two", "a.txt": "", "c.txt.gz": gzip.compress(b"three")})
+    assert [e.items for e in read_classified(path, labelled=False)] == ["", "two", "three"]
+    with pytest.raises(DataError, match=r"reviews: expected sub-folders, one for each label, .* found files alone"):
+        read_classified(path)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (
+            {".keep": ""},
+            r"reviews: expected sub-folders, one for each label, with text files .*, found an empty folder",
+        ),
+        ({"pos__a.txt": "a", "neg__.keep": ""}, r"neg: expected text files \(.txt, .txt.gz\), found an empty folder"),
+        ({"pos__a.txt": "a", "pos__b.pdf": ""}, r"pos: expected text files \(.*\), found the file 'b.pdf'"),
+        ({"pos__2020__a.txt": "a"}, r"pos: expected text files \(.*\), found the folder '2020'"),
+        ({"pos__a.txt": "\n"}, r"pos/a.txt: expected a text of at least one character, found an empty one"),
+        ({"pos__a.txt": "x\n caf\xe9".encode("latin-1")}, r"pos/a.txt:2: expected UTF-8 text, found byte 0xe9"),
+    ],
+    ids=["empty", "empty label", "other file", "deeper", "empty text", "latin-1"],
+)
+def test_a_wrong_folder(folder, files, message):
+    with pytest.raises(DataError, match=message):
+        read_classified(folder(**files))
+
+
+def test_a_file_or_nothing_in_place_of_a_folder(save, tmp_path):
+    with pytest.raises(DataError, match=r"a.txt: expected a folder, found a file"):
+        read_classified(save("a.txt", "a"), format="folder")
+    with pytest.raises(DataError, match=r"b: expected a folder, found nothing of that name"):
+        read_classified(tmp_path / "b", format="folder")
+    with pytest.raises(DataError, match=r"expected a file, found a folder; name one file in it"):
+        read_classified(tmp_path, format="csv")
+
+
+def test_an_empty_folder_without_labels(folder):
+    with pytest.raises(DataError, match=r"reviews: expected text files \(.txt, .txt.gz\), found an empty folder"):
+        read_classified(folder(**{".keep": ""}), labelled=False)

@@ -1,0 +1,80 @@
+"""Subwords: learned alike every time, and nothing is lost on the way to integers and back."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+
+from regard.errors import ConfigError, ModelError
+from regard.front_ends.subwords import KINDS, Subwords, learn_tokenizer
+
+TEXTS = ["the cat sat on the mat", "the dog sat on the log", "a cat and a dog, and a mat!"] * 3
+KNOWN = {kind: Subwords.learn(TEXTS, kind=kind, size=400, dim=8) for kind in KINDS}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_learning_twice_gives_the_same(kind):
+    """The trainer of the library alone numbers the inner characters of WordPiece in another order every time."""
+    first, second = (json.loads(learn_tokenizer(TEXTS, kind=kind, size=80).to_str()) for _ in range(2))
+    assert first == second
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Mn"]), max_size=30))
+def test_byte_pairs_give_every_text_back(text):
+    import unicodedata
+
+    front_end = KNOWN["bpe"]
+    assert front_end.text(front_end.tokens(text)) == unicodedata.normalize("NFC", text).removeprefix(" ")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_texts_are_cut_as_the_tokenizer_cuts_them(kind):
+    front_end = KNOWN[kind]
+    whole = Tokenizer.from_str(json.dumps(front_end.vocabulary()["tokenizer"]))
+    batch = front_end.encode(TEXTS[:3])
+    for text, tokens in zip(TEXTS, batch.tokens.split(batch.offsets.diff().tolist()), strict=False):
+        names = [whole.id_to_token(token) for token in tokens.tolist()]
+        assert names == ["[CLS]", *whole.encode(text, add_special_tokens=False).tokens, "[SEP]"]
+    assert front_end.count(TEXTS[0]) == batch.offsets[1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_word_has_a_first_token(kind):
+    """One that the tokenizer drops, as BERT's does control characters, is unknown."""
+    front_end = KNOWN[kind]
+    sentences = [["the", "dog"], ["\u0007", "unheard", "mat"], []]
+    batch = front_end.encode(sentences)
+    assert batch.word_offsets.tolist() == [0, 2, 5, 5]
+    firsts = [front_end.tokens(word)[:1] or [front_end.special["[UNK]"]] for words in sentences for word in words]
+    assert batch.tokens[batch.firsts].tolist() == [first for (first,) in firsts]
+    assert [front_end.count(words) for words in sentences] == batch.offsets.diff().tolist()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_long_text_is_split_with_nothing_left_out(kind):
+    front_end, text = KNOWN[kind], " ".join(f"cat {number} sat" for number in range(60))
+    parts = front_end.split(text, 20)
+    assert all(front_end.count(part) <= 22 for part in parts)
+    place = 0
+    for part in parts:
+        start = text.index(part)
+        assert start <= place
+        place = start + len(part)
+    assert place == len(text)
+
+
+def test_a_saved_tokenizer_is_the_same():
+    again = Subwords(**json.loads(json.dumps(KNOWN["bpe"].vocabulary())), dim=8)
+    assert again.tokens("an unseen catalogue") == KNOWN["bpe"].tokens("an unseen catalogue")
+
+
+def test_what_is_refused():
+    with pytest.raises(ConfigError, match="subword_model must be one of bpe, wordpiece; got 'unigram'"):
+        learn_tokenizer(TEXTS, kind="unigram")
+    with pytest.raises(ModelError, match="not one of the `tokenizers` library"):
+        Subwords({"model": 1}, dim=8)
+    bare = Tokenizer.from_str(learn_tokenizer(TEXTS, size=300).to_str().replace("[CLS]", "[BEGIN]"))
+    with pytest.raises(ModelError, match=r"it lacks \[CLS\]"):
+        Subwords(json.loads(bare.to_str()), dim=8)

@@ -1,0 +1,47 @@
+"""One vector for a sequence, beside PyTorch's own operations."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from regard import ConfigError, Ragged
+from regard.nn import Pooling
+from regard.nn.pooling import POOLINGS
+
+
+def batch(*lengths):
+    torch.manual_seed(0)
+    return Ragged.from_list([torch.randn(length, 6) for length in lengths])
+
+
+@pytest.mark.parametrize("kind", POOLINGS)
+def test_each_sequence_by_itself(kind):
+    torch.manual_seed(0)
+    pool, sequences = Pooling(kind, dim=6, heads=2), batch(3, 1, 5)
+    pooled = pool(sequences)
+    for row, sequence in zip(pooled, sequences.unbind(), strict=True):
+        if kind == "query":
+            keys, values = pool.key(sequence).view(-1, 2, 3).transpose(0, 1), sequence.view(-1, 2, 3).transpose(0, 1)
+            wanted = F.scaled_dot_product_attention(pool.query[:, None], keys, values).flatten()
+        else:
+            first = pool.dense(sequence[0]).tanh() if kind == "bert" else sequence[0]
+            wanted = {"mean": sequence.mean(0), "max": sequence.max(0).values}.get(kind, first)
+        torch.testing.assert_close(row, wanted)
+
+
+@pytest.mark.parametrize("kind", POOLINGS)
+@pytest.mark.parametrize("lengths", [(0, 2), (2, 0), (0,)])
+def test_an_empty_sequence_gives_zeros_and_finite_gradients(kind, lengths):
+    sequences = batch(*lengths)
+    vectors = sequences.values.requires_grad_()
+    pooled = Pooling(kind, dim=6)(sequences.with_values(vectors))
+    pooled.square().sum().backward()
+    assert not pooled[lengths.index(0)].any()
+    assert vectors.grad.isfinite().all()
+
+
+def test_what_is_refused():
+    with pytest.raises(ConfigError, match="pooling must be one of query, mean, max, first, bert; got 'last'"):
+        Pooling("last", dim=6)
+    with pytest.raises(ConfigError, match="dim must be a multiple of heads, got dim 6 and 4 heads"):
+        Pooling("query", dim=6, heads=4)

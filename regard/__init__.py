@@ -12,7 +12,7 @@ from regard.errors import ConfigError, DataError, ModelError, RegardError, Shape
 if TYPE_CHECKING:
     from regard.attention import Additive, AttentionWeights, RelativeBias, attend, attention_weights, explain
     from regard.ragged import Ragged
-    from regard.tasks import Classifier, Labeler, Seq2Seq, load
+    from regard.tasks import Classifier, Labeler, MaskedModel, Seq2Seq, load
 
 __version__ = "0.1.0"
 
@@ -23,6 +23,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "Labeler",
+    "MaskedModel",
     "ModelError",
     "Ragged",
     "RegardError",
@@ -40,7 +41,7 @@ __all__ = [
 _HOMES = {
     "regard.attention": ("Additive", "AttentionWeights", "RelativeBias", "attend", "attention_weights", "explain"),
     "regard.ragged": ("Ragged",),
-    "regard.tasks": ("Classifier", "Labeler", "Seq2Seq", "load"),
+    "regard.tasks": ("Classifier", "Labeler", "MaskedModel", "Seq2Seq", "load"),
 }
 
 if not TYPE_CHECKING:  # a type checker reads the imports above, and refuses other names

@@ -59,6 +59,7 @@ def test_public_names():
         "ConfigError",
         "DataError",
         "Labeler",
+        "MaskedModel",
         "ModelError",
         "Ragged",
         "RegardError",

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from regard.cli.options import with_config_flags
-from regard.training.config import ClassifyConfig, LabelConfig, TransduceConfig
+from regard.training.config import ClassifyConfig, LabelConfig, PretrainConfig, TransduceConfig
 
 app = typer.Typer(
     help="Self-attention that you can train, see and scale.",
@@ -86,6 +86,29 @@ def train_transduce(
     from regard.cli.train import train
 
     train(TransduceConfig, flags, config=config, resume=resume, as_json=as_json)
+
+
+@train_app.command("pretrain")
+@with_config_flags(PretrainConfig)
+def train_pretrain(
+    *, config: ConfigFile = None, resume: Resume = False, as_json: AsJson = False, flags: dict[str, Any]
+) -> None:
+    """Learn from raw text or vectors by guessing what is hidden; other trainings start from it with --from."""
+    from regard.cli.train import train
+
+    train(PretrainConfig, flags, config=config, resume=resume, as_json=as_json)
+
+
+@app.command()
+def export(
+    run: Run,
+    output: Annotated[str, typer.Option("--output", "-o", help="Folder to write.", show_default=False)],
+    format: Annotated[Literal["huggingface"], typer.Option(help="What will open it.")] = "huggingface",
+) -> None:
+    """Write a model that other programs open: a BERT for `transformers`."""
+    from regard.cli.export import export
+
+    export(run, output)
 
 
 @app.command()

@@ -43,6 +43,7 @@ def _flag(kind: type[Config], name: str) -> inspect.Parameter:
     choices = [choice for choice in kinds if isinstance(choice, str)]
     is_window = field.annotation == Window
     option = typer.Option(
+        *(("--from", "--pretrained") if name == "pretrained" else ()),
         help=f"{describe(kind, name)[:-1]} ({', '.join(choices)})." if choices else describe(kind, name),
         rich_help_panel=panel_of(kind, name),
         parser=parse_window if is_window else None,

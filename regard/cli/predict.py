@@ -80,7 +80,16 @@ def _transduce(model: Any, source: str, format: str, output_format: str | None, 
     return data.iter_pairs(source, format=format, labelled=False, **names), write
 
 
-PLANS = {"label": _label, "classify": _classify, "transduce": _transduce}
+def _pretrain(model: Any, source: str, format: str, output_format: str | None, column: str | None) -> Plan:
+    target = output_format or data.pair_output_format(source, format)
+
+    def write(some: list[Example], file: TextIO, first: bool) -> None:
+        data.write_transduced(some, model.predict(some), file, format=target)
+
+    return data.iter_pairs(source, format=format, labelled=False), write
+
+
+PLANS = {"pretrain": _pretrain, "label": _label, "classify": _classify, "transduce": _transduce}
 
 
 def _growing(examples: Iterable[Example]) -> Iterator[list[Example]]:

@@ -11,7 +11,7 @@ from regard.cli.report import INTERRUPTED, print_json, print_trained
 from regard.errors import ConfigError
 from regard.tasks import TASKS
 from regard.tasks.run_folder import CONFIG
-from regard.training.config import Config, defaults, make_config
+from regard.training.config import Config, make_config
 from regard.training.config_file import read_config
 
 
@@ -30,20 +30,20 @@ def train(kind: type[Config], flags: dict[str, Any], *, config: str | None, resu
     if as_json:
         print_json({"output": options["output"]} | model.scores)
     else:
-        print_trained(model, options["output"], options["dev"])
+        print_trained(model, options["output"], options.get("dev"))
 
 
 def gather(kind: type[Config], flags: dict[str, Any], *, config: str | None, resume: bool) -> dict[str, Any]:
-    """Every option of a training: from the flags, else from the file, else its default.
+    """The options of a training that were given: by the flags, else by the file.
 
     To resume, the file is that of the run itself, unless another is given.
     """
     if config is None and resume and flags.get("output") is not None:
         own = Path(flags["output"]) / CONFIG
         config = str(own) if own.is_file() else None
-    options = defaults(kind) if config is None else read_config(config, kind).model_dump()
-    options = make_config(kind, options | flags).model_dump()
+    options = {} if config is None else read_config(config, kind).model_dump(exclude_unset=True)
+    options = make_config(kind, options | flags).model_dump(exclude_unset=True)
     for name in ("train", "output"):
-        if options[name] is None:
+        if options.get(name) is None:
             raise ConfigError(f'{name}: required; give --{name}, or {name} = "..." in a file named by --config')
     return options

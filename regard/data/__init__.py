@@ -9,6 +9,7 @@ from regard.data.classified import (
     iter_classified,
     read_classified,
 )
+from regard.data.corpus import Corpus, read_texts
 from regard.data.example import Example
 from regard.data.pairs import PAIR_FORMATS, find_pair_format, iter_pairs, pair_output_format, read_pairs
 from regard.data.read import FORMATS, find_format, iter_examples, output_format, read_examples
@@ -28,6 +29,7 @@ __all__ = [
     "OUTPUT_FORMATS",
     "PAIR_FORMATS",
     "PAIR_OUTPUT_FORMATS",
+    "Corpus",
     "Example",
     "check_spans",
     "classified_output_format",
@@ -42,6 +44,7 @@ __all__ = [
     "read_classified",
     "read_examples",
     "read_pairs",
+    "read_texts",
     "span_scheme",
     "write_classified",
     "write_predictions",

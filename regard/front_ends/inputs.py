@@ -44,12 +44,14 @@ class TokenInputs(_Inputs):
         offsets: ``[B+1]`` int64, where each text begins.
         firsts: ``[W]`` int64, the place among all tokens of each word's first; None for texts, whose words are unknown.
         word_offsets: ``[B+1]`` int64, where each sentence begins, counted in words; None for texts.
+        cases: ``[T]`` int64, how each token was written; None where the front end does not ask.
     """
 
     tokens: Tensor
     offsets: Tensor
     firsts: Tensor | None = None
     word_offsets: Tensor | None = None
+    cases: Tensor | None = None
 
 
 def windows(length: int, longest: int) -> list[tuple[int, int]]:

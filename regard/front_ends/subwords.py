@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any, Self
 
+import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-from torch import nn
+from torch import Tensor, nn
 
 from regard.errors import ConfigError, ModelError
 from regard.front_ends.inputs import TokenInputs, windows
@@ -18,6 +20,7 @@ from regard.nn import Dropout
 from regard.ragged import Ragged
 
 KINDS = ("bpe", "wordpiece")
+CASES = ("none", "lower", "capital", "upper", "mixed")
 MOST_KNOWN = 200_000  # texts whose tokens are remembered: a stream of new ones must not fill the memory
 
 
@@ -32,7 +35,7 @@ def learn_tokenizer(texts: Iterable[str], *, kind: str = "bpe", size: int = 8000
     """
     if kind not in KINDS:
         raise ConfigError(f"subword_model must be one of {', '.join(KINDS)}; got {kind!r}")
-    return _learn_bpe(texts, size, lowercase) if kind == "bpe" else _learn_wordpiece(list(texts), size, lowercase)
+    return _learn_bpe(texts, size, lowercase) if kind == "bpe" else _learn_wordpiece(texts, size, lowercase)
 
 
 def _learn_bpe(texts: Iterable[str], size: int, lowercase: bool) -> Tokenizer:
@@ -48,7 +51,7 @@ def _learn_bpe(texts: Iterable[str], size: int, lowercase: bool) -> Tokenizer:
     return tokenizer
 
 
-def _learn_wordpiece(texts: list[str], size: int, lowercase: bool) -> Tokenizer:
+def _learn_wordpiece(texts: Iterable[str], size: int, lowercase: bool) -> Tokenizer:
     def with_model(model: models.WordPiece) -> Tokenizer:
         tokenizer = Tokenizer(model)
         tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
@@ -84,12 +87,13 @@ class Subwords(nn.Module):
         tokenizer: as the JSON of a `tokenizers.Tokenizer` with the special tokens [UNK], [CLS] and [SEP].
         dim: width of the vectors out.
         dropout: on the vectors out.
+        case: whether a vector for how a subword was written (lower, Capital, UPPER, miXed) is added; it starts as 0.
 
     Raises:
         ModelError: it is none, or lacks a special token.
     """
 
-    def __init__(self, tokenizer: dict[str, Any], *, dim: int, dropout: float = 0.0) -> None:
+    def __init__(self, tokenizer: dict[str, Any], *, dim: int, dropout: float = 0.0, case: bool = False) -> None:
         super().__init__()
         try:
             self.tokenizer = Tokenizer.from_str(json.dumps(tokenizer))
@@ -103,6 +107,9 @@ class Subwords(nn.Module):
             raise ModelError(f"tokenizer: it lacks {', '.join(missing)}; only one with BERT's special tokens is taken")
         self._known: dict[str, list[int]] = {}  # texts met so far
         self.embedding = nn.Embedding(self.tokenizer.get_vocab_size(), dim)
+        self.case = nn.Embedding(len(CASES), dim) if case else None
+        if self.case is not None:
+            nn.init.zeros_(self.case.weight)
         self.dropout = Dropout(dropout)
 
     @classmethod
@@ -133,6 +140,10 @@ class Subwords(nn.Module):
         """The text that tokens stand for; special ones are left out."""
         return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True)).removeprefix(" ")
 
+    def word_numbers(self, text: str) -> list[int]:
+        """For each subword of a text which word it belongs to."""
+        return [int(word or 0) for word in self.tokenizer.encode(text, add_special_tokens=False).word_ids]
+
     def count(self, sequence: str | Sequence[str]) -> int:
         """How many vectors a text becomes."""
         if isinstance(sequence, str):
@@ -156,10 +167,24 @@ class Subwords(nn.Module):
         start, end = self.special[START], self.special[END]
         if any(isinstance(sequence, str) for sequence in sequences):
             self._remember([str(text) for text in sequences if text not in self._known])
-            return join_texts([self.tokens(str(text)) for text in sequences], start, end)
+            joined = join_texts([self.tokens(str(text)) for text in sequences], start, end)
+            cases = [self._cases_of_text(str(text)) for text in sequences] if self.case is not None else None
+            return joined if cases is None else replace(joined, cases=_between(cases))
         self._remember(list({word for words in sequences for word in words if word not in self._known}))
         unknown = [self.special[UNKNOWN]]  # of a word that the tokenizer drops, as BERT's does control characters
-        return join_words([[self.tokens(word) or unknown for word in words] for words in sequences], start, end)
+        sentences = [[self.tokens(word) or unknown for word in words] for words in sequences]
+        joined = join_words(sentences, start, end)
+        if self.case is None:
+            return joined
+        cases = [
+            [case_of(word) for word, pieces in zip(words, cut, strict=True) for _ in pieces]
+            for words, cut in zip(sequences, sentences, strict=True)
+        ]
+        return replace(joined, cases=_between(cases))
+
+    def _cases_of_text(self, text: str) -> list[int]:
+        places = self.tokenizer.encode(text, add_special_tokens=False).offsets
+        return [case_of(text[start:stop]) for start, stop in places]
 
     def _remember(self, texts: list[str]) -> None:
         if len(self._known) + len(texts) > MOST_KNOWN:
@@ -169,4 +194,27 @@ class Subwords(nn.Module):
             self._known |= {text: encoding.ids for text, encoding in zip(texts, cut, strict=True)}
 
     def forward(self, inputs: TokenInputs) -> Ragged:
-        return Ragged(self.dropout(self.embedding(inputs.tokens)), inputs.offsets)
+        vectors = self.embedding(inputs.tokens)
+        if self.case is not None:
+            vectors = vectors + self.case(inputs.cases)
+        return Ragged(self.dropout(vectors), inputs.offsets)
+
+
+def case_of(text: str) -> int:
+    """How a word is written, as a place in `CASES`.
+
+    >>> [CASES[case_of(word)] for word in ("the", "The", "THE", "iPhone", "42")]
+    ['lower', 'capital', 'upper', 'mixed', 'lower']
+    """
+    letters = text.strip()
+    if letters == letters.lower():
+        return CASES.index("lower")
+    if letters == letters.upper() and len(letters) > 1:
+        return CASES.index("upper")
+    return CASES.index("capital" if letters == letters.capitalize() else "mixed")
+
+
+def _between(cases: Sequence[Sequence[int]]) -> Tensor:
+    """Cases of all tokens, those of start and end too."""
+    none = CASES.index("none")
+    return torch.tensor([case for text in cases for case in (none, *text, none)], dtype=torch.int64)

@@ -10,7 +10,7 @@ from torch import nn
 
 from regard.errors import ConfigError
 from regard.front_ends.inputs import TokenInputs, windows
-from regard.front_ends.tokens import END, SPECIAL, START, UNKNOWN, join_texts, join_words
+from regard.front_ends.tokens import END, MASK, SPECIAL, START, UNKNOWN, join_texts, join_words
 from regard.nn import Dropout
 from regard.ragged import Ragged
 
@@ -71,15 +71,26 @@ class Symbols(nn.Module):
         [6, 5, 6]
         """
         unknown = self.special[UNKNOWN]
+        if MASK in text:  # a blank to fill
+            parts = [self.tokens(part.strip(" ") if self.unit == "symbol" else part) for part in text.split(MASK)]
+            return parts[0] + [token for part in parts[1:] for token in (self.special[MASK], *part)]
         return [self._rows.get(name, unknown) for name in _cut(text.lower() if self.lowercase else text, self.unit)]
 
     def text(self, tokens: Iterable[int]) -> str:
         """The text that tokens stand for; special ones are left out."""
         return BETWEEN[self.unit].join(self._names[token] for token in tokens if token >= len(SPECIAL))
 
+    def word_numbers(self, text: str) -> list[int]:
+        """For each unit of a text which word it belongs to."""
+        if self.unit == "symbol":
+            return list(range(len(_cut(text, self.unit))))
+        return [text[:place].count(" ") for place in range(len(text))]
+
     def count(self, sequence: str | Sequence[str]) -> int:
         """How many vectors a text becomes."""
-        return 2 + len(_cut(sequence if isinstance(sequence, str) else " ".join(sequence) + " ", self.unit))
+        if isinstance(sequence, str):
+            return 2 + len(self.tokens(sequence))
+        return 2 + len(_cut(" ".join(sequence) + " ", self.unit))
 
     def split(self, text: str, longest: int) -> list[str]:
         """Overlapping parts of at most so many vectors."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from itertools import chain
 from typing import Any, Self
 
@@ -127,6 +128,16 @@ class Words(nn.Module):
             sorted(character for character, count in characters.items() if count >= min_count),
             **options,
         )
+
+    @cached_property
+    def known_words(self) -> dict[str, int]:
+        """The words that have a feature of their own, numbered."""
+        words = [name[2:] for name in self.feature_counts if name.startswith("w:")]
+        return {word: number for number, word in enumerate(words)}
+
+    def known_rows(self, words: Iterable[str]) -> list[int]:
+        """Their numbers, −1 for an unknown one."""
+        return [self.known_words.get(word, -1) for word in words]
 
     def vocabulary(self) -> dict[str, Any]:
         """What :meth:`__init__` needs to build the same tables again, ready for JSON."""

@@ -9,11 +9,12 @@ from regard.errors import ModelError
 from regard.tasks import fitting, run_folder
 from regard.tasks.classifier import Classifier
 from regard.tasks.labeler import Labeler
+from regard.tasks.masked import MaskedModel
 from regard.tasks.seq2seq import Seq2Seq
 
-__all__ = ["TASKS", "Classifier", "Labeler", "Seq2Seq", "load"]
+__all__ = ["TASKS", "Classifier", "Labeler", "MaskedModel", "Seq2Seq", "load"]
 
-TASKS: dict[str, type[Any]] = {"label": Labeler, "classify": Classifier, "transduce": Seq2Seq}
+TASKS: dict[str, type[Any]] = {"label": Labeler, "classify": Classifier, "transduce": Seq2Seq, "pretrain": MaskedModel}
 
 
 def load(folder: str | Path) -> Any:

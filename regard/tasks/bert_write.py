@@ -32,6 +32,7 @@ BERT_HAS = {
     "score": "dot",
     "normalizer": "softmax",
     "norm": "post",
+    "case": False,
 }
 INITIAL_DEVIATION = 0.02  # of weights that `transformers` makes anew
 

@@ -12,7 +12,12 @@ from regard.files import atomic_write
 if TYPE_CHECKING:
     from regard.tasks.fitting import Model
 
-TITLES = {"label": "one label per item", "classify": "one label per sequence", "transduce": "a new sequence"}
+TITLES = {
+    "label": "one label per item",
+    "classify": "one label per sequence",
+    "transduce": "a new sequence",
+    "pretrain": "hidden parts guessed",
+}
 
 
 def write_card(model: Model, path: Path, train: Sequence[Example], dev: Sequence[Example] | None) -> None:

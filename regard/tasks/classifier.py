@@ -33,6 +33,8 @@ class ClassNetwork(nn.Module):
     A sequence that was read in several windows has the mean of their rows.
     """
 
+    front_end: Any  # FrontEnd and Module in one
+
     def __init__(self, front_end: nn.Module, encoder: nn.Module, pool: Pooling, *, dim: int, labels: int) -> None:
         super().__init__()
         self.front_end, self.encoder, self.pool = front_end, encoder, pool
@@ -40,9 +42,9 @@ class ClassNetwork(nn.Module):
 
     def forward(self, inputs: Any, windows: Tensor) -> Tensor:
         """``windows`` ``[B+1]`` tells which rows of the batch belong to which sequence."""
-        rows = self.head(self.pool(self.encoder(self.front_end(inputs))))
+        rows: Tensor = self.head(self.pool(self.encoder(self.front_end(inputs))))
         if len(rows) == len(windows) - 1:
-            return rows  # type: ignore[no-any-return]
+            return rows
         sums = torch.segment_reduce(rows, "sum", offsets=windows, initial=0.0)
         return sums / windows.diff()[:, None]
 
@@ -126,10 +128,10 @@ class Classifier:
 
     # What the functions of regard.tasks.fitting ask for
 
-    def _read(self, source: Source, part: str) -> list[Example]:
+    def _read(self, source: Source, part: str) -> Sequence[Example]:
         return read_whole(source, self.config)
 
-    def _learn(self, train: list[Example], dev: list[Example] | None) -> ClassNetwork:
+    def _learn(self, train: Sequence[Example], dev: Sequence[Example] | None) -> ClassNetwork:
         counts = Counter(str(example.label) for example in train)
         self.labels = sorted(counts)
         if self.config.class_weights == "balanced":
@@ -149,7 +151,7 @@ class Classifier:
     def _tell_of_windows(self, network: ClassNetwork, examples: Sequence[Example]) -> None:
         """Long sequences are not cut without a word."""
         longest = self.config.longest
-        long = sum(network.front_end.count(example.items) > longest for example in examples)  # type: ignore[operator]
+        long = sum(network.front_end.count(example.items) > longest for example in examples)
         if long:
             logger.warning(
                 "%d of %d sequences are longer than %d items: they are read in overlapping windows of that length, "
@@ -160,18 +162,18 @@ class Classifier:
             )
 
     def _length(self, example: Example) -> int:
-        return int(self.network.front_end.count(example.items))  # type: ignore[operator]
+        return int(self.network.front_end.count(example.items))
 
     def _collate(self, examples: Sequence[Example]) -> ClassBatch:
         front_end, longest = self.network.front_end, self.config.longest
         parts = [
-            [example.items] if self._length(example) <= longest else front_end.split(example.items, longest)  # type: ignore[operator]
+            [example.items] if self._length(example) <= longest else front_end.split(example.items, longest)
             for example in examples
         ]
         windows = Ragged.from_lengths(torch.zeros(sum(map(len, parts))), [len(part) for part in parts]).offsets
         rows = {label: row for row, label in enumerate(self.labels)}
         labels = torch.tensor([rows.get(example.label or "", 0) for example in examples], dtype=torch.int64)
-        return ClassBatch(front_end.encode([window for part in parts for window in part]), windows, labels)  # type: ignore[operator]
+        return ClassBatch(front_end.encode([window for part in parts for window in part]), windows, labels)
 
     def _loss(self, network: nn.Module, batch: ClassBatch) -> tuple[Tensor, int]:
         logits = network(batch.inputs, batch.windows).float()
@@ -180,14 +182,14 @@ class Classifier:
         loss = F.cross_entropy(logits, batch.labels, weight=weights, reduction="sum", label_smoothing=smoothing)
         return loss, len(batch.labels)
 
-    def _select(self, train: list[Example], dev: list[Example] | None) -> str:
+    def _select(self, train: Sequence[Example], dev: Sequence[Example] | None) -> str:
         return "macro_f1" if self.config.class_weights == "balanced" else "accuracy"
 
-    def _score(self, network: nn.Module, examples: list[Example], *, final: bool = True) -> dict[str, float]:
+    def _score(self, network: nn.Module, examples: Sequence[Example], *, final: bool = True) -> dict[str, float]:
         return class_scores([str(example.label) for example in examples], self._chances(network, examples), self.labels)
 
     @torch.inference_mode()
-    def _chances(self, network: nn.Module, examples: list[Example]) -> Tensor:
+    def _chances(self, network: nn.Module, examples: Sequence[Example]) -> Tensor:
         """``[N, labels]``, rows sum to 1."""
         network.eval()
         device, chances = fitting.device_of(network), torch.empty(len(examples), len(self.labels))
@@ -196,15 +198,15 @@ class Classifier:
             chances[numbers] = network(batch.inputs, batch.windows).float().softmax(1).cpu()
         return chances
 
-    def _baselines(self, train: list[Example], scored: list[Example]) -> fitting.Scores:
+    def _baselines(self, train: Sequence[Example], scored: Sequence[Example]) -> fitting.Scores:
         return class_baselines(train, scored, self.labels)
 
-    def _draw(self, scored: list[Example], folder: Path) -> None:
+    def _draw(self, scored: Sequence[Example], folder: Path) -> None:
         guessed = [self.labels[row] for row in self._chances(self.network, scored).argmax(1).tolist()]
         draw_confusion([str(example.label) for example in scored], guessed, self.labels, folder / "confusion.png")
 
     def _vocabulary(self) -> dict[str, Any]:
-        return {"labels": self.labels, "front_end": self.network.front_end.vocabulary()}  # type: ignore[operator]
+        return {"labels": self.labels, "front_end": self.network.front_end.vocabulary()}
 
     def _restore(self, vocabulary: dict[str, Any]) -> ClassNetwork:
         self.labels = list(vocabulary["labels"])

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from regard.data import Example, read_classified, read_examples, read_pairs
+from regard.data import Example, read_classified, read_examples, read_pairs, read_texts
 from regard.errors import DataError
-from regard.training.config import ClassifyConfig, Config, LabelConfig, TransduceConfig
+from regard.training.config import ClassifyConfig, Config, LabelConfig, PretrainConfig, TransduceConfig
 
 Source = str | Path | Iterable[Any]
 WORDS = re.compile(r"\w+(?:['’-]\w+)*|[^\w\s]")
@@ -88,6 +88,23 @@ def read_sources(
     for example in examples:
         _check_kind(example, config.front_end)
     return [as_front_end_takes(example, config.front_end) for example in examples]
+
+
+def read_raw(source: Source, config: PretrainConfig) -> Sequence[Example]:
+    """Raw sequences without labels: texts, one a line, or arrays of vectors.
+
+    Raises:
+        DataError: a record that cannot be read, or that this front end does not take.
+    """
+    if config.front_end == "vectors":
+        examples = read_examples(source, labelled=False)
+        for example in examples:
+            _check_kind(example, config.front_end)
+        return examples
+    texts = read_texts(source)
+    if config.front_end == "words":
+        return [as_front_end_takes(example, config.front_end) for example in texts]
+    return texts
 
 
 def too_long(example: Example, length: int, longest: int, what: str) -> DataError:

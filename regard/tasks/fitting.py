@@ -17,6 +17,7 @@ from regard.tasks import run_folder
 from regard.tasks.card import write_card
 from regard.tasks.examples import Source, digest
 from regard.tasks.network import count_parameters
+from regard.tasks.pretrained import fit_options, open_pretrained, take_over
 from regard.training.config import make_config
 from regard.training.config_file import read_config, write_config
 from regard.viewer.maps import Maps
@@ -36,10 +37,10 @@ class Model(Protocol):
     def describe(self) -> dict[str, Any]:
         """What the network is made of, for people."""
 
-    def _read(self, source: Source, part: str) -> list[Example]:
+    def _read(self, source: Source, part: str) -> Sequence[Example]:
         """The examples of a file or an iterable, checked; ``part`` is "train" or "dev"."""
 
-    def _learn(self, train: list[Example], dev: list[Example] | None) -> nn.Module:
+    def _learn(self, train: Sequence[Example], dev: Sequence[Example] | None) -> nn.Module:
         """Vocabularies of the training data, and a new network for them."""
 
     def _length(self, example: Example) -> int:
@@ -51,16 +52,16 @@ class Model(Protocol):
     def _loss(self, network: nn.Module, batch: Any) -> tuple[Tensor, int]:
         """Summed over a batch, and the number of things it is a sum over."""
 
-    def _score(self, network: nn.Module, examples: list[Example], *, final: bool = True) -> dict[str, float]:
+    def _score(self, network: nn.Module, examples: Sequence[Example], *, final: bool = True) -> dict[str, float]:
         """Metrics, most from 0 to 1; those of a network that still learns may come of a quicker prediction."""
 
-    def _select(self, train: list[Example], dev: list[Example] | None) -> str:
+    def _select(self, train: Sequence[Example], dev: Sequence[Example] | None) -> str:
         """The metric that chooses the weights to keep."""
 
-    def _baselines(self, train: list[Example], scored: list[Example]) -> Scores:
+    def _baselines(self, train: Sequence[Example], scored: Sequence[Example]) -> Scores:
         """What simple things score that were learned from ``train``."""
 
-    def _draw(self, scored: list[Example], folder: Path) -> None:
+    def _draw(self, scored: Sequence[Example], folder: Path) -> None:
         """Pictures of the result beside the loss curve, if this task has any."""
 
     def _vocabulary(self) -> dict[str, Any]:
@@ -98,7 +99,7 @@ def fit(
     options = {name: str(given) if isinstance(given, Path) else given for name, given in options.items()}
     for name, given in (("train", train), ("dev", dev), ("output", output)):
         options[name] = str(given) if isinstance(given, str | Path) else None
-    model.config = make_config(type(model.config), model.config.model_dump() | options)
+    model.config = make_config(type(model.config), model.config.model_dump(exclude_unset=True) | options)
     if output is None:
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
             raise ConfigError("output: required with several processes, which share the run folder")
@@ -114,8 +115,13 @@ def _fit(model: M, train: Source, dev: Source | None, output: Path, *, resume: b
     _check_folder(output, resume=resume)
     examples = model._read(train, "train")
     dev_examples = None if dev is None else model._read(dev, "dev")
+    start = None if model.config.pretrained is None else open_pretrained(model.config.pretrained)
+    if start is not None:
+        model.config = fit_options(model.config, start)
     torch.manual_seed(model.config.seed)
     network = model._network = model._learn(examples, dev_examples)
+    if start is not None:
+        take_over(network, start)
     result = run_training(
         network,
         lengths=[model._length(example) for example in examples],
@@ -155,7 +161,9 @@ def _check_folder(output: Path, *, resume: bool) -> None:
         raise ConfigError(f"output: {output} already holds a run; choose another folder, delete it, or resume it")
 
 
-def _other_encoder(model: Model, kind: str, train: list[Example], dev: list[Example] | None) -> dict[str, float]:
+def _other_encoder(
+    model: Model, kind: str, train: Sequence[Example], dev: Sequence[Example] | None
+) -> dict[str, float]:
     """What an encoder of another kind with as many parameters scores, trained in the same way."""
     other = type(model)()
     plain = {"encoder": kind, "window": None, "train": None, "dev": None, "output": None, "baselines": "none"}
@@ -167,7 +175,7 @@ def _other_encoder(model: Model, kind: str, train: list[Example], dev: list[Exam
     return scores
 
 
-def _equal_size(model: Model, train: list[Example], network: Any) -> int:
+def _equal_size(model: Model, train: Sequence[Example], network: Any) -> int:
     """The inner width that gives this model's encoder as many parameters as the network's own."""
     sizes = []
     for width in (64, 128):
@@ -175,6 +183,16 @@ def _equal_size(model: Model, train: list[Example], network: Any) -> int:
         sizes.append(count_parameters(model._learn(train, None).encoder))  # type: ignore[arg-type]
     more = sizes[1] - sizes[0]  # 0 without layers, where any width will do
     return 64 if more == 0 else max(1, 64 + round((count_parameters(network.encoder) - sizes[0]) * 64 / more))
+
+
+class Items:
+    """The items of examples one after another, as often as they are asked for; what is read from disk is not held."""
+
+    def __init__(self, examples: Iterable[Example]) -> None:
+        self.examples = examples
+
+    def __iter__(self) -> Iterator[Any]:
+        return (example.items for example in self.examples)
 
 
 def batches_by_length(model: Model, examples: Sequence[Example]) -> Iterator[list[int]]:

@@ -27,6 +27,8 @@ class LabelNetwork(nn.Module):
     An item of several tokens is labelled by the first of them.
     """
 
+    front_end: Any  # FrontEnd and Module in one
+
     def __init__(self, front_end: nn.Module, encoder: nn.Module, *, dim: int, labels: int) -> None:
         super().__init__()
         self.front_end, self.encoder = front_end, encoder
@@ -114,10 +116,10 @@ class Labeler:
 
     # What the functions of regard.tasks.fitting ask for
 
-    def _read(self, source: Source, part: str) -> list[Example]:
+    def _read(self, source: Source, part: str) -> Sequence[Example]:
         return read(source, self.config)
 
-    def _learn(self, train: list[Example], dev: list[Example] | None) -> LabelNetwork:
+    def _learn(self, train: Sequence[Example], dev: Sequence[Example] | None) -> LabelNetwork:
         self.labels = sorted({label for example in train for label in example.labels or []})
         if dev is not None:
             check_labels(dev, self.labels, self.config.unseen_labels)
@@ -132,7 +134,7 @@ class Labeler:
     def _collate(self, examples: Sequence[Example]) -> LabelBatch:
         rows = {label: row for row, label in enumerate(self.labels)}
         labels = [rows[label] for example in examples for label in example.labels or []]
-        inputs = self.network.front_end.encode([example.items for example in examples])  # type: ignore[operator]
+        inputs = self.network.front_end.encode([example.items for example in examples])
         return LabelBatch(inputs, torch.tensor(labels, dtype=torch.int64))
 
     def _loss(self, network: nn.Module, batch: LabelBatch) -> tuple[Tensor, int]:
@@ -140,19 +142,19 @@ class Labeler:
         loss = F.cross_entropy(logits, batch.labels, reduction="sum", label_smoothing=self.config.label_smoothing)
         return loss, len(batch.labels)
 
-    def _select(self, train: list[Example], dev: list[Example] | None) -> str:
+    def _select(self, train: Sequence[Example], dev: Sequence[Example] | None) -> str:
         return "f1" if _has_spans(train) and _has_spans(dev or []) else "accuracy"
 
-    def _score(self, network: nn.Module, examples: list[Example], *, final: bool = True) -> dict[str, float]:
+    def _score(self, network: nn.Module, examples: Sequence[Example], *, final: bool = True) -> dict[str, float]:
         return label_scores([example.labels or [] for example in examples], self._predict(network, examples))
 
     @torch.inference_mode()
-    def _predict(self, network: nn.Module, examples: list[Example]) -> list[list[str]]:
+    def _predict(self, network: nn.Module, examples: Sequence[Example]) -> list[list[str]]:
         network.eval()
         device, encode = fitting.device_of(network), self.network.front_end.encode
         predicted: list[list[str]] = [[] for _ in examples]
         for batch in fitting.batches_by_length(self, examples):
-            logits: Ragged = network(encode([examples[index].items for index in batch]).to(device))  # type: ignore[operator]
+            logits: Ragged = network(encode([examples[index].items for index in batch]).to(device))
             rows, start = logits.values.argmax(1).tolist(), 0
             for index in batch:
                 end = start + len(examples[index].items)
@@ -160,14 +162,14 @@ class Labeler:
                 start = end
         return predicted
 
-    def _baselines(self, train: list[Example], scored: list[Example]) -> fitting.Scores:
+    def _baselines(self, train: Sequence[Example], scored: Sequence[Example]) -> fitting.Scores:
         return simple_baselines(train, scored)
 
-    def _draw(self, scored: list[Example], folder: Path) -> None:
+    def _draw(self, scored: Sequence[Example], folder: Path) -> None:
         """There is nothing to draw."""
 
     def _vocabulary(self) -> dict[str, Any]:
-        return {"labels": self.labels, "front_end": self.network.front_end.vocabulary()}  # type: ignore[operator]
+        return {"labels": self.labels, "front_end": self.network.front_end.vocabulary()}
 
     def _restore(self, vocabulary: dict[str, Any]) -> LabelNetwork:
         self.labels = list(vocabulary["labels"])
@@ -184,5 +186,5 @@ class LabelBatch:
         return LabelBatch(self.inputs.to(device), self.labels.to(device))
 
 
-def _has_spans(examples: list[Example]) -> bool:
+def _has_spans(examples: Sequence[Example]) -> bool:
     return span_scheme(example.labels or [] for example in examples) is not None

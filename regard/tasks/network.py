@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from torch import nn
@@ -11,6 +11,7 @@ from regard.data.example import Items
 from regard.front_ends import Symbols, Vectors, Words
 from regard.nn import build_encoder
 from regard.ragged import Ragged
+from regard.tasks.pretrained import open_pretrained
 from regard.training.config import Config
 
 UNITS = {"characters": "character", "symbols": "symbol"}
@@ -33,18 +34,21 @@ class FrontEnd(Protocol):
 
 
 def learn_front_end(config: Config, kind: str, sequences: Iterable[Items]) -> nn.Module:
-    """A front end with the vocabulary, or the scale, of the training data."""
+    """A front end with the vocabulary, or the scale, of the training data, or of the pretrained network."""
+    if config.pretrained is not None and kind == config.front_end:
+        return restore_front_end(config, kind, open_pretrained(config.pretrained).vocabulary)
     sizes: dict[str, Any] = {"dim": config.dim, "dropout": config.dropout}
     if kind == "vectors":
         return Vectors.from_arrays(sequences, **sizes)  # type: ignore[arg-type]
     if kind == "words":
         return Words.from_sentences(sequences, **sizes, implementation=config.implementation)  # type: ignore[arg-type]
-    texts = (items if isinstance(items, str) else " ".join(items) for items in sequences)
+    texts = _Texts(sequences)
     if kind in UNITS:
         return Symbols.learn(texts, unit=UNITS[kind], lowercase=config.lowercase, **sizes)
     from regard.front_ends.subwords import Subwords
 
-    return Subwords.learn(texts, kind=config.subword_model, size=config.subwords, lowercase=config.lowercase, **sizes)
+    choices: dict[str, Any] = {"kind": config.subword_model, "size": config.subwords, "lowercase": config.lowercase}
+    return Subwords.learn(texts, **choices, **sizes, case=config.case)
 
 
 def restore_front_end(config: Config, kind: str, vocabulary: dict[str, Any]) -> nn.Module:
@@ -58,7 +62,7 @@ def restore_front_end(config: Config, kind: str, vocabulary: dict[str, Any]) -> 
         return Symbols(**vocabulary, **sizes)
     from regard.front_ends.subwords import Subwords
 
-    return Subwords(**vocabulary, **sizes)
+    return Subwords(**vocabulary, **sizes, case=config.case)
 
 
 def make_encoder(config: Config) -> nn.Module:
@@ -86,3 +90,13 @@ def make_encoder(config: Config) -> nn.Module:
 
 def count_parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
+
+
+class _Texts:
+    """Items as texts, as often as they are asked for."""
+
+    def __init__(self, sequences: Iterable[Items]) -> None:
+        self.sequences = sequences
+
+    def __iter__(self) -> Iterator[str]:
+        return (items if isinstance(items, str) else " ".join(items) for items in self.sequences)

@@ -26,11 +26,11 @@ def save_weights(network: nn.Module, path: Path) -> None:
         file.write(save(tensors, metadata={"format": "pt", "sha256": _digest(tensors)}))
 
 
-def load_weights(network: nn.Module, path: Path) -> None:
-    """Fills the network from :func:`save_weights`.
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of :func:`save_weights`.
 
     Raises:
-        ModelError: the file is missing, truncated, altered, or belongs to another network.
+        ModelError: the file is missing, truncated or altered.
     """
     if not path.is_file():
         raise ModelError(f"{path}: no such file; a run folder holds {WEIGHTS} once its first evaluation is done")
@@ -42,6 +42,16 @@ def load_weights(network: nn.Module, path: Path) -> None:
         raise ModelError(f"{path}: not a whole safetensors file ({error}); copy it again or train again") from error
     if digest != _digest(tensors):
         raise ModelError(f"{path}: the weights are not those that were saved (their digest differs); copy it again")
+    return tensors
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Fills the network from :func:`save_weights`.
+
+    Raises:
+        ModelError: the file is missing, truncated, altered, or belongs to another network.
+    """
+    tensors = read_weights(path)
     own = states(network)
     expected = {name: tensor.shape for name, tensor in own.items()}
     found = {name: tensor.shape for name, tensor in tensors.items()}

@@ -39,12 +39,15 @@ class Transformer(nn.Module):
     and its products are scaled by ``1/√dim``, as the vectors have unit scale (Press and Wolf 2017).
     """
 
+    front_end: Any  # FrontEnd and Module in one
+    target: Any
+
     def __init__(
         self, front_end: nn.Module, encoder: nn.Module, target: nn.Module, decoder: nn.Module, *, dim: int, tied: bool
     ) -> None:
         super().__init__()
         self.front_end, self.encoder, self.target, self.decoder = front_end, encoder, target, decoder
-        size: int = target.embedding.num_embeddings  # type: ignore[union-attr, assignment]
+        size: int = self.target.embedding.num_embeddings
         self.scale = dim**-0.5
         self.bias = nn.Parameter(torch.zeros(size))
         self.output = None if tied else nn.Linear(dim, size, bias=False)
@@ -61,14 +64,14 @@ class Transformer(nn.Module):
         return memory
 
     def embed(self, tokens: Tensor) -> Tensor:
-        vectors: Tensor = self.target.dropout(self.target.embedding(tokens))  # type: ignore[operator]
+        vectors: Tensor = self.target.dropout(self.target.embedding(tokens))
         return vectors
 
     def scores(self, vectors: Tensor) -> Tensor:
         if self.output is not None:
             projected: Tensor = self.output(vectors)
             return projected + self.bias
-        return F.linear(vectors * self.scale, self.target.embedding.weight, self.bias)  # type: ignore[union-attr, arg-type]
+        return F.linear(vectors * self.scale, self.target.embedding.weight, self.bias)
 
 
 class Seq2Seq:
@@ -153,7 +156,7 @@ class Seq2Seq:
         batch = self._collate([replace(example, target=written)]).to(fitting.device_of(network))
         with record(network.decoder) as layers:
             network(batch.inputs, batch.tokens)
-        names = network.target.names(written)[:-1]  # type: ignore[operator]
+        names = network.target.names(written)[:-1]
         maps = [weights.dense()[0] for weights in layers]  # of each layer to itself and to the source, in turn
         return PairMaps(encoder, Maps(maps[::2], names), Maps(maps[1::2], names, encoder.items))
 
@@ -163,11 +166,11 @@ class Seq2Seq:
 
     # What the functions of regard.tasks.fitting ask for
 
-    def _read(self, source: Source, part: str) -> list[Example]:
+    def _read(self, source: Source, part: str) -> Sequence[Example]:
         target = self.config.train_target if part == "train" else self.config.dev_target
         return read_sources(source, self.config, target=target)
 
-    def _learn(self, train: list[Example], dev: list[Example] | None) -> Transformer:
+    def _learn(self, train: Sequence[Example], dev: Sequence[Example] | None) -> Transformer:
         config = self.config
         sources, targets = [example.items for example in train], [str(example.target) for example in train]
         if config.shared_vocabulary:
@@ -209,20 +212,20 @@ class Seq2Seq:
     def _check_length(self, example: Example) -> None:
         """What is too long to be read whole is refused: a part of it would have another meaning."""
         network, longest = self.network, self.config.longest
-        sides = [("source", network.front_end.count(example.items))]  # type: ignore[operator]
+        sides = [("source", network.front_end.count(example.items))]
         if example.target is not None:
-            sides.append(("target", network.target.count(example.target)))  # type: ignore[operator]
+            sides.append(("target", network.target.count(example.target)))
         for what, length in sides:
             if length > longest:
                 raise too_long(example, length, longest, what)
 
     def _length(self, example: Example) -> int:
-        source = int(self.network.front_end.count(example.items))  # type: ignore[operator]
-        return source + (0 if example.target is None else int(self.network.target.count(example.target)))  # type: ignore[operator]
+        source = int(self.network.front_end.count(example.items))
+        return source + (0 if example.target is None else int(self.network.target.count(example.target)))
 
     def _collate(self, examples: Sequence[Example]) -> PairBatch:
-        inputs = self.network.front_end.encode([example.items for example in examples])  # type: ignore[operator]
-        targets = self.network.target.encode([str(example.target) for example in examples])  # type: ignore[operator]
+        inputs = self.network.front_end.encode([example.items for example in examples])
+        targets = self.network.target.encode([str(example.target) for example in examples])
         return PairBatch(inputs, *_shifted(targets))
 
     def _loss(self, network: nn.Module, batch: PairBatch) -> tuple[Tensor, int]:
@@ -230,15 +233,15 @@ class Seq2Seq:
         loss = F.cross_entropy(logits, batch.following, reduction="sum", label_smoothing=self.config.label_smoothing)
         return loss, len(batch.following)
 
-    def _select(self, train: list[Example], dev: list[Example] | None) -> str:
+    def _select(self, train: Sequence[Example], dev: Sequence[Example] | None) -> str:
         if self.config.select != "auto":
             return self.config.select
         return "bleu" if self.config.target_units == "subwords" else "exact"
 
-    def _score(self, network: nn.Module, examples: list[Example], *, final: bool = True) -> dict[str, float]:
+    def _score(self, network: nn.Module, examples: Sequence[Example], *, final: bool = True) -> dict[str, float]:
         return self._measure(network, examples, self.config.beam if final else 1)
 
-    def _measure(self, network: nn.Module, examples: list[Example], beam: int) -> dict[str, float]:
+    def _measure(self, network: nn.Module, examples: Sequence[Example], beam: int) -> dict[str, float]:
         outputs = [self._text(found[0].ids) for found in self._search(network, examples, beam)]
         return text_scores([str(example.target) for example in examples], outputs)
 
@@ -271,14 +274,18 @@ class Seq2Seq:
         cache = network.decoder.start(memory)
 
         def step(tokens: Tensor) -> Tensor:
-            return network.scores(network.decoder.step(network.embed(tokens), cache)).float().log_softmax(1)  # type: ignore[no-any-return]
+            scores: Tensor = network.scores(network.decoder.step(network.embed(tokens), cache))
+            return scores.float().log_softmax(1)
 
+        limits = SHORTEST_LIMIT + (memory.lengths * self.config.longest_output).long()
+        if self.config.positions == "learned":
+            limits = limits.clamp(max=self.config.position_reach - 1)
         return search(
             step,
             cache.keep,
             begin=special[START],
             end=special[END],
-            max_lengths=SHORTEST_LIMIT + (memory.lengths * self.config.longest_output).long(),
+            max_lengths=limits,
             banned=[special[name] for name in (PAD, UNKNOWN, START, MASK) if name in special],
             beam=beam,
             length_penalty=self.config.length_penalty,
@@ -286,18 +293,18 @@ class Seq2Seq:
         )
 
     def _text(self, tokens: Sequence[int]) -> str:
-        return str(self.network.target.text(tokens))  # type: ignore[operator]
+        return str(self.network.target.text(tokens))
 
-    def _baselines(self, train: list[Example], scored: list[Example]) -> fitting.Scores:
+    def _baselines(self, train: Sequence[Example], scored: Sequence[Example]) -> fitting.Scores:
         return text_baselines(train, scored)
 
-    def _draw(self, scored: list[Example], folder: Path) -> None:
+    def _draw(self, scored: Sequence[Example], folder: Path) -> None:
         """There is nothing to draw."""
 
     def _vocabulary(self) -> dict[str, Any]:
         network = self.network
-        own = {"front_end": network.front_end.vocabulary()}  # type: ignore[operator]
-        return own if self.config.shared_vocabulary else own | {"target": network.target.vocabulary()}  # type: ignore[operator]
+        own = {"front_end": network.front_end.vocabulary()}
+        return own if self.config.shared_vocabulary else own | {"target": network.target.vocabulary()}
 
     def _restore(self, vocabulary: dict[str, Any]) -> Transformer:
         front_end = restore_front_end(self.config, self.config.front_end, vocabulary["front_end"])

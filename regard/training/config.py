@@ -36,12 +36,14 @@ class Config(BaseModel):
     output: str | None = _data(None, "Run folder to write.")
     longest: int = _data(20_000, "Longest sequence taken without a window, in items.", gt=0)
 
+    pretrained: str | None = _network(None, "Run folder, or Hugging Face BERT folder, whose encoder to start from.")
     front_end: Literal["words", "subwords", "characters", "symbols", "vectors"] = _network(
         "subwords", "How raw items become vectors."
     )
     subword_model: Literal["bpe", "wordpiece"] = _network("bpe", "What cuts text into subwords.")
     subwords: int = _network(8000, "Largest number of different subwords.", gt=0)
     lowercase: bool = _network(False, "Whether subwords and characters are read in lower case.")
+    case: bool = _network(False, "Tell each subword how it was written, which a lower-casing tokenizer forgets.")
     encoder: Literal["attention", "pointwise", "sliding", "convolution"] = _network(
         "attention", "What looks at the sequence."
     )
@@ -70,6 +72,12 @@ class Config(BaseModel):
     batch_tokens: int = _training(1000, "Items (words, vectors) in a batch.", gt=0)
     accumulate: int = _training(1, "Batches summed before each step.", gt=0)
     learning_rate: float = _training(2e-3, "Peak of the one-cycle schedule.", gt=0)
+    layer_decay: float = _training(
+        1.0,
+        "The rate of each layer is so much of the next one's, where a pretrained network is trained on.",
+        gt=0,
+        le=1,
+    )
     warmup: float = _training(0.1, "Share of the steps in which the rate rises.", ge=0, le=1)
     weight_decay: float = _training(0.01, "AdamW's decay of matrices.", ge=0)
     clip: float = _training(1.0, "Largest gradient norm; 0 for no limit.", ge=0)
@@ -156,7 +164,22 @@ class TransduceConfig(Config):
     )
 
 
-CONFIGS: dict[str, type[Config]] = {kind.task: kind for kind in (LabelConfig, ClassifyConfig, TransduceConfig)}
+class PretrainConfig(Config):
+    """What `regard train pretrain` takes."""
+
+    task = "pretrain"
+
+    longest: int = _data(512, "Longer sequences are read in windows of so many items.", gt=0)
+    dropout: float = _network(0.1, "Share of activations dropped in training.", ge=0, lt=1)
+    batch_tokens: int = _training(4000, "Items in a batch.", gt=0)
+    label_smoothing: float = _training(0.0, "Share of each target spread over all tokens.", ge=0, lt=1)
+    mask_share: float = _training(0.15, "Share of the items that are to be guessed.", gt=0, lt=1)
+    whole_words: bool = _training(False, "Hide all subwords of a word together.")
+
+
+CONFIGS: dict[str, type[Config]] = {
+    kind.task: kind for kind in (LabelConfig, ClassifyConfig, TransduceConfig, PretrainConfig)
+}
 
 
 def make_config(kind: type[C], options: dict[str, Any]) -> C:
@@ -186,10 +209,6 @@ def panel_of(kind: type[Config], name: str) -> str:
     """Data, Network or Training: what an option is about."""
     extra = kind.model_fields[name].json_schema_extra
     return str(extra["panel"]) if isinstance(extra, dict) else ""
-
-
-def defaults(kind: type[Config]) -> dict[str, Any]:
-    return {name: field.default for name, field in kind.model_fields.items()}
 
 
 F = TypeVar("F", bound=Callable[..., Any])

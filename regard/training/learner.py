@@ -56,7 +56,7 @@ class Learner:
         self.network = network.to(self.device)
         self.model: nn.Module = self.accelerator.prepare_model(self.network)  # wrapped for several processes
         self.parameters = list(self.network.parameters())
-        self.optimizer = make_optimizer(self.network, config.weight_decay)
+        self.optimizer = make_optimizer(self.network, config.weight_decay, config.layer_decay)
         self.average = Average(self.network, config.average) if config.average > 0 else None
         self.collate, self.loss = collate, loss
         self.seed, self.clip = config.seed, config.clip
@@ -81,7 +81,7 @@ class Learner:
         total, count, stop = self._over_processes(total, count, asked_to_stop())
         norm = self._scale_gradients(self.processes / max(1, count))  # DistributedDataParallel takes the mean
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["scale"]
         self.optimizer.step()
         self.optimizer.zero_grad()
         if self.average is not None:

@@ -6,6 +6,7 @@ import pytest
 from regard.cli import run
 from regard.demo import label
 from regard.demo.label import cut_treebank
+from regard.demo.transduce import cut_dictionary
 
 
 @pytest.fixture(scope="module")
@@ -46,3 +47,32 @@ def test_demo_runs_and_starts_at_once_the_second_time(capsys, tmp_path):
     assert "was trained before" in second
     assert second.splitlines()[1:] == first.splitlines()
     assert (output / "model.safetensors").stat().st_mtime_ns == weights
+
+
+@pytest.mark.parametrize(
+    ("task", "told"),
+    [
+        (
+            "classify",
+            ("who is speaking", "macro_f1", "vectors: speaker"),
+        ),
+        ("transduce", ("words that training never saw", "symbol_error", "attention: ", "which letters")),
+    ],
+)
+def test_the_other_demos_run(capsys, tmp_path, task, told):
+    output = tmp_path / "demo"
+    assert run(["demo", task, "--quick", "--epochs", "1", "--output", str(output)]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    for text in told:
+        assert text in out
+    assert {"README.md", "model.safetensors", "loss.png", "attention.png"} <= {path.name for path in output.iterdir()}
+
+
+def test_words_of_the_dictionary_are_parted_for_good(tmp_path):
+    parts = {name: tmp_path / f"{name}.tsv" for name in ("train", "dev", "test")}
+    cut_dictionary(parts)
+    words = {name: [line.split("\t")[0] for line in path.read_text().splitlines()] for name, path in parts.items()}
+    sizes = {name: len(part) for name, part in words.items()}
+    assert sizes == {"train": 118_271, "dev": 1_255, "test": 6_526}
+    assert len(set().union(*words.values())) == sum(sizes.values())
+    assert "attention\tAH T EH N SH AH N" in parts["train"].read_text().splitlines()

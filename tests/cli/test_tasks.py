@@ -1,0 +1,74 @@
+"""Every task through the command line: train, evaluate, predict, view, start from another, export."""
+
+import json
+
+import pytest
+
+SMALL = ("--dim", 32, "--depth", 1, "--heads", 2, "--dropout", 0, "--average", 0, "--learning-rate", 0.005)
+BERT = ("--norm", "post", "--positions", "learned", "--position-reach", 64, "--embedding-norm", "--activation", "gelu")
+FILMS = ["a fine film\tgood", "what a joy\tgood", "a dull film\tbad", "what a bore\tbad"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    rows = [line.split("\t") for line in FILMS]
+    (folder / "films.csv").write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in rows * 8))
+    (folder / "films.txt").write_text("".join(f"{text}\n" for text, _ in rows))
+    (folder / "raw.txt").write_text("".join(f"{text}\n" for text, _ in rows * 8))
+    (folder / "a.src").write_text("ab\nba\n" * 20)
+    (folder / "a.tgt").write_text("A B\nB A\n" * 20)
+    return folder
+
+
+def test_classify(call, data, tmp_path):
+    run = tmp_path / "films"
+    trained = call(
+        "train", "classify", "--train", data / "films.csv", "--output", run, "--epochs", 25, *SMALL, "--json"
+    )
+    assert trained.code == 0, trained.err
+    assert json.loads(trained.out)["scores"]["regard"]["accuracy"] == 1.0
+    assert json.loads(call("evaluate", run, data / "films.csv", "--json").out)["accuracy"] == 1.0
+    assert call("predict", run, data / "films.txt").out.split() == ["good", "good", "bad", "bad"]
+    out = tmp_path / "out.csv"
+    assert call("predict", run, data / "films.csv", "--output", out).code == 0
+    assert out.read_text() == (data / "films.csv").read_text()
+    assert call("view", run, "a fine film", "--output", tmp_path / "view.html").code == 0
+    assert "2 labels: bad good" in call("info", run).out
+
+
+def test_transduce(call, data, tmp_path):
+    run = tmp_path / "upper"
+    files = ("--train", data / "a.src", "--train-target", data / "a.tgt")
+    kinds = ("--front-end", "characters", "--target-units", "symbols", "--label-smoothing", 0)
+    assert call("train", "transduce", *files, "--output", run, "--epochs", 40, *kinds, *SMALL).code == 0
+    scores = json.loads(call("evaluate", run, data / "a.src", "--target", data / "a.tgt", "--json").out)
+    assert scores["exact"] == 1.0
+    assert "BLEU nrefs:1" in call("evaluate", run, data / "a.src", "--target", data / "a.tgt", "--beam", 2).out
+    (tmp_path / "new.txt").write_text("ba\nab\n")
+    assert call("predict", run, tmp_path / "new.txt").out == "B A\nA B\n"
+    (tmp_path / "short.tgt").write_text("A B\n")
+    complaint = call("evaluate", run, data / "a.src", "--target", tmp_path / "short.tgt").complaint
+    assert "expected as many lines as in" in complaint
+    assert "unseen_labels: a transduce model has no such option" in (
+        call("evaluate", run, data / "a.src", "--unseen-labels", "refuse").complaint
+    )
+
+
+def test_pretrain_then_another_task_then_export(call, data, tmp_path):
+    first, second = tmp_path / "pretrained", tmp_path / "films"
+    sizes = (*SMALL, *BERT, "--subwords", 300, "--subword-model", "wordpiece")
+    assert call("train", "pretrain", "--train", data / "raw.txt", "--output", first, "--epochs", 3, *sizes).code == 0
+    (tmp_path / "blank.txt").write_text("a fine [MASK]\n")
+    assert call("predict", first, tmp_path / "blank.txt").out.startswith("a fine ")
+    arguments = ("--train", data / "films.csv", "--output", second, "--epochs", 20, "--pooling", "bert")
+    done = call("train", "classify", "--from", first, *arguments, "--learning-rate", 0.005, "--dropout", 0)
+    assert done.code == 0, done.err
+    assert f'pretrained = "{first}"' in (second / "config.toml").read_text()
+    assert "dim = 32" in (second / "config.toml").read_text()
+    assert call("predict", second, data / "films.txt").code == 0
+    exported = call("export", second, "--output", tmp_path / "bert")
+    assert "transformers.AutoModelForSequenceClassification" in exported.out
+    assert (tmp_path / "bert" / "config.json").is_file()
+    complaint = call("train", "label", "--from", tmp_path, "--train", "x.conllu", "--output", tmp_path / "no").complaint
+    assert "x.conllu" in complaint or "neither a run folder" in complaint

@@ -1,6 +1,7 @@
 """`python -m benchmarks [NAME ...] [--json FILE]`: the named benchmarks, or all quick ones, as a table and as JSON.
 
-`performance` sweeps sizes for ten minutes, `choices` trains models for over an hour; they run only when they are named.
+`performance` sweeps sizes for five minutes, `classify` trains for a quarter of an hour,
+`choices` trains models for over an hour; they run only when they are named.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import json
 import os
 import sys
 
-QUICK = ("startup", "attention", "native", "memory", "throughput", "prediction")
-SLOW = ("performance", "choices")
+QUICK = ("startup", "attention", "native", "memory", "throughput", "prediction", "transduce")
+SLOW = ("performance", "classify", "choices")
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.data import EWT
 from benchmarks.timing import in_turns
-from regard import Labeler
+from regard import Labeler, load
 from regard.data import read_examples
 
 
@@ -32,7 +32,7 @@ def run() -> dict[str, Any]:
             (folder / f"{name}.conllu").write_bytes(gzip.decompress((EWT / f"{name}.conllu.gz").read_bytes()))
             words[name] = sum(len(example) for example in read_examples(folder / f"{name}.conllu"))
         Labeler().fit(folder / "train.conllu", output=folder / "run", epochs=1, baselines="none")
-        labeler = Labeler.from_folder(folder / "run")
+        labeler = load(folder / "run")
 
         def command(name: str) -> None:
             arguments = ["predict", folder / "run", folder / f"{name}.conllu", "--output", folder / "out.conllu"]

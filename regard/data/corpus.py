@@ -37,7 +37,7 @@ class Corpus(Sequence[Example]):
                 raise DataError("plain text, which can be read from anywhere", "gzip; unpack it first", path=self.path)
         starts, numbers, place = [], [], 0
         for number, line in enumerate(read_lines(path), 1):
-            if not line.isspace():
+            if line.strip():
                 starts.append(place)
                 numbers.append(number)
             place += len(line.encode()) + (3 if number == 1 and self._has_mark(path) else 0)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from regard import DataError
 from regard.data import Corpus, read_texts
 
-LINE = st.text(st.characters(codec="utf-8", exclude_characters="\n\r"), max_size=12)
+LINE = st.text(st.characters(codec="utf-8", exclude_characters="\n\r\0\ufeff"), max_size=12)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -19,8 +19,6 @@ def test_every_line_is_found_where_it_stands(tmp_path, lines, mark, ended, windo
     path = tmp_path / "raw.txt"
     path.write_bytes(("\ufeff" * mark + end.join(lines) + end * ended).encode())
     wanted = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
-    if lines[0].startswith("\ufeff"):  # a second mark is a character, which the reader takes for one of its own
-        return
     if not wanted:
         with pytest.raises(DataError, match="expected lines of text, found an empty file"):
             Corpus(path)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,64 +15,21 @@ from torch.nn import functional as F
 
 from regard.data import Example
 from regard.errors import ConfigError
-from regard.front_ends.inputs import TokenInputs
 from regard.front_ends.tokens import END, MASK, PAD, START, UNKNOWN
 from regard.nn import build_decoder
-from regard.ragged import Ragged
 from regard.tasks import fitting
 from regard.tasks.examples import Source, read_sources, too_long
 from regard.tasks.network import learn_front_end, make_encoder, restore_front_end
 from regard.tasks.text_baselines import text_baselines
+from regard.tasks.transformer import PairBatch, Transformer, shifted
 from regard.training.config import TransduceConfig, make_config, with_options
-from regard.training.search import Hypothesis, search
+from regard.training.search import Hypothesis, sample, search
 from regard.training.text_metrics import text_scores
 from regard.viewer.maps import Maps, PairMaps
 from regard.viewer.recording import record
 
 logger = logging.getLogger(__name__)
 SHORTEST_LIMIT = 20  # items that any output may have
-
-
-class Transformer(nn.Module):
-    """Scores of the next target token: ``output(decoder(tokens so far, encoder(front_end(inputs))))``, ``[T, V]``.
-
-    Vaswani et al. 2017, "Attention Is All You Need". The output matrix is the table of target vectors where ``tied``,
-    and its products are scaled by ``1/√dim``, as the vectors have unit scale (Press and Wolf 2017).
-    """
-
-    front_end: Any  # FrontEnd and Module in one
-    target: Any
-
-    def __init__(
-        self, front_end: nn.Module, encoder: nn.Module, target: nn.Module, decoder: nn.Module, *, dim: int, tied: bool
-    ) -> None:
-        super().__init__()
-        self.front_end, self.encoder, self.target, self.decoder = front_end, encoder, target, decoder
-        size: int = self.target.embedding.num_embeddings
-        self.scale = dim**-0.5
-        self.bias = nn.Parameter(torch.zeros(size))
-        self.output = None if tied else nn.Linear(dim, size, bias=False)
-
-    def forward(self, inputs: Any, tokens: Ragged) -> Ragged:
-        """``tokens`` ``[T]`` are what stands before each token that is scored."""
-        vectors = tokens.with_values(self.embed(tokens.values))
-        decoded: Ragged = self.decoder(vectors, self.encode(inputs))
-        return decoded.with_values(self.scores(decoded.values))
-
-    def encode(self, inputs: Any) -> Ragged:
-        """The memory, ``[S, dim]``."""
-        memory: Ragged = self.encoder(self.front_end(inputs))
-        return memory
-
-    def embed(self, tokens: Tensor) -> Tensor:
-        vectors: Tensor = self.target.dropout(self.target.embedding(tokens))
-        return vectors
-
-    def scores(self, vectors: Tensor) -> Tensor:
-        if self.output is not None:
-            projected: Tensor = self.output(vectors)
-            return projected + self.bias
-        return F.linear(vectors * self.scale, self.target.embedding.weight, self.bias)
 
 
 class Seq2Seq:
@@ -138,12 +96,32 @@ class Seq2Seq:
         """The best output for every source, in order: texts, lists of words or arrays ``[N, C]``, or a file of them."""
         return [found[0][0] for found in self.candidates(source, format=format, beam=beam)]
 
+    def sample(
+        self,
+        source: Source,
+        *,
+        samples: int = 1,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float = 1.0,
+        seed: int | None = None,
+        format: str = "auto",
+    ) -> list[list[str]]:
+        """Outputs drawn at random, ``samples`` for every source, likeliest first; see `regard.training.search`."""
+        generator = None
+        if seed is not None:
+            generator = torch.Generator(fitting.device_of(self.network)).manual_seed(seed)
+        draw = partial(sample, samples=samples, temperature=temperature, top_k=top_k, top_p=top_p, generator=generator)
+        examples = read_sources(source, self.config, format=format, labelled=False)
+        return [[self._text(one.ids) for one in some] for some in self._search(self.network, examples, draw)]
+
     def candidates(
         self, source: Source, *, format: str = "auto", beam: int | None = None, n_best: int = 1
     ) -> list[list[tuple[str, float]]]:
         """The ``n_best`` outputs for every source with their scores, ``log p / length ^ penalty``, best first."""
         examples = read_sources(source, self.config, format=format, labelled=False)
-        found = self._search(self.network, examples, beam or self.config.beam, n_best)
+        find = partial(search, beam=beam or self.config.beam, n_best=n_best)
+        found = self._search(self.network, examples, find)
         return [[(self._text(one.ids), one.score) for one in some] for some in found]
 
     @torch.inference_mode()
@@ -156,9 +134,9 @@ class Seq2Seq:
         batch = self._collate([replace(example, target=written)]).to(fitting.device_of(network))
         with record(network.decoder) as layers:
             network(batch.inputs, batch.tokens)
-        names = network.target.names(written)[:-1]
+        names = network.target.names(written)
         maps = [weights.dense()[0] for weights in layers]  # of each layer to itself and to the source, in turn
-        return PairMaps(encoder, Maps(maps[::2], names), Maps(maps[1::2], names, encoder.items))
+        return PairMaps(encoder, Maps(maps[::2], names[1:], names[:-1]), Maps(maps[1::2], names[1:], encoder.items))
 
     def describe(self) -> dict[str, Any]:
         """What the network is made of, and how many parameters each part has."""
@@ -226,7 +204,7 @@ class Seq2Seq:
     def _collate(self, examples: Sequence[Example]) -> PairBatch:
         inputs = self.network.front_end.encode([example.items for example in examples])
         targets = self.network.target.encode([str(example.target) for example in examples])
-        return PairBatch(inputs, *_shifted(targets))
+        return PairBatch(inputs, *shifted(targets))
 
     def _loss(self, network: nn.Module, batch: PairBatch) -> tuple[Tensor, int]:
         logits = network(batch.inputs, batch.tokens).values.float()
@@ -242,22 +220,23 @@ class Seq2Seq:
         return self._measure(network, examples, self.config.beam if final else 1)
 
     def _measure(self, network: nn.Module, examples: Sequence[Example], beam: int) -> dict[str, float]:
-        outputs = [self._text(found[0].ids) for found in self._search(network, examples, beam)]
+        outputs = [self._text(found[0].ids) for found in self._search(network, examples, partial(search, beam=beam))]
         return text_scores([str(example.target) for example in examples], outputs)
 
     @torch.inference_mode()
-    def _search(self, network: Any, examples: Sequence[Example], beam: int, n_best: int = 1) -> list[list[Hypothesis]]:
-        """The best hypotheses for every source."""
+    def _search(
+        self, network: Any, examples: Sequence[Example], find: Callable[..., list[list[Hypothesis]]]
+    ) -> list[list[Hypothesis]]:
+        """The best hypotheses for every source; ``find`` is a search with its own options filled in."""
         network.eval()
         found: list[list[Hypothesis]] = [[] for _ in examples]
         for example in examples:
             self._check_length(example)
         for numbers in fitting.batches_by_length(self, examples):
-            for number, best in zip(
-                numbers, self._search_batch(network, [examples[n] for n in numbers], beam, n_best), strict=True
-            ):
-                found[number] = best
-        cut = sum(not best[0].finished for best in found)
+            batch = self._search_batch(network, [examples[number] for number in numbers], find)
+            for number, hypotheses in zip(numbers, batch, strict=True):
+                found[number] = hypotheses
+        cut = sum(not hypotheses[0].finished for hypotheses in found)
         if cut:
             logger.warning(
                 "%d of %d outputs did not end by themselves: they were cut at %d items and %g times their source",
@@ -268,7 +247,9 @@ class Seq2Seq:
             )
         return found
 
-    def _search_batch(self, network: Any, examples: list[Example], beam: int, n_best: int) -> list[list[Hypothesis]]:
+    def _search_batch(
+        self, network: Any, examples: list[Example], find: Callable[..., list[list[Hypothesis]]]
+    ) -> list[list[Hypothesis]]:
         device, special = fitting.device_of(network), network.target.special
         memory = network.encode(network.front_end.encode([example.items for example in examples]).to(device))
         cache = network.decoder.start(memory)
@@ -280,16 +261,14 @@ class Seq2Seq:
         limits = SHORTEST_LIMIT + (memory.lengths * self.config.longest_output).long()
         if self.config.positions == "learned":
             limits = limits.clamp(max=self.config.position_reach - 1)
-        return search(
+        return find(
             step,
             cache.keep,
             begin=special[START],
             end=special[END],
             max_lengths=limits,
             banned=[special[name] for name in (PAD, UNKNOWN, START, MASK) if name in special],
-            beam=beam,
             length_penalty=self.config.length_penalty,
-            n_best=n_best,
         )
 
     def _text(self, tokens: Sequence[int]) -> str:
@@ -311,28 +290,3 @@ class Seq2Seq:
         if self.config.shared_vocabulary:
             return self._build(front_end, front_end)
         return self._build(front_end, restore_front_end(self.config, self.config.target_units, vocabulary["target"]))
-
-
-class PairBatch:
-    """Encoded sources, the target tokens as they are read ``[T]``, and the one that follows each, ``[T]`` int64."""
-
-    def __init__(self, inputs: Any, tokens: Ragged, following: Tensor) -> None:
-        self.inputs, self.tokens, self.following = inputs, tokens, following
-
-    def to(self, device: torch.device | str) -> PairBatch:
-        return PairBatch(self.inputs.to(device), self.tokens.to(device), self.following.to(device))
-
-
-def _shifted(targets: TokenInputs) -> tuple[Ragged, Tensor]:
-    """All tokens of each target but the last, and all but the first.
-
-    >>> tokens, following = _shifted(TokenInputs(torch.tensor([2, 7, 3, 2, 3]), torch.tensor([0, 3, 5])))
-    >>> tokens.values.tolist(), following.tolist()
-    ([2, 7, 2], [7, 3, 3])
-    """
-    ends = targets.offsets[1:] - 1
-    starts = targets.offsets[:-1]
-    keep = torch.ones_like(targets.tokens, dtype=torch.bool)
-    before, after = keep.index_fill(0, ends, False), keep.index_fill(0, starts, False)
-    numbers = torch.arange(len(targets.offsets))
-    return Ragged(targets.tokens[before], targets.offsets - numbers), targets.tokens[after]

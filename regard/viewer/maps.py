@@ -99,8 +99,8 @@ class PairMaps:
 
     Arguments:
         encoder: of the source to itself.
-        decoder: of the target to itself; each row is a token that was read, and what it saw.
-        cross: of the target to the source.
+        decoder: of the target to itself: a row for each token that is written, a column for each that was read.
+        cross: of the target to the source: a row for each token that is written.
     """
 
     encoder: Maps

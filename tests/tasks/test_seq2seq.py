@@ -103,6 +103,14 @@ def test_a_beam_of_one_is_greedy_and_alone_is_as_together(run):
         assert model.predict([word], beam=1) == [text]
 
 
+def test_outputs_can_be_drawn_at_random(run):
+    model = regard.load(run)
+    first, second = (model.sample(WORDS, samples=3, temperature=2.0, seed=1) for _ in range(2))
+    assert first == second
+    assert [len(drawn) for drawn in first] == [3] * len(WORDS)
+    assert model.sample(WORDS, top_k=1) == [[text] for text in model.predict(WORDS, beam=1)]
+
+
 def test_an_output_that_does_not_end_is_cut_and_said_so(caplog):
     model = Seq2Seq(**SMALL).fit(PAIRS, epochs=1)
     with torch.no_grad():
@@ -116,7 +124,8 @@ def test_an_output_that_does_not_end_is_cut_and_said_so(caplog):
 def test_who_attends_to_whom(run, tmp_path):
     maps = regard.load(run).attention("cab")
     assert maps.encoder.items == ["[CLS]", "c", "a", "b", "[SEP]"]
-    assert maps.decoder.items == maps.cross.items == ["[CLS]", "B", "A", "C"]
+    assert maps.decoder.items == maps.cross.items == ["B", "A", "C", "[SEP]"]
+    assert maps.decoder.seen == ["[CLS]", "B", "A", "C"]
     assert maps.cross[0].shape == (2, 4, 5)
     assert maps.decoder[0].triu(1).abs().max() == 0
     for weights in (maps.encoder[0], maps.decoder[0], maps.cross[0]):

@@ -26,7 +26,7 @@ def demo_transduce(output: Path, *, epochs: int | None, quick: bool) -> None:
 
     def fit(model: Seq2Seq, *, resume: bool) -> None:
         cut_dictionary(parts, every=QUICK_EVERY if quick else 1)
-        passes = epochs if epochs is not None else 1 if quick else 5
+        passes = epochs if epochs is not None else 1 if quick else 2
         model.fit(parts["train"], parts["dev"], output, epochs=passes, resume=resume)
 
     sizes = {"dim": 64, "depth": 1} if quick else {"dim": 128, "depth": 2}

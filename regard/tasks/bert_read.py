@@ -44,7 +44,8 @@ ONLY = {
     "add_cross_attention": False,
 }
 DECODER = f"{PREDICTIONS}decoder"
-LEFT_OUT = ("embeddings.position_ids", "classifier.", "qa_outputs.", "cls.seq_relationship.", f"{DECODER}.")
+POSITION_IDS = "embeddings.position_ids"  # 0, 1, 2, ...: nothing is lost with them
+LEFT_OUT = (POSITION_IDS, "classifier.", "qa_outputs.", "cls.seq_relationship.", f"{DECODER}.")
 NUMBERS = ("F16", "BF16", "F32", "F64")
 
 
@@ -201,7 +202,7 @@ def _read_tensors(path: Path, sizes: Sizes) -> State:
             output = file.get_tensor(names[f"{DECODER}.weight"]).float() if f"{DECODER}.weight" in names else None
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: not a whole safetensors file ({error}); copy it again") from error
-    left = sorted(found.keys() - wanted.keys())
+    left = sorted(found.keys() - wanted.keys() - {POSITION_IDS})
     if output is not None and f"{PREDICTIONS}bias" in tensors and not torch.equal(output, tensors[bert.WORDS]):
         head = [name for name in tensors if name.startswith(PREDICTIONS)]  # it has an output matrix of its own
         tensors = {name: tensor for name, tensor in tensors.items() if name not in head}

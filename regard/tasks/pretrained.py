@@ -35,13 +35,19 @@ class Pretrained:
     parts: dict[str, dict[str, Tensor]]
 
 
-@lru_cache(maxsize=1)
 def open_pretrained(folder: str) -> Pretrained:
     """Reads a run folder (``model.json``) or a Hugging Face one (``config.json``).
 
     Raises:
         ModelError: it is neither, or a file in it is missing, damaged or of another architecture.
     """
+    weights = Path(folder) / run_folder.WEIGHTS
+    return _open(folder, weights.stat().st_mtime_ns if weights.is_file() else 0)
+
+
+@lru_cache(maxsize=1)
+def _open(folder: str, changed: int) -> Pretrained:
+    """Read once for a training, and again once its weights have changed."""
     path = Path(folder)
     if (path / run_folder.MODEL).is_file():
         return _of_run(path)

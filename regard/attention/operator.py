@@ -21,7 +21,7 @@ from regard.attention.spec import Spec
 
 def attend(query: Tensor, key: Tensor, value: Tensor, spec: Spec, implementation: str) -> Tensor:
     """The call, with a gradient for query, key, value and whatever of ``spec`` is learned."""
-    call: Callable[..., tuple[Tensor, Tensor, Tensor]] = _traced if torch.compiler.is_compiling() else _Eager.apply
+    call: Callable[..., tuple[Tensor, Tensor]] = _traced if torch.compiler.is_compiling() else _Eager.apply
     return call(query, key, value, *_flat(spec), implementation)[0]
 
 
@@ -77,17 +77,13 @@ def _spec(
     )
 
 
-def _forward(query: Tensor, key: Tensor, value: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """The output, and what backward needs beside it: the same before it was rounded, and the kernels' statistics."""
+def _forward(query: Tensor, key: Tensor, value: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+    """The output, and what backward of the kernels needs beside it."""
     *flat, implementation = rest
-    nothing = query.new_empty(0, dtype=torch.float32)
-    if implementation == "blocked":
-        with torch.autocast(query.device.type, enabled=False):
-            return blocked.attend(query, key, value, _spec(*flat)), nothing, nothing.clone()
-    exact, statistics = native.attend(query, key, value, _spec(*flat))
-    if query.dtype == torch.float32:
-        return exact, nothing, statistics
-    return exact.to(query.dtype), exact, statistics
+    if implementation == "native":
+        return native.attend(query, key, value, _spec(*flat))
+    with torch.autocast(query.device.type, enabled=False):
+        return blocked.attend(query, key, value, _spec(*flat)), query.new_empty(0, dtype=torch.float32)
 
 
 def _gradients(
@@ -102,10 +98,7 @@ def _gradients(
 
 def _remember(ctx, inputs, output):  # type: ignore[no-untyped-def]
     query, key, value, weight, bias, table, table_left, offsets, key_offsets, key_mask, seed, *rest = inputs
-    output, exact, statistics = output
-    if rest[-1] == "native" and output.dtype == torch.float32:
-        exact = output
-    kept = (query, key, value, exact, statistics)
+    kept = (query, key, value, *output)
     ctx.save_for_backward(*kept, weight, bias, table, offsets, key_offsets, key_mask, seed)
     ctx.table_left, ctx.rest = table_left, rest
 
@@ -150,9 +143,9 @@ _INPUTS = (
     "Tensor? offsets, Tensor? key_offsets, Tensor? key_mask, Tensor? seed, "
     "str normalizer, int? left, int? right, SymInt query_start, float scale, float dropout_p, str implementation"
 )
-_FOR_BACKWARD = f"Tensor grad, {_INPUTS.replace('value,', 'value, Tensor exact, Tensor statistics,', 1)}"
+_FOR_BACKWARD = f"Tensor grad, {_INPUTS.replace('value,', 'value, Tensor output, Tensor statistics,', 1)}"
 _traced = torch.library.custom_op(
-    "regard::attend", _forward, mutates_args=(), schema=f"({_INPUTS}) -> (Tensor, Tensor, Tensor)"
+    "regard::attend", _forward, mutates_args=(), schema=f"({_INPUTS}) -> (Tensor, Tensor)"
 )
 _traced_gradients = torch.library.custom_op(
     "regard::attend_backward", _gradients, mutates_args=(), schema=f"({_FOR_BACKWARD}) -> Tensor[]"
@@ -160,15 +153,9 @@ _traced_gradients = torch.library.custom_op(
 
 
 @_traced.register_fake
-def _(query: Tensor, key: Tensor, value: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
-    output = query.new_empty(*query.shape[:-1], value.shape[-1])
-    exact = rest[-1] == "native" and query.dtype != torch.float32
+def _(query: Tensor, key: Tensor, value: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
     statistics = native.statistics_shape(query) if rest[-1] == "native" else (0,)
-    return (
-        output,
-        query.new_empty(output.shape if exact else (0,), dtype=torch.float32),
-        query.new_empty(statistics, dtype=torch.float32),
-    )
+    return query.new_empty(*query.shape[:-1], value.shape[-1]), query.new_empty(statistics, dtype=torch.float32)
 
 
 @_traced_gradients.register_fake

@@ -51,9 +51,9 @@ def instruction_set() -> str:
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> tuple[Tensor, Tensor]:
-    """The output in float32, ``[B, H, Q, Dv]`` or ``[T, H, Dv]``; what :func:`gradients` needs, ``[B, H, Q]``."""
+    """The output, ``[B, H, Q, Dv]`` or ``[T, H, Dv]``; what :func:`gradients` needs beside it, ``[B, H, Q]``."""
     call, keep = _call(query, key, value, spec)
-    output = _empty(*query.shape[:-1], value.shape[-1])
+    output = _empty(*query.shape[:-1], value.shape[-1], dtype=query.dtype)
     statistics = _empty(*statistics_shape(query))
     call.forward(*_array(query), *_array(key), *_array(value), *_array(output), statistics.data_ptr())
     del keep
@@ -66,7 +66,7 @@ def gradients(
     """The gradients of whatever may have one: query, key, value, and where they are given weight and table."""
     call, keep = _call(query, key, value, spec)
     given = {"query": query, "key": key, "value": value}
-    sums = {name: _zeros(*x.shape) for name, x in given.items()}
+    found = {name: _gradient(x) for name, x in given.items()}
     learned = spec.learned()
     parts = {name: _zeros(call.row_runs(), statistics.shape[0], *x.shape) for name, x in learned.items()}
     inner = torch.empty_like(statistics)
@@ -77,14 +77,13 @@ def gradients(
         *_array(output),
         statistics.data_ptr(),
         *_array(grad),
-        *(x.data_ptr() for x in sums.values()),
+        *(part for x in found.values() for part in _array(x)),
         parts["table"].data_ptr() if "table" in parts else 0,
         parts["weight"].data_ptr() if "weight" in parts else 0,
         inner.data_ptr(),
     )
     del keep
-    sums |= {name: x.sum((0, 1)) for name, x in parts.items()}
-    return {name: sums[name].to(x.dtype) for name, x in (given | learned).items()}
+    return found | {name: x.sum((0, 1)).to(learned[name].dtype) for name, x in parts.items()}
 
 
 def weights(query: Tensor, key: Tensor, spec: Spec) -> AttentionWeights:
@@ -143,9 +142,9 @@ def _call(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> tuple[Any, l
     return call, keep
 
 
-def _empty(*shape: int) -> Tensor:
+def _empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """What the kernels write into, whatever PyTorch's default type and device are."""
-    memory = torch.empty(shape, dtype=torch.float32, device="cpu")
+    memory = torch.empty(shape, dtype=dtype, device="cpu")
     if memory.nbytes >= LARGE:
         _kernels.prefer_large_pages(memory.data_ptr(), memory.nbytes)
     return memory
@@ -153,6 +152,12 @@ def _empty(*shape: int) -> Tensor:
 
 def _zeros(*shape: int) -> Tensor:
     return _empty(*shape).zero_()
+
+
+def _gradient(x: Tensor) -> Tensor:
+    """What is added to starts at zero; other types are written once."""
+    memory = _empty(*x.shape, dtype=x.dtype)
+    return memory.zero_() if x.dtype == torch.float32 else memory
 
 
 def _sequences(query: Tensor, key: Tensor, spec: Spec) -> Sequences:

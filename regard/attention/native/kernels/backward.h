@@ -9,9 +9,10 @@ namespace regard::REGARD_ISA {
 
 struct BackwardSizes {
   static constexpr Index RATIO = 2;  // blocks of keys are turned into panels for each pair, which longer rows pay for
-  static constexpr Index RUNS = 64;  // of rows, if there are enough of them: all threads shall have some
+  static constexpr Index RUNS = 32;  // of rows, if there are enough of them: all threads shall have some
   Index rows, keys;                  // in a block
   Index blocks;                      // in a run: what it reads and adds to stays in the cache from pair to pair
+  Index planes;                      // of key heads that are worked on at a time
   Index dim, value_dim, width;
 
   explicit BackwardSizes(const Call& call) {
@@ -19,8 +20,14 @@ struct BackwardSizes {
     keys = smaller(greater(24576 / (dim + value_dim), 48), 96) / 48 * 48;
     rows = RATIO * keys;
     width = round_up(keys, WIDE) + WIDE;
-    blocks = greater(1, smaller(all_rows(call) / rows / RUNS, 16));
+    planes = call.batch * call.key_heads;
+    if (!sums_in_place(call)) {  // the floats of a few planes, before they are narrowed, stay in the cache
+      const Index plane = call.heads / call.key_heads * call.rows * call.dim + call.keys * (call.dim + call.value_dim);
+      planes = smaller(planes, greater(1, (8 << 20) / greater(1, plane)));
+    }
+    blocks = greater(1, smaller(all_rows(call) * planes / rows / RUNS, 16));
   }
+  static bool sums_in_place(const Call& call) { return call.query.type == Type::float32; }
   Index run_rows() const { return blocks * rows; }
   Index run_keys() const { return blocks * keys; }
 };
@@ -51,24 +58,36 @@ REGARD_APART void through_normalizer(Normalizer normalizer, float kept, float in
   }
 }
 
-// One block of rows against one block of keys, for all query heads that share a key head.
-class BackwardPair {
+// Sums of floats, for each plane and row as many as it has columns.
+struct Sums {
+  float* data;
+  Index plane, row;
+
+  float* at(Index of_plane, Index of_row) const { return data + of_plane * plane + of_row * row; }
+};
+struct AllSums {
+  Sums query, key, value;
+  Index first;  // plane of key heads: the first that there are sums of
+};
+
+// One block of rows of one head against blocks of keys, one after another.
+class BackwardRows {
  public:
-  BackwardPair(const Call& call, const Gradients& out, const BackwardSizes& size, const Block& block,
-               Index run, Index key_start, Index batch, Index key_head, const bool* rows_finite)
-      : call_(call), out_(out), size_(size), additive_(call.additive != nullptr), pairs_(in_pairs(call)), run_(run),
-        key_head_(key_head), rows_finite_(rows_finite), rows_(block.row_stop - block.row_start),
-        keys_(smaller(size.keys, block.sequence->key_stop - key_start)),
-        pair_{call, *block.sequence, batch, 0, block.row_start, block.row_stop, key_start, key_start + keys_,
-              nullptr, nullptr, nullptr} {
+  BackwardRows(const Call& call, const Gradients& out, const AllSums& sums, const BackwardSizes& size,
+               const Block& block, Index run, Index batch, Index head, const bool* rows_finite)
+      : call_(call), out_(out), sums_(sums), size_(size), block_(block), additive_(call.additive != nullptr),
+        pairs_(in_pairs(call)), run_(run), key_head_(head / (call.heads / call.key_heads)),
+        rows_(block.row_stop - block.row_start),
+        pair_{call, *block.sequence, batch, head, block.row_start, block.row_stop, 0, 0, nullptr, nullptr, nullptr},
+        rows_finite_(rows_finite[run * call.batch * call.heads + plane()]) {
     scratch().lay_out([&](Scratch& memory) {
       query_copy_ = memory.take(size.rows * size.dim);
+      query_doubled_ = memory.take(additive_ ? size.rows * size.dim : 0);
       by_query_copy_ = memory.take(size.rows * size.dim);
       grad_copy_ = memory.take(size.rows * size.value_dim);
       key_copy_ = memory.take(size.keys * size.dim);
-      key_doubled_ = memory.take(size.keys * size.dim);
+      key_doubled_ = memory.take(additive_ ? size.keys * size.dim : 0);
       by_key_ = memory.take(size.keys * size.dim);
-      by_key_of_head_ = memory.take(size.keys * size.dim);
       value_copy_ = memory.take(size.keys * size.value_dim);
       by_value_ = memory.take(size.keys * size.value_dim);
       key_panels_ = memory.take(size.width * size.dim);
@@ -89,38 +108,68 @@ class BackwardPair {
       weight_pairs_ = memory.take((size.rows / 2 + 1) * size.width);
       slope_pairs_ = memory.take((size.rows / 2 + 1) * size.width);
       narrowed_ = memory.take(HIGH * size.width / 2);
+      query_floats_ = memory.take(size.rows * size.dim);
+      grad_floats_ = memory.take(size.rows * size.value_dim);
     });
-    for (Index r = 0; r < rows_; ++r)
-      spans_[r] = within(seen_by(call, *block.sequence, block.row_start + r), pair_.key_start, pair_.key_stop);
   }
 
-  void operator()() {
-    take_keys();
-    const Index groups = call_.heads / call_.key_heads;
-    for (Index group = 0; group < groups; ++group) {
-      take_head(key_head_ * groups + group);
-      for (Index r = 0; r < rows_; r += HIGH) slopes_of_rows(r);
+  // Keys of the sequence, whose first stands at a block's start.
+  void against(Span keys) {
+    take_rows_of_block();
+    for (Index key = keys.low; key < keys.high; key += size_.keys) {
+      pair_.key_start = block_.sequence->key_start + key;
+      pair_.key_stop = smaller(pair_.key_start + size_.keys, block_.sequence->key_stop);
+      keys_ = pair_.keys();
+      for (Index r = 0; r < rows_; ++r)
+        spans_[r] = within(seen_by(call_, *block_.sequence, block_.row_start + r), pair_.key_start, pair_.key_stop);
+      take_keys();
+      for (Index r = 0; r < rows_; r += HIGH) {
+        prefetch(r, key == keys.low, key + size_.keys < keys.high);
+        slopes_of_rows(r);
+      }
       if (careful_)
         mix_carefully();
       else
         mix();
       if (additive_) through_additive();
-      put_head();
+      put_keys();
     }
-    add(out_.key, call_.key_heads, call_.keys, key_head_, pair_.key_start, keys_, call_.dim, by_key_, size_.dim,
-        scale());
-    add(out_.value, call_.key_heads, call_.keys, key_head_, pair_.key_start, keys_, call_.value_dim, by_value_,
-        size_.value_dim, 1);
+    put_rows_of_block();
   }
 
  private:
+  // A share of what will be wanted next: the following rows, the following keys, and where those of now are added to.
+  void prefetch(Index r, bool rows, bool keys) const {
+    for (Index row = pair_.row_stop + r; rows && row < smaller(block_.sequence->row_stop, pair_.row_stop + r + HIGH);
+         ++row) {
+      prefetch_row(call_.query, pair_.batch, pair_.head, row, call_.dim);
+      prefetch_row(out_.grad, pair_.batch, pair_.head, row, call_.value_dim);
+    }
+    const Index first = pair_.key_start + r * size_.keys / size_.rows;
+    const Index last = pair_.key_start + (r + HIGH) * size_.keys / size_.rows;
+    for (Index key = first; key < smaller(last, pair_.key_stop); ++key) {
+      prefetch_sum(sums_.key.at(key_plane(), key), call_.dim);
+      prefetch_sum(sums_.value.at(key_plane(), key), call_.value_dim);
+      if (!keys || key + size_.keys >= block_.sequence->key_stop) continue;
+      prefetch_row(call_.key, pair_.batch, key_head_, key + size_.keys, call_.dim);
+      prefetch_row(call_.value, pair_.batch, key_head_, key + size_.keys, call_.value_dim);
+    }
+  }
+  static void prefetch_sum(const float* sum, Index dim) {
+    for (Index d = 0; d < dim; d += 16) __builtin_prefetch(sum + d, 1, 2);
+  }
+  Index key_plane() const { return pair_.batch * call_.key_heads + key_head_ - sums_.first; }
+
   float scale() const { return additive_ ? 1 : call_.scale; }
   Index depth_of(Index dim) const { return pairs_ ? (dim + 1) / 2 : dim; }  // of a panel
   Index plane() const { return pair_.batch * call_.heads + pair_.head; }
+  Index plane_of_sums() const { return plane() - sums_.first * (call_.heads / call_.key_heads); }
   Span span_of(Index r) const { return spans_[r]; }
 
   void take_keys() {
     prepare_keys(pair_);
+    prepare_head(pair_);
+    if (out_.table_parts) std::memset(by_distance_sums_, 0, sizeof(float) * (rows_ + keys_ + LANES));
     std::memset(by_key_, 0, sizeof(float) * keys_ * size_.dim);
     std::memset(by_value_, 0, sizeof(float) * keys_ * size_.value_dim);
     if (pairs_) {
@@ -130,85 +179,90 @@ class BackwardPair {
         return by_rows<true>(take_pairs(x, pair_.batch, key_head_, pair_.key_start, keys_, dim, attended, copy), keys_,
                              depth_of(dim), 1, to);
       };
-      keys_finite_ = panels(call_.key, call_.dim, key_copy_, key_panels_);
-      keys_finite_ &= panels(call_.value, call_.value_dim, value_copy_, value_panels_);
+      const bool finite = panels(call_.key, call_.dim, key_copy_, key_panels_);
+      careful_ = !panels(call_.value, call_.value_dim, value_copy_, value_panels_) || !finite || !rows_finite_;
       return;
     }
     key_ = take_rows(call_.key, pair_.batch, key_head_, pair_.key_start, keys_, call_.dim, scale(), pair_.attended(),
                      key_copy_, true);
-    key_size_ = additive_ ? most_magnitude(key_, keys_, size_.dim) : 0;
-    asked_ = key_;
-    keys_finite_ = additive_ ? key_size_ < INFINITE : by_rows(key_, keys_, call_.dim, 1, key_panels_);
     const Rows value = take_rows(call_.value, pair_.batch, key_head_, pair_.key_start, keys_, call_.value_dim, 1,
                                  pair_.attended(), value_copy_);
-    keys_finite_ &= by_rows(value, keys_, call_.value_dim, 1, value_panels_);
-  }
-
-  void take_head(Index head) {
-    pair_.head = head;
-    prepare_head(pair_);
-    if (pairs_) {
-      query_ = take_pairs(call_.query, pair_.batch, head, pair_.row_start, rows_, call_.dim, nullptr, query_copy_);
-      grad_ = take_pairs(out_.grad, pair_.batch, head, pair_.row_start, rows_, call_.value_dim, nullptr, grad_copy_);
-      take_row_pairs(call_.query, pair_.batch, head, pair_.row_start, rows_, call_.dim, nullptr, query_pairs_);
-      take_row_pairs(out_.grad, pair_.batch, head, pair_.row_start, rows_, call_.value_dim, nullptr, grad_pairs_);
-    } else {
-      take_floats();
-    }
-    careful_ = !keys_finite_ || !rows_finite_[run_ * call_.batch * call_.heads + plane()];
-    const bool in_place = !additive_ && call_.dim == size_.dim;
-    by_query_ = in_place ? place_of(out_.query, call_.heads, call_.rows, head, pair_.row_start, call_.dim)
-                         : by_query_copy_;
-    query_stride_ = in_place && call_.ragged ? call_.heads * call_.dim : size_.dim;
+    careful_ = !by_rows(value, keys_, call_.value_dim, 1, value_panels_) || !rows_finite_;
     if (additive_) {
-      std::memset(weight_, 0, sizeof(float) * size_.dim);
-      std::memcpy(weight_, call_.additive + head * call_.dim, sizeof(float) * call_.dim);
-      std::memset(by_weight_, 0, sizeof(float) * size_.dim);
-      easy_ = call_.dim >= 4 && key_size_ + most_magnitude(query_, rows_, size_.dim) < EASY;
-      if (easy_) query_ = doubled_exponentials(query_, rows_, size_.dim, query_copy_);
+      const float key_size = most_magnitude(key_, keys_, size_.dim);
+      careful_ |= !(key_size < INFINITE);
+      easy_ = call_.dim >= 4 && key_size + query_size_ < EASY;
       asked_ = easy_ ? doubled_exponentials(key_, keys_, size_.dim, key_doubled_) : key_;
       by_rows(asked_, keys_, call_.dim, 1, key_panels_);
+    } else {
+      careful_ |= !by_rows(key_, keys_, call_.dim, 1, key_panels_);
     }
-    if (!in_place) std::memset(by_query_, 0, sizeof(float) * rows_ * size_.dim);
-    if (out_.table_parts) std::memset(by_distance_sums_, 0, sizeof(float) * (rows_ + keys_ + LANES));
   }
 
-  void take_floats() {
-    query_ = take_rows(call_.query, pair_.batch, pair_.head, pair_.row_start, rows_, call_.dim, 1, nullptr, query_copy_,
-                       true);
-    grad_ = take_rows(out_.grad, pair_.batch, pair_.head, pair_.row_start, rows_, call_.value_dim, 1, nullptr,
-                      grad_copy_, true);
+  void take_rows_of_block() {
+    if (pairs_) {
+      const auto taken = [&](const auto& take, const Array& x, Index dim, auto... rest) {
+        return take(x, pair_.batch, pair_.head, pair_.row_start, rows_, dim, nullptr, rest...);
+      };
+      query_ = taken(take_pairs, call_.query, call_.dim, query_copy_, true);
+      grad_ = taken(take_pairs, out_.grad, call_.value_dim, grad_copy_, true);
+      taken(take_row_pairs, call_.query, call_.dim, query_pairs_);
+      taken(take_row_pairs, out_.grad, call_.value_dim, grad_pairs_);
+    } else {
+      query_ = floats_of(call_.query, call_.dim, query_copy_);
+      grad_ = floats_of(out_.grad, call_.value_dim, grad_copy_);
+    }
+    const bool in_place = !additive_ && call_.dim == size_.dim;
+    by_query_ = in_place ? sums_.query.at(plane_of_sums(), pair_.row_start) : by_query_copy_;
+    query_stride_ = in_place ? sums_.query.row : size_.dim;
+    if (!in_place) std::memset(by_query_, 0, sizeof(float) * rows_ * size_.dim);
+    if (!additive_) return;
+    std::memset(weight_, 0, sizeof(float) * size_.dim);
+    std::memcpy(weight_, call_.additive + pair_.head * call_.dim, sizeof(float) * call_.dim);
+    std::memset(by_weight_, 0, sizeof(float) * size_.dim);
+    query_size_ = most_magnitude(query_, rows_, size_.dim);
+    query_as_exponentials_ = doubled_exponentials(query_, rows_, size_.dim, query_doubled_);
   }
+
+  Rows floats_of(const Array& x, Index dim, float* copy) const {
+    return take_rows(x, pair_.batch, pair_.head, pair_.row_start, rows_, dim, 1, nullptr, copy, true);
+  }
+  Rows asking() const { return easy_ ? query_as_exponentials_ : query_; }
 
   // Weights and slopes of up to HIGH rows, and what the slopes give to their queries.
   void slopes_of_rows(Index r) {
-    const Index high = smaller(HIGH, rows_ - r), width = size_.width;
+    const Index high = smaller(HIGH, rows_ - r), width = size_.width, all = round_up(keys_, LANES);
     Index low = span_of(r).low, stop = span_of(r + high - 1).high;
     if (low >= stop) {
       for (Index pair = r / 2; pairs_ && pair < (r + high + 1) / 2; ++pair) {
-        std::memset(weight_pairs_ + pair * width, 0, sizeof(float) * width);
-        std::memset(slope_pairs_ + pair * width, 0, sizeof(float) * width);
+        std::memset(weight_pairs_ + pair * width, 0, sizeof(float) * all);
+        std::memset(slope_pairs_ + pair * width, 0, sizeof(float) * all);
       }
       return;
     }
     const Index from = low / WIDE * WIDE, to = round_up(stop, LANES);
     float *weights = weights_ + r * width, *slopes = slopes_ + r * width;
-    const float* query = query_.data + r * query_.stride;
-    if (additive_)
-      for (Index k = from; k < to; k += WIDE)
-        additive_scores(high, query, query_.stride, key_panels_ + k * call_.dim, call_.dim, weight_, easy_,
+    const Rows query{asking().data + r * asking().stride, asking().stride};
+    const Rows grad{grad_.data + r * grad_.stride, grad_.stride};
+    const Index depth = depth_of(call_.dim), value_depth = depth_of(call_.value_dim);
+    for (Index k = from; k < to; k += WIDE) {
+      const Index first = k + greater(low - k, 0) / LANES * LANES;  // vectors before it no row sees
+      const auto multiplied = [&](const Rows& rows, const float* panels, Index depth, float* scores) {
+        product(pairs_, high, rows.data, rows.stride, 1, panels + k * depth + first - k, WIDE, 0, scores + first, width,
+                smaller(k + WIDE, to) - first, depth, false);
+      };
+      if (additive_)
+        additive_scores(high, query.data, query.stride, key_panels_ + k * call_.dim, call_.dim, weight_, easy_,
                         weights + k, width);
-    else
-      product(pairs_, high, query, query_.stride, 1, key_panels_ + from * depth_of(call_.dim), WIDE,
-              depth_of(call_.dim) * WIDE, weights + from, width, to - from, depth_of(call_.dim), false);
-    product(pairs_, high, grad_.data + r * grad_.stride, grad_.stride, 1,
-            value_panels_ + from * depth_of(call_.value_dim), WIDE, depth_of(call_.value_dim) * WIDE, slopes + from,
-            width, to - from, depth_of(call_.value_dim), false);
+      else
+        multiplied(query, key_panels_, depth, weights);
+      multiplied(grad, value_panels_, value_depth, slopes);
+    }
     for (Index m = 0; m < high; ++m) {
       if (pairs_) multiply(weights + m * width, {from, to}, call_.scale);
       slopes_of_row(r + m, weights + m * width, slopes + m * width);
       const Span whole = whole_vectors(span_of(r + m));  // tiles read a little more than what is seen
-      const Span near = pairs_ ? Span{0, width} : Span{greater(from - HIGH, 0), smaller(to + HIGH, width)};
+      const Span near = pairs_ ? Span{0, all} : Span{greater(from - HIGH, 0), smaller(to + HIGH, width)};
       clear_outside(whole, near.low, near.high, weights + m * width);
       clear_outside(whole, near.low, near.high, slopes + m * width);
     }
@@ -217,8 +271,7 @@ class BackwardPair {
     if (pairs_) {
       pair_rows(r, high);
       low = low / 2 * 2, stop = round_up(stop, 2), stride = width / 2;
-      for (Index m = 0; m < high; ++m)
-        narrow(slopes + m * width + low, stop - low, call_.scale, narrowed_ + m * stride + low / 2);
+      for (Index m = 0; m < high; ++m) narrow(slopes + m * width, low, stop, call_.scale, narrowed_ + m * stride);
       low /= 2, stop /= 2, slopes = narrowed_;
     }
     product(pairs_, high, slopes + low, stride, 1, key_.data + low * key_.stride, key_.stride, WIDE,
@@ -227,10 +280,10 @@ class BackwardPair {
 
   // Weights and slopes of neighbouring rows, for the products along rows.
   void pair_rows(Index first, Index high) {
-    const Index width = size_.width;
+    const Index width = size_.width, all = round_up(keys_, LANES);
     const auto pair = [&](float* rows, Index r, float* to) {
-      if (r + 1 == rows_) std::memset(rows + (r + 1) * width, 0, sizeof(float) * width);
-      pair_up(rows + r * width, rows + (r + 1) * width, width, to + r / 2 * width);
+      if (r + 1 == rows_) std::memset(rows + (r + 1) * width, 0, sizeof(float) * all);
+      pair_up(rows + r * width, rows + (r + 1) * width, all, to + r / 2 * width);
     };
     for (Index r = first; r < first + high; r += 2) pair(weights_, r, weight_pairs_), pair(slopes_, r, slope_pairs_);
   }
@@ -277,25 +330,21 @@ class BackwardPair {
     }
   }
 
+  // By_query and by_key without the weight, which is the same for all.
   void through_additive() {
-    const Index dim = size_.dim;
-    std::memset(by_key_of_head_, 0, sizeof(float) * keys_ * dim);
-    for (Index r = 0; r < rows_; ++r) {
-      float* by_query = by_query_ + r * dim;
-      additive_gradients(pair_, pair_.row_start + r, span_of(r), query_.data + r * query_.stride, asked_, dim, easy_,
-                         careful_, slopes_ + r * size_.width, by_query, by_key_of_head_, by_weight_);
-      for (Index d = 0; d < dim; ++d) by_query[d] *= weight_[d];
-    }
-    for (Index k = 0; k < keys_; ++k)
-      for (Index d = 0; d < dim; ++d) by_key_[k * dim + d] += by_key_of_head_[k * dim + d] * weight_[d];
+    for (Index r = 0; r < rows_; ++r)
+      additive_gradients(pair_, pair_.row_start + r, span_of(r), asking().data + r * asking().stride, asked_, size_.dim,
+                         easy_, careful_, slopes_ + r * size_.width, by_query_ + r * size_.dim, by_key_, by_weight_);
   }
 
   // One pair at a time: what is hidden is never multiplied, for 0 times NaN is NaN.
   void mix_carefully() {
+    Rows query = query_, key = key_, grad = grad_;
     if (pairs_) {
-      take_floats();
-      key_ = take_rows(call_.key, pair_.batch, key_head_, pair_.key_start, keys_, call_.dim, scale(), pair_.attended(),
-                       key_copy_, true);
+      query = floats_of(call_.query, call_.dim, query_floats_);
+      grad = floats_of(out_.grad, call_.value_dim, grad_floats_);
+      key = take_rows(call_.key, pair_.batch, key_head_, pair_.key_start, keys_, call_.dim, scale(), pair_.attended(),
+                      key_copy_, true);
     }
     const auto add_scaled = [](Index count, float factor, const float* row, float* to) {
       for (Index d = 0; d < count; ++d) to[d] += factor * row[d];
@@ -306,62 +355,74 @@ class BackwardPair {
         if (!pair_.sees(pair_.row_start + r, k)) continue;
         const float slope = slopes_[r * size_.width + k], weight = weights_[r * size_.width + k];
         if (!additive_) {
-          add_scaled(call_.dim, slope, key_.data + k * key_.stride, by_query_ + r * query_stride_);
-          add_scaled(call_.dim, slope, query_.data + r * query_.stride, by_key_ + k * size_.dim);
+          add_scaled(call_.dim, slope, key.data + k * key.stride, by_query_ + r * query_stride_);
+          add_scaled(call_.dim, slope, query.data + r * query.stride, by_key_ + k * size_.dim);
         }
-        add_scaled(call_.value_dim, weight, grad_.data + r * grad_.stride, by_value_ + k * size_.value_dim);
+        add_scaled(call_.value_dim, weight, grad.data + r * grad.stride, by_value_ + k * size_.value_dim);
       }
     }
   }
 
-  void put_head() {
-    if (by_query_ == by_query_copy_)
-      add(out_.query, call_.heads, call_.rows, pair_.head, pair_.row_start, rows_, call_.dim, by_query_, size_.dim, 1);
-    const Index share = run_ * call_.batch * call_.heads + plane();
-    if (out_.weight_parts)
-      for (Index d = 0; d < call_.dim; ++d) out_.weight_parts[share * call_.dim + d] += by_weight_[d];
+  void put_keys() {
+    if (additive_) multiply_by_weight(by_key_, keys_);
+    add({by_key_, size_.dim}, keys_, call_.dim, scale(), sums_.key, key_plane(), pair_.key_start);
+    add({by_value_, size_.value_dim}, keys_, call_.value_dim, 1, sums_.value, key_plane(), pair_.key_start);
     if (out_.table_parts)
       for (Index n = 0; n < rows_ + keys_ - 1; ++n)
-        out_.table_parts[share * call_.table_width + pair_.table_place(pair_.first_distance() + n)] +=
+        out_.table_parts[share() * call_.table_width + pair_.table_place(pair_.first_distance() + n)] +=
             by_distance_sums_[n];
   }
 
-  // A row of a sum shaped [B, heads, N, dim], or [T, heads, dim] where the batch is ragged.
-  float* place_of(float* sums, Index heads, Index total, Index head, Index row, Index dim) const {
-    return sums + (call_.ragged ? row * heads + head : (pair_.batch * heads + head) * total + row) * dim;
+  void put_rows_of_block() {
+    if (additive_) multiply_by_weight(by_query_, rows_);
+    if (by_query_ == by_query_copy_)
+      add({by_query_, size_.dim}, rows_, call_.dim, 1, sums_.query, plane_of_sums(), pair_.row_start);
+    if (out_.weight_parts)
+      for (Index d = 0; d < call_.dim; ++d) out_.weight_parts[share() * call_.dim + d] += by_weight_[d];
   }
-  void add(float* sums, Index heads, Index total, Index head, Index first, Index count, Index dim, const float* from,
-           Index stride, float scale) const {
-    float* to = place_of(sums, heads, total, head, first, dim);
-    for (Index n = 0; n < count; ++n, from += stride, to += call_.ragged ? heads * dim : dim)
+
+  Index share() const { return run_ * call_.batch * call_.heads + plane(); }  // of a sum that all runs make
+  void multiply_by_weight(float* rows, Index count) const {
+    for (Index n = 0; n < count; ++n)
+      for (Index d = 0; d < size_.dim; ++d) rows[n * size_.dim + d] *= weight_[d];
+  }
+  static void add(Rows rows, Index count, Index dim, float scale, const Sums& sums, Index plane, Index first) {
+    for (Index n = 0; n < count; ++n) {
+      const float* from = rows.data + n * rows.stride;
+      float* to = sums.at(plane, first + n);
       for (Index d = 0; d < dim; ++d) to[d] += from[d] * scale;
+    }
   }
 
   const Call& call_;
   const Gradients& out_;
+  const AllSums& sums_;
   const BackwardSizes& size_;
+  const Block& block_;
   const bool additive_, pairs_;
-  const Index run_, key_head_;
-  const bool* rows_finite_;
-  const Index rows_, keys_;
+  const Index run_, key_head_, rows_;
   Pair pair_;
-  float *query_copy_, *by_query_copy_, *grad_copy_, *key_copy_, *key_doubled_, *by_key_, *by_key_of_head_;
+  const bool rows_finite_;
+  Index keys_ = 0;
+  float *query_copy_, *query_doubled_, *by_query_copy_, *grad_copy_, *key_copy_, *key_doubled_, *by_key_;
   float *value_copy_, *by_value_;
   float *key_panels_, *value_panels_, *weights_, *slopes_, *by_distance_sums_, *weight_, *by_weight_;
 
   float *query_pairs_ = nullptr, *grad_pairs_ = nullptr, *key_pairs_ = nullptr, *narrowed_ = nullptr;
+  float *query_floats_ = nullptr, *grad_floats_ = nullptr;
   float *weight_pairs_ = nullptr, *slope_pairs_ = nullptr;  // [rows / 2][width]: neighbouring rows in one
 
   Span* spans_;  // of each row, over the keys of the block
-  Rows query_{}, grad_{}, key_{}, asked_{};  // the keys scaled, and as additive scores ask for them
+  Rows query_{}, query_as_exponentials_{}, grad_{}, key_{}, asked_{};  // the keys scaled, and as scores ask for them
   float* by_query_ = nullptr;                // rows [..][query_stride_], where they are wanted or in a copy
   Index query_stride_ = 0;
-  float key_size_ = 0;
-  bool keys_finite_ = true, careful_ = false, easy_ = false;
+  float query_size_ = 0;
+  bool careful_ = false, easy_ = false;
 };
 
 // Before all pairs, for one run of rows: output . grad of each row, by which the slopes of a row's weights sum to zero,
 // wherever its keys are in several blocks. True if query and grad are finite.
+template <bool pairs>
 inline bool look_over(const Call& call, const Gradients& out, const BackwardSizes& size, const Block& run, Index plane) {
   const bool wanted =
       call.normalizer == Normalizer::softmax && run.sequence->key_stop - run.sequence->key_start > size.keys;
@@ -371,21 +432,25 @@ inline bool look_over(const Call& call, const Gradients& out, const BackwardSize
     output_copy = memory.take(size.rows * size.value_dim);
     grad_copy = memory.take(size.rows * size.value_dim);
   });
+  const Index part = pairs ? 2 : 1, dim = round_up(size.dim / part, LANES), value_dim = round_up(size.value_dim / part, LANES);
   bool finite = true;
   for (Index row = run.row_start; row < run.row_stop; row += size.rows) {
-    const Index count = smaller(size.rows, run.row_stop - row);
-    const auto taken = [&](const Array& x, Index dim, float* copy) {
-      return take_rows(x, plane / call.heads, plane % call.heads, row, count, dim, 1, nullptr, copy);
+    const Index count = smaller(size.rows, run.row_stop - row), batch = plane / call.heads, head = plane % call.heads;
+    const auto taken = [&](const Array& x, Index columns, float* copy) {
+      return pairs ? take_pairs(x, batch, head, row, count, columns, nullptr, copy)
+                   : take_rows(x, batch, head, row, count, columns, 1, nullptr, copy);
     };
     const Rows grad = taken(out.grad, call.value_dim, grad_copy);
-    finite &= all_finite(grad, count, size.value_dim) &&
-              all_finite(taken(call.query, call.dim, query_copy), count, size.dim);
+    finite &= all_finite<pairs>(grad, count, value_dim) &&
+              all_finite<pairs>(taken(call.query, call.dim, query_copy), count, dim);
     if (!wanted) continue;
     const Rows output = taken(call.output, call.value_dim, output_copy);
     for (Index n = 0; n < count; ++n) {
       Vector total{};
-      for (Index d = 0; d < size.value_dim; d += LANES)
-        total += load(output.data + n * output.stride + d) * load(grad.data + n * grad.stride + d);
+      for (Index d = 0; d < value_dim; d += LANES) {
+        const Vector x = load(output.data + n * output.stride + d), y = load(grad.data + n * grad.stride + d);
+        total = pairs ? add_products(total, x, y) : total + x * y;
+      }
       out.inner[plane * call.rows + row + n] = sum(total);
     }
   }
@@ -399,6 +464,58 @@ inline Span seen_from(const Call& call, const Block& block) {
   return {low - block.sequence->key_start, greater(low, high) - block.sequence->key_start};
 }
 
+// Where sums cannot be made where they are wanted: floats of a few planes, then narrowed.
+class FloatsOfPlanes {
+ public:
+  FloatsOfPlanes(const Call& call, const BackwardSizes& size) : call_(call) {
+    if (BackwardSizes::sums_in_place(call)) return;
+    query_ = call.heads / call.key_heads * call.rows * call.dim;
+    key_ = call.keys * call.dim, value_ = call.keys * call.value_dim;
+    floats_ = static_cast<float*>(std::malloc(sizeof(float) * greater(1, size.planes * (query_ + key_ + value_))));
+    if (!floats_) std::abort();
+  }
+  ~FloatsOfPlanes() { std::free(floats_); }
+  FloatsOfPlanes(const FloatsOfPlanes&) = delete;
+
+  // Of `count` planes of key heads, all zero.
+  AllSums sums(const Gradients& out, Index first, Index count) const {
+    const auto those_of = [](const Array& x) { return Sums{static_cast<float*>(x.data), x.head, x.row}; };
+    if (!floats_) return {those_of(out.query), those_of(out.key), those_of(out.value), 0};
+    const Index size = count * (query_ + key_ + value_), part = 1 << 16;
+    in_parallel((size + part - 1) / part, call_.threads, [&](Index i) {
+      std::memset(floats_ + i * part, 0, sizeof(float) * smaller(part, size - i * part));
+    });
+    float *key = floats_ + count * query_, *value = key + count * key_;
+    return {{floats_, call_.rows * call_.dim, call_.dim},
+            {key, key_, call_.dim},
+            {value, value_, call_.value_dim},
+            first};
+  }
+
+  void put(const Gradients& out, Index first, Index count) const {
+    if (!floats_) return;
+    const Index groups = call_.heads / call_.key_heads;
+    float *key = floats_ + count * query_, *value = key + count * key_;
+    put(floats_, first * groups, count * groups, call_.heads, call_.rows, call_.dim, out.query);
+    put(key, first, count, call_.key_heads, call_.keys, call_.dim, out.key);
+    put(value, first, count, call_.key_heads, call_.keys, call_.value_dim, out.value);
+  }
+
+ private:
+  void put(const float* from, Index first, Index count, Index heads, Index rows, Index dim, const Array& to) const {
+    const Index part = 256, parts = (rows + part - 1) / part;
+    in_parallel(count * parts, call_.threads, [&](Index i) {
+      const Index plane = i / parts, row = i % parts * part;
+      put_rows({from + (plane * rows + row) * dim, dim}, smaller(part, rows - row), dim, to, (first + plane) / heads,
+               (first + plane) % heads, row);
+    });
+  }
+
+  const Call& call_;
+  Index query_ = 0, key_ = 0, value_ = 0;  // floats of a plane
+  float* floats_ = nullptr;
+};
+
 inline void backward(const Call& call, const Gradients& out) {
   const BackwardSizes size(call);
   Index count;
@@ -406,9 +523,10 @@ inline void backward(const Call& call, const Gradients& out) {
   const Index all_planes = call.batch * call.heads;
   bool* rows_finite = static_cast<bool*>(std::malloc(greater(count * all_planes, 1)));  // [runs, B, H]
   if (!rows_finite) std::abort();
+  const auto look = in_pairs(call) ? look_over<true> : look_over<false>;
   in_parallel(count * all_planes, call.threads, [&](Index i) {
     const Index number = call.ragged ? i / all_planes : i % count, plane = call.ragged ? i % all_planes : i / count;
-    rows_finite[number * all_planes + plane] = look_over(call, out, size, runs[number], plane);
+    rows_finite[number * all_planes + plane] = look(call, out, size, runs[number], plane);
   });
 
   // In step s the run of rows number i of a sequence meets its run of keys number RATIO * i + s.
@@ -426,22 +544,30 @@ inline void backward(const Call& call, const Gradients& out) {
     if (own.low >= own.high) continue;
     steps = steps.low >= steps.high ? own : Span{smaller(steps.low, own.low), greater(steps.high, own.high)};
   }
-  const Index planes = call.batch * call.key_heads;
-  for (Index step = steps.low; step < steps.high; ++step)
-    in_parallel(count * planes, call.threads, [&](Index i) {
-      const Index number = call.ragged ? i / planes : i % count, plane = call.ragged ? i % planes : i / count;
-      const Block& run = runs[number];
-      const Span own = steps_of(run);
-      if (step < own.low || step >= own.high) return;
-      const Index first = (first_keys(run) + step) * size.run_keys();
-      for (Index row = run.row_start; row < run.row_stop; row += size.rows) {
-        const Block block{run.sequence, row, smaller(row + size.rows, run.row_stop)};
-        const Span seen = within(seen_from(call, block), first, first + size.run_keys());
-        for (Index key = seen.low / size.keys * size.keys; key < seen.high; key += size.keys)
-          BackwardPair(call, out, size, block, number, run.sequence->key_start + first + key, plane / call.key_heads,
-                       plane % call.key_heads, rows_finite)();
-      }
-    });
+  const Index groups = call.heads / call.key_heads, planes = call.batch * call.key_heads;
+  FloatsOfPlanes floats(call, size);
+  for (Index first_plane = 0; first_plane < planes; first_plane += size.planes) {
+    const Index here = smaller(size.planes, planes - first_plane);
+    const AllSums sums = floats.sums(out, first_plane, here);
+    for (Index step = steps.low; step < steps.high; ++step)
+      in_parallel(count * here, call.threads, [&](Index i) {
+        const Index number = call.ragged ? i / here : i % count;
+        const Index plane = first_plane + (call.ragged ? i % here : i / count);
+        const Block& run = runs[number];
+        const Span own = steps_of(run);
+        if (step < own.low || step >= own.high) return;
+        const Index first = (first_keys(run) + step) * size.run_keys();
+        for (Index row = run.row_start; row < run.row_stop; row += size.rows) {
+          const Block block{run.sequence, row, smaller(row + size.rows, run.row_stop)};
+          const Span seen = within(seen_from(call, block), first, first + size.run_keys());
+          if (seen.low == seen.high) continue;
+          const Span keys{first + seen.low / size.keys * size.keys, first + seen.high};
+          for (Index head = plane % call.key_heads * groups; head < (plane % call.key_heads + 1) * groups; ++head)
+            BackwardRows(call, out, sums, size, block, number, plane / call.key_heads, head, rows_finite).against(keys);
+        }
+      });
+    floats.put(out, first_plane, here);
+  }
   std::free(rows_finite);
   std::free(runs);
 }

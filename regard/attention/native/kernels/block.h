@@ -277,11 +277,11 @@ inline Index count_blocks(const Call& call, Index rows) {
   return count;
 }
 
-// Of all sequences and key heads.
+// Of all sequences.
 inline Index all_rows(const Call& call) {
   Index rows = 0;
   for (Index s = 0; s < call.sequence_count; ++s) rows += call.sequences[s].row_stop - call.sequences[s].row_start;
-  return rows * call.batch * call.key_heads;
+  return rows;
 }
 
 // All blocks of rows, in order; the caller frees them.

@@ -25,7 +25,7 @@ struct Sequence {
 
 struct Call {
   Array query, key, value;
-  Array output;       // float32, whatever the others are
+  Array output;
   float* statistics;  // [B, H, Q]: what backward needs of each row beside its scores
   const Sequence* sequences;
   Index sequence_count;
@@ -45,11 +45,11 @@ struct Call {
   int threads;
 };
 
-// What backward reads and adds to, beside the call. The sums are float32, contiguous as the inputs' shapes, and start at
-// zero; those by table and weight have one share for each run of rows, to be summed in order.
+// What backward reads and writes, beside the call. Those by query, key and value lie contiguous and start at zero; those
+// by table and weight have one share for each run of rows, to be summed in order.
 struct Gradients {
-  Array grad;                      // by the output
-  float *query, *key, *value;      // [B, H, Q, D] or [T, H, D], and so on
+  Array grad;               // by the output
+  Array query, key, value;  // of one type
   float *table_parts, *weight_parts;  // [runs, H, table_width], [runs, H, D]; null: not wanted
   float* inner;                    // [B, H, Q] workspace: output . grad
 };

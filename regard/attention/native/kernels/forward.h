@@ -15,6 +15,7 @@ struct ForwardSizes {
   Index packed_at_once;                // keys
   Index dim, value_dim;                // filled up to whole vectors
   Index value_panels;
+  bool shared;  // panels of keys and values: all blocks of rows begin with the first key of their sequence
 
   explicit ForwardSizes(const Call& call) {
     dim = round_up(call.dim, LANES), value_dim = round_up(call.value_dim, LANES);
@@ -27,7 +28,7 @@ struct ForwardSizes {
     }
     const Index budget = greater(24576 / (dim + value_dim), 48);  // of rows or keys: 96 KiB
     // The longer a block, the fewer keys are packed again for the next; but all threads shall have some.
-    rows = smaller(round_up(greater(all_rows(call) / BLOCKS, 96), TALL), (call.additive ? 2 : 8) * budget / TALL * TALL);
+    rows = smaller(round_up(greater(all_rows(call) * call.batch * call.key_heads / BLOCKS, 96), TALL), (call.additive ? 2 : 8) * budget / TALL * TALL);
     rows = greater(1, smaller(rows, most_rows));
     if (call.left >= 0 && call.right >= 0 && call.left + call.right <= 4 * budget)
       keys = smaller(most_keys, call.left + call.right + rows);  // rows move on along them: few are in use at a time
@@ -35,14 +36,123 @@ struct ForwardSizes {
       keys = smaller(most_keys, 4 * budget);
     keys = round_up(greater(1, keys), WIDE);
     packed_at_once = call.additive ? keys : smaller(keys, 3 * WIDE);  // additive scores must know the largest of them
+    shared = !call.additive && call.left < 0 && most_rows > rows;
   }
+};
+
+inline Index per_float(const Call& call) { return in_pairs(call) ? 2 : 1; }
+inline Index key_depth(const Call& call) { return (call.dim + per_float(call) - 1) / per_float(call); }  // of a panel
+inline Index value_depth(const Call& call, Index keys) { return (keys + per_float(call) - 1) / per_float(call); }
+
+// Keys [count] from `first` on, or their values, as panels; `raw` is for what cannot be read where it lies. True if all
+// are finite.
+inline bool pack_keys(const Call& call, Index batch, Index head, Index first, Index count, float* raw, float* panels) {
+  const bool* attended = call.key_mask ? call.key_mask + batch * call.keys + first : nullptr;
+  if (!in_pairs(call)) {
+    const Rows key = take_rows(call.key, batch, head, first, count, call.dim, 1, attended, raw);
+    return by_rows(key, count, call.dim, call.scale, panels);
+  }
+  const Rows key = take_pairs(call.key, batch, head, first, count, call.dim, attended, raw);
+  return by_rows<true>(key, count, key_depth(call), 1, panels);
+}
+inline bool pack_values(const Call& call, Index batch, Index head, Index first, Index count, float* raw, float* panels,
+                        Index depth) {
+  const bool* attended = call.key_mask ? call.key_mask + batch * call.keys + first : nullptr;
+  const auto take = in_pairs(call) ? take_row_pairs : take_all_rows;
+  const Rows value = take(call.value, batch, head, first, count, call.value_dim, attended, raw);
+  const auto pack = in_pairs(call) ? by_columns<true> : by_columns<false>;
+  return pack(value, value_depth(call, count), round_up(call.value_dim, LANES), panels, depth);
+}
+
+struct Panels {
+  float *key, *value;
+  Index value_depth;
+  bool finite;
+};
+
+// The panels of a few planes of key heads, where blocks of rows share them.
+class SharedPanels {
+ public:
+  SharedPanels(const Call& call, const ForwardSizes& size) : call_(call), planes_(call.batch * call.key_heads) {
+    if (!size.shared) return;
+    starts_ = allocated<Index>(call.sequence_count + 1);
+    starts_[0] = 0;
+    for (Index s = 0; s < call.sequence_count; ++s)
+      starts_[s + 1] = starts_[s] + round_up(call.sequences[s].key_stop - call.sequences[s].key_start, PART);
+    key_size_ = key_depth(call), value_size_ = size.value_panels * WIDE;
+    plane_size_ = keys() * (key_size_ + value_size_);
+    planes_ = smaller(planes_, greater(1, (8 << 20) / greater(1, plane_size_)));
+    floats_ = allocated<float>(planes_ * plane_size_);
+    finite_ = allocated<bool>(planes_ * call.sequence_count);
+  }
+  ~SharedPanels() { std::free(starts_), std::free(floats_), std::free(finite_); }
+  SharedPanels(const SharedPanels&) = delete;
+
+  Index planes_at_once() const { return planes_; }
+
+  void pack(Index first_plane, Index count) {
+    if (!floats_) return;
+    first_plane_ = first_plane;
+    std::memset(finite_, true, count * call_.sequence_count);
+    const Index parts = keys() / PART;
+    in_parallel(count * parts, call_.threads, [&](Index i) {
+      const Index plane = first_plane + i / parts, place = i % parts * PART, s = sequence_at(place);
+      const Index batch = plane / call_.key_heads, head = plane % call_.key_heads;
+      const Index done = place - starts_[s], first = call_.sequences[s].key_start + done;
+      const Index there = smaller(PART, call_.sequences[s].key_stop - first);
+      float* raw = nullptr;
+      scratch().lay_out([&](Scratch& memory) {
+        raw = memory.take(PART * round_up(greater(call_.dim, call_.value_dim), LANES));
+      });
+      const Panels panels = of(plane, call_.sequences[s]);
+      const bool finite_keys = pack_keys(call_, batch, head, first, there, raw, panels.key + done * key_size_);
+      const bool finite_values = pack_values(call_, batch, head, first, there, raw,
+                                             panels.value + done / per_float(call_) * WIDE, panels.value_depth);
+      if (!finite_keys || !finite_values) __atomic_store_n(&finite_[number(plane, s)], false, __ATOMIC_RELAXED);
+    });
+  }
+
+  Panels of(Index plane, const Sequence& sequence) const {
+    const Index s = &sequence - call_.sequences;
+    float* key = floats_ + (plane - first_plane_) * plane_size_;
+    return {key + starts_[s] * key_size_, key + keys() * key_size_ + starts_[s] * value_size_,
+            value_depth(call_, sequence.key_stop - sequence.key_start),
+            __atomic_load_n(&finite_[number(plane, s)], __ATOMIC_RELAXED)};
+  }
+
+ private:
+  static constexpr Index PART = 3 * WIDE;  // keys that are packed together
+
+  template <class T>
+  static T* allocated(Index count) {
+    T* memory = static_cast<T*>(std::malloc(sizeof(T) * greater(1, count)));
+    if (!memory) std::abort();
+    return memory;
+  }
+  Index keys() const { return starts_[call_.sequence_count]; }
+  Index number(Index plane, Index s) const { return (plane - first_plane_) * call_.sequence_count + s; }
+  Index sequence_at(Index place) const {
+    Index low = 0, high = call_.sequence_count;  // it starts at or before the place, the next after it
+    while (high - low > 1) {
+      const Index middle = (low + high) / 2;
+      (starts_[middle] <= place ? low : high) = middle;
+    }
+    return low;
+  }
+
+  const Call& call_;
+  Index planes_, first_plane_ = 0, key_size_ = 0, value_size_ = 0, plane_size_ = 0;
+  Index* starts_ = nullptr;
+  float* floats_ = nullptr;
+  bool* finite_ = nullptr;
 };
 
 // One block of rows, for all query heads that share a key head.
 class ForwardBlock {
  public:
-  ForwardBlock(const Call& call, const ForwardSizes& size, const Block& block, Index batch, Index key_head)
-      : call_(call), size_(size), block_(block), batch_(batch), key_head_(key_head),
+  ForwardBlock(const Call& call, const ForwardSizes& size, const SharedPanels& shared, const Block& block, Index batch,
+               Index key_head)
+      : call_(call), size_(size), shared_(shared), block_(block), batch_(batch), key_head_(key_head),
         softmax_(call.normalizer == Normalizer::softmax), pairs_(in_pairs(call)), rows_(block.row_stop - block.row_start) {
     scratch().lay_out([&](Scratch& memory) {
       query_copy_ = memory.take(size.rows * size.dim);
@@ -50,9 +160,9 @@ class ForwardBlock {
       output_copy_ = memory.take(size.rows * size.value_dim);
       largest_ = memory.take(size.rows);
       sums_ = memory.take(size.rows);
-      raw_ = memory.take(size.packed_at_once * greater(size.dim, size.value_dim));
-      key_ = memory.take(size.keys * size.dim);
-      value_ = memory.take(size.keys * size.value_panels * WIDE);
+      raw_ = memory.take(size.shared ? 0 : size.packed_at_once * greater(size.dim, size.value_dim));
+      own_.key = memory.take(size.shared ? 0 : size.keys * size.dim);
+      own_.value = memory.take(size.shared ? 0 : size.keys * size.value_panels * WIDE);
       scores_ = memory.take(TALL * size.keys);
       narrowed_ = memory.take(pairs_ ? TALL * size.keys / 2 : 0);
       hiding_ = memory.take(size.keys);
@@ -121,8 +231,6 @@ class ForwardBlock {
   }
 
  private:
-  Index key_depth() const { return pairs_ ? (call_.dim + 1) / 2 : call_.dim; }  // of a panel
-  Index value_length(const Pair& pair) const { return pairs_ ? (pair.keys() + 1) / 2 : pair.keys(); }
   Index height(Index r) const { return smaller(TALL, rows_ - r); }
   Index plane() const { return (batch_ * call_.heads + head_) * call_.rows; }
   Span span_of(const Pair& pair, Index row) const {
@@ -154,30 +262,31 @@ class ForwardBlock {
   }
 
   void take_keys(const Pair& pair) {
-    packed_ = asked_for_ = 0, finite_ = true;
     prepare_keys(pair);
+    panels_ = own_;
+    packed_ = asked_for_ = 0, panels_.finite = true, panels_.value_depth = value_depth(call_, pair.keys());
+    if (!size_.shared) return;
+    panels_ = shared_.of(batch_ * call_.key_heads + key_head_, *block_.sequence);
+    const Index before = pair.key_start - block_.sequence->key_start;
+    panels_.key += before * key_depth(call_), panels_.value += before / per_float(call_) * WIDE;
+    packed_ = pair.keys();
   }
 
   // Keys and values as panels, as far as they are needed: they are used while they are in the cache.
   void pack(const Pair& pair, Index needed) {
     for (; packed_ < smaller(needed, pair.keys()); packed_ += size_.packed_at_once) {
       const Index first = pair.key_start + packed_, count = smaller(size_.packed_at_once, pair.keys() - packed_);
-      const bool* attended = call_.key_mask ? pair.attended() + packed_ : nullptr;
-      if (pairs_) {
-        const Rows key = take_pairs(call_.key, batch_, key_head_, first, count, call_.dim, attended, raw_);
-        finite_ &= by_rows<true>(key, count, key_depth(), 1, key_ + packed_ * key_depth());
-        const Rows value = take_row_pairs(call_.value, batch_, key_head_, first, count, call_.value_dim, attended, raw_);
-        finite_ &= by_columns<true>(value, (count + 1) / 2, size_.value_dim, value_ + packed_ / 2 * WIDE,
-                                    value_length(pair));
-        continue;
-      }
-      Rows key = take_rows(call_.key, batch_, key_head_, first, count, call_.dim, 1, attended, raw_);
-      easy_ = weight_ && call_.dim >= 4 && query_size_ + most_magnitude(key, count, size_.dim) < EASY;
-      if (easy_) key = doubled_exponentials(key, count, size_.dim, raw_);
-      finite_ &= by_rows(key, count, call_.dim, weight_ ? 1 : call_.scale, key_ + packed_ * call_.dim);
-      const Rows value = take_rows(call_.value, batch_, key_head_, first, count, call_.value_dim, 1, attended, raw_);
-      finite_ &= by_columns(value, count, size_.value_dim, value_ + packed_ * WIDE, pair.keys());
+      float *key = panels_.key + packed_ * key_depth(call_), *value = panels_.value + packed_ / per_float(call_) * WIDE;
+      panels_.finite &= weight_ ? pack_additive_keys(pair, first, count, key)
+                                : pack_keys(call_, batch_, key_head_, first, count, raw_, key);
+      panels_.finite &= pack_values(call_, batch_, key_head_, first, count, raw_, value, panels_.value_depth);
     }
+  }
+  bool pack_additive_keys(const Pair& pair, Index first, Index count, float* panels) {
+    Rows key = take_rows(call_.key, batch_, key_head_, first, count, call_.dim, 1, pair.attended(), raw_);
+    easy_ = call_.dim >= 4 && query_size_ + most_magnitude(key, count, size_.dim) < EASY;
+    if (easy_) key = doubled_exponentials(key, count, size_.dim, raw_);
+    return by_rows(key, count, call_.dim, 1, panels);
   }
 
   // One more of the keys and values that will be packed next.
@@ -190,11 +299,12 @@ class ForwardBlock {
   }
 
   void place_output() {
-    const bool in_place = call_.value_dim == size_.value_dim;  // sums are made where they are wanted
-    array_ = static_cast<float*>(call_.output.data) + batch_ * call_.output.batch + head_ * call_.output.head +
-             block_.row_start * call_.output.row;
-    output_ = in_place ? array_ : output_copy_;
-    stride_ = in_place ? call_.output.row : size_.value_dim;
+    const Array& out = call_.output;
+    in_place_ = out.type == Type::float32 && call_.value_dim == size_.value_dim;  // sums are made where they are wanted
+    output_ = in_place_ ? static_cast<float*>(out.data) + batch_ * out.batch + head_ * out.head +
+                              block_.row_start * out.row
+                        : output_copy_;
+    stride_ = in_place_ ? out.row : size_.value_dim;
   }
 
   void begin_output(Index first) {
@@ -217,8 +327,10 @@ class ForwardBlock {
         call_.statistics[plane() + block_.row_start + r] =
             sums_[r] == 0 ? INFINITE : largest_[r] + __builtin_logf(sums_[r]);
       }
-      if (output_ != array_) std::memcpy(array_ + r * call_.output.row, row, sizeof(float) * call_.value_dim);
     }
+    if (!in_place_)
+      put_rows({output_ + first * stride_, stride_}, height(first), call_.value_dim, call_.output, batch_, head_,
+               block_.row_start + first);
   }
 
   // Raw scores of up to TALL rows, and the columns that they stand in.
@@ -240,13 +352,13 @@ class ForwardBlock {
         const Span seen = tile_span(pair, r, t);
         if (k + WIDE <= seen.low || k >= seen.high) continue;
         const Index skipped = greater(seen.low - k, 0) / LANES * LANES;  // vectors of the panel that no row sees
-        const float *a = asking.data + (r + t * HIGH) * asking.stride, *panel = key_ + k * key_depth();
+        const float *a = asking.data + (r + t * HIGH) * asking.stride, *panel = panels_.key + k * key_depth(call_);
         float* s = scores_ + t * HIGH * size_.keys + k;
         if (weight_)
           additive_scores(tile_height(r, t), a, asking.stride, panel, call_.dim, weight_, easy_, s, size_.keys);
         else
           product(pairs_, tile_height(r, t), a, asking.stride, 1, panel + skipped, WIDE, 0, s + skipped, size_.keys,
-                  smaller(WIDE, seen.high - k) - skipped, key_depth(), false);
+                  smaller(WIDE, seen.high - k) - skipped, key_depth(call_), false);
       }
     }
     return columns;
@@ -275,17 +387,17 @@ class ForwardBlock {
 
   // Adds weights @ value to the output.
   void mix(const Pair& pair, Index r) {
-    if (!finite_) return mix_carefully(pair, r);
+    if (!panels_.finite) return mix_carefully(pair, r);
     for (Index m = 0; pairs_ && m < height(r); ++m) {
       const Span keys = mixed_keys(pair, r, m / HIGH);
-      narrow(scores_ + m * size_.keys + keys.low, keys.high - keys.low, 1, narrowed_ + (m * size_.keys + keys.low) / 2);
+      narrow(scores_ + m * size_.keys, keys.low, keys.high, 1, narrowed_ + m * size_.keys / 2);
     }
     const Index part = pairs_ ? 2 : 1;
     for (Index column = 0; column < size_.value_dim; column += WIDE)
       for (Index t = 0; t * HIGH < height(r); ++t) {
         const Span keys = mixed_keys(pair, r, t);
         product(pairs_, tile_height(r, t), (pairs_ ? narrowed_ : scores_) + (t * HIGH * size_.keys + keys.low) / part,
-                size_.keys / part, 1, value_ + column * value_length(pair) + keys.low / part * WIDE, WIDE, 0,
+                size_.keys / part, 1, panels_.value + column * panels_.value_depth + keys.low / part * WIDE, WIDE, 0,
                 output_ + (r + t * HIGH) * stride_ + column, stride_, smaller(WIDE, size_.value_dim - column),
                 (keys.high - keys.low) / part, true);
       }
@@ -299,7 +411,7 @@ class ForwardBlock {
   // What is hidden is never multiplied, for 0 times NaN is NaN.
   void mix_carefully(const Pair& pair, Index r) {
     const auto value = [&](Index k, Index d) {
-      const float* panels = value_ + d / WIDE * value_length(pair) * WIDE + d % WIDE;
+      const float* panels = panels_.value + d / WIDE * panels_.value_depth * WIDE + d % WIDE;
       if (!pairs_) return panels[k * WIDE];
       const std::uint32_t bits = bits_of(panels[k / 2 * WIDE]);
       return float_of(k % 2 ? bits & 0xFFFF0000u : bits << 16);
@@ -315,12 +427,13 @@ class ForwardBlock {
 
   const Call& call_;
   const ForwardSizes& size_;
+  const SharedPanels& shared_;
   const Block& block_;
   const Index batch_, key_head_;
   const bool softmax_, pairs_;
   const Index rows_;
   Index first_key_, last_key_;
-  float *query_copy_, *query_doubled_, *output_copy_, *largest_, *sums_, *raw_, *key_, *value_, *scores_, *narrowed_, *hiding_;
+  float *query_copy_, *query_doubled_, *output_copy_, *largest_, *sums_, *raw_, *scores_, *narrowed_, *hiding_;
   float* by_distance_;
   std::int32_t* hashes_;
   Span* spans_;  // of each row, over all keys
@@ -330,8 +443,9 @@ class ForwardBlock {
   Rows query_{}, query_as_exponentials_{};
   float query_size_ = 0;
   Index packed_ = 0, asked_for_ = 0;  // keys: as panels, on their way
-  bool finite_ = true, easy_ = false;
-  float *array_ = nullptr, *output_ = nullptr;
+  Panels own_{}, panels_{};           // of the keys at hand: panels_ are used
+  bool easy_ = false, in_place_ = false;
+  float* output_ = nullptr;
   Index stride_ = 0;
 };
 
@@ -341,12 +455,17 @@ inline void for_each_block(const Call& call, const Task& task) {
   Index count;
   Block* blocks = cut(call, size.rows, count);
   const Index planes = call.batch * call.key_heads;
-  in_parallel(count * planes, call.threads, [&](Index i) {  // neighbours in memory come one after another
-    const Index plane = call.ragged ? i % planes : i / count;
-    ForwardBlock block(call, size, blocks[call.ragged ? i / planes : i % count], plane / call.key_heads,
-                       plane % call.key_heads);
-    task(block);
-  });
+  SharedPanels shared(call, size);
+  for (Index first = 0; first < planes; first += shared.planes_at_once()) {
+    const Index here = smaller(shared.planes_at_once(), planes - first);
+    shared.pack(first, here);
+    in_parallel(count * here, call.threads, [&](Index i) {  // neighbours in memory come one after another
+      const Index plane = first + (call.ragged ? i % here : i / count);
+      ForwardBlock block(call, size, shared, blocks[call.ragged ? i / here : i % count], plane / call.key_heads,
+                         plane % call.key_heads);
+      task(block);
+    });
+  }
   std::free(blocks);
 }
 

@@ -164,7 +164,7 @@ NB_MODULE(_kernels, module) {
               const Strides& key_strides, std::uintptr_t value, const Strides& value_strides, std::uintptr_t output,
               const Strides& output_strides, std::uintptr_t statistics) {
              self.bind(self.array(query, query_strides), self.array(key, key_strides), self.array(value, value_strides),
-                       Bound::array(output, output_strides, Type::float32), statistics);
+                       self.array(output, output_strides), statistics);
              nb::gil_scoped_release release;
              self.kernels.forward(self.call);
            })
@@ -182,12 +182,17 @@ NB_MODULE(_kernels, module) {
                           const Strides& key_strides, std::uintptr_t value, const Strides& value_strides,
                           std::uintptr_t output, const Strides& output_strides, std::uintptr_t statistics,
                           std::uintptr_t grad, const Strides& grad_strides, std::uintptr_t by_query,
-                          std::uintptr_t by_key, std::uintptr_t by_value, std::uintptr_t by_table,
+                          const Strides& by_query_strides, std::uintptr_t by_key, const Strides& by_key_strides,
+                          std::uintptr_t by_value, const Strides& by_value_strides, std::uintptr_t by_table,
                           std::uintptr_t by_weight, std::uintptr_t inner) {
         self.bind(self.array(query, query_strides), self.array(key, key_strides), self.array(value, value_strides),
-                  Bound::array(output, output_strides, Type::float32), statistics);
-        const Gradients gradients{self.array(grad, grad_strides), pointer<float>(by_query), pointer<float>(by_key),
-                                  pointer<float>(by_value), pointer<float>(by_table), pointer<float>(by_weight),
+                  self.array(output, output_strides), statistics);
+        const Gradients gradients{self.array(grad, grad_strides),
+                                  self.array(by_query, by_query_strides),
+                                  self.array(by_key, by_key_strides),
+                                  self.array(by_value, by_value_strides),
+                                  pointer<float>(by_table),
+                                  pointer<float>(by_weight),
                                   pointer<float>(inner)};
         nb::gil_scoped_release release;
         self.kernels.backward(self.call, gradients);

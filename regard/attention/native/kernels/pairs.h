@@ -34,29 +34,41 @@ inline Vector add_products(Vector sum, Vector a, Vector b) {
 #endif
 }
 
-// The nearest bfloat16s, in the high halves of the bits.
-inline Unsigned rounded(Vector x) {
-  const Unsigned bits = bits_of(x);
-  return (bits + 0x7FFFu + ((bits >> 16) & 1u)) & 0xFFFF0000u;
+// Two vectors as pairs of neighbours.
+inline Vector neighbours(Vector a, Vector b) {
+#if defined(__AVX512BF16__)
+  return (Vector)_mm512_cvtne2ps_pbh((__m512)b, (__m512)a);
+#else
+  float rows[2 * LANES];
+  store(rows, a), store(rows + LANES, b);
+  Unsigned bits{};
+  for (int i = 0; i < LANES; ++i) bits[i] = to_bfloat16(rows[2 * i]) | std::uint32_t(to_bfloat16(rows[2 * i + 1])) << 16;
+  return of_bits(bits);
+#endif
 }
 
-// A row times `scale` as pairs of neighbours; `count` is even.
-REGARD_APART void narrow(const float* row, Index count, float scale, float* pairs) {
-  for (Index k = 0; k < count; k += 2) {
-    std::uint32_t bits[2];
-    for (int i = 0; i < 2; ++i) {
-      bits[i] = bits_of(row[k + i] * scale);
-      bits[i] += 0x7FFFu + ((bits[i] >> 16) & 1u);
-    }
-    const std::uint32_t pair = bits[0] >> 16 | (bits[1] & 0xFFFF0000u);
-    std::memcpy(pairs + k / 2, &pair, sizeof pair);
-  }
+// Two vectors as pairs of what stands in the same lane.
+inline Vector lane_by_lane(Vector first, Vector second) {
+#if defined(__AVX512BF16__)
+  alignas(64) static constexpr std::uint16_t turns[32] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+                                                          8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+  return (Vector)_mm512_permutexvar_epi16(_mm512_load_si512(turns), (__m512i)neighbours(first, second));
+#else
+  Unsigned bits{};
+  for (int i = 0; i < LANES; ++i) bits[i] = to_bfloat16(first[i]) | std::uint32_t(to_bfloat16(second[i])) << 16;
+  return of_bits(bits);
+#endif
+}
+
+// Columns [from, to) of a row times `scale`, and those beside them up to whole vectors of pairs, as pairs of neighbours.
+REGARD_APART void narrow(const float* row, Index from, Index to, float scale, float* pairs) {
+  for (Index k = from / (2 * LANES) * (2 * LANES); k < to; k += 2 * LANES)
+    store(pairs + k / 2, neighbours(load(row + k) * splat(scale), load(row + k + LANES) * splat(scale)));
 }
 
 // Two rows as pairs of what stands in the same column.
 REGARD_APART void pair_up(const float* first, const float* second, Index count, float* pairs) {
-  for (Index k = 0; k < count; k += LANES)
-    store(pairs + k, of_bits(rounded(load(first + k)) >> 16 | rounded(load(second + k))));
+  for (Index k = 0; k < count; k += LANES) store(pairs + k, lane_by_lane(load(first + k), load(second + k)));
 }
 
 }  // namespace regard::REGARD_ISA

@@ -109,12 +109,19 @@ REGARD_APART Rows take_rows(const Array& x, Index batch, Index head, Index first
   return {to, stride};
 }
 
-// Rows of one head, each a row of pairs of neighbouring columns, [count][round_up(dim / 2, LANES)]. Rows that are not
-// `attended` become zero.
+inline Rows take_all_rows(const Array& x, Index batch, Index head, Index first, Index count, Index dim,
+                          const bool* attended, float* to) {
+  return take_rows(x, batch, head, first, count, dim, 1, attended, to);
+}
+
+// Rows of one head, each a row of pairs of neighbouring columns, [count][round_up(dim / 2, LANES)]; as `take_rows`.
 REGARD_APART Rows take_pairs(const Array& x, Index batch, Index head, Index first, Index count, Index dim,
-                             const bool* attended, float* to) {
+                             const bool* attended, float* to, bool close = false) {
   const Index stride = round_up((dim + 1) / 2, LANES);
   const std::uint16_t* from = static_cast<const std::uint16_t*>(x.data) + batch * x.batch + head * x.head + first * x.row;
+  const bool in_whole_floats = x.row % 2 == 0 && reinterpret_cast<std::uintptr_t>(from) % sizeof(float) == 0;
+  if (x.column == 1 && !attended && dim == 2 * stride && in_whole_floats && !(close && x.row > 4 * stride))
+    return {reinterpret_cast<const float*>(from), x.row / 2};
   for (Index n = 0; n < count; ++n, from += x.row) {
     std::uint16_t row[2 * LANES];
     for (Index d = 0; d < 2 * stride; d += 2 * LANES) {
@@ -141,12 +148,34 @@ REGARD_APART Rows take_row_pairs(const Array& x, Index batch, Index head, Index 
     const std::uint16_t *a = from + n * x.row, *b = n + 1 == count ? a : a + x.row;
     std::uint32_t units[LANES];
     for (Index d = 0; d < stride; d += LANES) {
+      if (x.column == 1 && d + LANES <= dim) {
+        store(to + n / 2 * stride + d, of_bits((widened(a + d) & even) | (widened(b + d) & odd) << 16));
+        continue;
+      }
       for (Index i = 0; i < LANES; ++i)
         units[i] = d + i < dim ? (a[(d + i) * x.column] & even) | (b[(d + i) * x.column] & odd) << 16 : 0;
       std::memcpy(to + n / 2 * stride + d, units, sizeof units);
     }
   }
   return {to, stride};
+}
+
+// Rows of floats to where they are wanted, as whatever type is wanted there.
+REGARD_APART void put_rows(Rows rows, Index count, Index dim, const Array& x, Index batch, Index head, Index first) {
+  const Index start = batch * x.batch + head * x.head + first * x.row;
+  for (Index n = 0; n < count; ++n) {
+    const float* row = rows.data + n * rows.stride;
+    const Index place = start + n * x.row;
+    if (x.type == Type::float32) {
+      std::memcpy(static_cast<float*>(x.data) + place, row, sizeof(float) * dim);
+      continue;
+    }
+    std::uint16_t* to = static_cast<std::uint16_t*>(x.data) + place;
+    Index d = 0;
+    if (x.type == Type::bfloat16)
+      for (; d + LANES <= dim; d += LANES) store_bfloat16(to + d, load(row + d));
+    for (; d < dim; ++d) to[d] = x.type == Type::bfloat16 ? to_bfloat16(row[d]) : to_float16(row[d]);
+  }
 }
 
 // Asks for a row that will soon be taken.
@@ -156,17 +185,18 @@ inline void prefetch_row(const Array& x, Index batch, Index head, Index row, Ind
   for (Index byte = 0; byte < dim * size && x.column == 1; byte += 64) __builtin_prefetch(first + byte, 0, 2);
 }
 
-REGARD_APART bool all_finite(Rows rows, Index count, Index dim) {
-  Vector spoilt{};  // 0, or NaN
-  for (Index n = 0; n < count; ++n)
-    for (Index d = 0; d < dim; d += LANES) spoilt += load(rows.data + n * rows.stride + d) * splat(0.f);
-  return sum(spoilt) == 0;
-}
-
 // What NaN and infinities make NaN, and all other numbers 0.
 template <bool pairs>
 inline Vector spoilt_by(Vector x) {
   return (pairs ? first_of(x) + second_of(x) : x) * splat(0.f);
+}
+
+template <bool pairs>
+REGARD_APART bool all_finite(Rows rows, Index count, Index dim) {
+  Vector spoilt{};  // 0, or NaN
+  for (Index n = 0; n < count; ++n)
+    for (Index d = 0; d < dim; d += LANES) spoilt += spoilt_by<pairs>(load(rows.data + n * rows.stride + d));
+  return sum(spoilt) == 0;
 }
 
 // Rows as the next ones of panels [dim / WIDE][length][WIDE]: their columns are the columns of a product. True if all are
@@ -183,12 +213,6 @@ REGARD_APART bool by_columns(Rows rows, Index count, Index dim, float* panels, I
       }
   return sum(spoilt) == 0;
 }
-
-#if defined(__clang__)
-#define REGARD_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
-#else  // which has that from version 12 on
-#define REGARD_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, Integers{__VA_ARGS__})
-#endif
 
 // Rows i and i + LANES / 2 shuffled as cards are; done log2(LANES) times, rows have become columns.
 inline void shuffle(const Vector* from, Vector* to) {

@@ -26,6 +26,7 @@ constexpr float INFINITE = __builtin_inff();
 typedef float Vector __attribute__((vector_size(LANES * 4)));
 typedef std::int32_t Integers __attribute__((vector_size(LANES * 4)));
 typedef std::uint32_t Unsigned __attribute__((vector_size(LANES * 4)));
+typedef std::uint16_t Halves __attribute__((vector_size(LANES * 2)));
 
 inline Vector load(const float* from) {
   Vector x;
@@ -46,19 +47,36 @@ inline Vector of_bits(Unsigned bits) {
 }
 inline Vector larger(Vector a, Vector b) { return a > b ? a : b; }
 
+#if defined(__clang__)
+#define REGARD_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else  // which has that from version 12 on
+#define REGARD_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, Integers{__VA_ARGS__})
+#endif
+
+// Lane i + n in place of lane i.
+template <int n>
+inline Vector moved(Vector x) {
+#if defined(__AVX512F__) || defined(REGARD_EMULATE_AVX512)
+  return REGARD_SHUFFLE(x, x, n, n + 1, n + 2, n + 3, n + 4, n + 5, n + 6, n + 7, n + 8, n + 9, n + 10, n + 11, n + 12,
+                        n + 13, n + 14, n + 15);
+#elif defined(__AVX__)
+  return REGARD_SHUFFLE(x, x, n, n + 1, n + 2, n + 3, n + 4, n + 5, n + 6, n + 7);
+#else
+  return REGARD_SHUFFLE(x, x, n, n + 1, n + 2, n + 3);
+#endif
+}
 // All lanes into one, by halves.
 template <class Join>
 inline float joined(Vector x, const Join& join) {
-  float lanes[LANES];
-  store(lanes, x);
-  for (int half = LANES / 2; half > 0; half /= 2)
-    for (int lane = 0; lane < half; ++lane) lanes[lane] = join(lanes[lane], lanes[lane + half]);
-  return lanes[0];
+  if constexpr (LANES > 8) x = join(x, moved<8>(x));
+  if constexpr (LANES > 4) x = join(x, moved<4>(x));
+  x = join(x, moved<2>(x));
+  return join(x, moved<1>(x))[0];
 }
 inline float sum(Vector x) {
-  return joined(x, [](float a, float b) { return a + b; });
+  return joined(x, [](Vector a, Vector b) { return a + b; });
 }
-inline float largest(Vector x) { return joined(x, [](float a, float b) { return a > b ? a : b; }); }
+inline float largest(Vector x) { return joined(x, larger); }
 
 // e^x = 2^whole * 2^rest to 1e-7, relative, where it is near 1, and for x up to 88. Below -87 it is 0; NaN stays NaN.
 inline Vector exponential_of_small(Vector x) {
@@ -97,6 +115,35 @@ inline float from_float16(std::uint16_t x) {
   float value = float_of(magnitude) * 0x1p112f;  // exponents are biased by 15 and by 127
   std::uint32_t bits = value >= 65536.f ? bits_of(value) | 0x7F800000 : bits_of(value);
   return float_of(bits | std::uint32_t(x & 0x8000) << 16);
+}
+
+// The nearest that there are.
+inline std::uint16_t to_bfloat16(float x) {
+  const std::uint32_t bits = bits_of(x);
+  return x == x ? (bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16 : 0x7FC0u;
+}
+inline std::uint16_t to_float16(float x) {
+  const std::uint32_t sign = bits_of(x) & 0x80000000u, bits = bits_of(x) ^ sign;
+  std::uint32_t half;
+  if (bits >= 0x47800000u)  // from 2^16 on
+    half = x == x ? 0x7C00u : 0x7E00u;
+  else if (bits < 0x38800000u)  // below 2^-14: adding 0.5 rounds to whole steps
+    half = bits_of(float_of(bits) + 0.5f) - bits_of(0.5f);
+  else
+    half = (bits - (112u << 23) + 0xFFFu + ((bits >> 13) & 1u)) >> 13;
+  return std::uint16_t(sign >> 16 | half);
+}
+
+// A vector of bfloat16.
+inline Unsigned widened(const std::uint16_t* from) {
+  Halves x;
+  std::memcpy(&x, from, sizeof x);
+  return __builtin_convertvector(x, Unsigned);
+}
+inline void store_bfloat16(std::uint16_t* to, Vector x) {
+  const Unsigned bits = bits_of(x), rounded = (bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16;
+  const Halves halves = __builtin_convertvector(x == x ? rounded : Unsigned{} + 0x7FC0u, Halves);
+  std::memcpy(to, &halves, sizeof halves);
 }
 
 inline Index smaller(Index a, Index b) { return a < b ? a : b; }

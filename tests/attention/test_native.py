@@ -59,6 +59,42 @@ def test_several_blocks_and_uneven_widths(isa: str, data: st.DataObject) -> None
         _compare(data.draw(LARGE))
 
 
+@pytest.mark.parametrize("isa", SETS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("ragged", [False, True])
+def test_more_keys_than_are_taken_at_once(
+    isa: str, dtype: torch.dtype, ragged: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REGARD_ISA", isa)
+    lengths = ((110, 1030), (5, 3), (205, 890)) if ragged else ((205, 1030), (205, 1030))
+    case = Case(lengths=lengths, ragged=ragged, key_heads=2, dim=62, value_dim=70, dtype=dtype)
+    _compare(case)
+    _compare(replace(case, window=(None, 30), query_start=800, key_mask=not ragged, group=2, normalizer="relu"))
+
+
+@pytest.mark.parametrize("isa", SETS)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_every_half_is_read_and_written(isa: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Float16 from subnormal to largest, and what lies between two of them, which goes to the even one.
+
+    Processors that multiply bfloat16 take subnormals for 0, and the sum of the largest is no float32.
+    """
+    monkeypatch.setenv("REGARD_ISA", isa)
+    every = torch.arange(-(1 << 15), 1 << 15, dtype=torch.int16).view(dtype)
+    if dtype == torch.bfloat16:
+        every = every[(every.float().abs() >= 2.0**-125) & (every.float().abs() < 2.0**126)]
+    value = every[every.isfinite()].view(1, 1, -1, 16)
+    query = torch.zeros_like(value)
+    output = regard.attend(query, query, value, window=0, implementation="native")
+    assert torch.equal(output, value)
+    pairs = torch.stack([value, value.roll(1, 3)], 3).view(1, 1, -1, 16)  # each with its neighbour, at equal weights
+    halves = torch.arange(0, pairs.shape[2] + 1, 2)
+    pairs, query = pairs[0].transpose(0, 1), torch.zeros_like(pairs[0]).transpose(0, 1)
+    output = regard.attend(query, query, pairs, offsets=halves, implementation="native")
+    expected = (value.double() / 2 + value.roll(1, 3).double() / 2).float().to(dtype)
+    assert torch.equal(output[::2, 0], expected[0, 0])
+
+
 @pytest.mark.parametrize("normalizer", ["softmax", "relu", "sigmoid"])
 @pytest.mark.parametrize("size", [1, 8, 20, 100, 1000])
 def test_additive_scores_of_any_size(size: float, normalizer: str) -> None:

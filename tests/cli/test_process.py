@@ -1,8 +1,10 @@
 """What only a process of its own can show."""
 
+import ctypes
 import subprocess
 import sys
 
+import pytest
 from command_line import in_shell
 
 HELP_WITHOUT_TORCH = """
@@ -36,3 +38,22 @@ def test_debug_shows_the_traceback(tmp_path):
     assert outcome.code == 1
     assert "Traceback" in outcome.err
     assert "no such run folder" in outcome.err.splitlines()[-1]
+
+
+FAULTS = """
+import resource, torch
+from regard.__main__ import keep_freed_memory
+{keep}
+for _ in range(20):
+    torch.empty(16 << 20).fill_(1)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="another C library than glibc")
+def test_freed_memory_is_used_again():
+    def faults(keep):
+        done = subprocess.run([sys.executable, "-c", FAULTS.format(keep=keep)], capture_output=True, check=True)
+        return int(done.stdout)
+
+    assert faults("keep_freed_memory()") < faults("") - 10_000

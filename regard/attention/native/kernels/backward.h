@@ -4,6 +4,7 @@
 #pragma once
 
 #include "scores.h"
+#include "sums.h"
 
 namespace regard::REGARD_ISA {
 
@@ -20,14 +21,9 @@ struct BackwardSizes {
     keys = smaller(greater(24576 / (dim + value_dim), 48), 96) / 48 * 48;
     rows = RATIO * keys;
     width = round_up(keys, WIDE) + WIDE;
-    planes = call.batch * call.key_heads;
-    if (!sums_in_place(call)) {  // the floats of a few planes, before they are narrowed, stay in the cache
-      const Index plane = call.heads / call.key_heads * call.rows * call.dim + call.keys * (call.dim + call.value_dim);
-      planes = smaller(planes, greater(1, (8 << 20) / greater(1, plane)));
-    }
+    planes = FloatsOfPlanes::planes_at_once(call);
     blocks = greater(1, smaller(all_rows(call) * planes / rows / RUNS, 16));
   }
-  static bool sums_in_place(const Call& call) { return call.query.type == Type::float32; }
   Index run_rows() const { return blocks * rows; }
   Index run_keys() const { return blocks * keys; }
 };
@@ -57,18 +53,6 @@ REGARD_APART void through_normalizer(Normalizer normalizer, float kept, float in
     store(slopes + k, weight == zero ? zero : by_score);
   }
 }
-
-// Sums of floats, for each plane and row as many as it has columns.
-struct Sums {
-  float* data;
-  Index plane, row;
-
-  float* at(Index of_plane, Index of_row) const { return data + of_plane * plane + of_row * row; }
-};
-struct AllSums {
-  Sums query, key, value;
-  Index first;  // plane of key heads: the first that there are sums of
-};
 
 // One block of rows of one head against blocks of keys, one after another.
 class BackwardRows {
@@ -320,7 +304,8 @@ class BackwardRows {
       while (seeing.high < rows_ && span_of(seeing.high).low < k + high) ++seeing.high;
       if (seeing.low == seeing.high) continue;
       const Index part = pairs_ ? 2 : 1, low = seeing.low / part, depth = (seeing.high + part - 1) / part - low;
-      const Rows query = pairs_ ? Rows{query_pairs_, dim} : query_, grad = pairs_ ? Rows{grad_pairs_, value_dim} : grad_;
+      const Rows query = pairs_ ? Rows{query_pairs_, dim} : query_;
+      const Rows grad = pairs_ ? Rows{grad_pairs_, value_dim} : grad_;
       if (!additive_)
         product(pairs_, high, (pairs_ ? slope_pairs_ : slopes_) + low * width + k, 1, width,
                 query.data + low * query.stride, query.stride, WIDE, by_key_ + k * dim, dim, dim, depth, true);
@@ -432,7 +417,8 @@ inline bool look_over(const Call& call, const Gradients& out, const BackwardSize
     output_copy = memory.take(size.rows * size.value_dim);
     grad_copy = memory.take(size.rows * size.value_dim);
   });
-  const Index part = pairs ? 2 : 1, dim = round_up(size.dim / part, LANES), value_dim = round_up(size.value_dim / part, LANES);
+  const Index part = pairs ? 2 : 1;
+  const Index dim = round_up(size.dim / part, LANES), value_dim = round_up(size.value_dim / part, LANES);
   bool finite = true;
   for (Index row = run.row_start; row < run.row_stop; row += size.rows) {
     const Index count = smaller(size.rows, run.row_stop - row), batch = plane / call.heads, head = plane % call.heads;
@@ -464,65 +450,12 @@ inline Span seen_from(const Call& call, const Block& block) {
   return {low - block.sequence->key_start, greater(low, high) - block.sequence->key_start};
 }
 
-// Where sums cannot be made where they are wanted: floats of a few planes, then narrowed.
-class FloatsOfPlanes {
- public:
-  FloatsOfPlanes(const Call& call, const BackwardSizes& size) : call_(call) {
-    if (BackwardSizes::sums_in_place(call)) return;
-    query_ = call.heads / call.key_heads * call.rows * call.dim;
-    key_ = call.keys * call.dim, value_ = call.keys * call.value_dim;
-    floats_ = static_cast<float*>(std::malloc(sizeof(float) * greater(1, size.planes * (query_ + key_ + value_))));
-    if (!floats_) std::abort();
-  }
-  ~FloatsOfPlanes() { std::free(floats_); }
-  FloatsOfPlanes(const FloatsOfPlanes&) = delete;
-
-  // Of `count` planes of key heads, all zero.
-  AllSums sums(const Gradients& out, Index first, Index count) const {
-    const auto those_of = [](const Array& x) { return Sums{static_cast<float*>(x.data), x.head, x.row}; };
-    if (!floats_) return {those_of(out.query), those_of(out.key), those_of(out.value), 0};
-    const Index size = count * (query_ + key_ + value_), part = 1 << 16;
-    in_parallel((size + part - 1) / part, call_.threads, [&](Index i) {
-      std::memset(floats_ + i * part, 0, sizeof(float) * smaller(part, size - i * part));
-    });
-    float *key = floats_ + count * query_, *value = key + count * key_;
-    return {{floats_, call_.rows * call_.dim, call_.dim},
-            {key, key_, call_.dim},
-            {value, value_, call_.value_dim},
-            first};
-  }
-
-  void put(const Gradients& out, Index first, Index count) const {
-    if (!floats_) return;
-    const Index groups = call_.heads / call_.key_heads;
-    float *key = floats_ + count * query_, *value = key + count * key_;
-    put(floats_, first * groups, count * groups, call_.heads, call_.rows, call_.dim, out.query);
-    put(key, first, count, call_.key_heads, call_.keys, call_.dim, out.key);
-    put(value, first, count, call_.key_heads, call_.keys, call_.value_dim, out.value);
-  }
-
- private:
-  void put(const float* from, Index first, Index count, Index heads, Index rows, Index dim, const Array& to) const {
-    const Index part = 256, parts = (rows + part - 1) / part;
-    in_parallel(count * parts, call_.threads, [&](Index i) {
-      const Index plane = i / parts, row = i % parts * part;
-      put_rows({from + (plane * rows + row) * dim, dim}, smaller(part, rows - row), dim, to, (first + plane) / heads,
-               (first + plane) % heads, row);
-    });
-  }
-
-  const Call& call_;
-  Index query_ = 0, key_ = 0, value_ = 0;  // floats of a plane
-  float* floats_ = nullptr;
-};
-
 inline void backward(const Call& call, const Gradients& out) {
   const BackwardSizes size(call);
   Index count;
   Block* runs = cut(call, size.run_rows(), count);
   const Index all_planes = call.batch * call.heads;
-  bool* rows_finite = static_cast<bool*>(std::malloc(greater(count * all_planes, 1)));  // [runs, B, H]
-  if (!rows_finite) std::abort();
+  bool* rows_finite = allocated<bool>(count * all_planes);  // [runs, B, H]
   const auto look = in_pairs(call) ? look_over<true> : look_over<false>;
   in_parallel(count * all_planes, call.threads, [&](Index i) {
     const Index number = call.ragged ? i / all_planes : i % count, plane = call.ragged ? i % all_planes : i / count;
@@ -545,7 +478,7 @@ inline void backward(const Call& call, const Gradients& out) {
     steps = steps.low >= steps.high ? own : Span{smaller(steps.low, own.low), greater(steps.high, own.high)};
   }
   const Index groups = call.heads / call.key_heads, planes = call.batch * call.key_heads;
-  FloatsOfPlanes floats(call, size);
+  const FloatsOfPlanes floats(call);
   for (Index first_plane = 0; first_plane < planes; first_plane += size.planes) {
     const Index here = smaller(size.planes, planes - first_plane);
     const AllSums sums = floats.sums(out, first_plane, here);

@@ -61,6 +61,14 @@ inline Scratch& scratch() {
   return mine;
 }
 
+// Memory of a whole call; the caller frees it.
+template <class T>
+inline T* allocated(Index count) {
+  T* memory = static_cast<T*>(std::malloc(sizeof(T) * greater(count, 1)));
+  if (!memory) std::abort();
+  return memory;
+}
+
 struct Span {
   Index low, high;
 };
@@ -287,8 +295,7 @@ inline Index all_rows(const Call& call) {
 // All blocks of rows, in order; the caller frees them.
 inline Block* cut(const Call& call, Index rows, Index& count) {
   count = count_blocks(call, rows);
-  Block* blocks = static_cast<Block*>(std::malloc(sizeof(Block) * greater(count, 1)));
-  if (!blocks) std::abort();
+  Block* blocks = allocated<Block>(count);
   Block* next = blocks;
   for (Index s = 0; s < call.sequence_count; ++s) {
     const Sequence& sequence = call.sequences[s];

@@ -45,8 +45,8 @@ struct Call {
   int threads;
 };
 
-// What backward reads and writes, beside the call. Those by query, key and value lie contiguous and start at zero; those
-// by table and weight have one share for each run of rows, to be summed in order.
+// What backward reads and writes, beside the call. Those by query, key and value lie contiguous, and start at zero where
+// they are float32; those by table and weight are zero, with one share for each run of rows, to be summed in order.
 struct Gradients {
   Array grad;               // by the output
   Array query, key, value;  // of one type

@@ -139,6 +139,10 @@ def evaluate(
     evaluate(run, file, options, format=format, as_json=as_json, device=device)
 
 
+def _decoding(metavar: str, help: str) -> Any:
+    return typer.Option(metavar=metavar, help=help, show_default=False, rich_help_panel="Decoding (transduce)")
+
+
 @app.command()
 def predict(
     run: Run,
@@ -162,12 +166,29 @@ def predict(
         ),
     ] = None,
     device: Device = "auto",
+    beam: Annotated[int | None, _decoding("K", "Hypotheses kept; 1 is greedy; as in training if unset.")] = None,
+    n_best: Annotated[int | None, _decoding("N", "Best outputs of each source, with their scores.")] = None,
+    samples: Annotated[int | None, _decoding("N", "Draw so many outputs of each source at random instead.")] = None,
+    temperature: Annotated[float | None, _decoding("X", "Of drawing: below 1 likelier, above 1 bolder.")] = None,
+    top_k: Annotated[int | None, _decoding("K", "Draw from the K likeliest next items alone.")] = None,
+    top_p: Annotated[float | None, _decoding("P", "Draw from the likeliest items of probability P together.")] = None,
+    seed: Annotated[int | None, _decoding("N", "Draw the same again.")] = None,
 ) -> None:
     """Label or transduce new sequences: text, one a line, or any format that training reads."""
     from regard.cli.predict import predict
 
+    decoding: dict[str, int | float | None] = {
+        "beam": beam,
+        "n_best": n_best,
+        "samples": samples,
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "seed": seed,
+    }
+    given = {name: value for name, value in decoding.items() if value is not None}
     target = "jsonl" if as_json else output_format
-    predict(run, file, output=output, format=format, output_format=target, column=column, device=device)
+    predict(run, file, output=output, format=format, output_format=target, column=column, device=device, decoding=given)
 
 
 @app.command()

@@ -18,6 +18,7 @@ from regard.data.write import OUTPUT_FORMATS, write_predictions
 from regard.data.write_whole import (
     CLASSIFIED_OUTPUT_FORMATS,
     PAIR_OUTPUT_FORMATS,
+    write_candidates,
     write_classified,
     write_transduced,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "read_pairs",
     "read_texts",
     "span_scheme",
+    "write_candidates",
     "write_classified",
     "write_predictions",
     "write_transduced",

@@ -86,6 +86,24 @@ def write_transduced(examples: Iterable[Example], outputs: Iterable[str], file: 
             file.write(_line(example, output))
 
 
+def write_candidates(
+    examples: Iterable[Example], candidates: Iterable[Sequence[tuple[str, float]]], file: TextIO, *, format: str
+) -> None:
+    """As :func:`write_transduced`, several outputs of each source with their scores, best first.
+
+    ``lines``, ``text`` and ``tsv`` are then ``source<TAB>output<TAB>score``, a row for each; ``jsonl`` has the list
+    ``candidates`` of ``{"target": ..., "score": ...}``.
+    """
+    check_format(format, PAIR_OUTPUT_FORMATS)
+    for example, some in zip(examples, candidates, strict=True):
+        if format == "jsonl":
+            listed = [{"target": output, "score": score} for output, score in some]
+            file.write(_json_line(example, "source", {"candidates": listed}))
+        else:
+            for output, score in some:
+                file.write(_row(example, _text(example, "tsv"), output, f"{score:.4f}"))
+
+
 def _json_line(example: Example, name: str, goal: dict[str, Any]) -> str:
     """The items under ``name``, words under their own; arrays are left out."""
     key = "words" if isinstance(example.items, list) else name

@@ -106,23 +106,19 @@ class Seq2Seq:
         top_p: float = 1.0,
         seed: int | None = None,
         format: str = "auto",
-    ) -> list[list[str]]:
-        """Outputs drawn at random, ``samples`` for every source, likeliest first; see `regard.training.search`."""
+    ) -> list[list[tuple[str, float]]]:
+        """As :meth:`candidates`, but drawn at random, ``samples`` for every source; see `regard.training.search`."""
         generator = None
         if seed is not None:
             generator = torch.Generator(fitting.device_of(self.network)).manual_seed(seed)
         draw = partial(sample, samples=samples, temperature=temperature, top_k=top_k, top_p=top_p, generator=generator)
-        examples = read_sources(source, self.config, format=format, labelled=False)
-        return [[self._text(one.ids) for one in some] for some in self._search(self.network, examples, draw)]
+        return self._candidates(source, format, draw)
 
     def candidates(
         self, source: Source, *, format: str = "auto", beam: int | None = None, n_best: int = 1
     ) -> list[list[tuple[str, float]]]:
         """The ``n_best`` outputs for every source with their scores, ``log p / length ^ penalty``, best first."""
-        examples = read_sources(source, self.config, format=format, labelled=False)
-        find = partial(search, beam=beam or self.config.beam, n_best=n_best)
-        found = self._search(self.network, examples, find)
-        return [[(self._text(one.ids), one.score) for one in some] for some in found]
+        return self._candidates(source, format, partial(search, beam=beam or self.config.beam, n_best=n_best))
 
     @torch.inference_mode()
     def attention(self, items: Any, target: str | None = None) -> PairMaps:
@@ -186,6 +182,13 @@ class Seq2Seq:
             implementation=config.implementation,
         )
         return Transformer(front_end, make_encoder(config), target, decoder, dim=config.dim, tied=config.tied)
+
+    def _candidates(
+        self, source: Source, format: str, find: Callable[..., list[list[Hypothesis]]]
+    ) -> list[list[tuple[str, float]]]:
+        examples = read_sources(source, self.config, format=format, labelled=False)
+        found = self._search(self.network, examples, find)
+        return [[(self._text(one.ids), one.score) for one in some] for some in found]
 
     def _check_length(self, example: Example) -> None:
         """What is too long to be read whole is refused: a part of it would have another meaning."""

@@ -30,6 +30,9 @@ def test_classify(call, data, tmp_path):
     assert json.loads(trained.out)["scores"]["regard"]["accuracy"] == 1.0
     assert json.loads(call("evaluate", run, data / "films.csv", "--json").out)["accuracy"] == 1.0
     assert call("predict", run, data / "films.txt").out.split() == ["good", "good", "bad", "bad"]
+    assert (
+        "beam: a classify model has no such option" in call("predict", run, data / "films.txt", "--beam", 2).complaint
+    )
     out = tmp_path / "out.csv"
     assert call("predict", run, data / "films.csv", "--output", out).code == 0
     assert out.read_text() == (data / "films.csv").read_text()
@@ -47,6 +50,15 @@ def test_transduce(call, data, tmp_path):
     assert "BLEU nrefs:1" in call("evaluate", run, data / "a.src", "--target", data / "a.tgt", "--beam", 2).out
     (tmp_path / "new.txt").write_text("ba\nab\n")
     assert call("predict", run, tmp_path / "new.txt").out == "B A\nA B\n"
+    rows = [row.split("\t") for row in call("predict", run, tmp_path / "new.txt", "--n-best", 2).out.splitlines()]
+    assert [row[:2] for row in rows[::2]] == [["ba", "B A"], ["ab", "A B"]]
+    assert all(float(best[2]) > float(next_best[2]) for best, next_best in zip(rows[::2], rows[1::2], strict=True))
+    drawn = [call("predict", run, tmp_path / "new.txt", "--samples", 3, "--seed", 1, "--json").out for _ in range(2)]
+    assert drawn[0] == drawn[1]
+    assert [len(json.loads(line)["candidates"]) for line in drawn[0].splitlines()] == [3, 3]
+    assert call("predict", run, tmp_path / "new.txt", "--samples", 1, "--top-k", 1).out == "B A\nA B\n"
+    assert "top_k: for outputs drawn" in call("predict", run, tmp_path / "new.txt", "--top-k", 1).complaint
+    assert "beam or drawn" in call("predict", run, tmp_path / "new.txt", "--beam", 2, "--samples", 1).complaint
     (tmp_path / "short.tgt").write_text("A B\n")
     complaint = call("evaluate", run, data / "a.src", "--target", tmp_path / "short.tgt").complaint
     assert "expected as many lines as in" in complaint

@@ -108,7 +108,8 @@ def test_outputs_can_be_drawn_at_random(run):
     first, second = (model.sample(WORDS, samples=3, temperature=2.0, seed=1) for _ in range(2))
     assert first == second
     assert [len(drawn) for drawn in first] == [3] * len(WORDS)
-    assert model.sample(WORDS, top_k=1) == [[text] for text in model.predict(WORDS, beam=1)]
+    assert all(scores == sorted(scores, reverse=True) for scores in ([score for _, score in drawn] for drawn in first))
+    assert model.sample(WORDS, top_k=1) == model.candidates(WORDS, beam=1)
 
 
 def test_an_output_that_does_not_end_is_cut_and_said_so(caplog):

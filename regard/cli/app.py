@@ -130,13 +130,17 @@ def evaluate(
     beam: Annotated[
         int | None, typer.Option(help="Hypotheses kept in decoding; as in training if unset.", show_default=False)
     ] = None,
+    confusion: Annotated[
+        str | None,
+        typer.Option(metavar="PNG", help="Draw which labels are taken for which (classify).", show_default=False),
+    ] = None,
     device: Device = "auto",
 ) -> None:
     """Score a trained model on a labelled file."""
     from regard.cli.evaluate import evaluate
 
     options = {"column": column, "unseen_labels": unseen_labels, "target": target, "beam": beam}
-    evaluate(run, file, options, format=format, as_json=as_json, device=device)
+    evaluate(run, file, options, format=format, as_json=as_json, device=device, confusion=confusion)
 
 
 def _decoding(metavar: str, help: str) -> Any:

@@ -48,4 +48,6 @@ def _show(classifier: Any, test: list[Any], output: Path) -> None:
         typer.echo(f"  {len(example):2} vectors: speaker {guess} ({100 * chances[guess]:.0f} %), {verdict}")
     picture = classifier.attention(test[0].items).save(output / "attention.png")
     typer.echo(f"  who attends to whom, in the first: {picture}")
-    typer.echo(f"{output} holds the model, its card (README.md), the loss curve and the picture")
+    classifier.draw_confusion(test, output / "confusion.png")
+    typer.echo(f"  who is taken for whom: {output / 'confusion.png'}")
+    typer.echo(f"{output} holds the model, its card (README.md), the loss curve and the pictures")

@@ -118,6 +118,14 @@ class Classifier:
         rows = self._chances(self.network, read_whole(source, self.config, format=format, labelled=False))
         return [dict(zip(self.labels, row, strict=True)) for row in rows.tolist()]
 
+    def draw_confusion(
+        self, source: Source, path: str | Path, *, format: str = "auto", column: str | None = None
+    ) -> None:
+        """Draws which labels are taken for which in labelled examples, a PNG."""
+        examples = read_whole(source, self.config, format=format, column=column)
+        guessed = [self.labels[row] for row in self._chances(self.network, examples).argmax(1).tolist()]
+        draw_confusion([str(example.label) for example in examples], guessed, self.labels, Path(path))
+
     def attention(self, items: Any) -> Maps:
         """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""
         return fitting.attention_maps(self.network, read_whole([items], self.config, labelled=False)[0])
@@ -202,8 +210,7 @@ class Classifier:
         return class_baselines(train, scored, self.labels)
 
     def _draw(self, scored: Sequence[Example], folder: Path) -> None:
-        guessed = [self.labels[row] for row in self._chances(self.network, scored).argmax(1).tolist()]
-        draw_confusion([str(example.label) for example in scored], guessed, self.labels, folder / "confusion.png")
+        self.draw_confusion(scored, folder / "confusion.png")
 
     def _vocabulary(self) -> dict[str, Any]:
         return {"labels": self.labels, "front_end": self.network.front_end.vocabulary()}

@@ -43,6 +43,7 @@ class Maps:
     def figure(self) -> Figure:
         """Layers as rows, heads as columns."""
         from matplotlib.figure import Figure
+        from matplotlib.ticker import MaxNLocator
 
         rows, columns = self.layers[0].shape[1:]
         if not 0 < min(rows, columns) <= max(rows, columns) <= MOST_ITEMS:
@@ -61,6 +62,8 @@ class Maps:
                 picture = axis.imshow(weights.numpy(), cmap="Blues", vmin=0.0, vmax=top, interpolation="nearest")
                 axis.set_title(f"layer {number + 1}, head {head + 1}", fontsize=9)
                 axis.tick_params(length=0)
+                axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+                axis.yaxis.set_major_locator(MaxNLocator(integer=True))
                 if self.seen is not None and columns <= 60:
                     axis.set_xticks(range(columns), _short(self.seen), rotation=90, fontsize=7, parse_math=False)
                 if self.items is not None and rows <= 60:

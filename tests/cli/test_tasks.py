@@ -28,7 +28,9 @@ def test_classify(call, data, tmp_path):
     )
     assert trained.code == 0, trained.err
     assert json.loads(trained.out)["scores"]["regard"]["accuracy"] == 1.0
-    assert json.loads(call("evaluate", run, data / "films.csv", "--json").out)["accuracy"] == 1.0
+    confusion = ("--confusion", tmp_path / "confusion.png")
+    assert json.loads(call("evaluate", run, data / "films.csv", "--json", *confusion).out)["accuracy"] == 1.0
+    assert (tmp_path / "confusion.png").read_bytes().startswith(b"\x89PNG")
     assert call("predict", run, data / "films.txt").out.split() == ["good", "good", "bad", "bad"]
     assert (
         "beam: a classify model has no such option" in call("predict", run, data / "films.txt", "--beam", 2).complaint
@@ -62,6 +64,8 @@ def test_transduce(call, data, tmp_path):
     (tmp_path / "short.tgt").write_text("A B\n")
     complaint = call("evaluate", run, data / "a.src", "--target", tmp_path / "short.tgt").complaint
     assert "expected as many lines as in" in complaint
+    picture = ("--target", data / "a.tgt", "--confusion", tmp_path / "no.png")
+    assert "confusion: a transduce model" in call("evaluate", run, data / "a.src", *picture).complaint
     assert "unseen_labels: a transduce model has no such option" in (
         call("evaluate", run, data / "a.src", "--unseen-labels", "refuse").complaint
     )

@@ -38,7 +38,8 @@ def print_trained(model: Any, output: Path, dev: str | None) -> None:
     typer.echo(f"{training['seconds']:.0f} s of training, {training['tokens_per_second']:,.0f} items/s")
     typer.echo(f"{output} holds the model and its card")
     typer.echo("next:")
-    typer.echo(f"  regard evaluate {output} {dev or 'FILE'}")
+    target = getattr(model.config, "dev_target", None)
+    typer.echo(f"  regard evaluate {output} {dev or 'FILE'}{f' --target {target}' if target else ''}")
     typer.echo(f"  regard predict {output} INPUT")
 
 

@@ -243,7 +243,7 @@ class BackwardRows {
       multiplied(grad, value_panels_, value_depth, slopes);
     }
     for (Index m = 0; m < high; ++m) {
-      if (pairs_) multiply(weights + m * width, {from, to}, call_.scale);
+      if (pairs_) multiply(weights + m * width, {low / LANES * LANES, to}, call_.scale);
       slopes_of_row(r + m, weights + m * width, slopes + m * width);
       const Span whole = whole_vectors(span_of(r + m));  // tiles read a little more than what is seen
       const Span near = pairs_ ? Span{0, all} : Span{greater(from - HIGH, 0), smaller(to + HIGH, width)};

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
@@ -26,6 +26,7 @@ def test_byte_pairs_give_every_text_back(text):
     import unicodedata
 
     front_end = KNOWN["bpe"]
+    assume(not any(name in text for name in front_end.special))  # those are what they say, as [MASK] must be
     assert front_end.text(front_end.tokens(text)) == unicodedata.normalize("NFC", text).removeprefix(" ")
 
 

@@ -172,14 +172,16 @@ def _check_sizes(path: Path, config: dict[str, Any]) -> None:
 def _weights_of(folder: Path) -> Path:
     """The file of weights; what else a folder may hold in its stead is refused with what to do."""
     path = folder / WEIGHTS
+    others = [name for name in ("pytorch_model.bin", "tf_model.h5", "flax_model.msgpack") if (folder / name).is_file()]
     if path.is_file():
+        for other in others:
+            logger.info("%s: not read, as only %s is", folder / other, WEIGHTS)
         return path
     if (folder / f"{WEIGHTS}.index.json").is_file():
         raise ModelError(
             f"{folder}: its weights lie in several files; join them with `transformers`: "
             "model.save_pretrained(FOLDER, max_shard_size='100GB')"
         )
-    others = [name for name in ("pytorch_model.bin", "tf_model.h5", "flax_model.msgpack") if (folder / name).is_file()]
     if others:
         raise ModelError(
             f"{folder}: holds {others[0]} but no {WEIGHTS}, and only that is read, as opening the others may run code "

@@ -113,6 +113,16 @@ def too_long(example: Example, length: int, longest: int, what: str) -> DataErro
     return DataError(expected, f"one of {length}", path=example.source, line=example.line)
 
 
+def cut_into_words(text: str, *, apart: str | None = None) -> list[str]:
+    """Words and marks, and what is to stay one whatever it is made of.
+
+    >>> cut_into_words("It's a [MASK], no?", apart="[MASK]")
+    ["It's", 'a', '[MASK]', ',', 'no', '?']
+    """
+    parts = [text] if apart is None else re.split(f"({re.escape(apart)})", text)
+    return [word for part in parts for word in ([part] if part == apart else WORDS.findall(part))]
+
+
 def as_front_end_takes(example: Example, front_end: str) -> Example:
     """A text as words, or words as a text, where the front end wants the other.
 
@@ -120,7 +130,7 @@ def as_front_end_takes(example: Example, front_end: str) -> Example:
     ["It's", 'new', ',', 'no', '?']
     """
     if front_end == "words" and isinstance(example.items, str):
-        return replace(example, items=WORDS.findall(example.items))
+        return replace(example, items=cut_into_words(example.items))
     if front_end in ("subwords", "characters", "symbols") and isinstance(example.items, list):
         return replace(example, items=" ".join(example.items))
     return example

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,75 +11,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from regard.data import Example
+from regard.data import Example, read_texts
 from regard.errors import UnsupportedError
-from regard.front_ends.tokens import MASK, SPECIAL
-from regard.nn import MaskedHead
-from regard.nn.layers import find_activation
-from regard.ragged import Ragged
+from regard.front_ends.tokens import MASK
 from regard.tasks import fitting
-from regard.tasks.examples import Source, read_raw
+from regard.tasks.examples import Source, cut_into_words, read_raw
+from regard.tasks.masked_network import MaskedBatch, MaskedNetwork
 from regard.tasks.network import learn_front_end, make_encoder, restore_front_end
 from regard.training.config import PretrainConfig, make_config, with_options
-from regard.training.masking import choose, corrupt, corrupt_vectors
+from regard.training.masking import choose
 from regard.viewer.maps import Maps
-
-
-class MaskedNetwork(nn.Module):
-    """What the chosen items were, ``masked_head(encoder(hidden(front_end(inputs))))``, ``[M, V]`` or ``[M, C]``.
-
-    Tokens are hidden behind the token [MASK] and guessed by the table they are read with; words and vectors behind a
-    learned vector. Words are guessed among those known, vectors as the numbers that they were, brought to one scale.
-
-    Arguments:
-        outputs: V, known words, or C, channels; None for tokens.
-    """
-
-    front_end: Any  # FrontEnd and Module in one
-
-    def __init__(
-        self,
-        front_end: nn.Module,
-        encoder: nn.Module,
-        *,
-        dim: int,
-        outputs: int | None,
-        activation: str,
-        norm_eps: float,
-    ) -> None:
-        super().__init__()
-        self.front_end, self.encoder = front_end, encoder
-        self.mask = None if outputs is None else nn.Parameter(torch.randn(dim))
-        if outputs is not None:
-            self.masked_head: nn.Module = nn.Linear(dim, outputs)
-            return
-        tokens: int = self.front_end.embedding.num_embeddings
-        self.masked_head = MaskedHead(dim, tokens=tokens, activation=find_activation(activation), norm_eps=norm_eps)
-        nn.init.constant_(self.masked_head.norm.weight, dim**-0.5)  # the table has unit scale
-
-    def forward(self, inputs: Any, chosen: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """``chosen`` ``[T]`` bool; four fifths of those are hidden, a tenth are replaced."""
-        if self.mask is None:
-            table, special = self.front_end.embedding.weight, self.front_end.special
-            tokens = corrupt(
-                inputs.tokens,
-                chosen,
-                mask=special[MASK],
-                first=len(SPECIAL),
-                size=len(table),
-                generator=generator,
-            )
-            return self.guess(self.front_end(replace(inputs, tokens=tokens)), chosen)
-        vectors: Ragged = self.front_end(inputs)
-        hidden = corrupt_vectors(vectors.values, chosen, mask=self.mask, generator=generator)
-        return self.guess(vectors.with_values(hidden), chosen)
-
-    def guess(self, vectors: Ragged, chosen: Tensor) -> Tensor:
-        """Scores of what the chosen vectors stand for."""
-        rows = self.encoder(vectors).values[chosen]
-        table = () if self.mask is not None else (self.front_end.embedding.weight,)
-        scores: Tensor = self.masked_head(rows, *table)
-        return scores
 
 
 class MaskedModel:
@@ -140,17 +80,16 @@ class MaskedModel:
         return self._score(self.network, read_raw(source, self.config))
 
     def predict(self, source: Source) -> list[str]:
-        """Texts with each blank, written [MASK], filled in with the likeliest token."""
+        """Texts with each blank, written [MASK], filled in with the likeliest token or word."""
         return [self._filled(str(example.items)) for example in self._texts(source)]
 
     def candidates(self, text: str, n_best: int = 5) -> list[list[tuple[str, float]]]:
-        """The likeliest tokens for each blank of a text, with their chances."""
-        front_end = self.network.front_end
-        _, chances = self._chances(text)
-        best = chances.topk(n_best, 1)
+        """The likeliest tokens or words for each blank of a text, with their chances."""
+        [example] = self._texts([text])
+        best = self._chances(str(example.items))[1].topk(n_best, 1)
         return [
-            [(front_end.text([row]).strip(), chance) for row, chance in zip(rows, values, strict=True)]
-            for rows, values in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+            [(self._name(number), chance) for number, chance in zip(numbers, chances, strict=True)]
+            for numbers, chances in zip(best.indices.tolist(), best.values.tolist(), strict=True)
         ]
 
     def attention(self, items: Any) -> Maps:
@@ -164,26 +103,42 @@ class MaskedModel:
     # Filling blanks
 
     def _texts(self, source: Source) -> Sequence[Example]:
-        if self.config.front_end in ("vectors", "words"):
-            raise UnsupportedError(f"a model with front_end={self.config.front_end} reads no text with blanks to fill")
-        return read_raw(source, self.config)
+        if self.config.front_end == "vectors":
+            raise UnsupportedError("a model with front_end=vectors reads no text with blanks to fill")
+        return read_texts(source)
+
+    def _name(self, number: int) -> str:
+        front_end = self.network.front_end
+        name = list(front_end.known_words)[number] if self.config.front_end == "words" else front_end.text([number])
+        return str(name).strip()
 
     def _filled(self, text: str) -> str:
         tokens, chances = self._chances(text)
-        blanks = (tokens == self.network.front_end.special[MASK]).nonzero()[:, 0]
-        tokens[blanks] = chances.argmax(1)
+        best = chances.argmax(1)
+        if tokens is None:
+            for number in best.tolist():
+                text = text.replace(MASK, self._name(number), 1)
+            return text
+        tokens[tokens == self.network.front_end.special[MASK]] = best
         return str(self.network.front_end.text(tokens.tolist()))
 
     @torch.no_grad()
-    def _chances(self, text: str) -> tuple[Tensor, Tensor]:
-        """The tokens of a text, and for each of its blanks the chance of every token, special ones left out."""
+    def _chances(self, text: str) -> tuple[Tensor | None, Tensor]:
+        """The tokens of a text, if it has any, and for each of its blanks the chance of every token or word."""
         network = self.network.eval()
-        inputs = network.front_end.encode([text])
-        blanks = inputs.tokens == network.front_end.special[MASK]
-        inputs, blanks = inputs.to(fitting.device_of(network)), blanks.to(fitting.device_of(network))
-        scores = network.guess(network.front_end(inputs), blanks)
-        scores[:, list(network.front_end.special.values())] = -torch.inf
-        return inputs.tokens.cpu(), scores.float().softmax(1).cpu()
+        front_end, device = network.front_end, fitting.device_of(network)
+        if self.config.front_end == "words":
+            words = cut_into_words(text, apart=MASK)
+            tokens, inputs = None, front_end.encode([words])
+            blanks = torch.tensor([word == MASK for word in words], dtype=torch.bool)
+        else:
+            inputs = front_end.encode([text])
+            tokens = inputs.tokens
+            blanks = tokens == front_end.special[MASK]
+        scores = network.fill(inputs.to(device), blanks.to(device))
+        if tokens is not None:
+            scores[:, list(front_end.special.values())] = -torch.inf
+        return tokens, scores.float().softmax(1).cpu()
 
     # What the functions of regard.tasks.fitting ask for
 
@@ -293,13 +248,3 @@ class MaskedModel:
 
     def _restore(self, vocabulary: dict[str, Any]) -> MaskedNetwork:
         return self._build(restore_front_end(self.config, self.config.front_end, vocabulary["front_end"]))
-
-
-class MaskedBatch:
-    """Encoded sequences, which items are chosen together ``[T]`` (−1: never), what each was, ``[T]`` or ``[T, C]``."""
-
-    def __init__(self, inputs: Any, units: Tensor, truth: Tensor) -> None:
-        self.inputs, self.units, self.truth = inputs, units, truth
-
-    def to(self, device: torch.device | str) -> MaskedBatch:
-        return MaskedBatch(self.inputs.to(device), self.units.to(device), self.truth.to(device))

@@ -51,6 +51,14 @@ def test_blanks_are_filled(run):
     assert model.predict(["one two"]) == ["one two"]
 
 
+def test_blanks_among_words_are_filled_and_nothing_else_changes():
+    model = MaskedModel(front_end="words", **SMALL).fit(TEXTS * 30, **QUICK)
+    assert model.predict(["one  two [MASK] four five"]) == ["one  two three four five"]
+    assert model.predict(["[MASK] four three two [MASK]"]) == ["five four three two one"]
+    assert [best for (best, _), *_ in model.candidates("one two three [MASK] five")] == ["four"]
+    assert model.predict(["one two"]) == ["one two"]
+
+
 def test_the_pieces_of_a_word_are_hidden_together():
     model = MaskedModel(front_end="characters", whole_words=True, **SMALL)
     model.fit(TEXTS, epochs=1)

@@ -179,7 +179,7 @@ class BackwardRows {
       asked_ = easy_ ? doubled_exponentials(key_, keys_, size_.dim, key_doubled_) : key_;
       by_rows(asked_, keys_, call_.dim, 1, key_panels_);
     } else {
-      careful_ |= !by_rows(key_, keys_, call_.dim, 1, key_panels_);
+      careful_ |= !by_rows(key_, keys_, call_.dim, unit(call_), key_panels_);
     }
   }
 
@@ -236,17 +236,17 @@ class BackwardRows {
                 smaller(k + WIDE, to) - first, depth, false);
       };
       if (additive_)
-        additive_scores(high, query.data, query.stride, key_panels_ + k * call_.dim, call_.dim, weight_, easy_,
-                        weights + k, width);
+        additive_scores(high, query.data, query.stride, key_panels_ + k * call_.dim, call_.dim, weight_, unit(call_),
+                        easy_, weights + k, width);
       else
         multiplied(query, key_panels_, depth, weights);
       multiplied(grad, value_panels_, value_depth, slopes);
     }
     for (Index m = 0; m < high; ++m) {
-      if (pairs_) multiply(weights + m * width, {low / LANES * LANES, to}, call_.scale);
+      if (pairs_) multiply(weights + m * width, {low / LANES * LANES, to}, call_.scale * unit(call_));
       slopes_of_row(r + m, weights + m * width, slopes + m * width);
       const Span whole = whole_vectors(span_of(r + m));  // tiles read a little more than what is seen
-      const Span near = pairs_ ? Span{0, all} : Span{greater(from - HIGH, 0), smaller(to + HIGH, width)};
+      const Span near = pairs_ ? Span{0, all} : whole_vectors(wider(span_of(r + m), HIGH));
       clear_outside(whole, near.low, near.high, weights + m * width);
       clear_outside(whole, near.low, near.high, slopes + m * width);
     }

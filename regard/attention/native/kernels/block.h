@@ -129,14 +129,18 @@ inline void prepare_keys(const Pair& pair) {
         mixed(std::int32_t(std::uint32_t(pair.key_start + k) * FIRST - std::uint32_t(call.seed & 0x7FFFFFFF)));
 }
 
+// What scores are multiplied with besides the scale of a call: where exponentials are taken, powers of two cost less.
+inline float unit(const Call& call) { return call.normalizer == Normalizer::relu ? 1 : LOG2E; }
+
 inline void prepare_head(const Pair& pair) {
   if (!pair.call.table) return;
   const float* table = pair.call.table + pair.head * pair.call.table_width;
   for (Index n = 0; n < pair.rows() + pair.keys() - 1; ++n)
-    pair.by_distance[n] = table[pair.table_place(pair.first_distance() + n)];
+    pair.by_distance[n] = table[pair.table_place(pair.first_distance() + n)] * unit(pair.call);
 }
 
 inline Span whole_vectors(Span span) { return {span.low / LANES * LANES, round_up(span.high, LANES)}; }
+inline Span wider(Span span, Index by) { return {greater(span.low - by, 0), span.high + by}; }
 
 // Adds the bias to a row's scores, and -inf where whole vectors reach beyond its span.
 REGARD_APART void hide(const Pair& pair, Index row, Span span, float* scores) {
@@ -152,8 +156,10 @@ REGARD_APART void hide(const Pair& pair, Index row, Span span, float* scores) {
   }
   if (call.key_mask)
     for (Index k = whole.low; k < whole.high; k += LANES) store(scores + k, load(scores + k) + load(pair.hiding + k));
-  for (Index k = whole.low; k < span.low; ++k) scores[k] = -INFINITE;
-  for (Index k = span.high; k < whole.high; ++k) scores[k] = -INFINITE;
+  if (whole.low == whole.high) return;
+  float *first = scores + whole.low, *last = scores + whole.high - LANES;
+  store(first, lane_numbers() < int(span.low - whole.low) ? splat(-INFINITE) : load(first));
+  store(last, lane_numbers() < int(span.high - whole.high) + LANES ? load(last) : splat(-INFINITE));
 }
 
 // Pairs of bfloat16 cannot be scaled before they are multiplied.
@@ -163,10 +169,10 @@ inline void multiply(float* row, Span span, float scale) {
   for (Index k = span.low; k < span.high; k += LANES) store(row + k, load(row + k) * splat(scale));
 }
 
-// Zeros in columns [from, to) outside of a span.
+// Zeros in columns [from, to) outside of a span, all in whole vectors.
 inline void clear_outside(Span span, Index from, Index to, float* row) {
-  for (Index k = from; k < smaller(span.low, to); ++k) row[k] = 0;
-  for (Index k = greater(span.high, from); k < to; ++k) row[k] = 0;
+  for (Index k = from; k < smaller(span.low, to); k += LANES) store(row + k, Vector{});
+  for (Index k = greater(span.high, from); k < to; k += LANES) store(row + k, Vector{});
 }
 
 // How many keys a row sees, at least 1.
@@ -190,33 +196,37 @@ inline Index count_seen(const Call& call, const Sequence& sequence, Index batch,
 
 // Weights of a row in columns [from, to) from its scores and what forward kept of it.
 REGARD_APART void weigh(Normalizer normalizer, float kept, Index from, Index to, const float* scores, float* weights) {
-  const Vector it = splat(kept), zero{};
+  const Vector it = splat(kept), zero{}, one = splat(1.f);
   for (Index k = from; k < to; k += LANES) {
     const Vector x = load(scores + k);
     if (normalizer == Normalizer::softmax)
-      store(weights + k, exponential_of_small(x - it));
+      store(weights + k, power_of_two(x - it));
     else if (normalizer == Normalizer::relu)
       store(weights + k, (x < zero ? zero : x) * it);
     else
-      store(weights + k, sigmoid(x - it));
+      store(weights + k, it - x > splat(127.f) ? zero : one / (one + power_of_two(it - x)));
   }
 }
 
-// Scores of a row in columns [from, to) to e^(score - largest), where the largest so far counts too; returns their sum.
-REGARD_APART float exponentiate(Index from, Index to, float* scores, float& largest_so_far) {
-  Vector most = splat(largest_so_far), more = most, total{};
-  Index start = from;
-  for (; start + 2 * LANES <= to; start += 2 * LANES) {
-    most = larger(load(scores + start), most);
-    more = larger(load(scores + start + LANES), more);
+// The largest of scores in columns [from, to), where the largest so far counts too.
+REGARD_APART float largest_score(Index from, Index to, const float* scores, float largest_so_far) {
+  Vector most = splat(largest_so_far), more = most;
+  Index k = from;
+  for (; k + 2 * LANES <= to; k += 2 * LANES) {
+    most = larger(load(scores + k), most);
+    more = larger(load(scores + k + LANES), more);
   }
-  if (start < to) most = larger(load(scores + start), most);
-  largest_so_far = largest(larger(most, more));
-  const Vector base = splat(largest_so_far == -INFINITE ? 0 : largest_so_far);
+  if (k < to) most = larger(load(scores + k), most);
+  return largest(larger(most, more));
+}
+
+// Scores of a row in columns [from, to) to 2^(score - base); returns their sum.
+REGARD_APART float raise(Index from, Index to, float base, float* scores) {
+  Vector total{};
   for (Index k = from; k < to; k += LANES) {
-    const Vector e = exponential_of_small(load(scores + k) - base);
-    store(scores + k, e);
-    total += e;
+    const Vector power = power_of_two(load(scores + k) - splat(base));
+    store(scores + k, power);
+    total += power;
   }
   return sum(total);
 }

@@ -8,6 +8,7 @@
 
 namespace regard::REGARD_ISA {
 
+constexpr Index SUMMED = 320;   // keys whose weighted values are summed before they are added to the sum of all
 constexpr int TALL = 2 * HIGH;  // rows whose scores are held at a time, so that a panel read once serves two tiles
 
 struct ForwardSizes {
@@ -84,7 +85,7 @@ class ForwardBlock {
         for (Index r = 0; r < rows_; r += TALL) {
           if (start == first_key_) begin_output(r);
           if (const Span columns = score(pair, r); columns.low < columns.high) {
-            for (Index m = 0; m < height(r); ++m) weigh_so_far(pair, r + m, columns, scores_ + m * size_.keys);
+            weigh_so_far(pair, r);
             mix(pair, r);
           }
           if (start + size_.keys >= last_key_) end_output(r);
@@ -110,7 +111,7 @@ class ForwardBlock {
             const Index row = block_.row_start + r + m;
             float* s = scores_ + m * size_.keys;
             const Span span = span_of(pair, row), whole = whole_vectors(span);
-            if (pairs_) multiply(s, whole, call_.scale);
+            if (pairs_) multiply(s, whole, call_.scale * unit(call_));
             hide(pair, row, span, s);
             weigh(call_.normalizer, call_.statistics[plane() + row], whole.low, whole.high, s, s);
             if (call_.dropout > 0) drop(pair, row, whole.low, whole.high, s);
@@ -184,13 +185,18 @@ class ForwardBlock {
     return by_rows(key, count, call_.dim, 1, panels);
   }
 
-  // One more of the keys and values that will be packed next.
-  void prefetch(const Pair& pair) {
+  // A share of what is wanted next: of the keys and values that will be packed, and of the following rows.
+  void prefetch(const Pair& pair, Index r, Index share, Index shares) {
+    const Index last = smaller(packed_ + size_.packed_at_once, pair.keys());
     asked_for_ = greater(asked_for_, packed_);
-    if (asked_for_ >= smaller(packed_ + size_.packed_at_once, pair.keys())) return;
-    prefetch_row(call_.key, batch_, key_head_, pair.key_start + asked_for_, call_.dim);
-    prefetch_row(call_.value, batch_, key_head_, pair.key_start + asked_for_, call_.value_dim);
-    ++asked_for_;
+    for (Index n = 0; n <= TALL / shares && asked_for_ < last; ++n, ++asked_for_) {
+      prefetch_row(call_.key, batch_, key_head_, pair.key_start + asked_for_, call_.dim);
+      prefetch_row(call_.value, batch_, key_head_, pair.key_start + asked_for_, call_.value_dim);
+    }
+    const Index stop = smaller(rows_, r + 2 * TALL);
+    for (Index n = r + TALL + TALL * share / shares; n < smaller(stop, r + TALL + TALL * (share + 1) / shares); ++n) {
+      prefetch_row(call_.query, batch_, head_, block_.row_start + n, call_.dim);
+    }
   }
 
   void place_output() {
@@ -209,7 +215,7 @@ class ForwardBlock {
       if (softmax_) continue;
       const Index row = block_.row_start + r;
       const float count = float(count_seen(call_, *block_.sequence, batch_, head_, row));
-      call_.statistics[plane() + row] = call_.normalizer == Normalizer::relu ? 1 / count : __builtin_logf(count);
+      call_.statistics[plane() + row] = call_.normalizer == Normalizer::relu ? 1 / count : LOG2E * __builtin_logf(count);
     }
   }
 
@@ -220,7 +226,7 @@ class ForwardBlock {
         const float scale = sums_[r] == 0 ? 0 : 1 / sums_[r];
         for (Index d = 0; d < size_.value_dim; ++d) row[d] *= scale;
         call_.statistics[plane() + block_.row_start + r] =
-            sums_[r] == 0 ? INFINITE : largest_[r] + __builtin_logf(sums_[r]);
+            sums_[r] == 0 ? INFINITE : largest_[r] + LOG2E * __builtin_logf(sums_[r]);
       }
     }
     if (!in_place_)
@@ -240,9 +246,7 @@ class ForwardBlock {
     pack(pair, columns.high);
     const Rows asking = easy_ ? query_as_exponentials_ : query_;
     for (Index k = columns.low; k < columns.high; k += WIDE) {
-      prefetch(pair);
-      if (const Index next = r + TALL + (k - columns.low) / WIDE; next < smaller(rows_, r + 2 * TALL))
-        prefetch_row(call_.query, batch_, head_, block_.row_start + next, call_.dim);
+      prefetch(pair, r, (k - columns.low) / WIDE, (columns.high - columns.low) / WIDE);
       for (Index t = 0; t < tiles; ++t) {
         const Span seen = tile_span(pair, r, t);
         if (k + WIDE <= seen.low || k >= seen.high) continue;
@@ -250,7 +254,8 @@ class ForwardBlock {
         const float *a = asking.data + (r + t * HIGH) * asking.stride, *panel = panels_.key + k * key_depth(call_);
         float* s = scores_ + t * HIGH * size_.keys + k;
         if (weight_)
-          additive_scores(tile_height(r, t), a, asking.stride, panel, call_.dim, weight_, easy_, s, size_.keys);
+          additive_scores(tile_height(r, t), a, asking.stride, panel, call_.dim, weight_, unit(call_), easy_, s,
+                          size_.keys);
         else
           product(pairs_, tile_height(r, t), a, asking.stride, 1, panel + skipped, WIDE, 0, s + skipped, size_.keys,
                   smaller(WIDE, seen.high - k) - skipped, key_depth(call_), false);
@@ -259,25 +264,36 @@ class ForwardBlock {
     return columns;
   }
 
-  // Scores of a row to weights: under softmax not yet divided by their sum, and the row's output made to fit.
-  void weigh_so_far(const Pair& pair, Index r, Span columns, float* scores) {
-    const Index row = block_.row_start + r;
-    const Span span = span_of(pair, row), whole = whole_vectors(span);
-    if (pairs_) multiply(scores, whole, call_.scale);
-    hide(pair, row, span, scores);
-    if (softmax_) {
-      const float before = largest_[r], total = exponentiate(whole.low, whole.high, scores, largest_[r]);
-      if (largest_[r] > before && sums_[r] != 0) {
-        const float shrink = __builtin_expf(before - largest_[r]);
-        sums_[r] *= shrink;
-        for (Index d = 0; d < size_.value_dim; ++d) output_[r * stride_ + d] *= shrink;
-      }
-      sums_[r] += total;
-    } else {
-      weigh(call_.normalizer, call_.statistics[plane() + row], whole.low, whole.high, scores, scores);
+  // Scores of up to TALL rows to weights: under softmax not yet divided by their sum, and the output made to fit.
+  void weigh_so_far(const Pair& pair, Index r) {
+    float most[TALL];
+    for (Index m = 0; m < height(r); ++m) {  // of all rows first: none waits for the largest score of another
+      float* scores = scores_ + m * size_.keys;
+      const Span span = span_of(pair, block_.row_start + r + m), whole = whole_vectors(span);
+      if (pairs_) multiply(scores, whole, call_.scale * unit(call_));
+      hide(pair, block_.row_start + r + m, span, scores);
+      if (softmax_) most[m] = largest_score(whole.low, whole.high, scores, largest_[r + m]);
     }
-    if (call_.dropout > 0) drop(pair, row, whole.low, whole.high, scores);
-    clear_outside(whole, columns.low, columns.high, scores);
+    for (Index m = 0; m < height(r); ++m) {
+      float* scores = scores_ + m * size_.keys;
+      const Index row = block_.row_start + r + m;
+      const Span whole = whole_vectors(span_of(pair, row)), mixed = whole_vectors(mixed_keys(pair, r, m / HIGH));
+      if (softmax_)
+        raise_to(r + m, most[m], whole, scores);
+      else
+        weigh(call_.normalizer, call_.statistics[plane() + row], whole.low, whole.high, scores, scores);
+      if (call_.dropout > 0) drop(pair, row, whole.low, whole.high, scores);
+      clear_outside(whole, mixed.low, mixed.high, scores);
+    }
+  }
+  void raise_to(Index r, float most, Span columns, float* scores) {
+    const float total = raise(columns.low, columns.high, most == -INFINITE ? 0 : most, scores);
+    if (most > largest_[r] && sums_[r] != 0) {
+      const float shrink = __builtin_exp2f(largest_[r] - most);
+      sums_[r] *= shrink;
+      for (Index d = 0; d < size_.value_dim; ++d) output_[r * stride_ + d] *= shrink;
+    }
+    largest_[r] = most, sums_[r] += total;
   }
 
   // Adds weights @ value to the output.
@@ -291,10 +307,11 @@ class ForwardBlock {
     for (Index column = 0; column < size_.value_dim; column += WIDE)
       for (Index t = 0; t * HIGH < height(r); ++t) {
         const Span keys = mixed_keys(pair, r, t);
-        product(pairs_, tile_height(r, t), (pairs_ ? narrowed_ : scores_) + (t * HIGH * size_.keys + keys.low) / part,
-                size_.keys / part, 1, panels_.value + column * panels_.value_depth + keys.low / part * WIDE, WIDE, 0,
-                output_ + (r + t * HIGH) * stride_ + column, stride_, smaller(WIDE, size_.value_dim - column),
-                (keys.high - keys.low) / part, true);
+        for (Index k = keys.low; k < keys.high; k += SUMMED)
+          product(pairs_, tile_height(r, t), (pairs_ ? narrowed_ : scores_) + (t * HIGH * size_.keys + k) / part,
+                  size_.keys / part, 1, panels_.value + column * panels_.value_depth + k / part * WIDE, WIDE, 0,
+                  output_ + (r + t * HIGH) * stride_ + column, stride_, smaller(WIDE, size_.value_dim - column),
+                  (smaller(k + SUMMED, keys.high) - k) / part, true);
       }
   }
   // Whole pairs: the weights beyond the span are 0.

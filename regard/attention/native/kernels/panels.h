@@ -15,7 +15,7 @@ inline bool pack_keys(const Call& call, Index batch, Index head, Index first, In
   const bool* attended = call.key_mask ? call.key_mask + batch * call.keys + first : nullptr;
   if (!in_pairs(call)) {
     const Rows key = take_rows(call.key, batch, head, first, count, call.dim, 1, attended, raw);
-    return by_rows(key, count, call.dim, call.scale, panels);
+    return by_rows(key, count, call.dim, call.scale * unit(call), panels);
   }
   const Rows key = take_pairs(call.key, batch, head, first, count, call.dim, attended, raw);
   return by_rows<true>(key, count, key_depth(call), 1, panels);

@@ -15,7 +15,7 @@ REGARD_APART void product_tile(const float* a, Index am, Index ak, const float* 
 #pragma GCC unroll 8
   for (int m = 0; m < M; ++m)
 #pragma GCC unroll 8
-    for (int n = 0; n < N; ++n) sums[m][n] = add ? load(c + m * cm + n * LANES) : Vector{};
+    for (int n = 0; n < N; ++n) sums[m][n] = Vector{};
   for (Index k = 0; k < depth; ++k) {
     Vector row[N];
 #pragma GCC unroll 8
@@ -30,7 +30,10 @@ REGARD_APART void product_tile(const float* a, Index am, Index ak, const float* 
 #pragma GCC unroll 8
   for (int m = 0; m < M; ++m)
 #pragma GCC unroll 8
-    for (int n = 0; n < N; ++n) store(c + m * cm + n * LANES, sums[m][n]);
+    for (int n = 0; n < N; ++n) {
+      float* to = c + m * cm + n * LANES;
+      store(to, add ? load(to) + sums[m][n] : sums[m][n]);  // sums of sums lose less than one long sum
+    }
 }
 
 template <bool pairs, int N>

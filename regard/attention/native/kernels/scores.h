@@ -40,9 +40,9 @@ inline Vector hyperbolic_tangent(Vector x) {
   return splat(1.f) - splat(2.f) / (splat(1.f) + exponential(x + x));
 }
 
-// Scores of rows a [rows][stride] against WIDE keys [dim][WIDE], both raw or, where `easy`, as e^2x.
+// Scores times `unit` of rows a [rows][stride] against WIDE keys [dim][WIDE], both raw or, where `easy`, as e^2x.
 REGARD_APART void additive_scores(Index rows, const float* a, Index stride, const float* keys, Index dim, const float* weight,
-                            bool easy, float* scores, Index score_stride) {
+                            float unit, bool easy, float* scores, Index score_stride) {
   const Vector one = splat(1.f);
   float total = 0;
   for (Index d = 0; d < dim; ++d) total += weight[d];
@@ -67,7 +67,7 @@ REGARD_APART void additive_scores(Index rows, const float* a, Index stride, cons
         sums[n] += splat(weight[d]) * (easy ? one / (splat(a[d]) * key + one) : hyperbolic_tangent(splat(a[d]) + key));
       }
     for (int n = 0; n < ACROSS; ++n)
-      store(scores + n * LANES, easy ? splat(total) - splat(2.f) * sums[n] : sums[n]);
+      store(scores + n * LANES, splat(unit) * (easy ? splat(total) - splat(2.f) * sums[n] : sums[n]));
   }
 }
 

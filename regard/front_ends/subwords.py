@@ -151,10 +151,15 @@ class Subwords(nn.Module):
         return 2 + sum(max(1, len(self.tokens(word))) for word in sequence)
 
     def split(self, text: str, longest: int) -> list[str]:
-        """Overlapping parts of about at most so many vectors."""
+        """Overlapping parts of at most so many vectors: a word that is cut may give more pieces than it had."""
         places = self.tokenizer.encode(text, add_special_tokens=False).offsets
-        spans = windows(len(places), longest - 2)
-        return [text[places[start][0] : places[stop - 1][1]] if stop else text for start, stop in spans]
+        most, over = longest - 2, 1
+        while over > 0:
+            spans = windows(len(places), most)
+            parts = [text[places[start][0] : places[stop - 1][1]] if stop else text for start, stop in spans]
+            over = max(map(self.count, parts)) - longest if most > 1 else 0
+            most = max(1, most - over)
+        return parts
 
     def names(self, sequence: str | Sequence[str]) -> list[str]:
         """What each vector of a text stands for."""

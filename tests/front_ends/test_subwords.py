@@ -79,3 +79,10 @@ def test_what_is_refused():
     bare = Tokenizer.from_str(learn_tokenizer(TEXTS, size=300).to_str().replace("[CLS]", "[BEGIN]"))
     with pytest.raises(ModelError, match=r"it lacks \[CLS\]"):
         Subwords(json.loads(bare.to_str()), dim=8)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_part_of_a_long_text_is_longer_than_asked(kind):
+    text = " ".join(word[start:] + word for word in " ".join(TEXTS).split() for start in range(len(word))) * 3
+    for longest in (8, 20, 64):
+        assert max(map(KNOWN[kind].count, KNOWN[kind].split(text, longest))) <= longest

@@ -153,12 +153,11 @@ class Subwords(nn.Module):
     def split(self, text: str, longest: int) -> list[str]:
         """Overlapping parts of at most so many vectors: a word that is cut may give more pieces than it had."""
         places = self.tokenizer.encode(text, add_special_tokens=False).offsets
-        most, over = longest - 2, 1
-        while over > 0:
+        for most in range(max(1, longest - 2), 0, -1):
             spans = windows(len(places), most)
             parts = [text[places[start][0] : places[stop - 1][1]] if stop else text for start, stop in spans]
-            over = max(map(self.count, parts)) - longest if most > 1 else 0
-            most = max(1, most - over)
+            if max(map(self.count, parts)) <= longest:
+                break
         return parts
 
     def names(self, sequence: str | Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@
 
 namespace regard::REGARD_ISA {
 
-constexpr Index SUMMED = 320;   // keys whose weighted values are summed before they are added to the sum of all
+constexpr Index SUMMED = 320;  // keys whose weighted values are summed by themselves before they join the sum of all
 constexpr int TALL = 2 * HIGH;  // rows whose scores are held at a time, so that a panel read once serves two tiles
 
 struct ForwardSizes {
@@ -194,9 +194,8 @@ class ForwardBlock {
       prefetch_row(call_.value, batch_, key_head_, pair.key_start + asked_for_, call_.value_dim);
     }
     const Index stop = smaller(rows_, r + 2 * TALL);
-    for (Index n = r + TALL + TALL * share / shares; n < smaller(stop, r + TALL + TALL * (share + 1) / shares); ++n) {
+    for (Index n = r + TALL + TALL * share / shares; n < smaller(stop, r + TALL + TALL * (share + 1) / shares); ++n)
       prefetch_row(call_.query, batch_, head_, block_.row_start + n, call_.dim);
-    }
   }
 
   void place_output() {

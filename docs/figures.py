@@ -346,7 +346,7 @@ def attention() -> Figure:
 
 
 def pronunciation() -> Figure:
-    """From ``docs/pronunciation.jsonl``: the evaluations that a run of docs/results.md left in its ``metrics.jsonl``."""
+    """From ``docs/pronunciation.jsonl``: the evaluations that the run of docs/results.md left in ``metrics.jsonl``."""
     lines = Path(__file__).with_name("pronunciation.jsonl").read_text(encoding="utf-8").splitlines()
     found = [json.loads(line) for line in lines]
     minutes = [line["seconds"] / 60 for line in found]

@@ -106,7 +106,7 @@ class Subwords(nn.Module):
         if missing:
             raise ModelError(f"tokenizer: it lacks {', '.join(missing)}; only one with BERT's special tokens is taken")
         self._known: dict[str, list[int]] = {}  # texts met so far
-        self.embedding = nn.Embedding(self.tokenizer.get_vocab_size(), dim)
+        self.embedding = nn.Embedding(1 + max(self.tokenizer.get_vocab().values()), dim)
         self.case = nn.Embedding(len(CASES), dim) if case else None
         if self.case is not None:
             nn.init.zeros_(self.case.weight)
@@ -118,6 +118,12 @@ class Subwords(nn.Module):
     ) -> Self:
         """With a tokenizer made of the training texts; see :func:`learn_tokenizer`."""
         tokenizer = learn_tokenizer(texts, kind=kind, size=size, lowercase=lowercase)
+        return cls(json.loads(tokenizer.to_str()), **options)
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer, **options: Any) -> Self:
+        """With a tokenizer that there is; special tokens that it lacks come last in the table."""
+        tokenizer.add_special_tokens(list(SPECIAL))
         return cls(json.loads(tokenizer.to_str()), **options)
 
     def _find(self, names: Iterable[str]) -> dict[str, int]:

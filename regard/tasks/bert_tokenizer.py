@@ -1,4 +1,4 @@
-"""The tokenizer of a BERT, read and written as `transformers` does."""
+"""Tokenizers of others, read and written as `transformers` does."""
 
 from __future__ import annotations
 
@@ -24,31 +24,45 @@ BERT_MODEL = {
 }
 
 
-def read_tokenizer(folder: Path, *, rows: int) -> Tokenizer:
-    """The tokenizer of a folder, whose tokens are the rows of a table.
+def read_tokenizer(path: Path, *, rows: int | None = None) -> Tokenizer:
+    """The tokenizer of a file, or of a folder that holds ``tokenizer.json`` or ``vocab.txt``.
 
-    What ``tokenizer_config.json`` says of lower case, accents and Chinese characters counts, as in `transformers`.
+    What ``tokenizer_config.json`` beside it says of lower case, accents and Chinese characters counts, as in
+    `transformers`.
+
+    Arguments:
+        rows: of the table that its tokens are; None where there is none yet.
 
     Raises:
         ModelError: it is missing or damaged, or its tokens are not those of the table.
     """
-    path = next((folder / name for name in (TOKENIZER, VOCABULARY) if (folder / name).is_file()), None)
-    if path is None:
-        raise ModelError(
-            f"{folder}: holds neither {TOKENIZER} nor {VOCABULARY}; copy one of them there, "
-            "or call tokenizer.save_pretrained(FOLDER) of `transformers`"
-        )
-    settings = read_json(folder / SETTINGS) if (folder / SETTINGS).is_file() else {}
+    path = _file_of(path)
+    settings = read_json(path.with_name(SETTINGS)) if path.with_name(SETTINGS).is_file() else {}
     try:
-        tokenizer = Tokenizer.from_file(str(path)) if path.name == TOKENIZER else _from_vocabulary(path)
+        tokenizer = Tokenizer.from_file(str(path)) if path.suffix == ".json" else _from_vocabulary(path)
         if str(settings.get("tokenizer_class", "Bert")).startswith("Bert"):
             tokenizer.normalizer = _normalizer(tokenizer.normalizer, settings)
     except Exception as error:  # the one that `tokenizers` raises has no name
         raise ModelError(f"{path}: not one of the `tokenizers` library ({error}); copy it again") from error
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    _check(path, tokenizer, rows)
+    if rows is not None:
+        _check(path, tokenizer, rows)
     return tokenizer
+
+
+def _file_of(path: Path) -> Path:
+    if path.is_file():
+        return path
+    if not path.exists():
+        raise ModelError(f"{path}: no such file or folder; name a {TOKENIZER} or a {VOCABULARY}")
+    found = next((path / name for name in (TOKENIZER, VOCABULARY) if (path / name).is_file()), None)
+    if found is None:
+        raise ModelError(
+            f"{path}: holds neither {TOKENIZER} nor {VOCABULARY}; copy one of them there, "
+            "or call tokenizer.save_pretrained(FOLDER) of `transformers`"
+        )
+    return found
 
 
 def _from_vocabulary(path: Path) -> Tokenizer:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import nn
 
 from regard.data.example import Items
+from regard.errors import ConfigError
 from regard.front_ends import Symbols, Vectors, Words
 from regard.nn import build_encoder
 from regard.ragged import Ragged
 from regard.tasks.pretrained import open_pretrained
 from regard.training.config import Config
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 UNITS = {"characters": "character", "symbols": "symbol"}
 
@@ -34,7 +39,15 @@ class FrontEnd(Protocol):
 
 
 def learn_front_end(config: Config, kind: str, sequences: Iterable[Items]) -> nn.Module:
-    """A front end with the vocabulary, or the scale, of the training data, or of the pretrained network."""
+    """A front end with the vocabulary, or the scale, of the training data, or of the pretrained network.
+
+    Raises:
+        ConfigError: a tokenizer is given, and nothing is cut into subwords, or how to learn one is said too.
+    """
+    if config.tokenizer is not None and "subwords" not in (config.front_end, getattr(config, "target_units", None)):
+        raise ConfigError(
+            f"tokenizer: it cuts text into subwords, got front_end '{config.front_end}'; set that to subwords"
+        )
     if config.pretrained is not None and kind == config.front_end:
         return restore_front_end(config, kind, open_pretrained(config.pretrained).vocabulary)
     sizes: dict[str, Any] = {"dim": config.dim, "dropout": config.dropout}
@@ -47,8 +60,20 @@ def learn_front_end(config: Config, kind: str, sequences: Iterable[Items]) -> nn
         return Symbols.learn(texts, unit=UNITS[kind], lowercase=config.lowercase, **sizes)
     from regard.front_ends.subwords import Subwords
 
+    if config.tokenizer is not None:
+        return Subwords.of(_given_tokenizer(config), **sizes, case=config.case)
     choices: dict[str, Any] = {"kind": config.subword_model, "size": config.subwords, "lowercase": config.lowercase}
     return Subwords.learn(texts, **choices, **sizes, case=config.case)
+
+
+def _given_tokenizer(config: Config) -> Tokenizer:
+    from regard.tasks.bert_tokenizer import read_tokenizer
+
+    for name in ("subword_model", "subwords", "lowercase"):
+        given = getattr(config, name)
+        if given != Config.model_fields[name].default:
+            raise ConfigError(f"{name}: the tokenizer {config.tokenizer} has its own, got {given!r}; leave it out")
+    return read_tokenizer(Path(str(config.tokenizer)))
 
 
 def restore_front_end(config: Config, kind: str, vocabulary: dict[str, Any]) -> nn.Module:

@@ -17,7 +17,7 @@ from regard.training.config import CONFIGS, Config, make_config, panel_of
 from regard.training.config_file import read_config
 
 C = TypeVar("C", bound=Config)
-FREE = {"dropout", "implementation", "window", "causal", "pretrained", "case"}  # of the network, yet free to choose
+FREE = {"dropout", "implementation", "window", "causal", "pretrained", "tokenizer", "case"}  # not of the weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +85,8 @@ def fit_options(config: C, pretrained: Pretrained) -> C:
     Raises:
         ConfigError: an option was given another value.
     """
+    if config.tokenizer is not None:
+        raise ConfigError(f"tokenizer: the pretrained network has its own, got {config.tokenizer!r}; leave it out")
     for name, value in pretrained.options.items():
         given = getattr(config, name)
         if name in config.model_fields_set and given != value:

@@ -40,7 +40,10 @@ class Config(BaseModel):
     front_end: Literal["words", "subwords", "characters", "symbols", "vectors"] = _network(
         "subwords", "How raw items become vectors."
     )
-    subword_model: Literal["bpe", "wordpiece"] = _network("bpe", "What cuts text into subwords.")
+    tokenizer: str | None = _network(
+        None, "What cuts text into subwords: tokenizer.json, vocab.txt or a folder of one; learned from train if unset."
+    )
+    subword_model: Literal["bpe", "wordpiece"] = _network("bpe", "Kind of the subwords that are learned.")
     subwords: int = _network(8000, "Largest number of different subwords.", gt=0)
     lowercase: bool = _network(False, "Whether subwords and characters are read in lower case.")
     case: bool = _network(False, "Tell each subword how it was written, which a lower-casing tokenizer forgets.")

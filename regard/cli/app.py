@@ -139,8 +139,14 @@ def evaluate(
     """Score a trained model on a labelled file."""
     from regard.cli.evaluate import evaluate
 
-    options = {"column": column, "unseen_labels": unseen_labels, "target": target, "beam": beam}
-    evaluate(run, file, options, format=format, as_json=as_json, device=device, confusion=confusion)
+    options = {
+        "column": column,
+        "unseen_labels": unseen_labels,
+        "target": target,
+        "beam": beam,
+        "confusion": confusion,
+    }
+    evaluate(run, file, options, format=format, as_json=as_json, device=device)
 
 
 def _decoding(metavar: str, help: str) -> Any:

@@ -20,7 +20,6 @@ def evaluate(
     format: str,
     as_json: bool,
     device: str,
-    confusion: str | None,
 ) -> None:
     """Scores as the options that were given say.
 
@@ -32,13 +31,9 @@ def evaluate(
     if "unseen_labels" in given and hasattr(model.config, "unseen_labels"):
         model.config = model.config.model_copy(update={"unseen_labels": given.pop("unseen_labels")})
     unknown = given.keys() - inspect.signature(model.evaluate).parameters.keys()
-    if confusion is not None and not hasattr(model, "draw_confusion"):
-        unknown.add("confusion")
     if unknown:
         raise ConfigError(f"{min(unknown)}: a {model.config.task} model has no such option; leave it out")
     scores = model.evaluate(file, format=format, **given)
-    if confusion is not None:
-        model.draw_confusion(file, confusion, format=format, **given)
     if as_json:
         print_json(scores)
         return

@@ -33,7 +33,8 @@ def demo_classify(output: Path, *, epochs: int | None, quick: bool) -> None:
 
     classifier = train_once(output, Classifier(front_end="vectors", dim=64, depth=2, dropout=0.2), fit)
     train, test = (read_classified(path) for path in parts.values())
-    scores = {"regard": classifier.evaluate(test)} | class_baselines(train, test, classifier.labels)
+    own = classifier.evaluate(test, confusion=output / "confusion.png")
+    scores = {"regard": own} | class_baselines(train, test, classifier.labels)
     print_table(f"who is speaking: scores on {parts['test']}, which training never saw:", scores)
     _show(classifier, test, output)
     typer.echo(f"next: regard predict {output} {parts['test']}")
@@ -48,6 +49,5 @@ def _show(classifier: Any, test: list[Any], output: Path) -> None:
         typer.echo(f"  {len(example):2} vectors: speaker {guess} ({100 * chances[guess]:.0f} %), {verdict}")
     picture = classifier.attention(test[0].items).save(output / "attention.png")
     typer.echo(f"  who attends to whom, in the first: {picture}")
-    classifier.draw_confusion(test, output / "confusion.png")
     typer.echo(f"  who is taken for whom: {output / 'confusion.png'}")
     typer.echo(f"{output} holds the model, its card (README.md), the loss curve and the pictures")

@@ -103,11 +103,21 @@ class Classifier:
         """
         return fitting.fit(self, train, dev, output, options, resume=resume)
 
-    def evaluate(self, source: Source, *, format: str = "auto", column: str | None = None) -> dict[str, float]:
-        """Scores against labelled examples: see :func:`regard.training.metrics.class_scores`."""
+    def evaluate(
+        self,
+        source: Source,
+        *,
+        format: str = "auto",
+        column: str | None = None,
+        confusion: str | Path | None = None,
+    ) -> dict[str, float]:
+        """Scores against labelled examples: see :func:`regard.training.metrics.class_scores`.
+
+        ``confusion`` names a PNG to write, which shows which labels are taken for which.
+        """
         examples = read_whole(source, self.config, format=format, column=column)
         check_label(examples, self.labels, self.config.unseen_labels)
-        return self._score(self.network, examples)
+        return self._score(self.network, examples, confusion=confusion)
 
     def predict(self, source: Source, *, format: str = "auto") -> list[str]:
         """A label for every example, in order: texts, lists of words or arrays ``[N, C]``, or a file of them."""
@@ -117,14 +127,6 @@ class Classifier:
         """How likely each label is, for every example."""
         rows = self._chances(self.network, read_whole(source, self.config, format=format, labelled=False))
         return [dict(zip(self.labels, row, strict=True)) for row in rows.tolist()]
-
-    def draw_confusion(
-        self, source: Source, path: str | Path, *, format: str = "auto", column: str | None = None
-    ) -> None:
-        """Draws which labels are taken for which in labelled examples, a PNG."""
-        examples = read_whole(source, self.config, format=format, column=column)
-        guessed = [self.labels[row] for row in self._chances(self.network, examples).argmax(1).tolist()]
-        draw_confusion([str(example.label) for example in examples], guessed, self.labels, Path(path))
 
     def attention(self, items: Any) -> Maps:
         """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""
@@ -193,8 +195,20 @@ class Classifier:
     def _select(self, train: Sequence[Example], dev: Sequence[Example] | None) -> str:
         return "macro_f1" if self.config.class_weights == "balanced" else "accuracy"
 
-    def _score(self, network: nn.Module, examples: Sequence[Example], *, final: bool = True) -> dict[str, float]:
-        return class_scores([str(example.label) for example in examples], self._chances(network, examples), self.labels)
+    def _score(
+        self,
+        network: nn.Module,
+        examples: Sequence[Example],
+        *,
+        final: bool = True,
+        confusion: str | Path | None = None,
+    ) -> dict[str, float]:
+        gold, chances = [str(example.label) for example in examples], self._chances(network, examples)
+        scores = class_scores(gold, chances, self.labels)
+        if confusion is not None:
+            guessed = [self.labels[row] for row in chances.argmax(1).tolist()]
+            draw_confusion(gold, guessed, self.labels, Path(confusion))
+        return scores
 
     @torch.inference_mode()
     def _chances(self, network: nn.Module, examples: Sequence[Example]) -> Tensor:
@@ -210,7 +224,7 @@ class Classifier:
         return class_baselines(train, scored, self.labels)
 
     def _draw(self, scored: Sequence[Example], folder: Path) -> None:
-        self.draw_confusion(scored, folder / "confusion.png")
+        self._score(self.network, scored, confusion=folder / "confusion.png")
 
     def _vocabulary(self) -> dict[str, Any]:
         return {"labels": self.labels, "front_end": self.network.front_end.vocabulary()}

@@ -218,17 +218,22 @@ def info(run: Run, as_json: AsJson = False) -> None:
 @app.command()
 def view(
     run: Run,
-    text: Annotated[str, typer.Argument(metavar="INPUT", help="A text; a tagger's words are separated by spaces.")],
+    given: Annotated[
+        str,
+        typer.Argument(metavar="INPUT", help="A text (a tagger's words are separated by spaces); or a file."),
+    ],
+    number: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="INPUT is a file: draw its N-th sequence.", show_default=False),
+    ] = None,
     output: Annotated[
         str, typer.Option("--output", "-o", help="Page or picture: .html, .png, .svg, .pdf.")
     ] = "page.html",
 ) -> None:
-    """Draw who attends to whom in one sentence: a heat map for every layer and head."""
-    from regard.cli.models import open_model
+    """Draw who attends to whom in one sequence: a heat map for every layer and head."""
+    from regard.cli.view import view
 
-    model = open_model(run)
-    items = text.split() if model.config.task == "label" else text
-    typer.echo(f"{model.attention(items).save(output)}")
+    view(run, given, number=number, output=output)
 
 
 @app.command()

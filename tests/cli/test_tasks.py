@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 SMALL = ("--dim", 32, "--depth", 1, "--heads", 2, "--dropout", 0, "--average", 0, "--learning-rate", 0.005)
@@ -40,6 +41,17 @@ def test_classify(call, data, tmp_path):
     assert out.read_text() == (data / "films.csv").read_text()
     assert call("view", run, "a fine film", "--output", tmp_path / "view.html").code == 0
     assert "2 labels: bad good" in call("info", run).out
+
+
+@pytest.mark.parametrize("task", ["classify", "pretrain"])
+def test_vectors_are_viewed_from_their_file(call, tmp_path, task):
+    vectors = np.random.default_rng(1).normal(size=(40, 3)).astype(np.float32)
+    np.savez(tmp_path / "train.npz", vectors=vectors, labels=["up", "down"] * 4, offsets=np.arange(0, 41, 5))
+    run, files = tmp_path / "run", ("--train", tmp_path / "train.npz")
+    assert call("train", task, *files, "--output", run, "--front-end", "vectors", "--epochs", 1, *SMALL).code == 0
+    assert call("view", run, tmp_path / "train.npz", "--number", 2, "-o", tmp_path / "second.html").code == 0
+    assert "<img" in (tmp_path / "second.html").read_text()
+    assert "add --number 1" in call("view", run, tmp_path / "train.npz").complaint
 
 
 def test_transduce(call, data, tmp_path):

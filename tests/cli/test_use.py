@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 
 import pytest
 from command_line import SENTENCES, as_conllu, in_shell
@@ -94,6 +95,20 @@ def test_view(call, trained, tmp_path):
     assert outcome.out == f"{tmp_path / 'page.html'}\n"
     assert "<img" in (tmp_path / "page.html").read_text()
     assert "path must end in" in call("view", trained, "I saw a saw", "-o", tmp_path / "page.gif").complaint
+
+
+def test_view_of_a_sequence_in_a_file(call, trained, files, tmp_path):
+    first, typed = tmp_path / "first.svg", tmp_path / "typed.svg"
+    assert call("view", trained, files / "dev.conllu", "--number", 1, "-o", first).code == 0
+    assert call("view", trained, "We fish for fish .", "-o", typed).code == 0
+    assert drawn(first) == drawn(typed)
+    complaint = call("view", trained, files / "dev.conllu", "--number", 999, "-o", first).complaint
+    assert "expected at least 999 sequences (--number 999), found fewer" in complaint
+
+
+def drawn(path):
+    """The picture without its date."""
+    return re.sub("<dc:date>.*</dc:date>", "", path.read_text())
 
 
 def test_a_pipe(trained):

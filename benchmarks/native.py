@@ -2,15 +2,16 @@
 
     python -m benchmarks native
 
-Batch 1, 8 heads × 64, float32 unless said; the window is ±128, for additive scores ±64.
+Batch 1, 8 heads × 64, float32 unless said; the window is ±128, for additive scores ±64. Each part has a process of its
+own, so that none pays for what another has done to the memory.
 """
 
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from statistics import median
 from typing import Any
 
@@ -26,6 +27,7 @@ from regard import Additive, Ragged, attend
 from regard.attention.native import instruction_set
 
 HEADS, DIM, REACH, LENGTH = 8, 64, 128, 16_384
+MANY = 21  # rounds: in the first second of a process memory may be slow to come
 Results = dict[str, Any]
 
 
@@ -119,11 +121,13 @@ def truncated() -> Results:
         results[f"window, {kind}: useful operations, share of the matmul rate"] = operations / own / rate
         for name in list(seconds)[2:]:
             results[f"window, {kind}: {name} / native, time"] = seconds[name] / own
-    results |= bfloat16()
-    calls = {str(n): native(*inputs(n), window=REACH) for n in (LENGTH, 4 * LENGTH)}
-    seconds = in_turns({name: forward(call) for name, call in calls.items()})
-    results["window, forward: N = 65,536 / N = 16,384, time"] = seconds["65536"] / seconds["16384"]
     return results
+
+
+def lengths() -> Results:
+    calls = {str(n): native(*inputs(n), window=REACH) for n in (LENGTH, 4 * LENGTH)}
+    seconds = in_turns({name: forward(call) for name, call in calls.items()}, rounds=MANY)
+    return {"window, forward: N = 65,536 / N = 16,384, time": seconds["65536"] / seconds["16384"]}
 
 
 def bfloat16() -> Results:
@@ -132,8 +136,8 @@ def bfloat16() -> Results:
     calls = {name: native(*x, window=REACH) for name, x in given.items()}
     results: Results = {}
     for kind, seconds in (
-        ("forward", in_turns({name: forward(call) for name, call in calls.items()})),
-        ("forward + backward", in_turns({name: both(call, *given[name]) for name, call in calls.items()})),
+        ("forward", in_turns({name: forward(call) for name, call in calls.items()}, rounds=MANY)),
+        ("forward + backward", in_turns({name: both(call, *given[name]) for name, call in calls.items()}, rounds=MANY)),
     ):
         label = f"window, {kind}, {instruction_set()}: float32 / bfloat16, time"
         results[label] = seconds["float32"] / seconds["bfloat16"]
@@ -226,24 +230,25 @@ def accuracy() -> Results:
     return {"largest error against float64, native / SDPA, median of 31 inputs": median(ratio() for _ in range(31))}
 
 
-def extra_memory(length: int) -> float:
+def memory() -> Results:
     """Peak of forward + backward beyond query, key, value, output and their gradients, as a share of these."""
-    query, key, value = inputs(length)
-    gradient = torch.randn(1, HEADS, length, DIM)
+    query, key, value = inputs(4 * LENGTH)
+    gradient = torch.randn(1, HEADS, 4 * LENGTH, DIM)
     warm = inputs(512)
     both(native(*warm, window=REACH), *warm)()
     before, size = peak(), gradient.numel() * gradient.element_size()
     output = attend(query, key, value, window=REACH, implementation="native")
     torch.autograd.grad(output, (query, key, value), gradient)
-    return (peak() - before - 4 * size) / (8 * size)  # the output and three gradients are new
+    share = (peak() - before - 4 * size) / (8 * size)  # the output and three gradients are new
+    return {"peak extra memory, N = 65,536, forward + backward, share": share}
 
 
-def memory() -> Results:
-    command = "from benchmarks.native import extra_memory; print(extra_memory(65_536))"
-    done = subprocess.run([sys.executable, "-c", command], check=True, capture_output=True, text=True)
-    return {"peak extra memory, N = 65,536, forward + backward, share": float(done.stdout)}
+def measured(part: Callable[[], Results]) -> Results:
+    torch.manual_seed(0)
+    return part()
 
 
 def run() -> Results:
-    torch.manual_seed(0)
-    return truncated() | full() | additive() | ragged() | accuracy() | memory()
+    parts = [truncated, bfloat16, lengths, full, additive, ragged, accuracy, memory]
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+        return {name: value for results in pool.map(measured, parts) for name, value in results.items()}

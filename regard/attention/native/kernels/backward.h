@@ -243,7 +243,8 @@ class BackwardRows {
       multiplied(grad, value_panels_, value_depth, slopes);
     }
     for (Index m = 0; m < high; ++m) {
-      if (pairs_) multiply(weights + m * width, {low / LANES * LANES, to}, call_.scale * unit(call_));
+      if (pairs_ && !scaled_late(call_))
+        multiply(weights + m * width, {low / LANES * LANES, to}, call_.scale * unit(call_));
       slopes_of_row(r + m, weights + m * width, slopes + m * width);
       const Span whole = whole_vectors(span_of(r + m));  // tiles read a little more than what is seen
       const Span near = pairs_ ? Span{0, all} : whole_vectors(wider(span_of(r + m), HIGH));
@@ -277,7 +278,7 @@ class BackwardRows {
     const Index row = pair_.row_start + r, place = plane() * call_.rows + row;
     const Span span = span_of(r), whole = whole_vectors(span);
     hide(pair_, row, span, weights);
-    weigh(call_.normalizer, call_.statistics[place], whole.low, whole.high, weights, weights);
+    weigh(call_.normalizer, late_scale(call_), call_.statistics[place], whole.low, whole.high, weights, weights);
     if (call_.dropout > 0) drop(pair_, row, whole.low, whole.high, slopes);
     float inner = 0;
     if (call_.normalizer == Normalizer::softmax) {

@@ -169,6 +169,11 @@ inline void multiply(float* row, Span span, float scale) {
   for (Index k = span.low; k < span.high; k += LANES) store(row + k, load(row + k) * splat(scale));
 }
 
+// They are scaled as they become weights, which costs nothing; but before something is added to them, or where what is
+// hidden, -inf, would turn.
+inline bool scaled_late(const Call& call) { return in_pairs(call) && !call.table && call.scale > 0; }
+inline float late_scale(const Call& call) { return scaled_late(call) ? call.scale * unit(call) : 1; }
+
 // Zeros in columns [from, to) outside of a span, all in whole vectors.
 inline void clear_outside(Span span, Index from, Index to, float* row) {
   for (Index k = from; k < smaller(span.low, to); k += LANES) store(row + k, Vector{});
@@ -194,11 +199,12 @@ inline Index count_seen(const Call& call, const Sequence& sequence, Index batch,
   return greater(count, 1);
 }
 
-// Weights of a row in columns [from, to) from its scores and what forward kept of it.
-REGARD_APART void weigh(Normalizer normalizer, float kept, Index from, Index to, const float* scores, float* weights) {
+// Weights of a row in columns [from, to) from its scores, times `scale`, and what forward kept of it.
+REGARD_APART void weigh(Normalizer normalizer, float scale, float kept, Index from, Index to, const float* scores,
+                        float* weights) {
   const Vector it = splat(kept), zero{}, one = splat(1.f);
   for (Index k = from; k < to; k += LANES) {
-    const Vector x = load(scores + k);
+    const Vector x = load(scores + k) * splat(scale);
     if (normalizer == Normalizer::softmax)
       store(weights + k, power_of_two(x - it));
     else if (normalizer == Normalizer::relu)
@@ -208,9 +214,9 @@ REGARD_APART void weigh(Normalizer normalizer, float kept, Index from, Index to,
   }
 }
 
-// The largest of scores in columns [from, to), where the largest so far counts too.
-REGARD_APART float largest_score(Index from, Index to, const float* scores, float largest_so_far) {
-  Vector most = splat(largest_so_far), more = most;
+// The largest of scores in columns [from, to).
+REGARD_APART float largest_score(Index from, Index to, const float* scores) {
+  Vector most = splat(-INFINITE), more = most;
   Index k = from;
   for (; k + 2 * LANES <= to; k += 2 * LANES) {
     most = larger(load(scores + k), most);
@@ -220,11 +226,11 @@ REGARD_APART float largest_score(Index from, Index to, const float* scores, floa
   return largest(larger(most, more));
 }
 
-// Scores of a row in columns [from, to) to 2^(score - base); returns their sum.
-REGARD_APART float raise(Index from, Index to, float base, float* scores) {
+// Scores of a row in columns [from, to) to 2^(scale * score - base); returns their sum.
+REGARD_APART float raise(Index from, Index to, float scale, float base, float* scores) {
   Vector total{};
   for (Index k = from; k < to; k += LANES) {
-    const Vector power = power_of_two(load(scores + k) - splat(base));
+    const Vector power = power_of_two(load(scores + k) * splat(scale) - splat(base));
     store(scores + k, power);
     total += power;
   }

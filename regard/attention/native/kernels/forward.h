@@ -111,9 +111,9 @@ class ForwardBlock {
             const Index row = block_.row_start + r + m;
             float* s = scores_ + m * size_.keys;
             const Span span = span_of(pair, row), whole = whole_vectors(span);
-            if (pairs_) multiply(s, whole, call_.scale * unit(call_));
+            if (pairs_ && !scaled_late(call_)) multiply(s, whole, call_.scale * unit(call_));
             hide(pair, row, span, s);
-            weigh(call_.normalizer, call_.statistics[plane() + row], whole.low, whole.high, s, s);
+            weigh(call_.normalizer, late_scale(call_), call_.statistics[plane() + row], whole.low, whole.high, s, s);
             if (call_.dropout > 0) drop(pair, row, whole.low, whole.high, s);
             const Index position = row - block_.sequence->row_start + call_.query_start;
             const Index first = call_.left >= 0 && call_.right >= 0 ? position - call_.left : 0;
@@ -269,9 +269,10 @@ class ForwardBlock {
     for (Index m = 0; m < height(r); ++m) {  // of all rows first: none waits for the largest score of another
       float* scores = scores_ + m * size_.keys;
       const Span span = span_of(pair, block_.row_start + r + m), whole = whole_vectors(span);
-      if (pairs_) multiply(scores, whole, call_.scale * unit(call_));
+      if (pairs_ && !scaled_late(call_)) multiply(scores, whole, call_.scale * unit(call_));
       hide(pair, block_.row_start + r + m, span, scores);
-      if (softmax_) most[m] = largest_score(whole.low, whole.high, scores, largest_[r + m]);
+      const float largest_here = softmax_ ? largest_score(whole.low, whole.high, scores) * late_scale(call_) : 0;
+      most[m] = largest_here > largest_[r + m] ? largest_here : largest_[r + m];
     }
     for (Index m = 0; m < height(r); ++m) {
       float* scores = scores_ + m * size_.keys;
@@ -280,13 +281,13 @@ class ForwardBlock {
       if (softmax_)
         raise_to(r + m, most[m], whole, scores);
       else
-        weigh(call_.normalizer, call_.statistics[plane() + row], whole.low, whole.high, scores, scores);
+        weigh(call_.normalizer, late_scale(call_), call_.statistics[plane() + row], whole.low, whole.high, scores, scores);
       if (call_.dropout > 0) drop(pair, row, whole.low, whole.high, scores);
       clear_outside(whole, mixed.low, mixed.high, scores);
     }
   }
   void raise_to(Index r, float most, Span columns, float* scores) {
-    const float total = raise(columns.low, columns.high, most == -INFINITE ? 0 : most, scores);
+    const float total = raise(columns.low, columns.high, late_scale(call_), most == -INFINITE ? 0 : most, scores);
     if (most > largest_[r] && sums_[r] != 0) {
       const float shrink = __builtin_exp2f(largest_[r] - most);
       sums_[r] *= shrink;

@@ -84,7 +84,7 @@ def trainer(network: nn.Module, batches: list[list[Pair]]) -> Callable[[], None]
     return train
 
 
-def decoder(network: Ours, sources: list[Tensor], *, cached: bool) -> Callable[[], None]:
+def decoder(network: Ours, sources: list[Tensor], *, cached: bool = True, beam: int = BEAM) -> Callable[[], None]:
     """A beam search over all sources; no output ends before it is cut."""
     bias = torch.zeros(TOKENS).index_fill(0, torch.tensor([END]), -1e4)
 
@@ -113,7 +113,7 @@ def decoder(network: Ours, sources: list[Tensor], *, cached: bool) -> Callable[[
 
         sources_memory = memory.unbind()
         limits = torch.full((len(sources),), LENGTH)
-        search(step, keep, begin=BEGIN, end=END, max_lengths=limits, beam=BEAM)
+        search(step, keep, begin=BEGIN, end=END, max_lengths=limits, beam=beam)
 
     return decode
 
@@ -131,12 +131,19 @@ def run() -> dict[str, Any]:
     targets = sum(len(target) - 1 for pairs in batches for _, target in pairs)
     network = Ours().eval()
     sources = [torch.randint(4, TOKENS, (14,)) for _ in range(SOURCES)]
-    decoding = in_turns(
-        {name: decoder(network, sources, cached=name == "cached") for name in ("cached", "afresh")}, rounds=3
-    )
+    decoders = {
+        "cached": decoder(network, sources),
+        "afresh": decoder(network, sources, cached=False),
+        "greedy": decoder(network, sources, beam=1),
+        "one": decoder(network, sources[:1]),
+        "one, greedy": decoder(network, sources[:1], beam=1),
+    }
+    decoding = in_turns(decoders, rounds=3)
     return {
         "training, regard, target tokens/s": targets / seconds["regard"],
         "training, torch.nn.Transformer, padded, sorted / regard, time": seconds["padded"] / seconds["regard"],
         "decoding, beam 4, 50 tokens, sentences/s": SOURCES / decoding["cached"],
         "decoding, without the cache / with it, time": decoding["afresh"] / decoding["cached"],
+        "decoding, beam 4 / greedy, time": decoding["cached"] / decoding["greedy"],
+        "decoding of one source, beam 4 / greedy, time": decoding["one"] / decoding["one, greedy"],
     }

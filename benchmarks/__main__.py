@@ -1,6 +1,6 @@
 """`python -m benchmarks [NAME ...] [--json FILE]`: the named benchmarks, or all quick ones, as a table and as JSON.
 
-`performance` sweeps sizes for five minutes, `classify` trains for a quarter of an hour,
+`performance` sweeps sizes for five minutes, `classify` trains as long,
 `choices` trains models for over an hour; they run only when they are named.
 """
 

@@ -5,7 +5,7 @@
 
 JapaneseVowels has an official split. Of the messages and the questions each text counts once; its SHA-256 says where it
 goes: two tenths to test, one tenth to dev. Dev chooses the epoch. All options were chosen on dev parts, those of the
-speakers by five-fold cross-validation within the training part. A quarter of an hour.
+speakers by five-fold cross-validation within the training part. Five to ten minutes.
 """
 
 from __future__ import annotations

@@ -27,7 +27,8 @@ def demo_transduce(output: Path, *, epochs: int | None, quick: bool) -> None:
     def fit(model: Seq2Seq, *, resume: bool) -> None:
         cut_dictionary(parts, every=QUICK_EVERY if quick else 1)
         passes = epochs if epochs is not None else 1 if quick else 2
-        model.fit(parts["train"], parts["dev"], output, epochs=passes, resume=resume)
+        # Short sequences: small batches, for more steps in the same time.
+        model.fit(parts["train"], parts["dev"], output, epochs=passes, batch_tokens=1500, resume=resume)
 
     sizes = {"dim": 64, "depth": 1} if quick else {"dim": 128, "depth": 2}
     model = train_once(output, Seq2Seq(front_end="characters", target_units="symbols", dropout=0.1, **sizes), fit)

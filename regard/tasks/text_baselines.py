@@ -22,8 +22,8 @@ def text_baselines(train: Sequence[Example], scored: Sequence[Example]) -> dict[
         known[_text(example)][str(example.target)] += 1
     frequent = [min(known[x], key=lambda target: (-known[x][target], target)) if x in known else x for x in sources]
     return {
-        "copy of the source": text_scores(gold, sources),
-        "most frequent target per source": text_scores(gold, frequent),
+        "copy": text_scores(gold, sources),
+        "most frequent": text_scores(gold, frequent),
     }
 
 

@@ -42,7 +42,7 @@ def test_a_file_says_every_option_and_its_help(tmp_path):
     options = tomllib.loads(text)
     assert options.pop("config_version") == 1
     assert options.pop("task") == "label"
-    unset = {"train", "dev", "output", "pretrained", "feed_forward_dim"}
+    unset = {"train", "dev", "output", "pretrained", "tokenizer", "feed_forward_dim"}
     assert options.keys() == LabelConfig.model_fields.keys() - unset
     for name in LabelConfig.model_fields:
         assert f"# {describe(LabelConfig, name)}" in text

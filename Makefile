@@ -35,7 +35,7 @@ sanitize: $(INSTALLED)
 		$(BIN)/python -m pytest tests/attention -k native -p no:cacheprovider
 
 bench: $(INSTALLED)
-	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks --json -
 
 $(INSTALLED): pyproject.toml constraints.txt CMakeLists.txt $(wildcard regard/attention/native/kernels/*)
 	@echo "setting up .venv and building the native kernels; once, a few minutes"

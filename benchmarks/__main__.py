@@ -19,7 +19,7 @@ SLOW = ("performance", "classify", "choices")
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[*QUICK, *SLOW], default=[])
-    parser.add_argument("--json", metavar="FILE", help="write the results there too")
+    parser.add_argument("--json", metavar="FILE", help="write the results there too; - prints them")
     arguments = parser.parse_args()
     results = {"machine": {"cores": os.cpu_count()}}
     for name in arguments.names or QUICK:
@@ -28,7 +28,9 @@ def main() -> None:
         for title, value in results[name].items():
             print(f"  {title:<70} {value:>12,.3f}" if isinstance(value, float) else f"  {title:<70} {value:>12}")
         sys.stdout.flush()
-    if arguments.json:
+    if arguments.json == "-":
+        print(json.dumps(results, indent=1))
+    elif arguments.json:
         with open(arguments.json, "w", encoding="utf-8") as file:
             json.dump(results, file, indent=1)
 

@@ -150,7 +150,10 @@ REGARD_APART Rows take_row_pairs(const Array& x, Index batch, Index head, Index 
     const std::uint32_t odd = n + 1 == count || (attended && !attended[n + 1]) ? 0 : 0xFFFF;
     const std::uint16_t *a = from + n * x.row, *b = n + 1 == count ? a : a + x.row;
     std::uint32_t units[LANES];
-    for (Index d = 0; d < stride; d += LANES) {
+    Index d = 0;
+    if (x.column == 1 && even && odd)
+      for (; d + 2 * LANES <= dim; d += 2 * LANES) pair_columns(a + d, b + d, to + n / 2 * stride + d);
+    for (; d < stride; d += LANES) {
       if (x.column == 1 && d + LANES <= dim) {
         store(to + n / 2 * stride + d, of_bits((widened(a + d) & even) | (widened(b + d) & odd) << 16));
         continue;
@@ -222,14 +225,14 @@ inline void shuffle(const Vector* from, Vector* to) {
   for (int i = 0; i < LANES / 2; ++i) {
     const Vector a = from[i], b = from[i + LANES / 2];
 #if defined(__AVX512F__) || defined(REGARD_EMULATE_AVX512)
-    to[2 * i] = REGARD_SHUFFLE(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-    to[2 * i + 1] = REGARD_SHUFFLE(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+    to[2 * i] = REGARD_SHUFFLE(Integers, a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    to[2 * i + 1] = REGARD_SHUFFLE(Integers, a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
 #elif defined(__AVX__)
-    to[2 * i] = REGARD_SHUFFLE(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
-    to[2 * i + 1] = REGARD_SHUFFLE(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+    to[2 * i] = REGARD_SHUFFLE(Integers, a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+    to[2 * i + 1] = REGARD_SHUFFLE(Integers, a, b, 4, 12, 5, 13, 6, 14, 7, 15);
 #else
-    to[2 * i] = REGARD_SHUFFLE(a, b, 0, 4, 1, 5);
-    to[2 * i + 1] = REGARD_SHUFFLE(a, b, 2, 6, 3, 7);
+    to[2 * i] = REGARD_SHUFFLE(Integers, a, b, 0, 4, 1, 5);
+    to[2 * i + 1] = REGARD_SHUFFLE(Integers, a, b, 2, 6, 3, 7);
 #endif
   }
 }

@@ -53,21 +53,21 @@ inline Integers lane_numbers() {
 }
 
 #if defined(__clang__)
-#define REGARD_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#define REGARD_SHUFFLE(Places, a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else  // which has that from version 12 on
-#define REGARD_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, Integers{__VA_ARGS__})
+#define REGARD_SHUFFLE(Places, a, b, ...) __builtin_shuffle(a, b, Places{__VA_ARGS__})
 #endif
 
 // Lane i + n in place of lane i.
 template <int n>
 inline Vector moved(Vector x) {
 #if defined(__AVX512F__) || defined(REGARD_EMULATE_AVX512)
-  return REGARD_SHUFFLE(x, x, n, n + 1, n + 2, n + 3, n + 4, n + 5, n + 6, n + 7, n + 8, n + 9, n + 10, n + 11, n + 12,
+  return REGARD_SHUFFLE(Integers, x, x, n, n + 1, n + 2, n + 3, n + 4, n + 5, n + 6, n + 7, n + 8, n + 9, n + 10, n + 11, n + 12,
                         n + 13, n + 14, n + 15);
 #elif defined(__AVX__)
-  return REGARD_SHUFFLE(x, x, n, n + 1, n + 2, n + 3, n + 4, n + 5, n + 6, n + 7);
+  return REGARD_SHUFFLE(Integers, x, x, n, n + 1, n + 2, n + 3, n + 4, n + 5, n + 6, n + 7);
 #else
-  return REGARD_SHUFFLE(x, x, n, n + 1, n + 2, n + 3);
+  return REGARD_SHUFFLE(Integers, x, x, n, n + 1, n + 2, n + 3);
 #endif
 }
 // All lanes into one, by halves.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_ITEMS = 300  # of a longer sequence no picture can be read
+STYLE = "<style>body { font-family: sans-serif; margin: 2em } h1 { font-size: 1.2em } img { max-width: 100% }</style>"
 
 
 class Maps:
@@ -128,7 +129,7 @@ class PairMaps:
 def _page(title: str, parts: dict[str, Maps]) -> bytes:
     """One page with a picture for each part, under its name."""
     head = html.escape(title)
-    page = [f'<!doctype html><meta charset="utf-8"><title>{head}</title><h1>{head}</h1>']
+    page = [f'<!doctype html><meta charset="utf-8"><title>{head}</title>{STYLE}<h1>{head}</h1>']
     for name, maps in parts.items():
         source = base64.b64encode(maps._drawn("png")).decode()
         heading = f"<h2>{html.escape(name)}</h2>" if name else ""

@@ -169,8 +169,8 @@ inline void multiply(float* row, Span span, float scale) {
   for (Index k = span.low; k < span.high; k += LANES) store(row + k, load(row + k) * splat(scale));
 }
 
-// They are scaled as they become weights, which costs nothing; but before something is added to them, or where what is
-// hidden, -inf, would turn.
+// Their products are scaled as they become weights, which costs nothing, unless a table is added to them first, or a scale
+// that is not positive would turn the -inf of what is hidden.
 inline bool scaled_late(const Call& call) { return in_pairs(call) && !call.table && call.scale > 0; }
 inline float late_scale(const Call& call) { return scaled_late(call) ? call.scale * unit(call) : 1; }
 

@@ -10,12 +10,12 @@ from itertools import chain
 from typing import Any, Self
 
 import torch
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor, nn
 
 from regard.errors import ConfigError, ModelError
 from regard.front_ends.inputs import TokenInputs, windows
-from regard.front_ends.tokens import END, SPECIAL, START, UNKNOWN, join_texts, join_words
+from regard.front_ends.tokens import END, MASK, SPECIAL, START, UNKNOWN, join_texts, join_words
 from regard.nn import Dropout
 from regard.ragged import Ragged
 
@@ -45,10 +45,15 @@ def _learn_bpe(texts: Iterable[str], size: int, lowercase: bool) -> Tokenizer:
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
-        vocab_size=size, special_tokens=list(SPECIAL), initial_alphabet=alphabet, show_progress=False
+        vocab_size=size, special_tokens=_special_tokens(), initial_alphabet=alphabet, show_progress=False
     )
     tokenizer.train_from_iterator(texts, trainer)
     return tokenizer
+
+
+def _special_tokens() -> list[AddedToken]:
+    """The blank before [MASK] is its own: most pieces begin with one, and so does what is guessed in its place."""
+    return [AddedToken(name, special=True, normalized=False, lstrip=name == MASK) for name in SPECIAL]
 
 
 def _learn_wordpiece(texts: Iterable[str], size: int, lowercase: bool) -> Tokenizer:
@@ -123,7 +128,8 @@ class Subwords(nn.Module):
     @classmethod
     def of(cls, tokenizer: Tokenizer, **options: Any) -> Self:
         """With a tokenizer that there is; special tokens that it lacks come last in the table."""
-        tokenizer.add_special_tokens(list(SPECIAL))
+        known = tokenizer.get_vocab()
+        tokenizer.add_special_tokens([token for token in _special_tokens() if token.content not in known])
         return cls(json.loads(tokenizer.to_str()), **options)
 
     def _find(self, names: Iterable[str]) -> dict[str, int]:

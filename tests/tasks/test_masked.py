@@ -51,6 +51,14 @@ def test_blanks_are_filled(run):
     assert model.predict(["one two"]) == ["one two"]
 
 
+@pytest.mark.parametrize("kind", ["bpe", "wordpiece"])
+def test_a_filled_blank_has_one_space_before_it(kind):
+    model = MaskedModel(**SMALL, subwords=300, subword_model=kind).fit(TEXTS * 30, **QUICK)
+    text = "one two three four five"
+    assert model.network.front_end.count(text.replace("three", "[MASK]")) == model.network.front_end.count(text)
+    assert model.predict(["one two [MASK] four five"]) == [text]
+
+
 def test_blanks_among_words_are_filled_and_nothing_else_changes():
     model = MaskedModel(front_end="words", **SMALL).fit(TEXTS * 30, **QUICK)
     assert model.predict(["one  two [MASK] four five"]) == ["one  two three four five"]

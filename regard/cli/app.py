@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from regard.cli.options import with_config_flags
-from regard.training.config import ClassifyConfig, LabelConfig, PretrainConfig, TransduceConfig
+from regard.tasks import TASKS, Task
 
 app = typer.Typer(
     help="Self-attention that you can train, see and scale.",
@@ -55,48 +55,21 @@ ConfigFile = Annotated[
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --output where it stopped.")]
 
 
-@train_app.command("label")
-@with_config_flags(LabelConfig)
-def train_label(
-    *, config: ConfigFile = None, resume: Resume = False, as_json: AsJson = False, flags: dict[str, Any]
-) -> None:
-    """Learn one label for every word (or vector) of a sequence."""
-    from regard.cli.train import train
+def _add_training(task: Task) -> None:
+    @with_config_flags(task.config)
+    def train(
+        *, config: ConfigFile = None, resume: Resume = False, as_json: AsJson = False, flags: dict[str, Any]
+    ) -> None:
+        from regard.cli.train import train
 
-    train(LabelConfig, flags, config=config, resume=resume, as_json=as_json)
+        train(task, flags, config=config, resume=resume, as_json=as_json)
 
-
-@train_app.command("classify")
-@with_config_flags(ClassifyConfig)
-def train_classify(
-    *, config: ConfigFile = None, resume: Resume = False, as_json: AsJson = False, flags: dict[str, Any]
-) -> None:
-    """Learn one label for a whole text (or sequence of vectors)."""
-    from regard.cli.train import train
-
-    train(ClassifyConfig, flags, config=config, resume=resume, as_json=as_json)
+    train.__doc__ = task.help
+    train_app.command(task.name)(train)
 
 
-@train_app.command("transduce")
-@with_config_flags(TransduceConfig)
-def train_transduce(
-    *, config: ConfigFile = None, resume: Resume = False, as_json: AsJson = False, flags: dict[str, Any]
-) -> None:
-    """Learn to make a new sequence of a sequence: a translation, a pronunciation."""
-    from regard.cli.train import train
-
-    train(TransduceConfig, flags, config=config, resume=resume, as_json=as_json)
-
-
-@train_app.command("pretrain")
-@with_config_flags(PretrainConfig)
-def train_pretrain(
-    *, config: ConfigFile = None, resume: Resume = False, as_json: AsJson = False, flags: dict[str, Any]
-) -> None:
-    """Learn from raw text or vectors by guessing what is hidden; other trainings start from it with --from."""
-    from regard.cli.train import train
-
-    train(PretrainConfig, flags, config=config, resume=resume, as_json=as_json)
+for _task in TASKS.values():
+    _add_training(_task)
 
 
 @app.command()
@@ -164,15 +137,21 @@ def predict(
     output_format: Annotated[
         str | None,
         typer.Option(
-            help="conllu, columns, csv, tsv, jsonl, lines or text, as the task has them; that of the input if unset.",
+            help="Any that holds what the task predicts: conllu, csv, jsonl, text, ...; that of the input if unset.",
             show_default=False,
         ),
     ] = None,
     as_json: AsJson = False,
     column: Annotated[
+        str | None, typer.Option(help="Which column to fill; that of training if unset.", show_default=False)
+    ] = None,
+    item_column: Annotated[
         str | None,
         typer.Option(
-            help="Column of the label to fill, or of the source; that of training if unset.", show_default=False
+            "--text-column",
+            "--source-column",
+            help="Column or key of the text; that of training if unset.",
+            show_default=False,
         ),
     ] = None,
     device: Device = "auto",
@@ -187,7 +166,7 @@ def predict(
     """Label or transduce new sequences: text, one a line, or any format that training reads."""
     from regard.cli.predict import predict
 
-    decoding: dict[str, int | float | None] = {
+    decoding: dict[str, Any] = {
         "beam": beam,
         "n_best": n_best,
         "samples": samples,
@@ -196,9 +175,11 @@ def predict(
         "top_p": top_p,
         "seed": seed,
     }
-    given = {name: value for name, value in decoding.items() if value is not None}
-    target = "jsonl" if as_json else output_format
-    predict(run, file, output=output, format=format, output_format=target, column=column, device=device, decoding=given)
+    options = {name: value for name, value in decoding.items() if value is not None}
+    written = "jsonl" if as_json else output_format
+    names = {"column": column, "item_column": item_column}
+    columns = {name: value for name, value in names.items() if value is not None}
+    predict(run, file, options, output=output, format=format, written=written, columns=columns, device=device)
 
 
 @app.command()

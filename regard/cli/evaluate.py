@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import typer
 
-from regard.cli.models import open_model
+from regard.cli.models import open_model, refuse_unknown
 from regard.cli.report import print_json, print_table
-from regard.errors import ConfigError
 
 
 def evaluate(
@@ -30,15 +28,13 @@ def evaluate(
     given = {name: value for name, value in options.items() if value is not None}
     if "unseen_labels" in given and hasattr(model.config, "unseen_labels"):
         model.config = model.config.model_copy(update={"unseen_labels": given.pop("unseen_labels")})
-    unknown = given.keys() - inspect.signature(model.evaluate).parameters.keys()
-    if unknown:
-        raise ConfigError(f"{min(unknown)}: a {model.config.task} model has no such option; leave it out")
+    refuse_unknown(given, model.evaluate, model.config.task)
     scores = model.evaluate(file, format=format, **given)
     if as_json:
         print_json(scores)
         return
     print_table(f"scores on {file}", {run: scores})
     if model.config.task == "transduce":
-        from regard.training.text_metrics import signatures
+        from regard.tasks.transduce.metrics import signatures
 
         typer.echo(signatures())

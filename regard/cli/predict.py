@@ -1,146 +1,92 @@
-"""`regard predict`: labels as the input comes in, so that it works in a pipe and on files of any size."""
+"""`regard predict`: answers as the input comes in, so that it works in a pipe and on files of any size."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Any, TextIO, cast
+from typing import IO, Any, TypeVar
 
-from regard import data
-from regard.cli.models import open_model
-from regard.data import Example
+from regard.cli.models import open_model, refuse_unknown
+from regard.data import open_writer, output_format, writable_formats
+from regard.data.formats import check_name
 from regard.errors import ConfigError
 from regard.files import atomic_write
 
 MOST = 1024  # sequences predicted at once
+T = TypeVar("T")
 
 
 def predict(
     run: str,
     source: str,
+    options: dict[str, Any],
     *,
     output: str | None,
     format: str,
-    output_format: str | None,
-    column: str | None,
+    written: str | None,
+    columns: dict[str, Any],
     device: str,
-    decoding: dict[str, Any],
 ) -> None:
     """Reads, predicts and writes; a file takes its place only when it is complete.
 
+    Arguments:
+        options: of the answers of a task.
+        format: of the source; ``written``: of what is written, None for that of the source.
+        columns: names in the file, ``column`` of the goal and ``item_column``, where they are not those of training.
+
     Raises:
-        ConfigError: an option of ``decoding`` for a task without, or one that needs another.
+        ConfigError: an option that this task does not have, or one that needs another.
     """
+    from regard.tasks.fitting import iter_read
+
     model = open_model(run, device)
-    task = model.config.task
-    if decoding and task != "transduce":
-        raise ConfigError(f"{min(decoding)}: a {task} model has no such option; leave it out")
-    more = {"decoding": decoding} if task == "transduce" else {}
-    plan = PLANS[task](model, source, format, output_format, column, **more)
-    if output is None:
-        sys.stdout.reconfigure(encoding="utf-8", newline="")  # type: ignore[union-attr]
-        _write(plan, sys.stdout)
+    options = _with_generator(options, model)
+    refuse_unknown(options, model.answers, model.config.task)
+    examples = iter_read(model, source, format=format, **columns)
+    goal = model.config.gives
+    known = writable_formats(goal)
+    row = output_format(source, format, goal=goal) if written is None else known[check_name(written, tuple(known))]
+    several = max(options.get("n_best", 1), options.get("samples", 1)) > 1
+
+    def write(file: IO[Any]) -> None:
+        names: dict[str, Any] = (dict(model.columns()) if model.config.goal == goal else {}) | columns
+        with open_writer(file, format=row.name, goal=goal, several=several, **names) as put:
+            for some in growing(examples):
+                for example, answer in zip(some, model.answers(some, **options), strict=True):
+                    put(example, answer)
+                file.flush()
+
+    if output is not None:
+        with atomic_write(output, binary=row.binary) as file:
+            write(file)
+    elif row.binary:
+        write(sys.stdout.buffer)
     else:
-        with atomic_write(output) as file:
-            _write(plan, cast(TextIO, file))
+        sys.stdout.reconfigure(encoding="utf-8", newline="")  # type: ignore[union-attr]
+        write(sys.stdout)
 
 
-Plan = tuple[Iterator[Example], Callable[[list[Example], TextIO, bool], None]]  # what is read, how some are written
-
-
-def _write(plan: Plan, file: TextIO) -> None:
-    examples, write = plan
-    first = True
-    for some in _growing(examples):
-        write(some, file, first)
-        file.flush()
-        first = False
-
-
-def _label(model: Any, source: str, format: str, output_format: str | None, column: str | None) -> Plan:
-    target = output_format or data.output_format(source, format)
-
-    def write(some: list[Example], file: TextIO, first: bool) -> None:
-        data.write_predictions(some, model.predict(some), file, format=target, column=column or model.config.column)
-
-    return data.iter_examples(source, format=format, labelled=False), write
-
-
-def _classify(model: Any, source: str, format: str, output_format: str | None, column: str | None) -> Plan:
-    target = output_format or data.classified_output_format(source, format)
-    names = {"column": column or model.config.column, "text_column": model.config.text_column}
-
-    def write(some: list[Example], file: TextIO, first: bool) -> None:
-        chances = model.probabilities(some)
-        labels = [max(row, key=row.__getitem__) for row in chances]
-        best = [max(row.values()) for row in chances]
-        data.write_classified(some, labels, file, format=target, scores=best, header=first, **names)
-
-    return data.iter_classified(source, format=format, labelled=False, **names), write
-
-
-def _transduce(
-    model: Any, source: str, format: str, output_format: str | None, column: str | None, decoding: dict[str, Any]
-) -> Plan:
-    target = output_format or data.pair_output_format(source, format)
-    find = _finder(model, **decoding)
-    several = max(decoding.get("n_best", 1), decoding.get("samples", 1)) > 1
-
-    def write(some: list[Example], file: TextIO, first: bool) -> None:
-        found = find(some)
-        if several:
-            data.write_candidates(some, found, file, format=target)
-        else:
-            data.write_transduced(some, [best for [(best, _)] in found], file, format=target)
-
-    names = {"source_column": column or model.config.source_column}
-    return data.iter_pairs(source, format=format, labelled=False, **names), write
-
-
-def _finder(
-    model: Any,
-    *,
-    beam: int | None = None,
-    n_best: int | None = None,
-    samples: int | None = None,
-    seed: int | None = None,
-    **drawing: Any,
-) -> Callable[[list[Example]], list[list[tuple[str, float]]]]:
-    """Beam search or drawing, as the options ask."""
-    if samples is None:
-        if seed is not None or drawing:
-            raise ConfigError(f"{min(drawing, default='seed')}: for outputs drawn at random; add --samples 1")
-        if n_best is not None and beam is None:
-            beam = max(n_best, model.config.beam)
-        return partial(model.candidates, beam=beam, n_best=n_best or 1)
-    if beam is not None or n_best is not None:
-        raise ConfigError("samples: outputs are found by a beam or drawn; leave out --samples, or --beam and --n-best")
+def _with_generator(options: dict[str, Any], model: Any) -> dict[str, Any]:
+    """With one source of random numbers for all batches in the place of a seed."""
     import torch
 
-    torch.seed() if seed is None else torch.manual_seed(seed)  # once: each batch goes on with it
-    return partial(model.sample, samples=samples, **drawing)
+    from regard.tasks.fitting import device_of
+
+    seed = options.get("seed")
+    if "samples" not in options:
+        if seed is not None:
+            raise ConfigError("seed: for outputs drawn at random; add --samples 1")
+        return options
+    generator = torch.Generator(device_of(model.network))
+    if seed is None:
+        generator.seed()
+    else:
+        generator.manual_seed(seed)
+    return {name: value for name, value in options.items() if name != "seed"} | {"generator": generator}
 
 
-def _pretrain(model: Any, source: str, format: str, output_format: str | None, column: str | None) -> Plan:
-    target = output_format or data.pair_output_format(source, format)
-
-    def write(some: list[Example], file: TextIO, first: bool) -> None:
-        data.write_transduced(some, model.predict(some), file, format=target)
-
-    return data.iter_pairs(source, format=format, labelled=False), write
-
-
-PLANS: dict[str, Callable[..., Plan]] = {
-    "pretrain": _pretrain,
-    "label": _label,
-    "classify": _classify,
-    "transduce": _transduce,
-}
-
-
-def _growing(examples: Iterable[Example]) -> Iterator[list[Example]]:
+def growing(examples: Iterable[T]) -> Iterator[list[T]]:
     """Lists of 1, 4, 16, ... examples: the first answers come at once, later ones in batches that are worth it."""
     rest, size = iter(examples), 1
     while some := list(islice(rest, size)):

@@ -33,14 +33,15 @@ def print_table(title: str, scores: Scores) -> None:
 
 def print_trained(model: Any, output: Path, dev: str | None) -> None:
     """The model beside its baselines, where it is, and what to type next."""
+    from regard.tasks.card import commands
+
     training = model.scores["training"]
     print_table(f"scores on {model.scores['measured_on']}", model.scores["scores"])
     typer.echo(f"{training['seconds']:.0f} s of training, {training['tokens_per_second']:,.0f} items/s")
     typer.echo(f"{output} holds the model and its card")
     typer.echo("next:")
-    target = getattr(model.config, "dev_target", None)
-    typer.echo(f"  regard evaluate {output} {dev or 'FILE'}{f' --target {target}' if target else ''}")
-    typer.echo(f"  regard predict {output} INPUT")
+    for command in commands(model, output, dev):
+        typer.echo(f"  {command}")
 
 
 def print_info(model: Any, run: str) -> None:

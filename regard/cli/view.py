@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Any
 
 import typer
 
-from regard import data
 from regard.cli.models import open_model
-from regard.data import Example
+from regard.data.goals import GOALS
 from regard.errors import ConfigError, DataError
-
-READERS: dict[str, Callable[..., Iterator[Example]]] = {
-    "label": data.iter_examples,
-    "classify": data.iter_classified,
-    "transduce": data.iter_pairs,
-    "pretrain": data.iter_pairs,
-}
 
 
 def view(run: str, given: str, *, number: int | None, output: str) -> None:
@@ -28,19 +18,20 @@ def view(run: str, given: str, *, number: int | None, output: str) -> None:
         ConfigError: the model reads vectors, which cannot be typed.
         DataError: the file has fewer sequences.
     """
+    from regard.tasks.fitting import iter_read
+    from regard.tasks.model import item_kind
+
     model = open_model(run)
-    task, vectors = model.config.task, model.config.front_end == "vectors"
+    kind = item_kind(model.config)
     if number is not None:
-        read = data.iter_examples if task == "pretrain" and vectors else READERS[task]
-        items = _find(read(given, labelled=False), number, given)
-    elif vectors:
+        example = next(
+            islice(iter_read(model, given, items=kind, labelled=model.config.goal == "nothing"), number - 1, None), None
+        )
+        if example is None:
+            raise DataError(f"at least {number} sequences (--number {number})", "fewer", path=given)
+        maps = model.attention(example)
+    elif kind == "vectors":
         raise ConfigError(f"number: {run} reads vectors, which are in a file; add --number 1 for the first in {given}")
     else:
-        items = given.split() if task == "label" else given
-    typer.echo(f"{model.attention(items).save(output)}")
-
-
-def _find(examples: Iterator[Example], number: int, path: str) -> Any:
-    for example in islice(examples, number - 1, None):
-        return example.items
-    raise DataError(f"at least {number} sequences (--number {number})", "fewer", path=path)
+        maps = model.attention(given.split() if GOALS[model.config.goal].per_item else given)
+    typer.echo(f"{maps.save(output)}")

@@ -1,54 +1,53 @@
-"""Reading sequences and what is to be learnt from them from files and Python values, and writing predictions."""
+"""Reading sequences and what is to be learnt from them from files and Python values, and writing predictions.
+
+A *format* makes records of a file, *items* and *goals* are made of the values of a record: see docs/design.md. Names
+load on first use, so that the table of formats need not wait for NumPy.
+"""
 
 from __future__ import annotations
 
-from regard.data.classified import (
-    CLASSIFIED_FORMATS,
-    classified_output_format,
-    find_classified_format,
-    iter_classified,
-    read_classified,
-)
-from regard.data.corpus import Corpus, read_texts
-from regard.data.example import Example
-from regard.data.pairs import PAIR_FORMATS, find_pair_format, iter_pairs, pair_output_format, read_pairs
-from regard.data.read import FORMATS, find_format, iter_examples, output_format, read_examples
-from regard.data.spans import check_spans, span_scheme
-from regard.data.write import OUTPUT_FORMATS, write_predictions
-from regard.data.write_whole import (
-    CLASSIFIED_OUTPUT_FORMATS,
-    PAIR_OUTPUT_FORMATS,
-    write_candidates,
-    write_classified,
-    write_transduced,
-)
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from regard.data.example import Example, Place, Record
+    from regard.data.formats import FORMATS, find_format, formats_for, output_format, writable_formats
+    from regard.data.reading import Source, iter_read, read
+    from regard.data.spans import check_spans, span_scheme
+    from regard.data.writing import open_writer, write
 
 __all__ = [
-    "CLASSIFIED_FORMATS",
-    "CLASSIFIED_OUTPUT_FORMATS",
     "FORMATS",
-    "OUTPUT_FORMATS",
-    "PAIR_FORMATS",
-    "PAIR_OUTPUT_FORMATS",
-    "Corpus",
     "Example",
+    "Place",
+    "Record",
+    "Source",
     "check_spans",
-    "classified_output_format",
-    "find_classified_format",
     "find_format",
-    "find_pair_format",
-    "iter_classified",
-    "iter_examples",
-    "iter_pairs",
+    "formats_for",
+    "iter_read",
+    "open_writer",
     "output_format",
-    "pair_output_format",
-    "read_classified",
-    "read_examples",
-    "read_pairs",
-    "read_texts",
+    "read",
     "span_scheme",
-    "write_candidates",
-    "write_classified",
-    "write_predictions",
-    "write_transduced",
+    "writable_formats",
+    "write",
 ]
+
+_HOMES = {
+    "example": ("Example", "Place", "Record"),
+    "formats": ("FORMATS", "find_format", "formats_for", "output_format", "writable_formats"),
+    "reading": ("Source", "iter_read", "read"),
+    "spans": ("check_spans", "span_scheme"),
+    "writing": ("open_writer", "write"),
+}
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        from importlib import import_module
+
+        for home, names in _HOMES.items():
+            if name in names:
+                value = globals()[name] = getattr(import_module(f"regard.data.{home}"), name)
+                return value
+        raise AttributeError(f"module 'regard.data' has no attribute '{name}'")

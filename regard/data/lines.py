@@ -7,8 +7,9 @@ import io
 import os
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast
@@ -31,6 +32,30 @@ _BINARY = {  # first bytes → what the file is
 }
 
 
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that a format reads.
+
+    Arguments:
+        path: ``-`` is standard input.
+        beside: the file whose lines go with those of this one, where there is one.
+        part: the numbered lines to read in place of all, for a record in the middle of a file.
+    """
+
+    path: str | Path
+    beside: str | Path | None = None
+    part: Iterable[tuple[int, str]] | None = None
+
+    @property
+    def name(self) -> str:
+        """As messages call it."""
+        return show(self.path)
+
+    def lines(self) -> Iterable[tuple[int, str]]:
+        """Numbers from 1, and lines with their ends."""
+        return enumerate(read_lines(self.path), 1) if self.part is None else self.part
+
+
 def read_lines(path: str | Path) -> Iterator[str]:
     """The lines of a UTF-8 file, plain or gzip, each with its line end, as they come in; ``-`` is standard input.
 
@@ -44,18 +69,31 @@ def read_lines(path: str | Path) -> Iterator[str]:
         if str(path) != STDIN:
             check_file(path)
         with _open(path) as stream:
-            _refuse_binary(stream, name)
+            refuse_binary(stream, name)
             for number, line in enumerate(stream, 1):
-                yield line.decode() if number > 1 else line.decode().removeprefix(BYTE_ORDER_MARK)
+                text = line.decode() if number > 1 else line.decode().removeprefix(BYTE_ORDER_MARK)
+                if text:  # a mark alone is an empty file
+                    yield text
     except UnicodeDecodeError as error:
-        found = f"byte 0x{error.object[error.start]:02x} at byte {error.start + 1} of the line; save the file as UTF-8"
-        raise DataError("UTF-8 text", found, path=name, line=number) from None
+        raise not_utf8(error, name, number) from None
     except EOFError:
         raise DataError("a whole gzip file", "one that is cut off; fetch it again", path=name) from None
     except (gzip.BadGzipFile, zlib.error) as error:
         raise DataError("a sound gzip file", f"damage ({error}); fetch it again", path=name) from None
     except OSError as error:
         raise DataError("a file that can be read", (error.strerror or str(error)).lower(), path=name) from None
+
+
+def not_utf8(error: UnicodeDecodeError, name: str, line: int) -> DataError:
+    """The error about a line that cannot be decoded."""
+    found = f"byte 0x{error.object[error.start]:02x} at byte {error.start + 1} of the line; save the file as UTF-8"
+    return DataError("UTF-8 text", found, path=name, line=line)
+
+
+def is_gzip(path: str | Path) -> bool:
+    """Whether a file is packed, by its first bytes."""
+    with Path(path).open("rb") as file:
+        return file.read(2) == _GZIP
 
 
 def show(path: str | Path) -> str:
@@ -101,7 +139,12 @@ def _open_stdin() -> Iterator[io.BufferedReader[Any]]:
         reader.detach()
 
 
-def _refuse_binary(stream: io.BufferedReader[Any], name: str) -> None:
+def refuse_binary(stream: io.BufferedReader[Any], name: str) -> None:
+    """Refuses what is no text, by its first bytes.
+
+    Raises:
+        DataError: what it is instead.
+    """
     head = stream.peek(1)
     for magic, kind in _BINARY.items():
         if head.startswith(magic):

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Literal
 
-from regard.data.example import Example
+from regard.data.example import NOWHERE, Example
 from regard.errors import DataError
 
 Scheme = Literal["BIO", "IOBES"]
@@ -38,7 +38,7 @@ def check_spans(examples: Sequence[Example]) -> Scheme | None:
     """:func:`span_scheme` of labelled examples; its errors name file and line."""
     known: set[str] = set()
     for example in examples:
-        known.update(example.labels or ())
+        known.update(example.goal or ())
     parts = {label: (match[1], match[2]) for label in known if (match := _SPAN_LABEL.fullmatch(label))}
     strangers = known - parts.keys() - {_OUTSIDE}
     if not parts or (strangers and _OUTSIDE not in known):
@@ -54,7 +54,7 @@ def check_spans(examples: Sequence[Example]) -> Scheme | None:
 
 def _refuse(strangers: set[str], examples: Sequence[Example], normal: str) -> None:
     for index, example in enumerate(examples):
-        for item, label in enumerate(example.labels or ()):
+        for item, label in enumerate(example.goal or ()):
             if label in strangers:
                 hint = " (BILOU? write L- as E- and U- as S-)" if label[:2] in ("L-", "U-") else ""
                 expected = f"span labels B-X, I-X, O (or E-X, S-X too), since there is '{normal}'"
@@ -67,7 +67,7 @@ def _check_bio(examples: Sequence[Example], parts: dict[str, tuple[str, str]]) -
     first: dict[str, tuple[int, int]] = {}
     for index, example in enumerate(examples):
         before = ""
-        for item, label in enumerate(example.labels or ()):
+        for item, label in enumerate(example.goal or ()):
             prefix, kind = parts[label]
             if kind and kind != before:
                 counts[prefix] += 1
@@ -76,7 +76,7 @@ def _check_bio(examples: Sequence[Example], parts: dict[str, tuple[str, str]]) -
     if len(counts) > 1:
         (usual, often), (rare, seldom) = counts.most_common()
         index, item = first[rare]
-        labels = examples[index].labels or []
+        labels = examples[index].goal or []
         found = f"'{labels[item]}' where a span begins ({often} spans begin with {usual}-, {seldom} with {rare}-)"
         raise _error("spans that all begin with B- (BIO) or all with I- (IOB1)", found, examples[index], index, item)
 
@@ -85,7 +85,7 @@ def _check_iobes(examples: Sequence[Example], parts: dict[str, tuple[str, str]])
     """Every span is B- I- ... E- of one type, or S- alone."""
     witness = min(label for label, (prefix, _) in parts.items() if prefix in "ES")
     for index, example in enumerate(examples):
-        labels = example.labels or []
+        labels = example.goal or []
         for item, (label, after) in enumerate(pairwise([_OUTSIDE, *labels, _OUTSIDE]), -1):
             goes_on = parts[label][1] if parts[label][0] in "BI" else ""
             comes_from = parts[after][1] if parts[after][0] in "IE" else ""
@@ -104,6 +104,6 @@ def _describe(labels: Sequence[str], item: int) -> str:
 
 
 def _error(expected: str, found: str, example: Example, index: int, item: int) -> DataError:
-    if example.source is None:
+    if example.place == NOWHERE:
         return DataError(expected, f"{found} (item {item + 1} of sequence {index + 1})")
-    return DataError(expected, found, path=example.source, line=example.line_of(item))
+    return example.place.error(expected, found, item=item)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import typer
 
 from regard.cli.report import print_table
-from regard.data import read_classified
+from regard.data import read
 from regard.demo.common import find_data, train_once
 from regard.tasks import Classifier
-from regard.tasks.class_baselines import class_baselines
+from regard.tasks.classify.baselines import class_baselines
 
 PACKAGE, FOLDER = "aeon", "aeon/datasets/data/JapaneseVowels"
 INSTALL = "pip install --no-deps aeon"  # only the data is wanted
@@ -32,12 +33,12 @@ def demo_classify(output: Path, *, epochs: int | None, quick: bool) -> None:
         classifier.fit(parts["train"], None, output, epochs=passes, batch_tokens=300, resume=resume)
 
     classifier = train_once(output, Classifier(front_end="vectors", dim=64, depth=2, dropout=0.2), fit)
-    train, test = (read_classified(path) for path in parts.values())
+    train, test = (list(read(path, goal="label")) for path in parts.values())
     own = classifier.evaluate(test, confusion=output / "confusion.png")
     scores = {"regard": own} | class_baselines(train, test, classifier.labels)
     print_table(f"who is speaking: scores on {parts['test']}, which training never saw:", scores)
     _show(classifier, test, output)
-    typer.echo(f"next: regard predict {output} {parts['test']}")
+    typer.echo(f"next: regard predict {quote(str(output))} {quote(str(parts['test']))}")
 
 
 def _show(classifier: Any, test: list[Any], output: Path) -> None:
@@ -45,7 +46,7 @@ def _show(classifier: Any, test: list[Any], output: Path) -> None:
     step = max(1, len(test) // SHOWN)
     for example, chances in zip(test[::step], classifier.probabilities(test[::step]), strict=True):
         guess = max(chances, key=chances.__getitem__)
-        verdict = "right" if guess == example.label else f"wrong, it was speaker {example.label}"
+        verdict = "right" if guess == example.goal else f"wrong, it was speaker {example.goal}"
         typer.echo(f"  {len(example):2} vectors: speaker {guess} ({100 * chances[guess]:.0f} %), {verdict}")
     picture = classifier.attention(test[0].items).save(output / "attention.png")
     typer.echo(f"  who attends to whom, in the first: {picture}")

@@ -13,7 +13,7 @@ from regard.cli.report import INTERRUPTED
 from regard.errors import ConfigError
 from regard.tasks import load
 from regard.tasks.run_folder import SCORES
-from regard.training.checkpoint import FOLDER as CHECKPOINT
+from regard.training.checkpoint import is_interrupted
 
 
 def find_data(package: str, path: str, install: str) -> Path:
@@ -37,7 +37,7 @@ def train_once(output: Path, model: Any, fit: Callable[..., Any]) -> Any:
         typer.echo(f"{output} was trained before; delete it to train again")
         return load(output)
     try:
-        fit(model, resume=(output / CHECKPOINT).is_dir())
+        fit(model, resume=is_interrupted(output))
     except KeyboardInterrupt:
         typer.echo("stopped; the same command goes on", err=True)
         raise typer.Exit(INTERRUPTED) from None

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 import typer
 
 from regard.cli.report import print_table
-from regard.data import read_examples
+from regard.data import read
 from regard.demo.common import find_data, train_once
 from regard.files import atomic_write
 from regard.tasks import Labeler
-from regard.tasks.baselines import simple_baselines
+from regard.tasks.label.baselines import simple_baselines
 
 PACKAGE, TREEBANK, INSTALL = "turkish-treebanks", "data/web.conllu", "pip install 'regard[demo]'"
 # "It was very cold that day", "She lives in this city too": the first word is the same, what follows tells its label.
@@ -37,12 +38,12 @@ def demo_label(output: Path, *, epochs: int | None, quick: bool) -> None:
         typer.echo(" ".join(f"{word}/{label}" for word, label in zip(words, labels, strict=True)))
         typer.echo(f"  who attends to whom: {picture}")
     typer.echo(f"{output} holds the model, its card (README.md), the loss curve and the pictures")
-    typer.echo(f"next: regard predict {output} {parts['test']}")
+    typer.echo(f"next: regard predict {quote(str(output))} {quote(str(parts['test']))}")
 
 
 def score(labeler: Labeler, train: Path, test: Path) -> dict[str, dict[str, float]]:
     """The model and its simple baselines on a file."""
-    return {"regard": labeler.evaluate(test)} | simple_baselines(read_examples(train), read_examples(test))
+    return {"regard": labeler.evaluate(test)} | simple_baselines(*(read(path, goal="labels") for path in (train, test)))
 
 
 def cut_treebank(parts: dict[str, Path], *, every: int = 1) -> None:

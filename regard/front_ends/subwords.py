@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import chain
+from pathlib import Path
 from typing import Any, Self
 
 import torch
@@ -14,8 +15,10 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 from torch import Tensor, nn
 
 from regard.errors import ConfigError, ModelError
-from regard.front_ends.inputs import TokenInputs, windows
-from regard.front_ends.tokens import END, MASK, SPECIAL, START, UNKNOWN, join_texts, join_words
+from regard.front_ends import Options
+from regard.front_ends.tokenizer import read_tokenizer
+from regard.front_ends.tokens import END, MASK, SPECIAL, START, UNKNOWN, Joined, TokenInputs, join_texts, join_words
+from regard.front_ends.windows import windows
 from regard.nn import Dropout
 from regard.ragged import Ragged
 
@@ -234,3 +237,19 @@ def _between(cases: Sequence[Sequence[int]]) -> Tensor:
     """Cases of all tokens, those of start and end too."""
     none = CASES.index("none")
     return torch.tensor([case for text in cases for case in (none, *text, none)], dtype=torch.int64)
+
+
+def learn(texts: Iterable[str | Sequence[str]], options: Options) -> Subwords:
+    """With the tokenizer that is given, else with one made of the training texts, or of sentences of words."""
+    sizes: dict[str, Any] = {"dim": options.dim, "dropout": options.dropout, "case": options.case}
+    if options.tokenizer is not None:
+        return Subwords.of(read_tokenizer(Path(options.tokenizer)), **sizes)
+    joined = Joined(texts)
+    return Subwords.learn(
+        joined, kind=options.subword_model, size=options.subwords, lowercase=options.lowercase, **sizes
+    )
+
+
+def restore(vocabulary: dict[str, Any], options: Options) -> Subwords:
+    """With the tokenizer of an earlier one."""
+    return Subwords(**vocabulary, dim=options.dim, dropout=options.dropout, case=options.case)

@@ -9,8 +9,9 @@ from typing import Any, Self
 from torch import nn
 
 from regard.errors import ConfigError
-from regard.front_ends.inputs import TokenInputs, windows
-from regard.front_ends.tokens import END, MASK, SPECIAL, START, UNKNOWN, join_texts, join_words
+from regard.front_ends import Options
+from regard.front_ends.tokens import END, MASK, SPECIAL, START, UNKNOWN, Joined, TokenInputs, join_texts, join_words
+from regard.front_ends.windows import windows
 from regard.nn import Dropout
 from regard.ragged import Ragged
 
@@ -115,3 +116,14 @@ class Symbols(nn.Module):
 
 def _cut(text: str, unit: str) -> Sequence[str]:
     return text if unit == "character" else text.split()
+
+
+def learn(texts: Iterable[str | Sequence[str]], options: Options, *, unit: str = "symbol") -> Symbols:
+    """With the units of the training texts, or of sentences of words."""
+    joined = Joined(texts)
+    return Symbols.learn(joined, unit=unit, lowercase=options.lowercase, dim=options.dim, dropout=options.dropout)
+
+
+def restore(vocabulary: dict[str, Any], options: Options) -> Symbols:
+    """With those of an earlier one."""
+    return Symbols(**vocabulary, dim=options.dim, dropout=options.dropout)

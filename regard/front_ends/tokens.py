@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
 
 import torch
+from torch import Tensor
 
-from regard.front_ends.inputs import TokenInputs
-from regard.ragged import Ragged
+from regard.ragged import Ragged, on_device
 
 PAD, UNKNOWN, START, END, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 SPECIAL = (PAD, UNKNOWN, START, END, MASK)  # the first rows of a table that is learned here
+
+
+@dataclass(frozen=True, eq=False)
+class TokenInputs:
+    """Texts, or sentences of words, as tokens: subwords or characters, between a token of start and one of end.
+
+    Arguments:
+        tokens: ``[T]`` int64, rows of the table of tokens.
+        offsets: ``[B+1]`` int64, where each text begins.
+        firsts: ``[W]`` int64, the place among all tokens of each word's first; None for texts, whose words are unknown.
+        word_offsets: ``[B+1]`` int64, where each sentence begins, counted in words; None for texts.
+        cases: ``[T]`` int64, how each token was written; None where the front end does not ask.
+    """
+
+    tokens: Tensor
+    offsets: Tensor
+    firsts: Tensor | None = None
+    word_offsets: Tensor | None = None
+    cases: Tensor | None = None
+
+    to = on_device
 
 
 def join_texts(texts: Sequence[Sequence[int]], start: int, end: int) -> TokenInputs:
@@ -39,3 +61,13 @@ def join_words(sentences: Sequence[Sequence[Sequence[int]]], start: int, end: in
         place += 1
     words = Ragged.from_lengths(torch.tensor(firsts, dtype=torch.int64), [len(sentence) for sentence in sentences])
     return TokenInputs(joined.tokens, joined.offsets, words.values, words.offsets)
+
+
+class Joined:
+    """Texts, and sentences of words as the texts that they make, as often as they are asked for."""
+
+    def __init__(self, sequences: Iterable[str | Sequence[str]]) -> None:
+        self.sequences = sequences
+
+    def __iter__(self) -> Iterator[str]:
+        return (text if isinstance(text, str) else " ".join(text) for text in self.sequences)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from regard.errors import DataError
-from regard.front_ends.inputs import windows
+from regard.front_ends import Options
+from regard.front_ends.windows import windows
 from regard.nn import Dropout
 from regard.ragged import Ragged
 
@@ -67,3 +68,13 @@ class Vectors(nn.Module):
 
     def forward(self, inputs: Ragged) -> Ragged:
         return inputs.with_values(self.dropout(self.project((inputs.values - self.mean) / self.std)))
+
+
+def learn(arrays: Iterable[NDArray[Any]], options: Options) -> Vectors:
+    """With the mean and the deviation of the training arrays."""
+    return Vectors.from_arrays(arrays, dim=options.dim, dropout=options.dropout)
+
+
+def restore(vocabulary: dict[str, Any], options: Options) -> Vectors:
+    """With those of an earlier one."""
+    return Vectors(**vocabulary, dim=options.dim, dropout=options.dropout)

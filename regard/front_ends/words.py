@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from typing import Any, Self
@@ -13,9 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from regard.attention import attend
-from regard.front_ends.inputs import WordInputs, windows
+from regard.front_ends import Options
+from regard.front_ends.windows import windows
 from regard.nn import Dropout, build_encoder
-from regard.ragged import Ragged
+from regard.ragged import Ragged, on_device
 
 UNKNOWN = 0  # in every table: what was not seen often enough in training
 CHARACTER_REACH = 12  # positions told apart from either end of a word
@@ -55,6 +57,27 @@ def word_shape(word: str) -> str:
 FEATURES = len(word_parts(""))  # of every word
 
 
+@dataclass(frozen=True, eq=False)
+class WordInputs:
+    """Sentences as word types: each distinct word of the batch is described once and pointed to by its occurrences.
+
+    Arguments:
+        features: ``[U, F]`` int64, rows of the feature table for each of the U distinct words.
+        characters: ``[C]`` int64, the characters of the distinct words laid end to end.
+        character_offsets: ``[U+1]`` int64, where each distinct word's characters begin.
+        occurrences: ``[T]`` int64, which distinct word stands at each place of the batch.
+        offsets: ``[B+1]`` int64, where each sentence begins.
+    """
+
+    features: Tensor
+    characters: Tensor
+    character_offsets: Tensor
+    occurrences: Tensor
+    offsets: Tensor
+
+    to = on_device
+
+
 class Words(nn.Module):
     """Words → vectors ``[T, dim]``: a sum of learned feature vectors beside a self-attention encoder over characters.
 
@@ -69,6 +92,7 @@ class Words(nn.Module):
         dropout: in the character encoder and on the vectors out.
     """
 
+    masked_as = "words"
     drop_chance: Tensor
 
     def __init__(
@@ -214,6 +238,18 @@ class Words(nn.Module):
             key_offsets=spellings.offsets,
             implementation=self.implementation,
         ).flatten(1)  # [U, character_dim]
+
+
+def learn(sentences: Iterable[Sequence[str]], options: Options) -> Words:
+    """With the features and characters of the training sentences."""
+    return Words.from_sentences(
+        sentences, dim=options.dim, dropout=options.dropout, implementation=options.implementation
+    )
+
+
+def restore(vocabulary: dict[str, Any], options: Options) -> Words:
+    """With those of an earlier one."""
+    return Words(**vocabulary, dim=options.dim, dropout=options.dropout, implementation=options.implementation)
 
 
 def _offsets(lengths: Sequence[int]) -> Tensor:

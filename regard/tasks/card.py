@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from regard.data import Example
 from regard.files import atomic_write
-
-if TYPE_CHECKING:
-    from regard.tasks.fitting import Model
-
-TITLES = {
-    "label": "one label per item",
-    "classify": "one label per sequence",
-    "transduce": "a new sequence",
-    "pretrain": "hidden parts guessed",
-}
+from regard.tasks import TASKS
+from regard.tasks.model import Model, item_kind
 
 
 def write_card(model: Model, path: Path, train: Sequence[Example], dev: Sequence[Example] | None) -> None:
@@ -25,7 +17,7 @@ def write_card(model: Model, path: Path, train: Sequence[Example], dev: Sequence
     config, facts = model.config, model.describe()
     training = model.scores["training"]
     lines = [
-        f"# {path.resolve().parent.name}: {TITLES[facts['task']]}",
+        f"# {path.resolve().parent.name}: {TASKS[facts['task']].title}",
         "",
         f"Trained with regard on {_count(model, train)}"
         + (f"; the best weights chosen on {_count(model, dev)}." if dev is not None else "; no dev data."),
@@ -44,13 +36,25 @@ def write_card(model: Model, path: Path, train: Sequence[Example], dev: Sequence
         "## Use",
         "",
         "```sh",
-        f"regard predict {path.parent} INPUT",
-        f"regard evaluate {path.parent} FILE",
+        *commands(model, path.parent),
         "```",
         "",
     ]
     with atomic_write(path) as file:
         file.write("\n".join(lines))
+
+
+def commands(model: Model, run: Path, dev: str | None = None) -> list[str]:
+    """What to type next: scores on labelled data, then predictions, where there are any."""
+    config, name = model.config, shlex.quote(str(run))
+    target = ""
+    if getattr(config, "train_target", None) is not None:
+        known = getattr(config, "dev_target", None) if dev is not None else None
+        target = f" --target {shlex.quote(known) if known is not None else 'TARGET'}"
+    lines = [f"regard evaluate {name} {'FILE' if dev is None else shlex.quote(dev)}{target}"]
+    if config.predicts_from is None or item_kind(config) != "vectors":
+        lines.append(f"regard predict {name} INPUT")
+    return lines
 
 
 def score_table(scores: dict[str, dict[str, float]]) -> list[str]:
@@ -67,7 +71,7 @@ def score_table(scores: dict[str, dict[str, float]]) -> list[str]:
 
 
 def _count(model: Model, examples: Sequence[Example]) -> str:
-    return f"{len(examples):,} sequences ({sum(map(model._length, examples)):,} items)"
+    return f"{len(examples):,} sequences ({sum(map(model.length, examples)):,} items)"
 
 
 def _window(window: int | tuple[int | None, int | None] | None) -> str:

@@ -1,4 +1,4 @@
-"""What all tasks have in common: options, training into a run folder, opening it again."""
+"""What all tasks have in common: options resolved, data read, a network trained into a run folder and scored."""
 
 from __future__ import annotations
 
@@ -6,84 +6,131 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from regard.data import Example
-from regard.errors import ConfigError, ModelError, RegardError
+import regard.data as data
+from regard.data import Example, Source
+from regard.data.formats import ending
+from regard.data.lines import STDIN
+from regard.errors import ConfigError, DataError, RegardError
+from regard.front_ends import learn_front_end, restore_front_end
 from regard.tasks import run_folder
-from regard.tasks.card import write_card
-from regard.tasks.examples import Source, digest
-from regard.tasks.network import count_parameters
-from regard.tasks.pretrained import fit_options, open_pretrained, take_over
-from regard.training.config import make_config
-from regard.training.config_file import read_config, write_config
+from regard.tasks.model import Model, Scores, count_parameters, item_kind, make_encoder
+from regard.tasks.start import NOTHING, Start, open_start, take_over, with_options_of
+from regard.training.config import Config, check_tokenizer, make_config
+from regard.training.device import choose_device, is_main_process
 from regard.viewer.maps import Maps
 from regard.viewer.recording import record
 
-PREDICT_TOKENS = 4000  # items in a batch of prediction; larger ones leave the cache, and their memory is mapped anew
-Scores = dict[str, dict[str, float]]
-
-
-class Model(Protocol):
-    """A task as the functions here see it. What is private is the task's own part; each file of a task shows it all."""
-
-    config: Any
-    scores: dict[str, Any]
-    _network: Any
-
-    def describe(self) -> dict[str, Any]:
-        """What the network is made of, for people."""
-
-    def _read(self, source: Source, part: str) -> Sequence[Example]:
-        """The examples of a file or an iterable, checked; ``part`` is "train" or "dev"."""
-
-    def _learn(self, train: Sequence[Example], dev: Sequence[Example] | None) -> nn.Module:
-        """Vocabularies of the training data, and a new network for them."""
-
-    def _length(self, example: Example) -> int:
-        """Items of an example, by which batches are filled."""
-
-    def _collate(self, examples: Sequence[Example]) -> Any:
-        """A batch with ``.to(device)``."""
-
-    def _loss(self, network: nn.Module, batch: Any) -> tuple[Tensor, int]:
-        """Summed over a batch, and the number of things it is a sum over."""
-
-    def _score(self, network: nn.Module, examples: Sequence[Example], *, final: bool = True) -> dict[str, float]:
-        """Metrics, most from 0 to 1; those of a network that still learns may come of a quicker prediction."""
-
-    def _select(self, train: Sequence[Example], dev: Sequence[Example] | None) -> str:
-        """The metric that chooses the weights to keep."""
-
-    def _baselines(self, train: Sequence[Example], scored: Sequence[Example]) -> Scores:
-        """What simple things score that were learned from ``train``."""
-
-    def _draw(self, scored: Sequence[Example], folder: Path) -> None:
-        """Pictures of the result beside the loss curve, if this task has any."""
-
-    def _vocabulary(self) -> dict[str, Any]:
-        """What is needed beside weights and options to build the network again, ready for JSON."""
-
-    def _restore(self, vocabulary: dict[str, Any]) -> nn.Module:
-        """The network for what :meth:`_vocabulary` gave."""
-
-
 M = TypeVar("M", bound=Model)
+PREDICT_TOKENS = 4000  # items in a batch of prediction; larger ones leave the cache, and their memory is mapped anew
 
 
-def network_of(model: Model) -> Any:
-    """The network, once there is one."""
-    if model._network is None:
+def made(network: Any, model: object) -> Any:
+    """The network of a model, once there is one.
+
+    Raises:
+        RegardError: there is none yet.
+    """
+    if network is None:
         name = type(model).__name__
         raise RegardError(f"this {name} has no network yet: call fit(...), or open a run folder with regard.load")
-    return model._network
+    return network
 
 
 def device_of(network: nn.Module) -> torch.device:
     return next(network.parameters()).device
+
+
+# Reading
+
+
+def read(model: Model, source: Source, *, labelled: bool = True, **how: Any) -> Sequence[Example]:
+    """The examples of a file or an iterable as the model's options say, unless ``how`` says otherwise.
+
+    Raises:
+        DataError: a record that cannot be read, or that this front end does not take.
+    """
+    return data.read(source, **_how(model, source, labelled=labelled, **how))
+
+
+def iter_read(model: Model, source: Source, *, labelled: bool = False, **how: Any) -> Iterator[Example]:
+    """The same one by one, as they come in."""
+    return data.iter_read(source, **_how(model, source, labelled=labelled, **how))
+
+
+def _how(model: Model, source: Source, *, labelled: bool, format: str = "auto", **how: Any) -> dict[str, Any]:
+    config = model.config
+    if format == "auto" and config.format != "auto" and isinstance(source, str | Path):
+        format = _format_of(source, config, labelled=labelled)
+    kind = item_kind(config)
+    if not labelled and config.predicts_from is not None and kind == "words":
+        kind = config.predicts_from
+    given = {name: value for name, value in how.items() if value is not None}
+    return {"goal": config.goal, "items": kind, "labelled": labelled, "format": format} | dict(model.columns()) | given
+
+
+def _format_of(source: str | Path, config: Any, *, labelled: bool) -> str:
+    """A file that ends as that of training did is in its format; another in the one that its name tells, if any."""
+    if str(source) != STDIN and config.train is not None and ending(source) == ending(config.train):
+        return str(config.format)
+    try:
+        return data.find_format(source, goal=config.goal, labelled=labelled).name
+    except DataError:
+        return str(config.format)
+
+
+class Values:
+    """The items, or goals, of examples one after another, as often as they are asked for, not held in memory."""
+
+    def __init__(self, examples: Sequence[Example], *names: str) -> None:
+        self.examples, self.names = examples, names
+
+    def __iter__(self) -> Iterator[Any]:
+        return (getattr(example, name) for name in self.names for example in self.examples)
+
+
+def check_length(
+    config: Config,
+    example: Example,
+    length: int,
+    *,
+    what: str = "sequence",
+    windowed: bool = False,
+    places: int | None = None,
+) -> None:
+    """Refuses what cannot be taken whole: more than learned positions tell apart, or, unless ``windowed``, ``longest``.
+
+    Arguments:
+        length: of the example, as the network counts it; ``places``: positions that it takes, if not as many.
+        what: it is called.
+
+    Raises:
+        DataError: with its place, what to do.
+    """
+    reach = config.position_reach
+    if config.positions == "learned" and (length if places is None else places) > reach:
+        raise example.place.error(
+            f"a {what} of at most {reach} items, where learned positions end (split it, or train with a larger "
+            "`position_reach`, or with positions that have no end: relative, sinusoidal)",
+            f"one of {length}",
+        )
+    if length > config.longest and not windowed:
+        raise example.place.error(
+            f"a {what} of at most {config.longest} items (split it, or train with a larger `longest`)",
+            f"one of {length}",
+        )
+
+
+def longest_window(config: Config) -> int:
+    """How many items are read at once of a sequence that may be cut."""
+    return min(config.longest, config.position_reach) if config.positions == "learned" else config.longest
+
+
+# Training
 
 
 def fit(
@@ -100,104 +147,138 @@ def fit(
     for name, given in (("train", train), ("dev", dev), ("output", output)):
         options[name] = str(given) if isinstance(given, str | Path) else None
     model.config = make_config(type(model.config), model.config.model_dump(exclude_unset=True) | options)
-    if output is None:
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-            raise ConfigError("output: required with several processes, which share the run folder")
-        with tempfile.TemporaryDirectory(prefix="regard-") as folder:
-            return _fit(model, train, dev, Path(folder), resume=False)
-    return _fit(model, train, dev, Path(output), resume=resume)
+    if output is None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError("output: required with several processes, which share the run folder")
+    if output is not None:
+        run_folder.check_free(Path(output), resume=resume)
+    start = resolve(model)
+    examples = _read_part(model, train, "train")
+    dev_examples = None if dev is None else _read_part(model, dev, "dev")
+    if output is not None:
+        return train_on(model, examples, dev_examples, Path(output), start, resume=resume)
+    with tempfile.TemporaryDirectory(prefix="regard-") as folder:
+        return train_on(model, examples, dev_examples, Path(folder), start, resume=False)
 
 
-def _fit(model: M, train: Source, dev: Source | None, output: Path, *, resume: bool) -> M:
-    from regard.training.loop import is_main_process
+def resolve(model: Model) -> Start:
+    """Settles all options, before anything is read: those that a network to start from asks for, too.
+
+    Raises:
+        ConfigError: options that do not go together.
+    """
+    start = NOTHING if model.config.pretrained is None else open_start(model.config.pretrained)
+    config = model.config = with_options_of(start, model.config)
+    check_tokenizer(config, model.front_ends().values())
+    choose_device(config.device)
+    with torch.device("meta"):
+        make_encoder(config)  # which refuses sizes that do not go together
+    return start
+
+
+def _read_part(model: Model, source: Source, part: str) -> Sequence[Example]:
+    return read(model, source, format=model.config.format, target=getattr(model.config, f"{part}_target", None))
+
+
+def train_on(
+    model: M,
+    train: Sequence[Example],
+    dev: Sequence[Example] | None,
+    output: Path,
+    start: Start,
+    *,
+    resume: bool,
+) -> M:
+    """Trains on examples that were read, with options that are settled."""
     from regard.training.loop import train as run_training
 
-    _check_folder(output, resume=resume)
-    examples = model._read(train, "train")
-    dev_examples = None if dev is None else model._read(dev, "dev")
-    start = None if model.config.pretrained is None else open_pretrained(model.config.pretrained)
-    if start is not None:
-        model.config = fit_options(model.config, start)
-    torch.manual_seed(model.config.seed)
-    network = model._network = model._learn(examples, dev_examples)
-    if start is not None:
-        take_over(network, start)
+    network = _new_network(model, train, start)
+    for examples in (train, dev or ()):
+        model.check(examples)
     result = run_training(
         network,
-        lengths=[model._length(example) for example in examples],
-        collate=lambda indices: model._collate([examples[index] for index in indices]),
-        loss=model._loss,
-        evaluate=None if dev_examples is None else lambda network: model._score(network, dev_examples, final=False),
-        select=model._select(examples, dev_examples),
+        lengths=[model.length(example) for example in train],
+        collate=lambda indices: model.collate([train[index] for index in indices]),
+        loss=model.loss,
+        evaluate=None if dev is None else lambda network: model.score(network, dev, final=False),
+        select=model.metric(train, dev),
         config=model.config,
         output=output,
-        save=lambda network, folder: save(model, network, folder),
+        save=lambda network, folder: run_folder.save_run(model, network, folder),
         resume=resume,
-        data_digest=digest(examples),
+        data_digest=run_folder.digest(train, model.vocabulary()),
+        dev_digest="" if dev is None else run_folder.digest(dev),
     )
     if result.stopped == "interrupted":
         raise KeyboardInterrupt
     run_folder.load_weights(network, output / run_folder.WEIGHTS)
     if is_main_process():
-        measured_on, scored = ("train", examples) if dev_examples is None else ("dev", dev_examples)
-        scores = {"regard": model._score(network, scored)}
-        if model.config.baselines != "none":
-            scores |= model._baselines(examples, scored)
-        if model.config.baselines == "all":
-            for kind in ("pointwise", "sliding"):
-                scores[f"{kind} encoder"] = _other_encoder(model, kind, examples, dev_examples)
-        training = {"seconds": result.seconds, "tokens_per_second": result.tokens_per_second}
-        model.scores = {"measured_on": measured_on, "scores": scores, "training": training}
-        run_folder.write_json(model.scores, output / run_folder.SCORES)
-        model._draw(scored, output)
-        write_card(model, output / run_folder.CARD, examples, dev_examples)
+        scores = _scores(model, train, dev, output)
+        speed = {"seconds": result.seconds, "tokens_per_second": result.tokens_per_second}
+        model.scores = {"measured_on": "train" if dev is None else "dev", "scores": scores, "training": speed}
+        run_folder.write_scores(model, output, train, dev)
     return model
 
 
-def _check_folder(output: Path, *, resume: bool) -> None:
-    if output.is_file():
-        raise ConfigError(f"output: {output} is a file; name a folder to write the run into")
-    if not resume and (output / run_folder.WEIGHTS).is_file():
-        raise ConfigError(f"output: {output} already holds a run; choose another folder, delete it, or resume it")
+def _new_network(model: Model, train: Sequence[Example], start: Start) -> nn.Module:
+    """A network for the training data, with the weights to start from."""
+    torch.manual_seed(model.config.seed)
+    model.learn_labels(train)
+    front_ends = {}
+    for part, kind in model.front_ends().items():
+        known = start.vocabularies.get(part)
+        if known is not None:
+            front_ends[part] = restore_front_end(kind, known, model.config)
+        else:
+            front_ends[part] = learn_front_end(kind, model.texts_of(part, train), model.config)
+    network = model.network = model.build(front_ends)
+    take_over(network, start)
+    return network
+
+
+def _scores(model: Model, train: Sequence[Example], dev: Sequence[Example] | None, pictures: Path) -> Scores:
+    """The model beside its baselines, on dev where there is one."""
+    scored = train if dev is None else dev
+    scores = {"regard": model.score(model.network, scored, pictures=pictures)}
+    if model.config.baselines != "none":
+        scores |= model.baselines(train, scored)
+    if model.config.baselines == "all":
+        for kind in ("pointwise", "sliding"):
+            scores[f"{kind} encoder"] = _other_encoder(model, kind, train, dev)
+    return scores
 
 
 def _other_encoder(
     model: Model, kind: str, train: Sequence[Example], dev: Sequence[Example] | None
 ) -> dict[str, float]:
-    """What an encoder of another kind with as many parameters scores, trained in the same way."""
-    other = type(model)()
-    plain = {"encoder": kind, "window": None, "train": None, "dev": None, "output": None, "baselines": "none"}
-    other.config = model.config.model_copy(update=plain)
-    other.config = other.config.model_copy(update={"feed_forward_dim": _equal_size(other, train, network_of(model))})
+    """What an encoder of another kind with as many parameters scores, trained in the same way from nothing."""
+    other: Any = type(model)()
+    plain = {"encoder": kind, "window": None, "pretrained": None, "tokenizer": None, "baselines": "none"}
+    other.config = model.config.model_copy(update=plain | dict.fromkeys(("train", "dev", "output")))
+    start = Start(vocabularies={part: model.vocabulary()[part] for part in model.front_ends()})
+    size = _equal_size(other, train, start, model.network)
+    other.config = other.config.model_copy(update={"feed_forward_dim": size})
     with tempfile.TemporaryDirectory(prefix="regard-") as folder:
-        _fit(other, train, dev, Path(folder), resume=False)
+        train_on(other, train, dev, Path(folder), start, resume=False)
     scores: dict[str, float] = other.scores["scores"]["regard"]
     return scores
 
 
-def _equal_size(model: Model, train: Sequence[Example], network: Any) -> int:
+def _equal_size(model: Model, train: Sequence[Example], start: Start, network: Any) -> int:
     """The inner width that gives this model's encoder as many parameters as the network's own."""
     sizes = []
     for width in (64, 128):
         model.config = model.config.model_copy(update={"feed_forward_dim": width})
-        sizes.append(count_parameters(model._learn(train, None).encoder))  # type: ignore[arg-type]
+        sizes.append(count_parameters(_new_network(model, train, start).encoder))  # type: ignore[arg-type]
     more = sizes[1] - sizes[0]  # 0 without layers, where any width will do
     return 64 if more == 0 else max(1, 64 + round((count_parameters(network.encoder) - sizes[0]) * 64 / more))
 
 
-class Items:
-    """The items of examples one after another, as often as they are asked for; what is read from disk is not held."""
-
-    def __init__(self, examples: Iterable[Example]) -> None:
-        self.examples = examples
-
-    def __iter__(self) -> Iterator[Any]:
-        return (example.items for example in self.examples)
+# Predicting
 
 
 def batches_by_length(model: Model, examples: Sequence[Example]) -> Iterator[list[int]]:
     """Numbers of examples of about one length, at most `PREDICT_TOKENS` items in all; a longer one stands alone."""
-    lengths = [model._length(example) for example in examples]
+    lengths = [model.length(example) for example in examples]
     return fill(sorted(range(len(examples)), key=lengths.__getitem__), lengths, PREDICT_TOKENS)
 
 
@@ -216,39 +297,17 @@ def fill(order: Iterable[int], lengths: Sequence[int], budget: int) -> Iterator[
 
 
 @torch.inference_mode()
-def attention_maps(network: Any, example: Example) -> Maps:
-    """Who attends to whom in one example, by layer and head of the encoder."""
-    inputs = network.eval().front_end.encode([example.items]).to(device_of(network))
+def attention_maps(model: Model, items: Any) -> Maps:
+    """Who attends to whom in one sequence, by layer and head of the encoder."""
+    example, network = read(model, [items], labelled=False, items=item_kind(model.config))[0], model.network.eval()
+    check_length(model.config, example, network.front_end.count(example.items), windowed=True)
+    inputs = network.front_end.encode([example.items]).to(device_of(network))
     with record(network.encoder) as layers:
         network.encoder(network.front_end(inputs))
     if not layers:
         raise RegardError("this encoder does not attend, so there is nothing to show; see the option `encoder`")
     names = network.front_end.names(example.items)
     return Maps([weights.dense()[0] for weights in layers], names)  # [H, N, N] each
-
-
-# Files
-
-
-def save(model: Model, network: nn.Module, folder: Path) -> None:
-    """Weights, vocabularies and options into a run folder."""
-    run_folder.save_weights(network, folder / run_folder.WEIGHTS)
-    run_folder.write_json({"task": model.config.task, **model._vocabulary()}, folder / run_folder.MODEL)
-    write_config(model.config, folder / run_folder.CONFIG)
-
-
-def from_folder(model: M, folder: Path) -> M:
-    """Fills a new model with what :func:`fit` wrote."""
-    vocabulary = run_folder.read_json(folder / run_folder.MODEL)
-    model.config = read_config(folder / run_folder.CONFIG, type(model.config))
-    try:
-        model._network = model._restore(vocabulary)
-    except (KeyError, TypeError) as error:
-        raise ModelError(f"{folder / run_folder.MODEL}: a part is missing or altered ({error})") from error
-    run_folder.load_weights(model._network, folder / run_folder.WEIGHTS)
-    if (folder / run_folder.SCORES).is_file():
-        model.scores = run_folder.read_json(folder / run_folder.SCORES)
-    return model
 
 
 def parts_of(network: nn.Module) -> dict[str, Any]:

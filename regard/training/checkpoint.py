@@ -22,7 +22,7 @@ VERSION = 1
 FOLDER, FILE = "resume", "state.safetensors"
 
 # Options that may change between the sittings of one training: they do not change its weights.
-FREE = {"train", "dev", "output", "format", "longest", "unseen_labels"}
+FREE = {"train", "dev", "output", "format", "unseen_labels"}
 FREE |= {"device", "checkpoint_seconds", "tensorboard", "baselines"}
 
 
@@ -52,21 +52,31 @@ class State:
 
 @dataclass(frozen=True)
 class Identity:
-    """What must be the same for a training to go on: options, data with the network made for it, and processes."""
+    """What must be the same for a training to go on: options, data with the network made for it, and processes.
+
+    Dev data count too: they choose the weights that are kept.
+    """
 
     config: dict[str, Any]
     data: str
     processes: int
+    dev: str = ""
 
     @classmethod
     def of(
-        cls, config: Config, lengths: Sequence[int], data_digest: str, network: nn.Module, processes: int
+        cls,
+        config: Config,
+        lengths: Sequence[int],
+        data_digest: str,
+        network: nn.Module,
+        processes: int,
+        dev_digest: str = "",
     ) -> Identity:
         digest = hashlib.sha256(np.asarray(lengths, dtype=np.int64).tobytes())
         digest.update(data_digest.encode())
         for name, tensor in network.state_dict().items():
             digest.update(f"{name} {tuple(tensor.shape)}".encode())
-        return cls(config.model_dump(mode="json", exclude=FREE), digest.hexdigest(), processes)
+        return cls(config.model_dump(mode="json", exclude=FREE), digest.hexdigest(), processes, dev_digest)
 
     def check(self, found: dict[str, Any], output: Path) -> None:
         """Refuses to go on with what another training left.
@@ -79,8 +89,14 @@ class Identity:
         for name, now in (self.config | {"processes": self.processes}).items():
             if name in then and then[name] != now:
                 raise ConfigError(f"{name}: {output} was trained with {then[name]!r}, now {now!r}; {what_to_do}")
-        if found["data"] != self.data:
-            raise ConfigError(f"train: {output} was trained on other data; {what_to_do}")
+        for name, then, now in (("train", found["data"], self.data), ("dev", found.get("dev", self.dev), self.dev)):
+            if then != now:
+                raise ConfigError(f"{name}: {output} was trained on other data; {what_to_do}")
+
+
+def is_interrupted(output: Path) -> bool:
+    """Whether a folder holds a training that can go on."""
+    return (output / FOLDER / FILE).is_file()
 
 
 def write_checkpoint(output: Path, state: State, tensors: dict[str, Tensor], identity: Identity) -> None:
@@ -110,3 +126,11 @@ def read_checkpoint(output: Path, identity: Identity) -> tuple[State, dict[str, 
         raise ModelError(f"{path}: version {version}, this regard knows {VERSION}; resume with the one that wrote it")
     identity.check(about["identity"], output)
     return State(**about["state"]), tensors
+
+
+def states(network: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers that are kept; of those that share memory, the first."""
+    found: dict[int, tuple[str, Tensor]] = {}
+    for name, tensor in network.state_dict(keep_vars=True).items():
+        found.setdefault(id(tensor), (name, tensor))
+    return dict(found.values())

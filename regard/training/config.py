@@ -1,28 +1,44 @@
-"""Every option, once: its name, default, choices and help line. CLI, TOML files and Python keywords follow this."""
+"""The options that all tasks share, once: name, default, choices, help line. CLI, TOML and Python keywords follow.
+
+Those of one task are in the ``options`` of its folder.
+"""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import re
+import tomllib
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
-from typing import Any, ClassVar, Literal, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, get_args, get_origin
 
+import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from regard.errors import ConfigError
+from regard.errors import ConfigError, ModelError
+from regard.files import atomic_write
+from regard.front_ends import FRONT_ENDS
+
+if TYPE_CHECKING:
+    FrontEndName = str
+    TargetName = str
+else:
+    FrontEndName = Literal[tuple(FRONT_ENDS)]
+    TargetName = Literal[tuple(name for name, row in FRONT_ENDS.items() if row.target)]
 
 Window = int | tuple[int | None, int | None] | None
 C = TypeVar("C", bound="Config")
 
 
-def _option(panel: str) -> Callable[..., Any]:
+def option_of(panel: str) -> Callable[..., Any]:
     def option(default: Any, description: str, **rules: Any) -> Any:
         return Field(default, description=description, json_schema_extra={"panel": panel}, **rules)
 
     return option
 
 
-_data, _network, _training = (_option(panel) for panel in ("Data", "Network", "Training"))
+data, network, training = (option_of(panel) for panel in ("Data", "Network", "Training"))
 
 
 class Config(BaseModel):
@@ -30,159 +46,72 @@ class Config(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     task: ClassVar[str]
+    goal: ClassVar[str]  # of learning, a name of `regard.data.goals.GOALS`
+    gives: ClassVar[str]  # what predictions hold, one too
+    predicts_from: ClassVar[str | None] = None  # kind of items, where it is not the one of training
 
-    train: str | None = _data(None, "Training file.")
-    dev: str | None = _data(None, "File to evaluate on while training; keeps the best checkpoint.")
-    output: str | None = _data(None, "Run folder to write.")
-    longest: int = _data(20_000, "Longest sequence taken without a window, in items.", gt=0)
+    train: str | None = data(None, "Training file.")
+    dev: str | None = data(None, "File to evaluate on while training; keeps the best checkpoint.")
+    output: str | None = data(None, "Run folder to write.")
+    longest: int = data(20_000, "Longest sequence taken without a window, in items.", gt=0)
 
-    pretrained: str | None = _network(None, "Run folder, or Hugging Face BERT folder, whose encoder to start from.")
-    front_end: Literal["words", "subwords", "characters", "symbols", "vectors"] = _network(
-        "subwords", "How raw items become vectors."
-    )
-    tokenizer: str | None = _network(
+    pretrained: str | None = network(None, "Run folder, or Hugging Face BERT folder, whose encoder to start from.")
+    front_end: FrontEndName = network("subwords", "How raw items become vectors.")
+    tokenizer: str | None = network(
         None, "What cuts text into subwords: tokenizer.json, vocab.txt or a folder of one; learned from train if unset."
     )
-    subword_model: Literal["bpe", "wordpiece"] = _network("bpe", "Kind of the subwords that are learned.")
-    subwords: int = _network(8000, "Largest number of different subwords.", gt=0)
-    lowercase: bool = _network(False, "Whether subwords and characters are read in lower case.")
-    case: bool = _network(False, "Tell each subword how it was written, which a lower-casing tokenizer forgets.")
-    encoder: Literal["attention", "pointwise", "sliding", "convolution"] = _network(
+    subword_model: Literal["bpe", "wordpiece"] = network("bpe", "Kind of the subwords that are learned.")
+    subwords: int = network(8000, "Largest number of different subwords.", gt=0)
+    lowercase: bool = network(False, "Whether subwords and characters are read in lower case.")
+    case: bool = network(False, "Tell each subword how it was written, which a lower-casing tokenizer forgets.")
+    encoder: Literal["attention", "pointwise", "sliding", "convolution"] = network(
         "attention", "What looks at the sequence."
     )
-    dim: int = _network(192, "Width of the network.", gt=0)
-    depth: int = _network(3, "Number of layers.", ge=0)
-    heads: int = _network(4, "Attention heads per layer.", gt=0)
-    feed_forward_dim: int | None = _network(None, "Inner width of the fully connected parts; 4 × dim if unset.")
-    positions: Literal["relative", "sinusoidal", "learned", "rotary", "alibi", "none"] = _network(
+    dim: int = network(192, "Width of the network.", gt=0)
+    depth: int = network(3, "Number of layers.", ge=0)
+    heads: int = network(4, "Attention heads per layer.", gt=0)
+    feed_forward_dim: int | None = network(None, "Inner width of the fully connected parts; 4 × dim if unset.")
+    positions: Literal["relative", "sinusoidal", "learned", "rotary", "alibi", "none"] = network(
         "relative", "How order is told."
     )
-    position_reach: int = _network(
-        16, "Distances told apart to each side (relative); longest sequence (learned).", gt=0
-    )
-    window: Window = _network(None, "Truncated self-attention: w, or (left, right), items to each side; none for all.")
-    causal: bool = _network(False, "See only the past.")
-    score: Literal["dot", "additive"] = _network("dot", "How query and key are compared.")
-    normalizer: Literal["softmax", "relu", "sigmoid"] = _network("softmax", "How scores become weights.")
-    norm: Literal["pre", "post"] = _network("pre", "Layer norm before or after each part.")
-    norm_eps: float = _network(1e-5, "Added to the variance in every layer norm.", gt=0)
-    embedding_norm: bool = _network(False, "Layer norm on vectors and positions before the first layer.")
-    activation: Literal["relu", "gelu"] = _network("relu", "Between the two matrices of a fully connected part.")
-    dropout: float = _network(0.3, "Share of activations dropped in training.", ge=0, lt=1)
-    implementation: str = _network("auto", "Code that computes attention; never changes the meaning.")
+    position_reach: int = network(16, "Distances told apart to each side (relative); longest sequence (learned).", gt=0)
+    window: Window = network(None, "Truncated self-attention: w, or (left, right), items to each side; none for all.")
+    causal: bool = network(False, "See only the past.")
+    score: Literal["dot", "additive"] = network("dot", "How query and key are compared.")
+    normalizer: Literal["softmax", "relu", "sigmoid"] = network("softmax", "How scores become weights.")
+    norm: Literal["pre", "post"] = network("pre", "Layer norm before or after each part.")
+    norm_eps: float = network(1e-5, "Added to the variance in every layer norm.", gt=0)
+    embedding_norm: bool = network(False, "Layer norm on vectors and positions before the first layer.")
+    activation: Literal["relu", "gelu"] = network("relu", "Between the two matrices of a fully connected part.")
+    dropout: float = network(0.3, "Share of activations dropped in training.", ge=0, lt=1)
+    implementation: str = network("auto", "Code that computes attention; never changes the meaning.")
 
-    epochs: int = _training(10, "Passes over the training data.", gt=0)
-    batch_tokens: int = _training(1000, "Items (words, vectors) in a batch.", gt=0)
-    accumulate: int = _training(1, "Batches summed before each step.", gt=0)
-    learning_rate: float = _training(2e-3, "Peak of the one-cycle schedule.", gt=0)
-    layer_decay: float = _training(
+    epochs: int = training(10, "Passes over the training data.", gt=0)
+    batch_tokens: int = training(
+        1000, "Vectors in a batch, as the network reads them: of words, subwords, frames, ...", gt=0
+    )
+    accumulate: int = training(1, "Batches summed before each step.", gt=0)
+    learning_rate: float = training(2e-3, "Peak of the one-cycle schedule.", gt=0)
+    layer_decay: float = training(
         1.0,
         "The rate of each layer is so much of the next one's, where a pretrained network is trained on.",
         gt=0,
         le=1,
     )
-    warmup: float = _training(0.1, "Share of the steps in which the rate rises.", ge=0, le=1)
-    weight_decay: float = _training(0.01, "AdamW's decay of matrices.", ge=0)
-    clip: float = _training(1.0, "Largest gradient norm; 0 for no limit.", ge=0)
-    label_smoothing: float = _training(0.1, "Share of each target spread over all labels.", ge=0, lt=1)
-    average: float = _training(0.998, "Decay of the running average of weights that is kept; 0 for none.", ge=0, lt=1)
-    patience: int = _training(0, "Stop after so many evaluations without a better one; 0 never.", ge=0)
-    seed: int = _training(1, "Same seed, same machine: same weights.", ge=0)
-    device: str = _training("auto", "auto, cpu, cuda, cuda:1, ...")
-    precision: Literal["auto", "float32", "bfloat16"] = _training("auto", "auto: bfloat16 where a GPU has it.")
-    checkpoint_seconds: float = _training(60.0, "Write a resumable checkpoint this often, beside each epoch's.", ge=0)
-    tensorboard: bool = _training(False, "Also write TensorBoard events.")
-    baselines: Literal["none", "simple", "all"] = _training(
+    warmup: float = training(0.1, "Share of the steps in which the rate rises.", ge=0, le=1)
+    weight_decay: float = training(0.01, "AdamW's decay of matrices.", ge=0)
+    clip: float = training(1.0, "Largest gradient norm; 0 for no limit.", ge=0)
+    label_smoothing: float = training(0.1, "Share of each target spread over all labels.", ge=0, lt=1)
+    average: float = training(0.998, "Decay of the running average of weights that is kept; 0 for none.", ge=0, lt=1)
+    patience: int = training(0, "Stop after so many evaluations without a better one; 0 never.", ge=0)
+    seed: int = training(1, "Same seed, same machine: same weights.", ge=0)
+    device: str = training("auto", "auto, cpu, cuda, cuda:1, ...")
+    precision: Literal["auto", "float32", "bfloat16"] = training("auto", "auto: bfloat16 where a GPU has it.")
+    checkpoint_seconds: float = training(60.0, "Write a resumable checkpoint this often, beside each epoch's.", ge=0)
+    tensorboard: bool = training(False, "Also write TensorBoard events.")
+    baselines: Literal["none", "simple", "all"] = training(
         "simple", "Compare with: simple counting; all adds trained encoders."
     )
-
-
-class LabelConfig(Config):
-    """What `regard train label` takes."""
-
-    task = "label"
-
-    format: Literal["auto", "conllu", "columns", "jsonl", "tsv", "npz"] = _data(
-        "auto", "Format of the files; auto goes by name."
-    )
-    column: str = _data("upos", "Which label to learn: upos, xpos, feats, ... or a column number.")
-    unseen_labels: Literal["refuse", "count-wrong"] = _data(
-        "refuse", "Labels outside the training data when evaluating."
-    )
-    front_end: Literal["words", "subwords", "characters", "symbols", "vectors"] = _network(
-        "words", "How raw items become vectors."
-    )
-
-
-class ClassifyConfig(Config):
-    """What `regard train classify` takes."""
-
-    task = "classify"
-
-    format: Literal["auto", "csv", "tsv", "jsonl", "parquet", "ts", "npz", "folder"] = _data(
-        "auto", "Format of the files; auto goes by name."
-    )
-    column: str = _data("label", "Column or key of the label.")
-    text_column: str = _data("text", "Column or key of the text.")
-    unseen_labels: Literal["refuse", "count-wrong"] = _data(
-        "refuse", "Labels outside the training data when evaluating."
-    )
-    pooling: Literal["mean", "max", "query", "first", "bert"] = _network(
-        "query", "How a sequence becomes one vector; query is a learned one that attends to it, bert a layer on first."
-    )
-    class_weights: Literal["none", "balanced"] = _training(
-        "none", "balanced: rare classes count as much as frequent ones."
-    )
-
-
-class TransduceConfig(Config):
-    """What `regard train transduce` takes."""
-
-    task = "transduce"
-
-    train_target: str | None = _data(None, "Target side of the training file, where it is a file of its own.")
-    dev_target: str | None = _data(None, "Target side of the dev file, where it is a file of its own.")
-    format: Literal["auto", "lines", "tsv", "csv", "jsonl", "parquet"] = _data(
-        "auto", "Format of the files; auto goes by name."
-    )
-    source_column: str = _data("source", "Column or key of the source.")
-    target_column: str = _data("target", "Column or key of the target.")
-    longest: int = _data(1000, "Longest source or target taken, in items.", gt=0)
-    dim: int = _network(256, "Width of the network.", gt=0)
-    dropout: float = _network(0.2, "Share of activations dropped in training.", ge=0, lt=1)
-    target_units: Literal["subwords", "characters", "symbols"] = _network(
-        "subwords", "What the target is made of; symbols stand between blanks."
-    )
-    shared_vocabulary: bool = _network(False, "One table of subwords for source and target.")
-    tied: bool = _network(True, "The output matrix is the table of target vectors.")
-    decoder_depth: int | None = _network(None, "Number of decoder layers; depth if unset.", ge=0)
-    batch_tokens: int = _training(3000, "Items of source and target in a batch.", gt=0)
-    beam: int = _training(4, "Hypotheses kept in decoding; 1 is greedy. Evaluations while training are greedy.", gt=0)
-    length_penalty: float = _training(1.0, "Score = log probability / length ^ penalty.", ge=0)
-    longest_output: float = _training(
-        2.0, "Outputs are cut, with a warning, at 20 items and so many times the length of the source.", gt=0
-    )
-    select: Literal["auto", "bleu", "chrf", "exact"] = _training(
-        "auto", "Metric that chooses the weights: auto is bleu for subwords, else exact."
-    )
-
-
-class PretrainConfig(Config):
-    """What `regard train pretrain` takes."""
-
-    task = "pretrain"
-
-    longest: int = _data(512, "Longer sequences are read in windows of so many items.", gt=0)
-    dropout: float = _network(0.1, "Share of activations dropped in training.", ge=0, lt=1)
-    batch_tokens: int = _training(4000, "Items in a batch.", gt=0)
-    label_smoothing: float = _training(0.0, "Share of each target spread over all tokens.", ge=0, lt=1)
-    mask_share: float = _training(0.15, "Share of the items that are to be guessed.", gt=0, lt=1)
-    whole_words: bool = _training(False, "Hide all subwords of a word together.")
-
-
-CONFIGS: dict[str, type[Config]] = {
-    kind.task: kind for kind in (LabelConfig, ClassifyConfig, TransduceConfig, PretrainConfig)
-}
 
 
 def make_config(kind: type[C], options: dict[str, Any]) -> C:
@@ -201,6 +130,24 @@ def make_config(kind: type[C], options: dict[str, Any]) -> C:
         first = error.errors()[0]
         name = str(first["loc"][0])
         raise ConfigError(f"{name}: {first['msg'].lower()}, got {options[name]!r}") from None
+
+
+def check_tokenizer(config: Config, front_ends: Iterable[str]) -> None:
+    """Refuses a tokenizer where no front end cuts text into subwords, or where it is also said how to learn one.
+
+    Raises:
+        ConfigError: in both cases.
+    """
+    if config.tokenizer is None:
+        return
+    if "subwords" not in front_ends:
+        raise ConfigError(
+            f"tokenizer: it cuts text into subwords, got front_end '{config.front_end}'; set that to subwords"
+        )
+    for name in ("subword_model", "subwords", "lowercase"):
+        given = getattr(config, name)
+        if given != Config.model_fields[name].default:
+            raise ConfigError(f"{name}: the tokenizer {config.tokenizer} has its own, got {given!r}; leave it out")
 
 
 def describe(kind: type[Config], name: str) -> str:
@@ -232,3 +179,79 @@ def with_options(kind: type[Config], *panels: str) -> Callable[[F], F]:
         return function
 
     return signed
+
+
+# Options as a TOML file that people read and edit: one line each, under its help line.
+
+FILE = "config.toml"  # of a run folder
+VERSION_KEY, VERSION = "config_version", 1
+TASK_KEY = "task"
+HEAD = "# Options of a training. To train with them again: regard train {task} --config FILE --output FOLDER"
+
+
+def write_config(config: Config, path: str | Path) -> None:
+    """Writes every option under its help line; one that is not set stands there as a comment."""
+    task = config.task
+    lines = [HEAD.format(task=task), f"{VERSION_KEY} = {VERSION}", f"{TASK_KEY} = {_toml(task)}", ""]
+    for name, value in config.model_dump().items():
+        lines += [
+            f"# {describe(type(config), name)}{_choices(type(config), name)}",
+            f"# {name} =" if value is None else f"{name} = {_toml(value)}",
+            "",
+        ]
+    with atomic_write(path) as file:
+        file.write("\n".join(lines))
+
+
+def read_config(path: str | Path, kind: type[C]) -> C:
+    """Reads a file of options of one task; those that it leaves out have their defaults.
+
+    In a window ``(left, right)`` the text "all" stands for a side without a limit.
+
+    Raises:
+        ModelError: no such file, or it is from a newer version of regard.
+        ConfigError: not TOML, of another task, an option that does not exist, or a value that one does not take, with
+            the line.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        options = tomllib.loads(text)
+    except FileNotFoundError:
+        raise ModelError(f"{path}: no such file") from None
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read, {(error.strerror or str(error)).lower()}") from None
+    except ValueError as error:  # neither UTF-8 nor TOML
+        raise ConfigError(f"{path}: not a TOML file, {str(error)[0].lower()}{str(error)[1:]}") from None
+    version = options.pop(VERSION_KEY, VERSION)
+    if not isinstance(version, int) or version > VERSION:
+        raise ModelError(f"{path}: {VERSION_KEY} is {version!r}, this regard reads up to {VERSION}; update regard")
+    task = options.pop(TASK_KEY, kind.task)
+    if task != kind.task:
+        place = _place(path, text, f"{TASK_KEY}:")
+        raise ConfigError(f"{place}: the options are those of '{task}', not of '{kind.task}'")
+    if isinstance(options.get("window"), list):
+        options["window"] = tuple(None if side == "all" else side for side in options["window"])
+    try:
+        return make_config(kind, options)
+    except ConfigError as error:
+        raise ConfigError(f"{_place(path, text, str(error))}: {error}") from None
+
+
+def _choices(kind: type[Config], name: str) -> str:
+    values = kind.model_fields[name].annotation
+    return f" One of: {', '.join(get_args(values))}." if get_origin(values) is Literal else ""
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_toml("all" if part is None else part) for part in value) + "]"
+    return tomli_w.dumps({"_": value}).removeprefix("_ = ").rstrip("\n")
+
+
+def _place(path: str | Path, text: str, message: str) -> str:
+    """The file, and the line of the option that a message is about, if it can be found."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        key = re.match(r"""\s*["']?([^"'=\s]+)["']?\s*=""", line)
+        if key and re.search(rf"(^|'){re.escape(key[1])}('|:)", message.split(";")[0]):
+            return f"{path}:{number}"
+    return str(path)

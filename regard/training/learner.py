@@ -12,11 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from regard.errors import RegardError
-from regard.training.average import Average
+from regard.training.checkpoint import states
 from regard.training.config import Config
 from regard.training.device import in_bfloat16, start_processes
-from regard.training.optimizer import make_optimizer
-from regard.training.states import states
+from regard.training.optimizer import Average, make_optimizer
 
 
 class Batch(Protocol):

@@ -16,17 +16,16 @@ from torch import Tensor, nn
 from regard.data.batches import plan_epoch, split_step
 from regard.errors import ConfigError, RegardError
 from regard.files import explain_failures, remove_parts
-from regard.training.checkpoint import FILE, FOLDER, Identity, State, read_checkpoint, write_checkpoint
-from regard.training.config import Config
-from regard.training.config_file import write_config
+from regard.training.checkpoint import FOLDER, Identity, State, is_interrupted, read_checkpoint, write_checkpoint
+from regard.training.config import FILE as CONFIG
+from regard.training.config import Config, write_config
 from regard.training.curves import draw_curves
 from regard.training.device import is_main_process
-from regard.training.interrupt import Interrupt
 from regard.training.journal import FILE as JOURNAL
 from regard.training.journal import Journal, read_journal
 from regard.training.learner import Collate, Learner, Loss
-from regard.training.progress import Progress, say
-from regard.training.schedule import one_cycle
+from regard.training.optimizer import one_cycle
+from regard.training.progress import Interrupt, Progress, say
 
 __all__ = ["Result", "is_main_process", "train"]
 
@@ -66,6 +65,7 @@ def train(
     save: Save,
     resume: bool = False,
     data_digest: str = "",
+    dev_digest: str = "",
 ) -> Result:
     """Trains a network, and leaves the weights that scored best with ``save``.
 
@@ -80,17 +80,17 @@ def train(
         output: run folder; ``metrics.jsonl``, ``loss.png``, ``config.toml``, and ``resume/`` for the while go there.
         save: ``(network, folder)`` writes the model.
         resume: go on from the checkpoint in ``output``, bit for bit; from the beginning where there is none yet.
-        data_digest: anything that tells this training data from other of the same lengths.
+        data_digest: anything that tells this training data from other of the same lengths; ``dev_digest`` of dev.
 
     Raises:
         ConfigError: ``output`` holds an interrupted training and ``resume`` is not given, or holds a different one.
         RegardError: the loss is no longer finite, or the disk is full.
     """
-    left_off = (output / FOLDER / FILE).is_file()
+    left_off = is_interrupted(output)
     if left_off and not resume:
         raise ConfigError(f"output: {output} holds an interrupted training; resume it, delete it or name another one")
     learner = Learner(network, collate=collate, loss=loss, config=config)
-    identity = Identity.of(config, lengths, data_digest, network, learner.processes)
+    identity = Identity.of(config, lengths, data_digest, network, learner.processes, dev_digest)
     state, note = State(), f"{output} holds no checkpoint yet; training from the beginning" if resume else ""
     if left_off:
         state, tensors = read_checkpoint(output, identity)
@@ -127,7 +127,7 @@ def _open_folder(output: Path, config: Config, state: State) -> Journal:
         (output / FOLDER).mkdir(parents=True, exist_ok=True)
     for folder in (output, output / FOLDER):
         remove_parts(folder)
-    write_config(config, output / "config.toml")
+    write_config(config, output / CONFIG)
     return Journal(output, length=state.journal_bytes, step=state.step, tensorboard=config.tensorboard)
 
 

@@ -1,6 +1,10 @@
-"""AdamW over the parameters of a network."""
+"""What moves the weights of a network: AdamW, its learning rate over a training, a running average of the weights."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -37,3 +41,50 @@ def _below(name: str, network: nn.Module) -> int:
     if name.startswith("encoder.layers."):
         return layers - int(name.split(".")[2])
     return layers + 1 if name.startswith(("front_end.", "encoder.positions", "encoder.embedding_norm")) else 0
+
+
+def one_cycle(progress: float, *, peak: float, warmup: float) -> float:
+    """The learning rate when ``progress`` (0 to 1) of the training is done: up in a line, down in half a cosine.
+
+    ``peak · progress / warmup`` during the warm-up, then ``peak · (1 + cos(π t)) / 2`` with t from 0 to 1.
+
+    >>> [one_cycle(done, peak=1.0, warmup=0.2) for done in (0.0, 0.1, 0.2, 1.0)]
+    [0.0, 0.5, 1.0, 0.0]
+    """
+    if progress < warmup:
+        return peak * progress / warmup
+    t = (progress - warmup) / (1 - warmup) if warmup < 1 else 0.0
+    return peak * (1 + math.cos(math.pi * t)) / 2
+
+
+class Average:
+    """A running average of weights, which evaluates better than the weights themselves.
+
+    ``mean ← d · mean + (1 − d) · weights`` after every step, with ``d = min(decay, (1 + n) / (10 + n))`` in step n.
+
+    The ramp keeps the random weights of the start out of the mean.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.means = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
+        self._parameters = list(network.parameters())
+
+    def update(self, steps: int) -> None:
+        """Takes in the weights; so many steps were taken in before."""
+        decay = min(self.decay, (1 + steps) / (10 + steps))
+        weights = [parameter.detach() for parameter in self._parameters]
+        torch._foreach_lerp_(list(self.means.values()), weights, 1 - decay)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """The network holds the mean for the while."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    def _swap(self) -> None:
+        for parameter, mean in zip(self._parameters, self.means.values(), strict=True):
+            parameter.data, mean.data = mean.data, parameter.data

@@ -1,15 +1,19 @@
-"""How a training goes, on the terminal: a bar, or plain lines where there is no terminal."""
+"""A training on the terminal: how it goes, as a bar or plain lines, and Ctrl-C."""
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
-from types import TracebackType
-from typing import Self
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+SAME = 1.0  # seconds in which a launcher may pass on the very signal that the terminal has sent already
 LINE_EVERY = 30.0  # seconds between plain lines within an epoch
 
 
@@ -93,3 +97,32 @@ class Progress:
 def say(text: str, shown: bool) -> None:
     """One line outside any training."""
     Console(stderr=True, quiet=not shown, highlight=False).print(text, soft_wrap=True, markup=False)
+
+
+class Interrupt:
+    """While entered, ``requested`` tells whether a signal came. Outside the main thread signals are left alone."""
+
+    def __init__(self, on_request: Callable[[], None]) -> None:
+        self.requested = False
+        self._on_request = on_request
+        self._when = 0.0
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._receive)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if not self.requested:
+            self.requested, self._when = True, time.monotonic()
+            self._on_request()
+        elif time.monotonic() - self._when > SAME:
+            raise KeyboardInterrupt

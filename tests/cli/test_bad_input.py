@@ -50,7 +50,7 @@ def test_a_label_that_only_dev_has(call, files, tmp_path):
     )
     assert "dev.conllu:3: " in outcome.complaint
     assert "'AUX'" in outcome.complaint
-    assert "--unseen-labels" in outcome.complaint or "unseen_labels" in outcome.complaint
+    assert "(or unseen_labels=count-wrong)" in outcome.complaint
     assert not (tmp_path / "run").exists()
 
 

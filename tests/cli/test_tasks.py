@@ -99,4 +99,4 @@ def test_pretrain_then_another_task_then_export(call, data, tmp_path):
     assert "transformers.AutoModelForSequenceClassification" in exported.out
     assert (tmp_path / "bert" / "config.json").is_file()
     complaint = call("train", "label", "--from", tmp_path, "--train", "x.conllu", "--output", tmp_path / "no").complaint
-    assert "x.conllu" in complaint or "neither a run folder" in complaint
+    assert "neither a run folder" in complaint  # found before the data is read

@@ -16,18 +16,22 @@ from safetensors.torch import load_file
 from regard.cli.options import parse_window
 from regard.cli.train import gather
 from regard.errors import ConfigError
-from regard.training.config import CONFIGS, LabelConfig, panel_of
+from regard.tasks import TASKS
+from regard.tasks.label.options import LabelConfig
+from regard.training.config import panel_of
 
 
-@pytest.mark.parametrize("task", CONFIGS)
+@pytest.mark.parametrize("task", TASKS)
 def test_every_option_has_a_flag_in_its_panel(call, monkeypatch, task):
     monkeypatch.setenv("COLUMNS", "200")
     shown = call("train", task, "--help").out
     panels = {panel: shown.index(f"─ {panel} ") for panel in ("Data", "Network", "Training")}
-    for name in CONFIGS[task].model_fields:
+    for name in TASKS[task].config.model_fields:
         flag = "from" if name == "pretrained" else name.replace("_", "-")
         place = re.search(rf"│ --{flag}\W", shown).start()
-        assert panel_of(CONFIGS[task], name) == max((p for p in panels if panels[p] < place), key=panels.__getitem__)
+        assert panel_of(TASKS[task].config, name) == max(
+            (p for p in panels if panels[p] < place), key=panels.__getitem__
+        )
     assert "Number of layers. [default: 3]" in " ".join(shown.split())
     assert "What looks at the sequence (attention, pointwise, sliding, convolution)." in " ".join(shown.split())
 

@@ -48,7 +48,7 @@ def test_text_has_one_line_for_each_line(call, trained, tmp_path):
     ("format", "shown"),
     [
         ("tsv", "I\tPRON\nsaw\tVERB\na\tDET\nsaw\tNOUN\n\n"),
-        ("jsonl", '{"words": ["I", "saw", "a", "saw"], "labels": ["PRON", "VERB", "DET", "NOUN"]}\n'),
+        ("csv", "words,labels\nI saw a saw,PRON VERB DET NOUN\n"),
     ],
 )
 def test_other_formats_on_request(format, shown, call, trained, tmp_path):
@@ -60,6 +60,10 @@ def test_json_for_machines(call, trained, tmp_path):
     (tmp_path / "in.txt").write_text("I saw\n\n")
     lines = call("predict", trained, tmp_path / "in.txt", "--json").out.splitlines()
     assert [json.loads(line)["words"] for line in lines] == [["I", "saw"], []]
+    answers = [json.loads(line) for line in lines]
+    assert answers[0]["labels"] == ["PRON", "VERB"]
+    assert all(0 < score <= 1 for score in answers[0]["scores"])
+    assert len(answers[0]["scores"]) == 2
     assert [len(json.loads(line)["labels"]) for line in lines] == [2, 0]
 
 

@@ -1,6 +1,8 @@
+from functools import partial
+
 import pytest
 
-from regard.data import read_examples
+from regard import data
 from regard.errors import DataError
 
 CONLL_2003 = """\
@@ -15,23 +17,25 @@ call NN I-NP O
 Peter NNP B-NP B-PER
 """
 
+read = partial(data.read, goal="labels")
+
 
 def pairs(path, **options):
-    return [list(zip(example.items, example.labels, strict=True)) for example in read_examples(path, **options)]
+    return [list(zip(example.items, example.goal, strict=True)) for example in read(path, **options)]
 
 
 def test_columns_of_conll_2003(save):
-    examples = read_examples(save("train.conll", CONLL_2003))
+    examples = read(save("train.conll", CONLL_2003))
     assert [example.items for example in examples] == [["EU", "rejects"], ["German", "call"], ["Peter"]]
-    assert [example.labels for example in examples] == [["B-ORG", "O"], ["B-MISC", "O"], ["B-PER"]]
-    assert [example.line for example in examples] == [3, 6, 9]
-    assert examples[1].line_of(1) == 7
+    assert [example.goal for example in examples] == [["B-ORG", "O"], ["B-MISC", "O"], ["B-PER"]]
+    assert [example.place.line for example in examples] == [3, 6, 9]
+    assert examples[1].place.item_lines[1] == 7
 
 
 def test_a_column_by_number(save):
     path = save("train.conll", CONLL_2003)
-    assert read_examples(path, column="2")[0].labels == ["NNP", "VBZ"]
-    assert read_examples(path, column="4")[0].labels == read_examples(path)[0].labels
+    assert read(path, column="2")[0].goal == ["NNP", "VBZ"]
+    assert read(path, column="4")[0].goal == read(path)[0].goal
 
 
 def test_columns_split_at_runs_of_spaces_and_tabs_only(save):
@@ -45,8 +49,8 @@ def test_tsv_splits_at_tabs_only(save):
 
 @pytest.mark.parametrize("name", ["a.tsv", "a.conll"])
 def test_words_alone_do_where_no_labels_are_wanted(save, name):
-    examples = read_examples(save(name, "the\ndog\tNOUN\textra\n\nbarks"), labelled=False)
-    assert [(example.items, example.labels, example.line) for example in examples] == [
+    examples = read(save(name, "the\ndog\tNOUN\textra\n\nbarks"), labelled=False)
+    assert [(example.items, example.goal, example.place.line) for example in examples] == [
         (["the", "dog"], None, 1),
         (["barks"], None, 4),
     ]
@@ -82,7 +86,7 @@ def test_words_alone_do_where_no_labels_are_wanted(save, name):
 )
 def test_a_wrong_line_or_column_is_named(save, name, content, column, message):
     with pytest.raises(DataError, match=message):
-        read_examples(save(name, content), column=column)
+        read(save(name, content), column=column)
 
 
 @pytest.mark.parametrize("labelled", [True, False], ids=["labelled", "unlabelled"])
@@ -91,4 +95,4 @@ def test_conllu_under_another_name_is_noticed(save, name, labelled):
     with pytest.raises(
         DataError, match="expected a word in column 1, found a word id as in CoNLL-U; give format=conllu"
     ):
-        read_examples(save(name, "1\tdog\tdog\tNOUN\tNN\t_\t0\troot\t_\t_\n"), labelled=labelled)
+        read(save(name, "1\tdog\tdog\tNOUN\tNN\t_\t0\troot\t_\t_\n"), labelled=labelled)

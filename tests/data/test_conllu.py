@@ -1,5 +1,6 @@
 import gzip
 import io
+from functools import partial
 from importlib import resources
 from itertools import islice
 from pathlib import Path
@@ -7,9 +8,10 @@ from pathlib import Path
 import conllu
 import pytest
 
-from regard.data import read_examples, write_predictions
+from regard import data
 from regard.errors import DataError
 
+read = partial(data.read, goal="labels")
 EWT = Path(__file__).parents[3] / "shared" / "data" / "ewt"
 SENTENCES = """\
 # newdoc
@@ -51,27 +53,32 @@ def treebank(request):
 
 
 def text_of(path):
-    data = path.read_bytes()
-    return (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
+    content = path.read_bytes()
+    return (gzip.decompress(content) if path.suffix == ".gz" else content).decode()
+
+
+def write(examples, labels, out, **options):
+    answers = [{"labels": names} for names in labels]
+    data.write(examples, answers, out, format="conllu", goal="labels", **options)
 
 
 def rewritten(path, column="upos", labels=None):
-    examples = read_examples(path, labelled=False)
+    examples = read(path, labelled=False)
     if labels is None:
-        labels = [example.labels for example in read_examples(path, column=column)]
+        labels = [example.goal for example in read(path, column=column)]
     out = io.StringIO(newline="")
-    write_predictions(examples, labels, out, format="conllu", column=column)
+    write(examples, labels, out, column=column)
     return out.getvalue()
 
 
 def test_words_and_labels_are_those_of_the_conllu_package(treebank):
-    examples = read_examples(treebank)
+    examples = read(treebank)
     assert len(examples) == text_of(treebank).count("# sent_id = ")
     expected = [
         [(token["form"], token["upos"]) for token in sentence if isinstance(token["id"], int)]
         for sentence in islice(conllu.parse_incr(io.StringIO(text_of(treebank))), 1000)
     ]
-    assert [list(zip(example.items, example.labels, strict=True)) for example in examples[:1000]] == expected
+    assert [list(zip(example.items, example.goal, strict=True)) for example in examples[:1000]] == expected
 
 
 @pytest.mark.skipif(not EWT.exists(), reason="needs ../shared/data/ewt")
@@ -86,7 +93,7 @@ def test_other_columns_are_those_of_the_conllu_package(column, field, key):
         ]
         for sentence in islice(conllu.parse_incr(io.StringIO(text_of(path))), 1000)
     ]
-    assert [example.labels for example in read_examples(path, column=column)[:1000]] == expected
+    assert [example.goal for example in read(path, column=column)[:1000]] == expected
 
 
 def test_a_treebank_written_with_its_own_labels_is_the_same_bytes(treebank):
@@ -102,12 +109,12 @@ def test_every_other_byte_stays(save, ending, line_end, column):
 
 
 def test_multiword_tokens_empty_nodes_and_comments_are_passed_over(save):
-    first, second = read_examples(save("a.conllu", SENTENCES))
+    first, second = read(save("a.conllu", SENTENCES))
     assert first.items == ["Vamos", "nos", "a", "el", "mar", "."]
-    assert first.labels == ["VERB", "PRON", "ADP", "DET", "NOUN", "PUNCT"]
+    assert first.goal == ["VERB", "PRON", "ADP", "DET", "NOUN", "PUNCT"]
     assert second.items == ["20 000"]
-    assert [first.line_of(place) for place in range(6)] == [7, 8, 10, 11, 12, 14]
-    assert second.line_of(0) == 18
+    assert [first.place.item_lines[place] for place in range(6)] == [7, 8, 10, 11, 12, 14]
+    assert second.place.item_lines[0] == 18
 
 
 def test_only_the_predicted_column_changes(save):
@@ -140,21 +147,21 @@ def test_a_key_is_set_sorted_and_taken_away(save):
 
 def test_a_column_goes_by_number_too(save):
     path = save("a.conllu", SENTENCES)
-    assert [e.labels for e in read_examples(path, column="4")] == [e.labels for e in read_examples(path)]
+    assert [e.goal for e in read(path, column="4")] == [e.goal for e in read(path)]
 
 
 def test_nothing_is_a_label_of_xpos_but_not_of_upos(save):
-    assert read_examples(save("a.conllu", SENTENCES), column="xpos")[0].labels[-1] == "_"
+    assert read(save("a.conllu", SENTENCES), column="xpos")[0].goal[-1] == "_"
     unlabelled = save("b.conllu", WORD.replace("NOUN", "_"))
     with pytest.raises(DataError, match=r"b.conllu:1: expected a label in column upos, found '_' \(none given\)"):
-        read_examples(unlabelled)
-    assert read_examples(unlabelled, labelled=False)[0].items == ["dog"]
+        read(unlabelled)
+    assert read(unlabelled, labelled=False)[0].items == ["dog"]
 
 
 @pytest.mark.parametrize("column", ["feats", "feats.Number", "misc.Entity"])
 def test_a_column_with_nothing_in_it_has_no_labels(save, column):
     with pytest.raises(DataError, match=rf"a.conllu: expected labels in column {column}, found nothing but '_'"):
-        read_examples(save("a.conllu", WORD), column=column)
+        read(save("a.conllu", WORD), column=column)
 
 
 @pytest.mark.parametrize("labelled", [True, False], ids=["labelled", "unlabelled"])
@@ -174,26 +181,26 @@ def test_a_column_with_nothing_in_it_has_no_labels(save, column):
 )
 def test_a_wrong_line_is_named(save, second, message, labelled):
     with pytest.raises(DataError, match=message):
-        read_examples(save("a.conllu", WORD + second), labelled=labelled)
+        read(save("a.conllu", WORD + second), labelled=labelled)
 
 
 @pytest.mark.parametrize("column", ["upso", "0", "11", "upos.Number", "feats.", "UPOS"])
 def test_a_wrong_column_is_refused_with_the_right_ones(save, column):
     with pytest.raises(DataError, match=rf"a.conllu: expected a column of CoNLL-U: id, .*misc.KEY, found '{column}'"):
-        read_examples(save("a.conllu", WORD), column=column)
+        read(save("a.conllu", WORD), column=column)
 
 
 def test_a_misspelt_column_gets_the_nearest_name(save):
     with pytest.raises(DataError, match="did you mean 'upos'"):
-        read_examples(save("a.conllu", WORD), column="upso")
+        read(save("a.conllu", WORD), column="upso")
 
 
 def test_words_from_elsewhere_become_plain_rows(save):
     out = io.StringIO()
-    write_predictions(read_examples([["The", "dog"]], labelled=False), [["DET", "NOUN"]], out, format="conllu")
+    write(read([["The", "dog"]], labelled=False), [["DET", "NOUN"]], out)
     (sentence,) = conllu.parse(out.getvalue())
     assert [(token["id"], token["form"], token["upos"]) for token in sentence] == [
         (1, "The", "DET"),
         (2, "dog", "NOUN"),
     ]
-    assert read_examples(save("a.conllu", out.getvalue()))[0].labels == ["DET", "NOUN"]
+    assert read(save("a.conllu", out.getvalue()))[0].goal == ["DET", "NOUN"]

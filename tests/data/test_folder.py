@@ -1,9 +1,12 @@
 import gzip
+from functools import partial
 
 import pytest
 
-from regard.data import read_classified
+from regard import data
 from regard.errors import DataError
+
+read = partial(data.read, goal="label")
 
 
 @pytest.fixture
@@ -30,18 +33,18 @@ def test_the_sub_folder_is_the_label(folder):
         "README.md": "not a review",
     }
     path = folder(**files)
-    examples = read_classified(path)
-    assert [(e.items, e.label) for e in examples] == [("Bad.", "neg"), ("é", "pos"), ("One\ntwo.", "pos")]
-    assert examples[0].source == str(path / "neg" / "c.txt.gz")
-    assert [e.items for e in read_classified(path, labelled=False)] == ["Bad.", "é", "One\ntwo."]
-    assert [e.label for e in read_classified(path, format="folder", labelled=False)] == [None] * 3
+    examples = read(path)
+    assert [(e.items, e.goal) for e in examples] == [("Bad.", "neg"), ("é", "pos"), ("One\ntwo.", "pos")]
+    assert examples[0].place.source == str(path / "neg" / "c.txt.gz")
+    assert [e.items for e in read(path, labelled=False)] == ["Bad.", "é", "One\ntwo."]
+    assert [e.goal for e in read(path, format="folder", labelled=False)] == [None] * 3
 
 
 def test_without_labels_the_files_may_lie_flat(folder):
     path = folder(**{"b.txt": "two", "a.txt": "", "c.txt.gz": gzip.compress(b"three")})
-    assert [e.items for e in read_classified(path, labelled=False)] == ["", "two", "three"]
+    assert [e.items for e in read(path, labelled=False)] == ["", "two", "three"]
     with pytest.raises(DataError, match=r"reviews: expected sub-folders, one for each label, .* found files alone"):
-        read_classified(path)
+        read(path)
 
 
 @pytest.mark.parametrize(
@@ -61,18 +64,18 @@ def test_without_labels_the_files_may_lie_flat(folder):
 )
 def test_a_wrong_folder(folder, files, message):
     with pytest.raises(DataError, match=message):
-        read_classified(folder(**files))
+        read(folder(**files))
 
 
 def test_a_file_or_nothing_in_place_of_a_folder(save, tmp_path):
     with pytest.raises(DataError, match=r"a.txt: expected a folder, found a file"):
-        read_classified(save("a.txt", "a"), format="folder")
+        read(save("a.txt", "a"), format="folder")
     with pytest.raises(DataError, match=r"b: expected a folder, found nothing of that name"):
-        read_classified(tmp_path / "b", format="folder")
+        read(tmp_path / "b", format="folder")
     with pytest.raises(DataError, match=r"expected a file, found a folder; name one file in it"):
-        read_classified(tmp_path, format="csv")
+        read(tmp_path, format="csv")
 
 
 def test_an_empty_folder_without_labels(folder):
     with pytest.raises(DataError, match=r"reviews: expected text files \(.txt, .txt.gz\), found an empty folder"):
-        read_classified(folder(**{".keep": ""}), labelled=False)
+        read(folder(**{".keep": ""}), labelled=False)

@@ -1,41 +1,44 @@
 import json
+from functools import partial
 
 import numpy as np
 import pytest
 
-from regard.data import read_examples
+from regard import data
 from regard.errors import DataError
+
+read = partial(data.read, goal="labels")
 
 
 @pytest.mark.parametrize("items", ["words", "tokens", "items"])
 @pytest.mark.parametrize("labels", ["labels", "tags", "ner_tags", "pos_tags", "upos"])
 def test_the_usual_names(save, items, labels):
     path = save("a.jsonl", json.dumps({"id": 7, items: ["New York", "é"], labels: ["X", "Y"]}) + "\n\n")
-    (example,) = read_examples(path)
-    assert (example.items, example.labels, example.line) == (["New York", "é"], ["X", "Y"], 1)
+    (example,) = read(path)
+    assert (example.items, example.goal, example.place.line) == (["New York", "é"], ["X", "Y"], 1)
 
 
 def test_a_column_names_the_labels(save):
     path = save("a.jsonl", '{"words": ["a"], "labels": ["X"], "ner": ["O"]}\n')
-    assert read_examples(path, column="ner")[0].labels == ["O"]
-    assert read_examples(path)[0].labels == ["X"]
+    assert read(path, column="ner")[0].goal == ["O"]
+    assert read(path)[0].goal == ["X"]
     with pytest.raises(
         DataError, match=r"a.jsonl:1: expected labels under the key 'chunk', found the keys words, labels"
     ):
-        read_examples(path, column="chunk")
+        read(path, column="chunk")
 
 
 def test_vectors(save):
     path = save("a.jsonl", '{"vectors": [[1, 2.5], [3, 4]], "labels": ["a", "b"]}\n{"vectors": [], "labels": []}\n')
-    first, second = read_examples(path)
+    first, second = read(path)
     assert first.items.dtype == np.float32
     np.testing.assert_array_equal(first.items, [[1, 2.5], [3, 4]])
-    assert (len(second), second.labels) == (0, [])
+    assert (len(second), second.goal) == (0, [])
 
 
 def test_labels_stay_unread_where_none_are_wanted(save):
     path = save("a.jsonl", '{"words": ["a"], "labels": [1, 2]}\n{"words": []}\n')
-    assert [(e.items, e.labels) for e in read_examples(path, labelled=False)] == [(["a"], None), ([], None)]
+    assert [(e.items, e.goal) for e in read(path, labelled=False)] == [(["a"], None), ([], None)]
 
 
 @pytest.mark.parametrize(
@@ -44,9 +47,10 @@ def test_labels_stay_unread_where_none_are_wanted(save):
         ('{"words": ["a"]', r"a JSON object on one line, found expecting ',' delimiter at character 16"),
         ('["a"]', r"a JSON object on one line, found \['a'\]"),
         ("[" * 100_000, r"a JSON object on one line, found lists nested too deeply"),
-        ('{"text": "a b"}', r"one of the keys words, tokens, items, vectors, found the keys text"),
-        ("{}", "one of the keys .*, found no keys"),
-        ('{"words": ["a"]}', r"labels under one of the keys labels, tags, .*, found the keys words"),
+        ('{"body": "a b"}', r"a key 'words' \(or tokens, items, vectors, text, sentence\), found the keys body"),
+        ('{"text": "a b"}', r"a list of words or an array \[N, C\], found the string 'a b'; put its words in a list"),
+        ("{}", "a key 'words' .*, found no keys"),
+        ('{"words": ["a"]}', r"labels under the key 'upos' \(or labels, tags, .*\), found the keys words"),
         ('{"words": ["a"], "labels": null}', r"labels under .*, found the keys words, labels \(null\)"),
         ('{"words": ["a"], "labels": ["X", "Y"]}', r"as many labels as items \(1\), found 2 labels"),
         ('{"words": ["a", 5], "labels": ["X", "Y"]}', r"words that are strings, found 5 \(int\) at item 2"),
@@ -76,12 +80,12 @@ def test_labels_stay_unread_where_none_are_wanted(save):
 )
 def test_a_wrong_line_is_named(save, line, message):
     with pytest.raises(DataError, match="a.jsonl:2: expected " + message):
-        read_examples(save("a.jsonl", '{"words": [], "labels": []}\n' + line + "\n"))
+        read(save("a.jsonl", '{"words": [], "labels": []}\n' + line + "\n"))
 
 
 def test_words_and_vectors_do_not_mix(save):
     words, two, three = '{"words": ["a"]}', '{"vectors": [[1, 2]]}', '{"vectors": [[1, 2, 3]]}'
     with pytest.raises(DataError, match=r"a.jsonl:2: expected words as before, found arrays \[N, 2\]"):
-        read_examples(save("a.jsonl", f"{words}\n{two}\n"), labelled=False)
+        read(save("a.jsonl", f"{words}\n{two}\n"), labelled=False)
     with pytest.raises(DataError, match=r"a.jsonl:3: expected arrays \[N, 2\] as before, found arrays \[N, 3\]"):
-        read_examples(save("a.jsonl", f"{two}\n{two}\n{three}\n"), labelled=False)
+        read(save("a.jsonl", f"{two}\n{two}\n{three}\n"), labelled=False)

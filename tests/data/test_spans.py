@@ -1,9 +1,14 @@
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regard.data import Example, check_spans, read_examples, span_scheme
+from regard import data
+from regard.data import Example, check_spans, span_scheme
 from regard.errors import DataError
+
+read = partial(data.read, goal="labels")
 
 
 def split(*lines):
@@ -64,7 +69,7 @@ def test_mixed_labels_are_named(lines, message):
 def test_a_file_with_mixed_labels_is_refused_with_the_line(save):
     path = save("train.conll", "Peter B-PER\nBlack I-PER\nbarks O\n\nRome S-LOC\n")
     with pytest.raises(DataError, match=r"train.conll:2: expected IOBES .* found 'I-PER' followed by 'O'"):
-        read_examples(path)
+        read(path)
 
 
 def test_examples_are_checked_like_their_labels():

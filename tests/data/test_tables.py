@@ -5,18 +5,23 @@ import gzip
 import io
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regard.data import iter_classified, read_classified
+from regard import data
 from regard.errors import DataError, UnsupportedError
+
+read = partial(data.read, goal="label")
+
+iter_read = partial(data.iter_read, goal="label")
 
 
 def pairs(path, **options):
-    return [(example.items, example.label) for example in read_classified(path, **options)]
+    return [(example.items, example.goal) for example in read(path, **options)]
 
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"))  # which is the mark of binary files
@@ -26,7 +31,7 @@ class TestCsv:
     def test_quotes_hold_commas_line_ends_and_quotes(self, save):
         path = save("a.csv", 'text,label\r\n"one, ""two""\nthree",X\r\n\r\nfour,Y\r\n')
         assert pairs(path) == [('one, "two"\nthree', "X"), ("four", "Y")]
-        assert [example.line for example in read_classified(path)] == [2, 5]
+        assert [example.place.line for example in read(path)] == [2, 5]
 
     def test_gzip(self, save):
         assert pairs(save("a.csv.gz", gzip.compress(b"text,label\na,X\n"))) == [("a", "X")]
@@ -42,20 +47,20 @@ class TestCsv:
     def test_columns_by_name_and_by_number(self, save):
         path = save("a.csv", ",text,label,title,stars\n0,a,X,b,5\n")
         assert pairs(path) == [("a", "X")]
-        assert pairs(path, column="stars", text_column="title") == [("b", "5")]
-        assert pairs(path, column="5", text_column="4") == [("b", "5")]
-        assert pairs(path, column="5", text_column="5") == [("5", "5")]
+        assert pairs(path, column="stars", item_column="title") == [("b", "5")]
+        assert pairs(path, column="5", item_column="4") == [("b", "5")]
+        assert pairs(path, column="5", item_column="5") == [("5", "5")]
         with pytest.raises(DataError, match=r"a.csv:1: expected a column 'Stars', found the columns , text, label"):
-            read_classified(path, column="Stars")
+            read(path, column="Stars")
         with pytest.raises(DataError, match=r"a.csv:1: expected a column '6', found the columns"):
-            read_classified(path, column="6")
+            read(path, column="6")
 
     def test_labels_may_be_absent_where_none_are_wanted(self, save):
         assert pairs(save("a.csv", "id,text\n1,a\n2,\n"), labelled=False) == [("a", None), ("", None)]
         with pytest.raises(
             DataError, match=r"a.csv:1: expected a column 'label' \(or labels, class, .*\), found .* id"
         ):
-            read_classified(save("a.csv", "id,text\n1,a\n"))
+            read(save("a.csv", "id,text\n1,a\n"))
 
     @pytest.mark.parametrize(
         ("content", "place", "message"),
@@ -78,17 +83,17 @@ class TestCsv:
     )
     def test_a_wrong_row_is_named(self, save, content, place, message):
         with pytest.raises(DataError, match=f"a.csv:{place}: expected {message}"):
-            read_classified(save("a.csv", content))
+            read(save("a.csv", content))
 
     def test_a_header_alone(self, save):
         with pytest.raises(DataError, match=r"a.csv: expected at least one sequence, found .* and a header"):
-            read_classified(save("a.csv", "text,label\n"))
+            read(save("a.csv", "text,label\n"))
 
     def test_a_long_document(self, save):
-        assert len(read_classified(save("a.csv", f"text,label\n{'a' * 200_000},X\n"))[0]) == 200_000
+        assert len(read(save("a.csv", f"text,label\n{'a' * 200_000},X\n"))[0]) == 200_000
 
     def test_rows_come_one_by_one(self, save):
-        examples = iter_classified(save("a.csv", "text,label\na,X\nb\n"))
+        examples = iter_read(save("a.csv", "text,label\na,X\nb\n"))
         assert next(examples).items == "a"
         with pytest.raises(DataError, match=r"a.csv:3"):
             next(examples)
@@ -110,7 +115,7 @@ def examples_of(content, name):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, name)
         path.write_bytes(content.encode())
-        return [example.items for example in read_classified(path, labelled=False)]
+        return [example.items for example in read(path, labelled=False)]
 
 
 class TestTsv:
@@ -122,7 +127,7 @@ class TestTsv:
         path = save("a.tsv", 'ham\t"Ok" lar...\nspam\tFree entry\n')
         assert pairs(path) == [('"Ok" lar...', "ham"), ("Free entry", "spam")]
         assert pairs(path, labelled=False) == [('"Ok" lar...', None), ("Free entry", None)]
-        assert pairs(path, column="2", text_column="1")[1] == ("spam", "Free entry")
+        assert pairs(path, column="2", item_column="1")[1] == ("spam", "Free entry")
 
     @pytest.mark.parametrize("label", ["spam", "question", "message", "class"])
     def test_a_label_that_is_a_usual_name_is_no_header(self, save, label):
@@ -150,7 +155,7 @@ class TestTsv:
     )
     def test_a_wrong_row_is_named(self, save, content, options, message):
         with pytest.raises(DataError, match=message):
-            read_classified(save("a.tsv", content), **options)
+            read(save("a.tsv", content), **options)
 
 
 class TestParquet:
@@ -191,7 +196,7 @@ class TestParquet:
         datasets.Dataset.from_dict({"text": ["a", "b"], "label": [1, -1]}, features=features).to_parquet(path)
         assert pairs(path, labelled=False) == [("a", None), ("b", None)]
         with pytest.raises(DataError, match=r"a.parquet: expected label numbers from 0 to 1, found -1 in sequence 2"):
-            read_classified(path)
+            read(path)
 
     @pytest.mark.parametrize(
         ("columns", "message"),
@@ -208,7 +213,7 @@ class TestParquet:
     )
     def test_a_wrong_row_is_named(self, parquet, columns, message):
         with pytest.raises(DataError, match=r"a.parquet: expected " + message):
-            read_classified(parquet(**columns))
+            read(parquet(**columns))
 
     def test_features_of_another_make_are_passed_over(self, tmp_path):
         arrow = pytest.importorskip("pyarrow")
@@ -222,11 +227,11 @@ class TestParquet:
     def test_no_parquet(self, save, tmp_path):
         pytest.importorskip("pyarrow")
         with pytest.raises(DataError, match=r"a.parquet: expected a sound Parquet file, found .*magic bytes"):
-            read_classified(save("a.parquet", b"PAR1" + b"x" * 20))
+            read(save("a.parquet", b"PAR1" + b"x" * 20))
         with pytest.raises(DataError, match=r"b.parquet: expected a file, found nothing of that name"):
-            read_classified(tmp_path / "b.parquet")
+            read(tmp_path / "b.parquet")
 
     def test_without_pyarrow(self, save, monkeypatch):
         monkeypatch.setitem(sys.modules, "pyarrow", None)
         with pytest.raises(UnsupportedError, match=r"Parquet needs pyarrow: pip install 'regard\[parquet\]'"):
-            read_classified(save("a.parquet", b"PAR1"))
+            read(save("a.parquet", b"PAR1"))

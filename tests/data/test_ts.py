@@ -1,10 +1,11 @@
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from regard.data import read_classified
+from regard import data
 from regard.errors import DataError
 
 TWO_DIMENSIONS = """\
@@ -23,22 +24,24 @@ TWO_DIMENSIONS = """\
 """
 AEON = find_spec("aeon")  # only its data are wanted: it is not imported
 
+read = partial(data.read, goal="label")
+
 
 def test_series_are_arrays_of_points_in_time(save):
-    up, down = read_classified(save("a.ts", TWO_DIMENSIONS))
+    up, down = read(save("a.ts", TWO_DIMENSIONS))
     np.testing.assert_array_equal(up.items, np.array([[1, 4], [2.5, 5], [-0.3, 6]], np.float32))
     np.testing.assert_array_equal(down.items, [[7, 8]])
     assert up.items.dtype == np.float32
-    assert [(example.label, example.line) for example in (up, down)] == [("up", 11), ("down", 12)]
+    assert [(example.goal, example.place.line) for example in (up, down)] == [("up", 11), ("down", 12)]
 
 
 def test_labels_stay_unread_where_none_are_wanted(save):
-    examples = read_classified(save("a.ts", TWO_DIMENSIONS.replace("8:down", "8:")), labelled=False)
-    assert [(len(example), example.label) for example in examples] == [(3, None), (1, None)]
+    examples = read(save("a.ts", TWO_DIMENSIONS.replace("8:down", "8:")), labelled=False)
+    assert [(len(example), example.goal) for example in examples] == [(3, None), (1, None)]
     for tag in ("@classLabel false\n", "@targetLabel false\n", ""):
-        (example,) = read_classified(save("a.ts", f"{tag}@data\n1,2:3,4\n"), labelled=False)
+        (example,) = read(save("a.ts", f"{tag}@data\n1,2:3,4\n"), labelled=False)
         assert example.items.tolist() == [[1, 3], [2, 4]]
-    (example,) = read_classified(save("a.ts", "@targetlabel TRUE\n@DATA\n1,2:0.5\n"), labelled=False)
+    (example,) = read(save("a.ts", "@targetlabel TRUE\n@DATA\n1,2:0.5\n"), labelled=False)
     assert example.items.tolist() == [[1], [2]]
 
 
@@ -64,7 +67,7 @@ def test_labels_stay_unread_where_none_are_wanted(save):
 )
 def test_a_wrong_series_is_named(save, row, message):
     with pytest.raises(DataError, match=r"a.ts:13: expected " + message):
-        read_classified(save("a.ts", TWO_DIMENSIONS + row + "\n"))
+        read(save("a.ts", TWO_DIMENSIONS + row + "\n"))
 
 
 @pytest.mark.parametrize(
@@ -82,21 +85,22 @@ def test_a_wrong_series_is_named(save, row, message):
             "@univariate true\n@classLabel true a\n@data\n1:2:a\n",
             r"a.ts:4: expected 1 dimensions and a label, parted by ':', found 2",
         ),
+        ("@classLabel true a\n@data\na\n", r"a.ts:3: expected 1 dimensions and a label, parted by ':', found 0: 'a'"),
         ("@classLabel true a\n@data\n1:2:a\n1:a\n", r"a.ts:4: expected 2 dimensions and a label, .* found 1: '1:a'"),
     ],
 )
 def test_a_wrong_header(save, content, message):
     with pytest.raises(DataError, match=message):
-        read_classified(save("a.ts", content))
+        read(save("a.ts", content))
 
 
 @pytest.mark.skipif(AEON is None, reason="needs the data in the aeon package")
 @pytest.mark.parametrize(("part", "count"), [("TRAIN", 270), ("TEST", 370)])
 def test_japanese_vowels(part, count):
     path = Path(AEON.origin).parent / "datasets" / "data" / "JapaneseVowels" / f"JapaneseVowels_{part}.ts"
-    examples = read_classified(path)
+    examples = read(path)
     assert len(examples) == count
-    assert {example.label for example in examples} == set("123456789")
+    assert {example.goal for example in examples} == set("123456789")
     assert {example.items.shape[1] for example in examples} == {12}
     assert all(7 <= len(example) <= 29 for example in examples)
     first = path.read_text().split("@data\n")[1].split("\n")[0].split(":")

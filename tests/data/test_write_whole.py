@@ -1,79 +1,34 @@
-"""Predictions of one label, or one new text, for each sequence."""
+"""Predictions of one label, or one new text, for each sequence, as a user sees them."""
 
 import csv
 import io
 import json
-import tempfile
-from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from reading import read_back, written
 
-from regard.data import Example, read_classified, read_pairs, write_classified, write_transduced
-from regard.data.fields import LABEL_NAMES, SOURCE_NAMES, TARGET_NAMES, TEXT_NAMES
+from regard import data
+from regard.data import Example, Place, open_writer
 from regard.errors import ConfigError, DataError
 
-CHARACTERS = st.one_of(st.sampled_from(' \t\r\n",\\1\u00a0\u2028'), st.characters(exclude_categories=["Cs"]))
-TEXTS = st.text(CHARACTERS, min_size=1, max_size=8).filter(str.strip)
-ROWS = st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=4)
+TEXTS = st.text(min_size=1, max_size=8).filter(str.strip)
+CANDIDATES = [{"target": "a dog", "score": -0.5}, {"target": "dog", "score": -1.25}]
 
 
-def classified(rows, format, **options):
-    out = io.StringIO(newline="")
-    examples, labels = [Example(text) for text, _ in rows], [label for _, label in rows]
-    write_classified(examples, labels, out, format=format, **options)
-    return out.getvalue()
+def classified(rows, format, **names):
+    return written(rows, goal="label", format=format, **names).decode()
 
 
-def transduced(rows, format):
-    out = io.StringIO(newline="")
-    write_transduced([Example(text) for text, _ in rows], [output for _, output in rows], out, format=format)
-    return out.getvalue()
+def transduced(rows, format, **names):
+    return written(rows, goal="target", format=format, **names).decode()
 
 
-def read_back(text, name, read, **options):
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, name)
-        path.write_bytes(text.encode())
-        return [(example.items, example.label or example.target) for example in read(path, **options)]
-
-
-def is_table(rows):
-    """Neither binary, nor with a mark of UTF-8, nor with a first row that is taken for a header."""
-    names = {*TEXT_NAMES, *LABEL_NAMES, *SOURCE_NAMES, *TARGET_NAMES}
-    text = "".join(first + second for first, second in rows)
-    return not set(text) & {"\0", "\ufeff"} and names.isdisjoint(cell.strip().lower() for cell in rows[0])
-
-
-@pytest.mark.parametrize("format", ["csv", "jsonl", "tsv"])
-@settings(max_examples=50, deadline=None)
-@given(rows=ROWS)
-def test_labels_come_back_or_the_format_refuses_to_write(format, rows):
-    assume(is_table(rows))
-    if format == "tsv" and any(set(text) & set("\t\r\n") for row in rows for text in row):
-        with pytest.raises(DataError, match="format=jsonl takes it"):
-            classified(rows, format)
-        return
-    assert read_back(classified(rows, format), f"a.{format}", read_classified) == rows
-
-
-@pytest.mark.parametrize("format", ["jsonl", "tsv"])
-@settings(max_examples=50, deadline=None)
-@given(rows=ROWS)
-def test_outputs_come_back_or_the_format_refuses_to_write(format, rows):
-    assume(is_table(rows))
-    if format == "tsv" and any(set(text) & set("\t\r\n") for row in rows for text in row):
-        with pytest.raises(DataError, match="format=jsonl takes it"):
-            transduced(rows, format)
-        return
-    assert read_back(transduced(rows, format), f"a.{format}", read_pairs) == rows
-
-
-@given(ROWS)
+@given(st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=4))
 def test_python_reads_our_csv(rows):
-    text = classified(rows, "csv", column="class", text_column='"text"')
+    text = classified(rows, "csv", column="class", item_column='"text"')
     assert list(csv.reader(io.StringIO(text, newline=""), strict=True)) == [['"text"', "class"], *map(list, rows)]
 
 
@@ -82,27 +37,65 @@ def test_each_format_as_a_user_sees_it():
     assert classified(rows, "csv") == 'text,label\n"Good, ""very""!",+\n,-\n'
     assert classified(rows, "tsv") == '+\tGood, "very"!\n-\t\n'
     assert classified(rows, "text") == "+\n-\n"
-    assert classified(rows[1:], "jsonl", column="class", text_column="2") == '{"text": "", "class": "-"}\n'
-    assert classified(rows[1:], "jsonl", scores=[np.float32(0.5)]) == '{"text": "", "label": "-", "score": 0.5}\n'
+    assert classified(rows[1:], "jsonl", column="class", item_column="2") == '{"text": "", "class": "-"}\n'
+    scored = [("", {"label": "-", "score": np.float32(0.5)})]
+    assert classified(scored, "jsonl") == '{"text": "", "label": "-", "score": 0.5}\n'
+    assert classified([], "csv") == "text,label\n"
     rows = [("ein Hund", "a dog"), ("", "")]
     assert transduced(rows, "lines") == transduced(rows, "text") == "a dog\n\n"
     assert transduced(rows, "tsv") == "ein Hund\ta dog\n\t\n"
+    assert transduced(rows, "csv") == "source,target\nein Hund,a dog\n,\n"
     assert transduced(rows[:1], "jsonl") == '{"source": "ein Hund", "target": "a dog"}\n'
 
 
-def test_writing_goes_on_in_the_same_file():
-    out = io.StringIO()
-    for number, text in enumerate(["a", "b"]):
-        write_classified([Example(text)], ["X"], out, format="csv", header=number == 0)
-    assert out.getvalue() == "text,label\na,X\nb,X\n"
+def test_several_candidates_are_a_row_each_with_their_scores():
+    rows, options = [("ein Hund", {"candidates": CANDIDATES})], {"several": True}
+    table = "ein Hund\ta dog\t-0.5000\nein Hund\tdog\t-1.2500\n"
+    for format in ("lines", "text", "tsv"):
+        assert transduced(rows, format, **options) == table
+    assert transduced(rows, "csv", **options) == "source,target,score\n" + table.replace("\t", ",")
+    assert json.loads(transduced(rows, "jsonl", **options)) == {"source": "ein Hund", "candidates": CANDIDATES}
+    with pytest.raises(DataError, match=r"no tab or line end in what tsv holds, found .*; format=jsonl"):
+        transduced([("a", {"candidates": [{"target": "a\tb", "score": 0.0}]})], "lines", **options)
+
+
+@pytest.mark.parametrize("format", ["csv", "parquet"])
+def test_several_candidates_come_back_as_a_pair_each(format):
+    if format == "parquet":
+        pytest.importorskip("pyarrow")
+    rows = [("ein Hund", {"candidates": CANDIDATES}), ("bellt", {"candidates": CANDIDATES[:1]})]
+    content = written(rows, goal="target", format=format, several=True)
+    told = read_back(content, f"a.{format}", goal="target")
+    assert told == [("ein Hund", "a dog"), ("ein Hund", "dog"), ("bellt", "a dog")]
+
+
+def test_rows_of_several_candidates_without_a_header_are_refused_as_pairs():
+    content = written([("ein Hund", {"candidates": CANDIDATES})], goal="target", format="tsv", several=True)
+    with pytest.raises(DataError, match=r"a.tsv:1: expected a column 'source' .*, found the columns ein Hund, a dog, "):
+        read_back(content, "a.tsv", goal="target")
+
+
+def test_each_sequence_is_in_the_file_once_it_is_put():
+    for format, told in {"csv": "text,label\n0,X\n1,X\n", "tsv": "X\t0\nX\t1\n", "text": "X\nX\n"}.items():
+        out = io.StringIO()
+        with open_writer(out, format=format, goal="label") as put:
+            for number in range(2):
+                put(Example(str(number)), {"label": "X"})
+                lines = told.splitlines(keepends=True)
+                assert out.getvalue() == "".join(lines[: len(lines) - 1 + number])
+        assert out.getvalue() == told
+
+
+def test_a_first_row_that_would_be_taken_for_a_header_gets_one_above_it():
+    assert classified([("text", "spam"), ("a", "b")], "tsv") == "label\ttext\nspam\ttext\nb\ta\n"
+    assert transduced([("source", "x")], "tsv") == "source\ttarget\nsource\tx\n"
+    assert classified([("a", "X")], "tsv", column="stars") == "stars\ttext\nX\ta\n"
 
 
 def test_words_and_arrays_come_out_in_jsonl_only():
-    words, array = Example(["a", "b"]), Example(np.zeros((2, 3), np.float32), source="a.ts", line=7)
-    out = io.StringIO()
-    write_classified([words, array], ["X", "Y"], out, format="jsonl")
-    write_transduced([words, array], ["x", "y"], out, format="jsonl")
-    assert [json.loads(line) for line in out.getvalue().splitlines()] == [
+    words, array = Example(["a", "b"]), Example(np.zeros((2, 3), np.float32), place=Place("a.ts", 7))
+    lines = classified([(words, "X"), (array, "Y")], "jsonl") + transduced([(words, "x"), (array, "y")], "jsonl")
+    assert [json.loads(line) for line in lines.splitlines()] == [
         {"words": ["a", "b"], "label": "X"},
         {"label": "Y"},
         {"words": ["a", "b"], "target": "x"},
@@ -110,9 +103,11 @@ def test_words_and_arrays_come_out_in_jsonl_only():
     ]
     for format in ("csv", "tsv"):
         with pytest.raises(DataError, match=f"texts, which {format} is made of, found a list of words; format=jsonl"):
-            write_classified([words], ["X"], out, format=format)
+            classified([(words, "X")], format)
     with pytest.raises(DataError, match=r"a.ts:7: expected texts, which tsv is made of, found an array; format=jsonl"):
-        write_transduced([array], ["x"], out, format="tsv")
+        transduced([(array, "x")], "tsv")
+    with pytest.raises(DataError, match="expected an array, which ts is made of, found something else; format=jsonl"):
+        classified([(words, "x")], "ts")
 
 
 @pytest.mark.parametrize("wrong", ["a\tb", "a\nb", "a\rb"], ids=repr)
@@ -132,9 +127,12 @@ def test_a_line_end_where_each_stands_on_one_line():
 
 
 def test_wrong_calls():
-    with pytest.raises(ConfigError, match="format must be csv, tsv, jsonl, text, got 'npz'"):
-        classified([], "npz")
-    with pytest.raises(ConfigError, match="format must be lines, text, tsv, jsonl, got 'line'; did you mean 'lines'"):
-        transduced([], "line")
+    with pytest.raises(ConfigError, match="format must be csv, tsv, jsonl, parquet, ts, npz, text, got 'conllu'"):
+        data.write([], [], io.StringIO(), format="conllu", goal="label")
+    known = "lines, csv, tsv, jsonl, parquet, text"
+    with pytest.raises(ConfigError, match=f"format must be {known}, got 'line'; did you mean 'lines'"):
+        data.write([], [], io.StringIO(), format="line", goal="target")
+    with pytest.raises(ConfigError, match="goal must be labels, label, target, nothing, got 'lable'"):
+        data.read([("a", "X")], goal="lable")
     with pytest.raises(ValueError, match="zip"):
-        write_classified([Example("a")], [], io.StringIO(), format="csv")
+        data.write([Example("a")], [], io.StringIO(), format="csv", goal="label")

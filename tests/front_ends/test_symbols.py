@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regard.errors import ConfigError
-from regard.front_ends import Symbols
-from regard.front_ends.inputs import windows
+from regard.front_ends.symbols import Symbols
+from regard.front_ends.windows import windows
 
 
 def test_characters_of_a_text_and_of_words():

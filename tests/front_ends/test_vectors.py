@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from regard import DataError
-from regard.front_ends import Vectors
+from regard.front_ends.vectors import Vectors
 
 
 def test_channels_come_to_one_scale_and_constant_ones_stay_finite():

@@ -1,8 +1,7 @@
 import pytest
 import torch
 
-from regard.front_ends import Words
-from regard.front_ends.words import LONGEST_WORD, UNKNOWN, word_parts
+from regard.front_ends.words import LONGEST_WORD, UNKNOWN, Words, word_parts
 
 SENTENCES = [["The", "dog", "barks", "."], ["The", "dogs", "bark", "."], ["A", "dog", "."]]
 

@@ -7,10 +7,11 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from regard import Ragged
+from regard.formats.huggingface.write import write_bert
 from regard.front_ends.subwords import Subwords
-from regard.tasks.bert_write import write_bert
-from regard.tasks.network import make_encoder
-from regard.training.config import LabelConfig, make_config
+from regard.tasks.label.options import LabelConfig
+from regard.tasks.model import make_encoder
+from regard.training.config import make_config
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PIECES = (*"abcdeghilnorstuwzABEé中文.,!😀", "the", "The", "dog", "bark", "##s", "##ing", "##er")

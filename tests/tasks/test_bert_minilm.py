@@ -8,9 +8,9 @@ from small_bert import ODD_TEXTS, build, close, hidden, their_hidden, their_toke
 from torch.nn import functional as F
 from transformers import AutoModel, AutoTokenizer
 
+from regard.formats.huggingface.read import read_bert
+from regard.front_ends.tokenizer import read_tokenizer
 from regard.nn import Pooling
-from regard.tasks.bert_read import read_bert
-from regard.tasks.bert_tokenizer import read_tokenizer
 
 ENGLISH = [
     "A man is eating food.",

@@ -24,11 +24,12 @@ from transformers import (
 )
 
 from regard import Ragged
+from regard.formats.huggingface.read import read_bert
+from regard.formats.huggingface.write import reasons_against_bert
 from regard.nn import MaskedHead, Pooling
 from regard.nn.layers import ACTIVATIONS
-from regard.tasks.bert_read import read_bert
-from regard.tasks.bert_write import reasons_against_bert
-from regard.training.config import LabelConfig, make_config
+from regard.tasks.label.options import LabelConfig
+from regard.training.config import make_config
 
 
 @pytest.mark.parametrize("activation", ["gelu", "relu"])

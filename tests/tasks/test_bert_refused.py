@@ -6,7 +6,7 @@ from small_bert import VOCABULARY, change_config, change_tensors, save_bert
 from transformers import BertModel
 
 from regard import ModelError
-from regard.tasks.bert_read import read_bert
+from regard.formats.huggingface.read import read_bert
 
 
 def drop(name):

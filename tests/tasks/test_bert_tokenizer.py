@@ -17,10 +17,11 @@ from transformers import (
     BertTokenizerFast,
 )
 
+from regard.formats.huggingface.read import read_bert
 from regard.front_ends.subwords import Subwords, learn_tokenizer
-from regard.tasks.bert_read import read_bert
-from regard.tasks.network import make_encoder
-from regard.training.config import LabelConfig, make_config
+from regard.tasks.label.options import LabelConfig
+from regard.tasks.model import make_encoder
+from regard.training.config import make_config
 
 
 @pytest.mark.parametrize(

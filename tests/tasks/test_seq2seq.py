@@ -9,7 +9,7 @@ import torch
 
 import regard
 from regard import ConfigError, DataError, Seq2Seq
-from regard.training.text_metrics import text_scores
+from regard.tasks.transduce.metrics import text_scores
 
 SMALL = {
     "front_end": "characters",
@@ -82,7 +82,7 @@ def test_scores_of_cached_search_are_those_of_the_whole_network(positions):
         assert [score for _, score in found] == sorted((score for _, score in found), reverse=True)
         assert len({text for text, _ in found}) == 4
         for text, score in found:
-            batch = model._collate([regard.data.Example(word, target=text)])
+            batch = model.collate([regard.data.Example(word, text)])
             with torch.no_grad():
                 log_p = network(batch.inputs, batch.tokens).values.log_softmax(1)
             whole = log_p.gather(1, batch.following[:, None]).sum() / len(batch.following) ** 0.7

@@ -12,7 +12,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from regard.ragged import Ragged
-from regard.training.config import LabelConfig, make_config
+from regard.tasks.label.options import LabelConfig
+from regard.training.config import make_config
 from regard.training.device import is_main_process
 from regard.training.loop import train
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from regard.training.masking import choose, corrupt, corrupt_vectors
+from regard.tasks.pretrain.masking import choose, corrupt, corrupt_vectors
 
 
 def test_units_are_chosen_whole_and_some_never():

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from regard import ConfigError, Ragged, RegardError
+from regard.decoding.search import _first, sample, search
 from regard.nn import build_decoder
-from regard.training.search import _first, sample, search
 
 BEGIN, END, PAD = 0, 1, 2
 V, HIDDEN = 6, 5  # ids 3, 4 and 5 can be written

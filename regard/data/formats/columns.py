@@ -1,0 +1,125 @@
+"""One item a line, a blank line between sequences: CoNLL-2003 columns, and tab-separated word and label.
+
+``columns`` splits at any run of spaces and tabs and passes over ``-DOCSTART-``; ``tsv`` splits at every tab and nowhere
+else, so that words may hold spaces. In both the word stands first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TextIO
+
+from regard.data.example import Example, Place, Record, short
+from regard.data.fields import Columns, Field
+from regard.data.formats import Answer, Put
+from regard.data.formats.refused import refuse, words_of
+from regard.data.lines import File
+from regard.errors import DataError
+
+_DOCUMENT_START = "-DOCSTART-"
+_SEPARATORS = " \t\r\n"  # no other white space: a no-break space is part of a word
+_PARTS = re.compile(r"[ \t\r\n]")  # what no word and no label may hold
+_PARTS_OF_TSV = re.compile(r"[\t\r\n]|^ +$")
+
+
+def read(file: File, columns: Columns) -> Iterator[Record]:
+    """Sequences of whitespace-separated columns: the word first, the label last or in the column of that number."""
+    return _read(file, columns, re.compile(f"[^{_SEPARATORS}]+").findall, _DOCUMENT_START)
+
+
+def read_tsv(file: File, columns: Columns) -> Iterator[Record]:
+    """Sequences of tab-separated columns: the word first, the label last or in the column of that number."""
+    return _read(file, columns, lambda line: line.rstrip("\r\n").split("\t"), None)
+
+
+def write(file: TextIO, columns: Columns) -> AbstractContextManager[Put]:
+    """``word<TAB>label``, a blank line after each sequence."""
+    return _write(file, columns, _PARTS, "no white space in what columns holds", "columns", _DOCUMENT_START)
+
+
+def write_tsv(file: TextIO, columns: Columns) -> AbstractContextManager[Put]:
+    """The same, of words that may hold spaces."""
+    return _write(file, columns, _PARTS_OF_TSV, "no tab, line end or lone blanks in what tsv holds", "tsv", None)
+
+
+@contextmanager
+def _write(
+    file: TextIO, columns: Columns, wrong: re.Pattern[str], expected: str, format: str, skipped: str | None
+) -> Iterator[Put]:
+    def put(example: Example, answer: Answer) -> None:
+        words, labels = words_of(example, format), answer[columns.key]
+        refuse(example, (*words, *labels), wrong, expected)
+        if skipped in words:
+            raise example.place.error("words alone", f"'{skipped}', which parts documents; format=jsonl takes it")
+        file.write("".join(f"{word}\t{label}\n" for word, label in zip(words, labels, strict=True)) + "\n")
+
+    yield put
+
+
+def _read(file: File, columns: Columns, split: Callable[[str], list[str]], skipped: str | None) -> Iterator[Record]:
+    path, wanted = file.name, columns.goal
+    index = _label_index(wanted, path) if columns.labelled else None
+    first: tuple[int, int] | None = None  # how many columns the first item has, and its line
+    for block in _blocks(file.lines(), split, skipped):
+        words: list[str] = []
+        labels: list[str] = []
+        for number, fields in block:
+            if first is None:
+                first = len(fields), number
+            words.append(_word(fields, path, number))
+            if index is not None:
+                labels.append(_label(fields, index, first, path, number))
+        start = block[0][0]
+        place = Place(path, start, item_lines=range(start, start + len(block)))
+        yield Record({"words": words} if index is None else {"words": words, wanted.name: labels}, place)
+
+
+def _blocks(
+    lines: Iterable[tuple[int, str]], split: Callable[[str], list[str]], skipped: str | None
+) -> Iterator[list[tuple[int, list[str]]]]:
+    """The fields of the lines of each sequence, numbered."""
+    block: list[tuple[int, list[str]]] = []
+    for number, line in lines:
+        fields = split(line) if line.strip(_SEPARATORS) else []
+        if fields and fields[0] != skipped:
+            block.append((number, fields))
+        elif block:
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def _label_index(wanted: Field, path: str) -> int:
+    """Where the label stands in a line: -1, the last, unless a number from 1 is given."""
+    column = wanted.name
+    if wanted.is_default:
+        return -1
+    if not column.isdecimal() or int(column) < 1:
+        raise DataError("the number of a column, from 1 (these columns have no names)", f"'{column}'", path=path)
+    return int(column) - 1
+
+
+def _word(fields: list[str], path: str, line: int) -> str:
+    if not fields[0]:
+        raise DataError("a word before the tab", "nothing", path=path, line=line)
+    if len(fields) == 10 and fields[0] == "1" and fields[6].isdecimal():
+        raise DataError("a word in column 1", "a word id as in CoNLL-U; give format=conllu", path=path, line=line)
+    return fields[0]
+
+
+def _label(fields: list[str], index: int, first: tuple[int, int], path: str, line: int) -> str:
+    """The label of a line. Where it is the last column, a line with fewer than the first line has lost its label."""
+    if len(fields) < 2:
+        expected = "a word and a label, in two columns or more"
+    elif index >= len(fields):
+        expected = f"at least {index + 1} columns"
+    elif index == -1 and len(fields) != first[0]:
+        expected = f"{first[0]} columns as in line {first[1]}"
+    elif not fields[index]:
+        expected = f"a label in column {index % len(fields) + 1}"
+    else:
+        return fields[index]
+    raise DataError(expected, f"{len(fields)}: {short(chr(9).join(fields))}", path=path, line=line)

@@ -1,0 +1,49 @@
+"""A folder of text files, ``class/file.txt``: the sub-folder is the label, the file is the text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from regard.data.example import Place, Record
+from regard.data.fields import Columns
+from regard.data.lines import File, read_lines, show
+from regard.errors import DataError
+
+_ENDINGS = (".txt", ".txt.gz")
+_FILES = f"text files ({', '.join(_ENDINGS)})"
+
+
+def read(file: File, columns: Columns) -> Iterator[Record]:
+    """The texts in the order of their names, without the line end at their end; hidden files are passed over.
+
+    Without labels a folder may also hold the files itself.
+
+    Raises:
+        DataError: no such folder, none in it, one without text files, or a file that is something else.
+    """
+    folder = Path(file.path)
+    if not folder.is_dir():
+        raise DataError("a folder", "a file" if folder.exists() else "nothing of that name", path=file.name)
+    classes = [entry for entry in _entries(folder) if entry.is_dir()]
+    if columns.labelled and not classes:
+        found = "files alone" if _entries(folder) else "an empty folder"
+        raise DataError(f"sub-folders, one for each label, with {_FILES}", found, path=file.name)
+    for part in classes or [folder]:
+        for path in _texts(part):
+            text = "".join(read_lines(path)).rstrip("\r\n")
+            yield Record({columns.items.name: text, columns.goal.name: part.name}, Place(show(path)))
+
+
+def _texts(folder: Path) -> list[Path]:
+    files = _entries(folder)
+    if not files:
+        raise DataError(_FILES, "an empty folder", path=show(folder))
+    for file in files:
+        if file.is_dir() or not file.name.lower().endswith(_ENDINGS):
+            raise DataError(_FILES, f"{'the folder' if file.is_dir() else 'the file'} '{file.name}'", path=show(folder))
+    return files
+
+
+def _entries(folder: Path) -> list[Path]:
+    return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))

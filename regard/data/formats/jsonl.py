@@ -1,0 +1,53 @@
+"""JSON Lines: one object a line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+import numpy as np
+
+from regard.data.example import Example, Place, Record, short
+from regard.data.fields import Columns
+from regard.data.formats import Answer, Put
+from regard.data.lines import File
+from regard.errors import DataError
+
+
+def read(file: File, columns: Columns) -> Iterator[Record]:
+    """The object of each line that is not blank.
+
+    Raises:
+        DataError: a line that is not a JSON object.
+    """
+    for number, line in file.lines():
+        if line.isspace():
+            continue
+        try:
+            values = json.loads(line.rstrip("\r\n"))
+        except json.JSONDecodeError as error:
+            found = f"{error.msg.lower()} at character {error.colno}"
+            raise DataError("a JSON object on one line", found, path=file.name, line=number) from None
+        except RecursionError:
+            found = "lists nested too deeply"
+            raise DataError("a JSON object on one line", found, path=file.name, line=number) from None
+        if not isinstance(values, dict):
+            raise DataError("a JSON object on one line", short(values), path=file.name, line=number)
+        yield Record(values, Place(file.name, number))
+
+
+@contextmanager
+def write(file: TextIO, columns: Columns) -> Iterator[Put]:
+    """An object for each sequence: its text or words, and the whole answer; arrays are left out."""
+
+    def put(example: Example, answer: Answer) -> None:
+        values: Answer = {}
+        items = example.found
+        if not isinstance(items, np.ndarray):
+            values["words" if isinstance(items, list) else columns.items.written] = items
+        values |= {columns.goal_name if name == columns.key else name: value for name, value in answer.items()}
+        file.write(json.dumps(values, ensure_ascii=False, default=np.generic.item) + "\n")
+
+    yield put

@@ -1,0 +1,44 @@
+"""What a format cannot hold is refused, so that all that is written can be read again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from regard.data.example import Example
+
+
+def words_of(example: Example, format: str) -> list[str]:
+    """The words of an example.
+
+    Raises:
+        DataError: it has none.
+    """
+    if isinstance(example.items, list):
+        return example.items
+    kind = "a text" if isinstance(example.items, str) else "an array"
+    raise example.place.error(f"words, which {format} is made of", f"{kind}; format=jsonl takes it")
+
+
+def text_of(example: Example, format: str) -> str:
+    """The text of an example.
+
+    Raises:
+        DataError: it is none.
+    """
+    found = example.found
+    if isinstance(found, str):
+        return found
+    kind = "a list of words" if isinstance(found, list) else "an array"
+    raise example.place.error(f"texts, which {format} is made of", f"{kind}; format=jsonl takes it")
+
+
+def refuse(example: Example, texts: Iterable[str], wrong: re.Pattern[str], expected: str) -> None:
+    """Refuses texts in which the pattern is found.
+
+    Raises:
+        DataError: the first that has it.
+    """
+    for text in texts:
+        if wrong.search(text):
+            raise example.place.error(expected, f"{text!r}; format=jsonl takes it")

@@ -1,0 +1,111 @@
+"""The records of a file that is larger than memory: what is held is where each begins."""
+
+from __future__ import annotations
+
+import mmap
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regard.data.example import Example, Record
+from regard.data.fields import Columns
+from regard.data.formats import Format
+from regard.data.lines import BYTE_ORDER_MARK, File, not_utf8, refuse_binary
+
+Numbered = Iterator[tuple[int, str]]
+
+
+class LazyExamples(Sequence[Example]):
+    """The examples of a plain file in a format of lines; all are checked once, and read again when they are asked for.
+
+    Arguments:
+        file: which file.
+        format: one made of lines.
+        columns: what is wanted of each record.
+        make: from records to examples, in order; some may be left out.
+        check: passes on all examples, and refuses those that do not go together.
+
+    Raises:
+        DataError: a record that cannot be used.
+    """
+
+    def __init__(
+        self,
+        file: File,
+        format: Format,
+        columns: Columns,
+        make: Callable[[Iterable[Record]], Iterator[Example]],
+        check: Callable[[Iterable[Example]], Iterator[Example]],
+    ) -> None:
+        self._file, self._format, self._columns, self._make = file, format, columns, make
+        with Path(file.path).open("rb") as opened:
+            refuse_binary(opened, file.name)
+            self._bytes = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+        self._head: list[tuple[int, str]] = []  # the lines without which no record can be read
+        self._first = 0  # the line of the first record, where the head holds it
+        self._starts, self._numbers = self._scan(check)
+
+    def _scan(
+        self, check: Callable[[Iterable[Example]], Iterator[Example]]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The byte and the line where each record begins that makes an example."""
+        begins: dict[int, int] = {}  # line → byte, of the lines since the last record
+        starts, numbers = array("q"), array("q")  # 16 bytes a record, and no objects
+        records = self._format.read(File(self._file.path, part=self._lines(0, 1, begins)), self._columns)
+        for example in check(self._make(self._noting_head(records))):
+            line = example.place.line or 0
+            starts.append(begins[line])
+            numbers.append(line)
+            for passed in [number for number in begins if number < line]:
+                del begins[passed]
+        return np.frombuffer(starts, dtype=np.int64), np.frombuffer(numbers, dtype=np.int64)
+
+    def _noting_head(self, records: Iterator[Record]) -> Iterator[Record]:
+        first = next(records, None)
+        if first is None:
+            return
+        if self._format.has_head:
+            line = first.place.line or 1
+            self._head = list(islice(self._lines(0, 1), line - 1))
+            if not any(above.strip() for _, above in self._head):  # no header: the first row tells what the others are
+                self._head = list(islice(self._lines(0, 1), line))
+                self._first = line
+        yield from chain([first], records)
+
+    def _lines(self, place: int, number: int, begins: dict[int, int] | None = None) -> Numbered:
+        """The lines from a byte on, the first of which has that number."""
+        end = len(self._bytes)
+        while place < end:
+            stop = self._bytes.find(b"\n", place)
+            after = end if stop < 0 else stop + 1
+            if begins is not None:
+                begins[number] = place
+            try:
+                line = self._bytes[place:after].decode()
+            except UnicodeDecodeError as error:
+                raise not_utf8(error, self._file.name, number) from None
+            line = line.removeprefix(BYTE_ORDER_MARK) if place == 0 else line
+            if line:  # a mark alone is an empty file
+                yield number, line
+            place, number = after, number + 1
+
+    @overload
+    def __getitem__(self, place: int) -> Example: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Example]: ...
+    def __getitem__(self, place: int | slice) -> Example | list[Example]:
+        if isinstance(place, slice):
+            return [self[number] for number in range(*place.indices(len(self)))]
+        start, number = int(self._starts[place]), int(self._numbers[place])
+        head = [] if number == self._first else self._head
+        lines = chain(head, self._lines(start, number))
+        records = self._format.read(File(self._file.path, part=lines), self._columns)
+        return next(self._make(islice(records, int(number > self._first > 0), None)))
+
+    def __len__(self) -> int:
+        return len(self._starts)

@@ -1,0 +1,92 @@
+"""Examples that are already in memory: Python values, and datasets of the `datasets` library, which is not imported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from regard.data.example import NOWHERE, Example, Place, Record, short
+from regard.data.fields import Columns, named_labels
+from regard.errors import DataError
+
+
+def read_python(source: Iterable[Any], columns: Columns) -> Iterator[Record]:
+    """Records of pairs ``(items, goal)``, dicts and Examples; of bare items too where no goals are asked for.
+
+    A tuple of two whose second is a goal is always a pair: words stand in a list.
+
+    Raises:
+        DataError: a wrong example, named by its number from 1.
+    """
+    check_iterable(source)
+    features = getattr(source, "features", None) or {}
+    names = class_names(features, columns.goal.find(features)) if columns.labelled else None
+    items, goal = columns.items.name, columns.goal.name
+    expected = columns.key if columns.per_item else f"a {columns.key}"
+    for number, entry in enumerate(source, 1):
+        place = Place(number=number)
+        if isinstance(entry, Example):
+            known = place if entry.place == NOWHERE else entry.place
+            if columns.labelled and entry.goal is None:
+                raise known.error(expected, "none; read it with labelled=True")
+            record = Record({}, known) if entry.record is None else replace(entry.record, is_row=False)
+            yield replace(record, values={items: entry.found, goal: entry.goal})
+        elif isinstance(entry, Mapping):
+            values = dict(entry)
+            name = columns.goal.find(values)
+            if names is not None and name is not None:
+                values[name] = named_labels(values[name], names, place)
+            yield Record(values, place)
+        elif columns.labelled:
+            if not isinstance(entry, tuple | list) or len(entry) != 2:
+                found = f"{short(entry)} ({type(entry).__name__})"
+                raise place.error(f"a pair (items, {columns.key}), a dict or an Example", found)
+            if entry[1] is None:
+                raise place.error(expected, "None")
+            yield Record({items: _given(entry[0], columns, place), goal: entry[1]}, place)
+        else:
+            bare = entry[0] if _is_pair(entry, columns) else entry
+            yield Record({items: _given(bare, columns, place)}, place)
+
+
+def _given(items: Any, columns: Columns, place: Place) -> Any:
+    if items is None:
+        raise place.error(f"{'' if columns.per_item else 'a text, '}a list of words or an array [N, C]", "None")
+    return items
+
+
+def check_iterable(source: Any) -> None:
+    """Refuses what holds no examples.
+
+    Raises:
+        DataError: what it is instead.
+    """
+    if isinstance(source, Mapping):
+        keys = ", ".join(map(str, source))
+        raise DataError(
+            "an iterable of examples", f"a mapping with the keys {keys}; take one of them, as in data['train']"
+        )
+    if isinstance(source, bytes) or not hasattr(source, "__iter__"):
+        raise DataError("a path or an iterable of examples", f"{source!r} ({type(source).__name__})")
+
+
+def _is_pair(entry: Any, columns: Columns) -> bool:
+    """``(items, goal)``; without goals to find, a tuple may also be two words, or two vectors."""
+    if not isinstance(entry, tuple) or len(entry) != 2:
+        return False
+    items, goal = entry
+    if not columns.per_item:
+        return isinstance(goal, str | int | np.integer | None)
+    if isinstance(items, str):
+        return False
+    return goal is None or (hasattr(goal, "__iter__") and all(isinstance(label, str) for label in goal))
+
+
+def class_names(features: Mapping[str, Any], key: str | None) -> Sequence[str] | None:
+    """The names behind label numbers, where a dataset of the `datasets` library keeps them."""
+    feature = None if key is None else features.get(key)
+    feature = feature[0] if isinstance(feature, list) else getattr(feature, "feature", feature)
+    return getattr(feature, "names", None)

@@ -1,0 +1,221 @@
+"""From a file, a folder, standard input or Python values to examples: one road for all formats, items and goals."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from regard.data.example import Example, Items, Record
+from regard.data.fields import Columns, describe_keys
+from regard.data.formats import Format, find_format
+from regard.data.goals import GOALS, check_not_blank, columns_of
+from regard.data.items import (
+    LIST_NAMES,
+    as_found,
+    as_lists,
+    as_text,
+    as_vectors,
+    as_words,
+    cut_into_words,
+    kind_of,
+    split_cell,
+)
+from regard.data.lazy import LazyExamples
+from regard.data.lines import STDIN, File, is_gzip, show
+from regard.data.python_values import read_python
+from regard.data.spans import check_spans
+from regard.errors import ConfigError, DataError
+
+Source = str | Path | Iterable[Any]
+LARGE = 1 << 28  # bytes of a file whose examples are not held in memory
+
+
+def read(
+    source: Source,
+    *,
+    goal: str,
+    items: str | None = None,
+    labelled: bool = True,
+    format: str = "auto",
+    column: str | None = None,
+    item_column: str | None = None,
+    target: str | Path | None = None,
+    lazily: bool | None = None,
+) -> Sequence[Example]:
+    """All sequences of a file, a folder or an iterable, each with its goal, checked.
+
+    Arguments:
+        source: a path (``-`` for standard input), plain or gzip; or an iterable of pairs ``(items, goal)``, dicts,
+            Examples, or bare items where no goal is wanted; or a dataset of the `datasets` library.
+        goal: "labels" (one for each item; those of spans must follow one scheme), "label", "target" or "nothing".
+        items: "text", "words" or "vectors", which the items are made into; None leaves them as they are found.
+        labelled: whether every sequence must have its goal; otherwise goals are left unread.
+        format: a name of :data:`regard.data.formats.FORMATS`; ``auto`` goes by the file's name.
+        column: of the goal: a column of CoNLL-U (``upos``, ``feats.Number``), the number of a column from 1, or a key.
+            None stands for the usual names.
+        item_column: the same for the items.
+        target: the file whose line n is the target of line n of ``source``, where targets have a file of their own.
+        lazily: whether records are read when they are asked for; None does so with a plain file of lines that is
+            larger than :data:`LARGE`.
+
+    >>> read([(["The", "dog"], ["DET", "NOUN"])], goal="labels")[0].goal
+    ['DET', 'NOUN']
+    >>> [(example.items, example.goal) for example in read([("Good!", "+")], goal="label", items="words")]
+    [(['Good', '!'], '+')]
+
+    Raises:
+        DataError: a record that cannot be used: file and line, what was expected, what stood there.
+        ConfigError: a format that does not exist, or that does not go with ``target``.
+        UnsupportedError: Parquet, and pyarrow is not installed.
+    """
+    columns = columns_of(goal, column, item_column, labelled=labelled)
+    make = partial(_examples, columns=columns, goal=goal, items=items, labelled=labelled)
+    path = show(source) if isinstance(source, str | Path) else None
+    check = partial(_alike, path=path, wanted=_wanted(columns, labelled=labelled))
+    examples: Sequence[Example] | None = None
+    if isinstance(source, str | Path):
+        file, found = _open(source, goal, format, target, labelled=labelled)
+        if (_is_large(file) if lazily is None else lazily) and _can_be_lazy(file, found):
+            examples = LazyExamples(file, found, columns, make, check)
+    if examples is None:
+        options = {"format": format, "column": column, "item_column": item_column, "target": target}
+        examples = list(iter_read(source, goal=goal, items=items, labelled=labelled, **options))  # type: ignore[arg-type]
+    if columns.labelled and columns.per_item:
+        check_spans(examples)
+    return examples
+
+
+def iter_read(
+    source: Source,
+    *,
+    goal: str,
+    items: str | None = None,
+    labelled: bool = True,
+    format: str = "auto",
+    column: str | None = None,
+    item_column: str | None = None,
+    target: str | Path | None = None,
+) -> Iterator[Example]:
+    """:func:`read` one by one, as they come in: memory stays bounded, and errors come when they are met."""
+    columns = columns_of(goal, column, item_column, labelled=labelled)
+    if isinstance(source, str | Path):
+        file, found = _open(source, goal, format, target, labelled=labelled)
+        path, records = file.name, found.read(file, columns)
+    elif target is not None:
+        raise ConfigError(f"target goes with the path of a source, got '{target}' and Python values; give pairs")
+    else:
+        path, records = None, read_python(source, columns)
+    made = _examples(records, columns=columns, goal=goal, items=items, labelled=labelled)
+    yield from _alike(made, path=path, wanted=_wanted(columns, labelled=labelled))
+
+
+def _open(
+    source: str | Path, goal: str, format: str, target: str | Path | None, *, labelled: bool
+) -> tuple[File, Format]:
+    beside = target if labelled else None
+    return File(source, beside=beside), find_format(source, format, goal=goal, labelled=labelled, beside=beside)
+
+
+def _is_large(file: File) -> bool:
+    return str(file.path) != STDIN and os.path.isfile(file.path) and os.path.getsize(file.path) > LARGE
+
+
+def _can_be_lazy(file: File, format: Format) -> bool:
+    """Whether a record can be read from anywhere in the file."""
+    if str(file.path) == STDIN or not os.path.isfile(file.path) or not os.access(file.path, os.R_OK):
+        return False
+    return os.path.getsize(file.path) > 0 and format.by_lines and file.beside is None and not is_gzip(file.path)
+
+
+def _examples(
+    records: Iterable[Record], *, columns: Columns, goal: str, items: str | None, labelled: bool
+) -> Iterator[Example]:
+    """An example of every record: its items, made by their kind, and its goal, made by its own function."""
+    row = GOALS[goal]
+    for record in records:
+        made = _items(record, columns, items)
+        if labelled and row.blank != "kept":
+            if row.blank == "skipped" and not (made.strip() if isinstance(made, str) else len(made)):
+                continue
+            check_not_blank(made, record.place)
+        if not columns.labelled:
+            yield Example(made, None, record.place, record, _original(record, columns, made))
+            continue
+        value = _goal(record, columns, row.article)
+        yield Example(made, row.make(value, made, record.goal_place or record.place), record.place)
+
+
+def _original(record: Record, columns: Columns, made: Items) -> Items | None:
+    """The items as they were found, where they were a text that was cut, or words that were joined."""
+    if columns.per_item or isinstance(made, np.ndarray):
+        return None
+    found = _items(record, columns, None)
+    return None if type(found) is type(made) else found
+
+
+def _items(record: Record, columns: Columns, kind: str | None) -> Items:
+    values, place = _flat(record.values), record.place
+    name = columns.items.find(key for key in values if values[key] is not None)
+    if name is None:
+        raise place.error(f"a key {columns.items.described()}", describe_keys(values))
+    value = values[name]
+    if record.is_row and isinstance(value, str) and (columns.per_item or name.lower() in LIST_NAMES):
+        value = split_cell(value)
+    if kind == "vectors" or (name == "vectors" and isinstance(value, list) and not value):
+        return as_vectors(value, place)
+    if kind == "text":
+        return as_text(value, place)
+    if kind == "words":
+        return as_words(value, place, None if columns.per_item else cut_into_words)
+    return as_lists(value, place) if columns.per_item else as_found(value, place)
+
+
+def _goal(record: Record, columns: Columns, article: str) -> Any:
+    values = _flat(record.values)
+    name = columns.goal.find(key for key in values if values[key] is not None)
+    if name is None:
+        raise record.place.error(f"{article} under the key {columns.goal.described()}", describe_keys(values))
+    value = values[name]
+    return split_cell(value) if record.is_row and columns.per_item and isinstance(value, str) else value
+
+
+def _flat(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """With what stands under ``translation``, where the data of WMT and OPUS keep the languages."""
+    inner = values.get("translation")
+    return {**values, **inner} if isinstance(inner, Mapping) else values
+
+
+def _wanted(columns: Columns, *, labelled: bool) -> str | None:
+    """What there must be, for messages; None where nothing at all will do."""
+    if not labelled:
+        return None
+    return "labelled items" if columns.labelled else "at least one sequence"
+
+
+def _alike(examples: Iterable[Example], *, path: str | None, wanted: str | None) -> Iterator[Example]:
+    """Passes examples on while all are texts, or all words, or all arrays of as many channels.
+
+    Raises:
+        DataError: one that differs, or nothing to use at all.
+    """
+    kind: str | None = None
+    found_one = False
+    for example in examples:
+        found_one = True
+        if len(example):
+            here = kind_of(example.items)
+            if kind is None:
+                kind = here
+            if here != kind:
+                raise example.place.error(f"{kind} as before", here)
+        yield example
+    if path is not None and not found_one:
+        found = "an empty file, or nothing but blank lines, comments and a header"
+        raise DataError("at least one sequence", found, path=path)
+    if wanted is not None and kind is None:
+        raise DataError(wanted, "only empty sequences" if found_one else "no examples", path=path)

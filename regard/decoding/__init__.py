@@ -1,0 +1,1 @@
+"""Writing sequences with a model that says how likely each next id is."""

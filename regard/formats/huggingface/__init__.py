@@ -1,0 +1,1 @@
+"""BERT as Hugging Face keeps it: a folder with config, weights and tokenizer."""

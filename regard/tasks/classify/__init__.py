@@ -1,0 +1,1 @@
+"""One label for a whole sequence (N→1)."""

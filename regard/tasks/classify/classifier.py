@@ -1,0 +1,257 @@
+"""One label for a whole sequence (N→1): the kind of a message, who is speaking."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from regard.data import Example, Source
+from regard.nn import Pooling
+from regard.ragged import Ragged, on_device
+from regard.tasks import fitting
+from regard.tasks.classify.baselines import class_baselines
+from regard.tasks.classify.confusion import draw_confusion
+from regard.tasks.classify.options import ClassifyConfig
+from regard.tasks.model import Columns, Scores, make_encoder
+from regard.tasks.unseen import check_known
+from regard.training.config import make_config, with_options
+from regard.training.metrics import class_scores
+from regard.viewer.maps import Maps
+
+logger = logging.getLogger(__name__)
+
+
+class ClassNetwork(nn.Module):
+    """A row of label scores for each sequence: ``head(pool(encoder(front_end(inputs))))``, ``[B, labels]``.
+
+    A sequence that was read in several windows has the mean of their rows.
+    """
+
+    front_end: Any  # FrontEnd and Module in one
+
+    def __init__(self, front_end: nn.Module, encoder: nn.Module, pool: Pooling, *, dim: int, labels: int) -> None:
+        super().__init__()
+        self.front_end, self.encoder, self.pool = front_end, encoder, pool
+        self.head = nn.Linear(dim, labels)
+
+    def forward(self, inputs: Any, offsets: Tensor) -> Tensor:
+        """``offsets`` ``[B+1]`` tells which rows of the batch, each a part, belong to which sequence."""
+        rows: Tensor = self.head(self.pool(self.encoder(self.front_end(inputs))))
+        if len(rows) == len(offsets) - 1:
+            return rows
+        sums = torch.segment_reduce(rows, "sum", offsets=offsets, initial=0.0)
+        return sums / offsets.diff()[:, None]
+
+
+class Classifier:
+    """Learns one label per sequence from labelled examples, and predicts them.
+
+    The keywords are the options of `regard train classify`, with the same defaults; those of the network belong here,
+    those of data and training to :meth:`fit`.
+
+    >>> sorter = Classifier(front_end="characters", dim=32, depth=1, heads=2)
+    >>> _ = sorter.fit([("good", "+"), ("bad", "-")] * 20, epochs=5, batch_tokens=40, average=0)
+    >>> sorter.predict(["bad", "good"])
+    ['-', '+']
+
+    Raises:
+        ConfigError: an option that does not exist, or a value that one does not take.
+    """
+
+    @with_options(ClassifyConfig, "Network")
+    def __init__(self, **options: Any) -> None:
+        self.config = make_config(ClassifyConfig, options)
+        self.labels: list[str] = []
+        self.scores: dict[str, Any] = {}
+        self._network: ClassNetwork | None = None
+        self._weights: Tensor | None = None  # of the labels in the loss
+
+    @property
+    def network(self) -> ClassNetwork:
+        """The network, once there is one."""
+        network: ClassNetwork = fitting.made(self._network, self)
+        return network
+
+    @network.setter
+    def network(self, network: ClassNetwork) -> None:
+        self._network = network
+
+    @with_options(ClassifyConfig, "Data", "Training")
+    def fit(
+        self,
+        train: Source,
+        dev: Source | None = None,
+        output: str | Path | None = None,
+        *,
+        resume: bool = False,
+        **options: Any,
+    ) -> Classifier:
+        """Trains on a file or an iterable of examples, and keeps the weights that did best on ``dev``.
+
+        Arguments:
+            train, dev: a path in any format of docs/formats.md, or an iterable of ``(text, label)``; instead of a
+                text a list of words, or an array ``[N, C]``.
+            output: run folder to write; without it nothing is left on disk.
+            resume: go on from the checkpoint in ``output``, bit for bit.
+            The rest are the options of training, as on the command line.
+
+        Raises:
+            DataError: a record that cannot be read, with file and line.
+            ConfigError: a value that an option does not take, or a run folder that holds another run.
+        """
+        return fitting.fit(self, train, dev, output, options, resume=resume)
+
+    def evaluate(
+        self,
+        source: Source,
+        *,
+        format: str = "auto",
+        column: str | None = None,
+        confusion: str | Path | None = None,
+    ) -> dict[str, float]:
+        """Scores against labelled examples: see :func:`regard.training.metrics.class_scores`.
+
+        ``confusion`` names a PNG to write, which shows which labels are taken for which.
+        """
+        examples = fitting.read(self, source, format=format, column=column)
+        self.check(examples)
+        return self._measure(self.network, examples, None if confusion is None else Path(confusion))
+
+    def predict(self, source: Source, *, format: str = "auto") -> list[str]:
+        """A label for every example, in order: texts, lists of words or arrays ``[N, C]``, or a file of them."""
+        return [max(chances, key=chances.__getitem__) for chances in self.probabilities(source, format=format)]
+
+    def probabilities(self, source: Source, *, format: str = "auto") -> list[dict[str, float]]:
+        """How likely each label is, for every example."""
+        rows = self._chances(self.network, fitting.read(self, source, labelled=False, format=format))
+        return [dict(zip(self.labels, row, strict=True)) for row in rows.tolist()]
+
+    def answers(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
+        """For each example its ``label``, the ``score``, how likely that is, and the ``probabilities`` of all."""
+        answers = []
+        for row in self._chances(self.network, examples).tolist():
+            chances = dict(zip(self.labels, row, strict=True))
+            label = max(chances, key=chances.__getitem__)
+            answers.append({"label": label, "score": chances[label], "probabilities": chances})
+        return answers
+
+    def attention(self, items: Any) -> Maps:
+        """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""
+        return fitting.attention_maps(self, items)
+
+    def describe(self) -> dict[str, Any]:
+        """What the network is made of, and how many parameters each part has."""
+        return {"task": "classify", "labels": len(self.labels), **fitting.parts_of(self.network)}
+
+    # The protocol of regard.tasks.model
+
+    def front_ends(self) -> dict[str, str]:
+        return {"front_end": self.config.front_end}
+
+    def columns(self) -> Columns:
+        return {"column": self.config.column, "item_column": self.config.text_column}
+
+    def texts_of(self, part: str, train: Sequence[Example]) -> Iterable[Any]:
+        return fitting.Values(train, "items")
+
+    def learn_labels(self, train: Sequence[Example]) -> None:
+        counts = Counter(example.goal for example in train)
+        self.labels = sorted(counts)
+        if self.config.class_weights == "balanced":
+            mean = len(train) / len(counts)
+            self._weights = torch.tensor([mean / counts[label] for label in self.labels])
+
+    def check(self, examples: Sequence[Example]) -> None:
+        """Also tells of long sequences: they are not cut without a word."""
+        check_known(examples, self.labels, self.config.unseen_labels)
+        longest = fitting.longest_window(self.config)
+        long = sum(self.length(example) > longest for example in examples)
+        if long:
+            logger.warning(
+                "%d of %d sequences are longer than %d items: they are read in overlapping windows of that length, "
+                "whose scores are averaged (longest=N for another length)",
+                long,
+                len(examples),
+                longest,
+            )
+
+    def build(self, front_ends: dict[str, nn.Module]) -> ClassNetwork:
+        config = self.config
+        pool = Pooling(config.pooling, dim=config.dim, heads=config.heads, implementation=config.implementation)
+        encoder = make_encoder(config)
+        return ClassNetwork(front_ends["front_end"], encoder, pool, dim=config.dim, labels=len(self.labels))
+
+    def length(self, example: Example) -> int:
+        return int(self.network.front_end.count(example.items))
+
+    def collate(self, examples: Sequence[Example]) -> ClassBatch:
+        front_end, longest = self.network.front_end, fitting.longest_window(self.config)
+        parts = [
+            [example.items] if self.length(example) <= longest else front_end.split(example.items, longest)
+            for example in examples
+        ]
+        offsets = Ragged.from_lengths(torch.zeros(sum(map(len, parts))), [len(part) for part in parts]).offsets
+        rows = {label: row for row, label in enumerate(self.labels)}
+        labels = torch.tensor([rows.get(example.goal or "", 0) for example in examples], dtype=torch.int64)
+        return ClassBatch(front_end.encode([window for part in parts for window in part]), offsets, labels)
+
+    def loss(self, network: nn.Module, batch: ClassBatch) -> tuple[Tensor, int]:
+        logits = network(batch.inputs, batch.offsets).float()
+        weights = None if self._weights is None else self._weights.to(logits.device)
+        smoothing = self.config.label_smoothing
+        loss = F.cross_entropy(logits, batch.labels, weight=weights, reduction="sum", label_smoothing=smoothing)
+        return loss, len(batch.labels)
+
+    def metric(self, train: Sequence[Example], dev: Sequence[Example] | None) -> str:
+        return "macro_f1" if self.config.class_weights == "balanced" else "accuracy"
+
+    def score(
+        self, network: nn.Module, examples: Sequence[Example], *, final: bool = True, pictures: Path | None = None
+    ) -> dict[str, float]:
+        return self._measure(network, examples, None if pictures is None else pictures / "confusion.png")
+
+    def _measure(self, network: nn.Module, examples: Sequence[Example], confusion: Path | None) -> dict[str, float]:
+        gold, chances = [example.goal for example in examples], self._chances(network, examples)
+        scores = class_scores(gold, chances, self.labels)
+        if confusion is not None:
+            guessed = [self.labels[row] for row in chances.argmax(1).tolist()]
+            draw_confusion(gold, guessed, self.labels, confusion)
+        return scores
+
+    @torch.inference_mode()
+    def _chances(self, network: nn.Module, examples: Sequence[Example]) -> Tensor:
+        """``[N, labels]``, rows sum to 1."""
+        network.eval()
+        device, chances = fitting.device_of(network), torch.empty(len(examples), len(self.labels))
+        for numbers in fitting.batches_by_length(self, examples):
+            batch = self.collate([examples[number] for number in numbers]).to(device)
+            chances[numbers] = network(batch.inputs, batch.offsets).float().softmax(1).cpu()
+        return chances
+
+    def baselines(self, train: Sequence[Example], scored: Sequence[Example]) -> Scores:
+        return class_baselines(train, scored, self.labels)
+
+    def vocabulary(self) -> dict[str, Any]:
+        return {"labels": self.labels, "front_end": self.network.front_end.vocabulary()}
+
+    def restore(self, vocabulary: dict[str, Any]) -> None:
+        self.labels = list(vocabulary["labels"])
+
+
+@dataclass(frozen=True, eq=False)
+class ClassBatch:
+    """Encoded parts, which of them belong to which sequence ``[B+1]``, and the row of each one's label ``[B]``."""
+
+    inputs: Any
+    offsets: Tensor
+    labels: Tensor
+
+    to = on_device

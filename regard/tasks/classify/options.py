@@ -1,0 +1,33 @@
+"""The options of `regard train classify`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from regard.data.formats import formats_for
+from regard.training.config import Config, data, network, training
+
+if TYPE_CHECKING:
+    FormatName = str
+else:
+    FormatName = Literal[("auto", *formats_for("label"))]
+
+
+class ClassifyConfig(Config):
+    """What `regard train classify` takes."""
+
+    task = "classify"
+    goal = gives = "label"
+
+    format: FormatName = data("auto", "Format of the files; auto goes by name.")
+    column: str = data("label", "Column or key of the label.")
+    text_column: str = data("text", "Column or key of the text.")
+    unseen_labels: Literal["refuse", "count-wrong"] = data(
+        "refuse", "Labels outside the training data when evaluating."
+    )
+    pooling: Literal["mean", "max", "query", "first", "bert"] = network(
+        "query", "How a sequence becomes one vector; query is a learned one that attends to it, bert a layer on first."
+    )
+    class_weights: Literal["none", "balanced"] = training(
+        "none", "balanced: rare classes count as much as frequent ones."
+    )

@@ -1,0 +1,1 @@
+"""One label for every item of a sequence (N→N)."""

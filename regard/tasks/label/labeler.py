@@ -1,0 +1,226 @@
+"""One label for every item of a sequence (N→N): tagging words, labelling frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from regard.data import Example, Source, span_scheme
+from regard.ragged import Ragged, on_device
+from regard.tasks import fitting
+from regard.tasks.label.baselines import simple_baselines
+from regard.tasks.label.options import LabelConfig
+from regard.tasks.model import Columns, Scores, make_encoder
+from regard.tasks.unseen import check_known
+from regard.training.config import make_config, with_options
+from regard.training.metrics import label_scores
+from regard.viewer.maps import Maps
+
+
+class LabelNetwork(nn.Module):
+    """One row of label scores for every item: ``head(encoder(front_end(inputs)))``, ``[T, labels]``.
+
+    An item of several tokens is labelled by the first of them.
+    """
+
+    front_end: Any  # FrontEnd and Module in one
+
+    def __init__(self, front_end: nn.Module, encoder: nn.Module, *, dim: int, labels: int) -> None:
+        super().__init__()
+        self.front_end, self.encoder = front_end, encoder
+        self.head = nn.Linear(dim, labels)
+
+    def forward(self, inputs: Any) -> Ragged:
+        vectors: Ragged = self.encoder(self.front_end(inputs))
+        firsts = getattr(inputs, "firsts", None)
+        if firsts is not None:
+            vectors = Ragged(F.embedding(firsts, vectors.values), inputs.word_offsets)
+        return vectors.with_values(self.head(vectors.values))
+
+
+class Labeler:
+    """Learns one label per item from labelled sequences, and predicts them.
+
+    The keywords are the options of `regard train label`, with the same defaults; those of the network belong here,
+    those of data and training to :meth:`fit`.
+
+    >>> tagger = Labeler(dim=32, depth=1, heads=2)
+    >>> sentences = [(["I", "saw", "a", "saw"], ["PRON", "VERB", "DET", "NOUN"])] * 8
+    >>> _ = tagger.fit(sentences, epochs=10, batch_tokens=8, average=0)
+    >>> tagger.predict([["I", "saw", "a", "saw"]])
+    [['PRON', 'VERB', 'DET', 'NOUN']]
+
+    Raises:
+        ConfigError: an option that does not exist, or a value that one does not take.
+    """
+
+    @with_options(LabelConfig, "Network")
+    def __init__(self, **options: Any) -> None:
+        self.config = make_config(LabelConfig, options)
+        self.labels: list[str] = []
+        self.scores: dict[str, Any] = {}
+        self._network: LabelNetwork | None = None
+
+    @property
+    def network(self) -> LabelNetwork:
+        """The network, once there is one."""
+        network: LabelNetwork = fitting.made(self._network, self)
+        return network
+
+    @network.setter
+    def network(self, network: LabelNetwork) -> None:
+        self._network = network
+
+    @with_options(LabelConfig, "Data", "Training")
+    def fit(
+        self,
+        train: Source,
+        dev: Source | None = None,
+        output: str | Path | None = None,
+        *,
+        resume: bool = False,
+        **options: Any,
+    ) -> Labeler:
+        """Trains on a file or an iterable of examples, and keeps the weights that did best on ``dev``.
+
+        Arguments:
+            train, dev: a path in any format of docs/formats.md, or an iterable of ``(items, labels)``.
+            output: run folder to write; without it nothing is left on disk.
+            resume: go on from the checkpoint in ``output``, bit for bit.
+            The rest are the options of training, as on the command line.
+
+        Raises:
+            DataError: a record that cannot be read, with file and line.
+            ConfigError: a value that an option does not take, or a run folder that holds another run.
+        """
+        return fitting.fit(self, train, dev, output, options, resume=resume)
+
+    def evaluate(self, source: Source, *, format: str = "auto", column: str | None = None) -> dict[str, float]:
+        """Scores against labelled sequences: ``accuracy``, and where labels are BIO or IOBES the spans' ``f1``."""
+        examples = fitting.read(self, source, format=format, column=column)
+        self.check(examples)
+        return self.score(self.network, examples)
+
+    def predict(self, source: Source, *, format: str = "auto") -> list[list[str]]:
+        """Labels for every sequence, in order: a list of words or an array ``[N, C]`` each, or a file of them."""
+        examples = fitting.read(self, source, labelled=False, format=format)
+        return [answer["labels"] for answer in self.answers(examples)]
+
+    @torch.inference_mode()
+    def answers(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
+        """For each example ``labels``, and ``scores``, how likely each of them is."""
+        for example in examples:
+            self.check_length(example)
+        answers: list[dict[str, Any]] = [{"labels": [], "scores": []} for _ in examples]
+        for number, logits in self._logits(self.network, examples):
+            best = logits.float().softmax(1).amax(1).tolist()
+            answers[number] = {"labels": self._names(logits), "scores": [round(chance, 6) for chance in best]}
+        return answers
+
+    def attention(self, items: Any) -> Maps:
+        """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""
+        return fitting.attention_maps(self, items)
+
+    def describe(self) -> dict[str, Any]:
+        """What the network is made of, and how many parameters each part has."""
+        return {"task": "label", "labels": len(self.labels), **fitting.parts_of(self.network)}
+
+    # The protocol of regard.tasks.model
+
+    def front_ends(self) -> dict[str, str]:
+        return {"front_end": self.config.front_end}
+
+    def columns(self) -> Columns:
+        return {"column": self.config.column, "item_column": None}
+
+    def texts_of(self, part: str, train: Sequence[Example]) -> Iterable[Any]:
+        return fitting.Values(train, "items")
+
+    def learn_labels(self, train: Sequence[Example]) -> None:
+        self.labels = sorted({label for example in train for label in example.goal})
+
+    def check(self, examples: Sequence[Example]) -> None:
+        check_known(examples, self.labels, self.config.unseen_labels)
+        for example in examples:
+            self.check_length(example)
+
+    def check_length(self, example: Example) -> None:
+        """Refuses a sequence that is too long to be taken, as this network counts it."""
+        fitting.check_length(
+            self.config,
+            example,
+            self.length(example),
+            what="sequence without a window, whose cost is its square,",
+            windowed=self.config.window is not None,
+        )
+
+    def build(self, front_ends: dict[str, nn.Module]) -> LabelNetwork:
+        return LabelNetwork(
+            front_ends["front_end"], make_encoder(self.config), dim=self.config.dim, labels=len(self.labels)
+        )
+
+    def length(self, example: Example) -> int:
+        return int(self.network.front_end.count(example.items)) if len(example) else 0
+
+    def collate(self, examples: Sequence[Example]) -> LabelBatch:
+        rows = {label: row for row, label in enumerate(self.labels)}
+        labels = [rows[label] for example in examples for label in example.goal]
+        inputs = self.network.front_end.encode([example.items for example in examples])
+        return LabelBatch(inputs, torch.tensor(labels, dtype=torch.int64))
+
+    def loss(self, network: nn.Module, batch: LabelBatch) -> tuple[Tensor, int]:
+        logits = network(batch.inputs).values.float()
+        loss = F.cross_entropy(logits, batch.labels, reduction="sum", label_smoothing=self.config.label_smoothing)
+        return loss, len(batch.labels)
+
+    def metric(self, train: Sequence[Example], dev: Sequence[Example] | None) -> str:
+        return "f1" if _has_spans(train) and _has_spans(dev or []) else "accuracy"
+
+    @torch.inference_mode()
+    def score(
+        self, network: nn.Module, examples: Sequence[Example], *, final: bool = True, pictures: Path | None = None
+    ) -> dict[str, float]:
+        predicted: list[list[str]] = [[] for _ in examples]
+        for number, logits in self._logits(network, examples):
+            predicted[number] = self._names(logits)
+        return label_scores([example.goal for example in examples], predicted)
+
+    def _logits(self, network: nn.Module, examples: Sequence[Example]) -> Iterator[tuple[int, Tensor]]:
+        """The number of each example that has items, and the scores of its labels, ``[N, labels]``."""
+        network.eval()
+        device, encode = fitting.device_of(network), self.network.front_end.encode
+        for numbers in fitting.batches_by_length(self, examples):
+            logits: Ragged = network(encode([examples[number].items for number in numbers]).to(device))
+            yield from zip(numbers, logits.unbind(), strict=True)
+
+    def _names(self, logits: Tensor) -> list[str]:
+        return [self.labels[row] for row in logits.argmax(1).tolist()]
+
+    def baselines(self, train: Sequence[Example], scored: Sequence[Example]) -> Scores:
+        return simple_baselines(train, scored)
+
+    def vocabulary(self) -> dict[str, Any]:
+        return {"labels": self.labels, "front_end": self.network.front_end.vocabulary()}
+
+    def restore(self, vocabulary: dict[str, Any]) -> None:
+        self.labels = list(vocabulary["labels"])
+
+
+@dataclass(frozen=True, eq=False)
+class LabelBatch:
+    """Encoded sequences and the row of each item's label, ``[T]`` int64."""
+
+    inputs: Any
+    labels: Tensor
+
+    to = on_device
+
+
+def _has_spans(examples: Sequence[Example]) -> bool:
+    return span_scheme(example.goal for example in examples) is not None

@@ -1,0 +1,134 @@
+"""A task as all that serves every task sees it: the protocol that a new one fulfils, and the encoder that all have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypedDict
+
+from torch import Tensor, nn
+
+from regard.data import Example
+from regard.data.goals import GOALS
+from regard.front_ends import items_of
+from regard.nn import build_encoder
+from regard.training.config import Config
+
+Scores = dict[str, dict[str, float]]  # of the model and its baselines, by metric
+
+
+class Columns(TypedDict):
+    """What goal and items are called in a file, as :func:`regard.data.read` takes it."""
+
+    column: str | None
+    item_column: str | None
+
+
+class Model(Protocol):
+    """A task as the functions here, and the command line, see it: the protocol that a new one has to fulfil."""
+
+    config: Any
+    scores: dict[str, Any]
+
+    @property
+    def network(self) -> Any:
+        """The network; RegardError where there is none yet."""
+
+    @network.setter
+    def network(self, network: Any) -> None: ...
+
+    def front_ends(self) -> dict[str, str]:
+        """The front ends of the network: the name of each part, and its kind.
+
+        Raises:
+            ConfigError: options that do not go together.
+        """
+
+    def columns(self) -> Columns:
+        """What the options call goal and items."""
+
+    def texts_of(self, part: str, train: Sequence[Example]) -> Iterable[Any]:
+        """The sequences from which the front end of that part learns its vocabulary."""
+
+    def learn_labels(self, train: Sequence[Example]) -> None:
+        """Whatever the network's head needs to know of the training data."""
+
+    def check(self, examples: Sequence[Example]) -> None:
+        """Refuses labelled examples that the network does not take; the front ends are made.
+
+        Raises:
+            DataError: the first, with its place.
+        """
+
+    def build(self, front_ends: dict[str, nn.Module]) -> nn.Module:
+        """A new network."""
+
+    def length(self, example: Example) -> int:
+        """Vectors of an example, by which batches are filled."""
+
+    def collate(self, examples: Sequence[Example]) -> Any:
+        """A batch with ``.to(device)``."""
+
+    def loss(self, network: nn.Module, batch: Any) -> tuple[Tensor, int]:
+        """Summed over a batch, and the number of things it is a sum over."""
+
+    def score(
+        self, network: nn.Module, examples: Sequence[Example], *, final: bool = True, pictures: Path | None = None
+    ) -> dict[str, float]:
+        """Metrics, most from 0 to 1, and into the folder ``pictures`` whatever the task draws of the result.
+
+        Those of a network that still learns may come of a quicker prediction: they are not ``final``.
+        """
+
+    def metric(self, train: Sequence[Example], dev: Sequence[Example] | None) -> str:
+        """The one that chooses the weights to keep."""
+
+    def baselines(self, train: Sequence[Example], scored: Sequence[Example]) -> Scores:
+        """What simple things score that were learned from ``train``."""
+
+    def answers(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
+        """A prediction for each example, ready for JSON: the goal under its name, and how sure it is."""
+
+    def describe(self) -> dict[str, Any]:
+        """What the network is made of, for people."""
+
+    def vocabulary(self) -> dict[str, Any]:
+        """What is needed beside weights and options to build the network again, ready for JSON.
+
+        That of each front end is under the name of its part.
+        """
+
+    def restore(self, vocabulary: dict[str, Any]) -> None:
+        """Takes back what :meth:`vocabulary` gave, but front ends."""
+
+
+def item_kind(config: Config) -> str:
+    """What kind of items the network is given: "text", "words" or "vectors"."""
+    return items_of(config.front_end, per_item=GOALS[config.goal].per_item)
+
+
+def make_encoder(config: Config) -> nn.Module:
+    """The encoder that the options ask for."""
+    return build_encoder(
+        config.encoder,
+        dim=config.dim,
+        depth=config.depth,
+        heads=config.heads,
+        feed_forward_dim=config.feed_forward_dim,
+        positions=config.positions,
+        position_reach=config.position_reach,
+        window=config.window,
+        causal=config.causal,
+        score=config.score,
+        normalizer=config.normalizer,
+        norm=config.norm,
+        norm_eps=config.norm_eps,
+        embedding_norm=config.embedding_norm,
+        activation=config.activation,
+        dropout=config.dropout,
+        implementation=config.implementation,
+    )
+
+
+def count_parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

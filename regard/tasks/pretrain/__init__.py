@@ -1,0 +1,1 @@
+"""Guessing what is hidden: learning from raw sequences."""

@@ -1,0 +1,230 @@
+"""Guessing what is hidden (BERT): pretraining on raw text or vectors, from which the other tasks can start."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from regard.data import Example, Source
+from regard.errors import UnsupportedError
+from regard.tasks import fitting
+from regard.tasks.model import Columns, Scores, item_kind, make_encoder
+from regard.tasks.pretrain.masking import choose
+from regard.tasks.pretrain.network import MaskedBatch, MaskedNetwork
+from regard.tasks.pretrain.options import PretrainConfig
+from regard.tasks.pretrain.truths import Truth, truth_for
+from regard.training.config import make_config, with_options
+from regard.viewer.maps import Maps
+
+
+class MaskedModel:
+    """Learns to guess hidden parts of raw sequences; ``Labeler(pretrained=...)`` and the others start from its encoder.
+
+    The keywords are the options of `regard train pretrain`, with the same defaults; those of the network belong here,
+    those of data and training to :meth:`fit`.
+
+    >>> model = MaskedModel(front_end="symbols", dim=32, depth=1, heads=2, dropout=0.0)
+    >>> _ = model.fit(["one two three four", "two three four five"] * 40, epochs=20, batch_tokens=200, average=0)
+    >>> model.predict(["one two [MASK] four"])
+    ['one two three four']
+
+    Raises:
+        ConfigError: an option that does not exist, or a value that one does not take.
+    """
+
+    @with_options(PretrainConfig, "Network")
+    def __init__(self, **options: Any) -> None:
+        self.config = make_config(PretrainConfig, options)
+        self.scores: dict[str, Any] = {}
+        self._network: MaskedNetwork | None = None
+
+    @property
+    def network(self) -> MaskedNetwork:
+        """The network, once there is one."""
+        network: MaskedNetwork = fitting.made(self._network, self)
+        return network
+
+    @network.setter
+    def network(self, network: MaskedNetwork) -> None:
+        self._network = network
+
+    @with_options(PretrainConfig, "Data", "Training")
+    def fit(
+        self,
+        train: Source,
+        dev: Source | None = None,
+        output: str | Path | None = None,
+        *,
+        resume: bool = False,
+        **options: Any,
+    ) -> MaskedModel:
+        """Trains on a file or an iterable of raw sequences, and keeps the weights that did best on ``dev``.
+
+        Arguments:
+            train, dev: a text file, one sequence a line, which may be larger than memory; a file of vectors; or an
+                iterable of texts or arrays ``[N, C]``.
+            output: run folder to write; without it nothing is left on disk.
+            resume: go on from the checkpoint in ``output``, bit for bit.
+            The rest are the options of training, as on the command line.
+
+        Raises:
+            DataError: a record that cannot be read, with file and line.
+            ConfigError: a value that an option does not take, or a run folder that holds another run.
+        """
+        return fitting.fit(self, train, dev, output, options, resume=resume)
+
+    def evaluate(self, source: Source, *, format: str = "auto") -> dict[str, float]:
+        """How well what is hidden is guessed: ``accuracy`` and ``likelihood``, e^−loss; or ``explained`` of vectors."""
+        return self.score(self.network, fitting.read(self, source, format=format))
+
+    def predict(self, source: Source, *, format: str = "auto") -> list[str]:
+        """Texts with each blank, written [MASK], filled in with the likeliest token or word."""
+        if item_kind(self.config) == "vectors":
+            raise UnsupportedError("a model with front_end=vectors reads no text with blanks to fill")
+        return [answer["target"] for answer in self.answers(fitting.read(self, source, labelled=False, format=format))]
+
+    def answers(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
+        """For each example ``target``, the text with its blanks filled, and ``scores``, how likely each guess is."""
+        return [self._filled(str(example.items)) for example in examples]
+
+    def candidates(self, text: str, n_best: int = 5) -> list[list[tuple[str, float]]]:
+        """The likeliest tokens or words for each blank of a text, with their chances."""
+        found = []
+        for part in self._parts(text)[::2]:
+            best = self._chances(part)[1].topk(n_best, 1)
+            found += [
+                [(self.truth.name(number), chance) for number, chance in zip(numbers, chances, strict=True)]
+                for numbers, chances in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+            ]
+        return found
+
+    def attention(self, items: Any) -> Maps:
+        """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""
+        return fitting.attention_maps(self, items)
+
+    def describe(self) -> dict[str, Any]:
+        """What the network is made of, and how many parameters each part has."""
+        return {"task": "pretrain", **fitting.parts_of(self.network)}
+
+    @property
+    def truth(self) -> Truth:
+        """What is guessed: tokens, words or vectors."""
+        return truth_for(self.config.front_end, self.network.front_end)
+
+    def _filled(self, text: str) -> dict[str, Any]:
+        parts, scores = self._parts(text), []
+        for place in range(0, len(parts), 2):
+            inputs, chances = self._chances(parts[place])
+            best = chances.max(1)
+            parts[place] = self.truth.fill(parts[place], inputs, best.indices)
+            scores += [round(chance, 6) for chance in best.values.tolist()]
+        return {"target": "".join(parts), "scores": scores}
+
+    def _parts(self, text: str) -> list[str]:
+        """A text whole, or, where learned positions end before it does, in parts with the white space between them."""
+        reach, truth = self.config.position_reach, self.truth
+        if self.config.positions != "learned" or len(truth.blanks(text)[1]) <= reach:
+            return [text]
+        parts, between, filled = [""], "", 0
+        words = re.split(r"(\s+)", text)
+        for word, space in zip_longest(words[::2], words[1::2], fillvalue=""):
+            size = len(truth.blanks(word)[1])
+            if filled and filled + size > reach:
+                parts += [between, word]
+                filled = size
+            else:
+                parts[-1] += between + word
+                filled += size
+            between = space
+        return parts
+
+    @torch.no_grad()
+    def _chances(self, text: str) -> tuple[Any, Tensor]:
+        """A text encoded, and for each of its blanks the chance of every token or word."""
+        network, truth = self.network.eval(), self.truth
+        device = fitting.device_of(network)
+        inputs, blanks = truth.blanks(text)
+        scores = network.fill(inputs.to(device), blanks.to(device))
+        scores[:, truth.barred()] = -torch.inf
+        return inputs, scores.float().softmax(1).cpu()
+
+    # The protocol of regard.tasks.model
+
+    def front_ends(self) -> dict[str, str]:
+        return {"front_end": self.config.front_end}
+
+    def columns(self) -> Columns:
+        return {"column": None, "item_column": self.config.text_column}
+
+    def texts_of(self, part: str, train: Sequence[Example]) -> Iterable[Any]:
+        return fitting.Values(train, "items")
+
+    def learn_labels(self, train: Sequence[Example]) -> None:
+        """There are none."""
+
+    def check(self, examples: Sequence[Example]) -> None:
+        """Whatever is too long is read in windows."""
+
+    def build(self, front_ends: dict[str, nn.Module]) -> MaskedNetwork:
+        config, front_end = self.config, front_ends["front_end"]
+        return MaskedNetwork(
+            front_end,
+            make_encoder(config),
+            dim=config.dim,
+            outputs=truth_for(config.front_end, front_end).outputs(),
+            activation=config.activation,
+            norm_eps=config.norm_eps,
+        )
+
+    def length(self, example: Example) -> int:
+        return int(self.network.front_end.count(example.items))
+
+    def collate(self, examples: Sequence[Example]) -> MaskedBatch:
+        front_end, longest = self.network.front_end, fitting.longest_window(self.config)
+        parts: list[Any] = []
+        for example in examples:
+            long = self.length(example) > longest
+            parts += front_end.split(example.items, longest) if long else [example.items]
+        return self.truth.batch(parts, whole_words=self.config.whole_words)
+
+    def loss(self, network: nn.Module, batch: MaskedBatch) -> tuple[Tensor, int]:
+        chosen = choose(batch.groups, self.config.mask_share)
+        scores = network(batch.inputs, chosen)
+        loss, count, _ = self.truth.guessed(scores, batch.truth[chosen], label_smoothing=self.config.label_smoothing)
+        return loss, count
+
+    def metric(self, train: Sequence[Example], dev: Sequence[Example] | None) -> str:
+        return self.truth.metric
+
+    @torch.inference_mode()
+    def score(
+        self, network: nn.Module, examples: Sequence[Example], *, final: bool = True, pictures: Path | None = None
+    ) -> dict[str, float]:
+        """Always with the same items hidden."""
+        network.eval()
+        device, truth = fitting.device_of(network), self.truth
+        generator = torch.Generator(device).manual_seed(0)
+        total, count, right = 0.0, 0, 0.0
+        for numbers in fitting.batches_by_length(self, examples):
+            batch = self.collate([examples[number] for number in numbers]).to(device)
+            chosen = choose(batch.groups, self.config.mask_share, generator)
+            scores = network(batch.inputs, chosen, generator)
+            loss, some, hits = truth.guessed(scores, batch.truth[chosen], label_smoothing=0.0)
+            total, count, right = total + float(loss), count + some, right + hits
+        return truth.metrics(total, count, right)
+
+    def baselines(self, train: Sequence[Example], scored: Sequence[Example]) -> Scores:
+        """Always guessing the most frequent one, or the mean."""
+        return self.truth.baseline(self.collate([example]) for example in train[:10_000])
+
+    def vocabulary(self) -> dict[str, Any]:
+        return {"front_end": self.network.front_end.vocabulary()}
+
+    def restore(self, vocabulary: dict[str, Any]) -> None:
+        """There is nothing but the front end."""

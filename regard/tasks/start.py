@@ -1,0 +1,133 @@
+"""Starting from a network that was trained before: a run folder of any task, or a BERT of Hugging Face."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from regard.errors import ConfigError, ModelError
+from regard.files import read_json
+from regard.tasks import MODEL, TASKS, run_folder, task_of
+from regard.training.config import FILE as CONFIG
+from regard.training.config import Config, make_config, panel_of, read_config
+
+C = TypeVar("C", bound=Config)
+FREE = {"dropout", "implementation", "window", "causal", "pretrained", "tokenizer", "case"}  # not of the weights
+TAKEN = (
+    "front_end",
+    "encoder",
+    "pool",
+    "masked_head",
+    "mask",
+)  # the parts that a new network takes over, if it has them
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """What a new network begins with; nothing, unless given.
+
+    Arguments:
+        options: of the network, which the weights ask for.
+        vocabularies: of front ends, by the part that they are.
+        parts: tensors by name for each part; one that is a tensor itself has it under "".
+    """
+
+    options: dict[str, Any] = field(default_factory=dict)
+    vocabularies: dict[str, dict[str, Any]] = field(default_factory=dict)
+    parts: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+
+
+NOTHING = Start()
+
+
+def open_start(folder: str | Path) -> Start:
+    """Reads a run folder (``model.json``) or a Hugging Face one (``config.json``).
+
+    Raises:
+        ModelError: it is neither, or a file in it is missing, damaged or of another architecture.
+    """
+    path = Path(folder)
+    if (path / MODEL).is_file():
+        return _of_run(path)
+    if (path / "config.json").is_file():
+        return _of_bert(path)
+    raise ModelError(f"{path}: neither a run folder ({MODEL}) nor a Hugging Face one (config.json)")
+
+
+def _of_run(folder: Path) -> Start:
+    vocabulary = read_json(folder / MODEL).get("front_end")
+    if vocabulary is None:
+        raise ModelError(f"{folder / MODEL}: a part is missing or altered; copy it again or train again")
+    config = read_config(folder / CONFIG, TASKS[task_of(folder)].config)
+    shared = [name for name in Config.model_fields if panel_of(Config, name) == "Network" and name not in FREE]
+    parts: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in run_folder.read_weights(folder / run_folder.WEIGHTS).items():
+        part, _, rest = name.partition(".")
+        parts.setdefault(part, {})[rest] = tensor
+    return Start({name: getattr(config, name) for name in shared}, {"front_end": vocabulary}, parts)
+
+
+def _of_bert(folder: Path) -> Start:
+    from regard.formats.huggingface.read import read_bert
+
+    bert = read_bert(folder)
+    parts = {"front_end": {"embedding.weight": bert.embedding}, "encoder": bert.encoder}
+    parts |= {} if bert.masked_head is None else {"masked_head": bert.masked_head}
+    parts |= {} if bert.pooler is None else {"pool": bert.pooler}
+    return Start(bert.options, {"front_end": {"tokenizer": bert.tokenizer}}, parts)
+
+
+def with_options_of(start: Start, config: C) -> C:
+    """The options of a training with those that the weights to start from ask for.
+
+    Raises:
+        ConfigError: an option was given another value.
+    """
+    if not start.options:
+        return config
+    if config.tokenizer is not None:
+        raise ConfigError(f"tokenizer: the pretrained network has its own, got {config.tokenizer!r}; leave it out")
+    for name, value in start.options.items():
+        given = getattr(config, name)
+        if name in config.model_fields_set and given != value:
+            raise ConfigError(f"{name}: the pretrained network has {value!r}, got {given!r}; leave it out")
+    given = config.model_dump(exclude_unset=True) | start.options
+    if start.options["positions"] == "learned" and "longest" not in config.model_fields_set:
+        given["longest"] = min(config.longest, start.options["position_reach"])
+    return make_config(type(config), given)
+
+
+@torch.no_grad()
+def take_over(network: nn.Module, start: Start) -> None:
+    """Copies what a new network has of the parts of an old one; what is not there keeps its first values.
+
+    A head is taken whole, or not at all where it is of another kind.
+
+    Raises:
+        ModelError: a tensor of front end or encoder has another shape.
+    """
+    for part in TAKEN:
+        own, found = _state(getattr(network, part, None)), start.parts.get(part, {})
+        alike = own.keys() == found.keys() and all(own[name].shape == found[name].shape for name in own)
+        if part in ("front_end", "encoder") or alike:
+            _copy(own, found, part)
+
+
+def _state(part: nn.Module | Tensor | None) -> Mapping[str, Tensor]:
+    if isinstance(part, Tensor):
+        return {"": part}
+    return {} if part is None else part.state_dict()
+
+
+def _copy(own: Mapping[str, Tensor], found: Mapping[str, Tensor], part: str) -> None:
+    for name in own.keys() & found.keys():
+        if found[name].shape != own[name].shape:
+            raise ModelError(
+                f"{part}.{name}: expected shape {list(own[name].shape)}, the file has {list(found[name].shape)}"
+            )
+        own[name].copy_(found[name])

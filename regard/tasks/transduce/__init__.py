@@ -1,0 +1,1 @@
+"""A new sequence for a sequence (N→M)."""

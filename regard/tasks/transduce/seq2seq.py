@@ -1,0 +1,330 @@
+"""A new sequence for a sequence (N→M): the Transformer, for translation or pronunciation."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from regard.data import Example, Source
+from regard.decoding.search import Hypothesis, sample, search
+from regard.errors import ConfigError
+from regard.front_ends.tokens import END, MASK, PAD, START, UNKNOWN
+from regard.nn import build_decoder
+from regard.tasks import fitting
+from regard.tasks.model import Columns, Scores, make_encoder
+from regard.tasks.transduce.baselines import text_baselines
+from regard.tasks.transduce.metrics import text_scores
+from regard.tasks.transduce.options import TransduceConfig
+from regard.tasks.transduce.transformer import PairBatch, Transformer, shifted
+from regard.training.config import make_config, with_options
+from regard.viewer.maps import Maps, PairMaps
+from regard.viewer.recording import record
+
+Find = Callable[..., list[list[Hypothesis]]]
+logger = logging.getLogger(__name__)
+SHORTEST_LIMIT = 20  # items that any output may have
+
+
+class Seq2Seq:
+    """Learns to make a new sequence of a sequence: a translation, a pronunciation.
+
+    The keywords are the options of `regard train transduce`, with the same defaults; those of the network belong here,
+    those of data and training to :meth:`fit`.
+
+    >>> model = Seq2Seq(front_end="characters", target_units="symbols", dim=32, depth=1, heads=2, dropout=0.0)
+    >>> words = [("ab", "A B"), ("ba", "B A"), ("aa", "A A"), ("bb", "B B")] * 20
+    >>> _ = model.fit(words, epochs=20, batch_tokens=100, average=0)
+    >>> model.predict(["ba"])
+    ['B A']
+
+    Raises:
+        ConfigError: an option that does not exist, or a value that one does not take.
+    """
+
+    @with_options(TransduceConfig, "Network")
+    def __init__(self, **options: Any) -> None:
+        self.config = make_config(TransduceConfig, options)
+        self.scores: dict[str, Any] = {}
+        self._network: Transformer | None = None
+
+    @property
+    def network(self) -> Transformer:
+        """The network, once there is one."""
+        network: Transformer = fitting.made(self._network, self)
+        return network
+
+    @network.setter
+    def network(self, network: Transformer) -> None:
+        self._network = network
+
+    @with_options(TransduceConfig, "Data", "Training")
+    def fit(
+        self,
+        train: Source,
+        dev: Source | None = None,
+        output: str | Path | None = None,
+        *,
+        resume: bool = False,
+        **options: Any,
+    ) -> Seq2Seq:
+        """Trains on a file or an iterable of pairs, and keeps the weights that did best on ``dev``.
+
+        Arguments:
+            train, dev: a path in any format of docs/formats.md (with ``train_target`` and ``dev_target`` where the
+                targets are a file of their own), or an iterable of ``(source, target)``.
+            output: run folder to write; without it nothing is left on disk.
+            resume: go on from the checkpoint in ``output``, bit for bit.
+            The rest are the options of training, as on the command line.
+
+        Raises:
+            DataError: a record that cannot be read, with file and line.
+            ConfigError: a value that an option does not take, or a run folder that holds another run.
+        """
+        return fitting.fit(self, train, dev, output, options, resume=resume)
+
+    def evaluate(
+        self, source: Source, *, target: str | Path | None = None, format: str = "auto", beam: int | None = None
+    ) -> dict[str, float]:
+        """Scores against true targets: see :func:`regard.tasks.transduce.metrics.text_scores`."""
+        examples = fitting.read(self, source, target=target, format=format)
+        self.check(examples)
+        return self._measure(self.network, examples, self.config.beam if beam is None else beam)
+
+    def predict(self, source: Source, *, format: str = "auto", beam: int | None = None) -> list[str]:
+        """The best output for every source, in order: texts, lists of words or arrays ``[N, C]``, or a file of them."""
+        return [found[0][0] for found in self.candidates(source, format=format, beam=beam)]
+
+    def sample(
+        self,
+        source: Source,
+        *,
+        samples: int = 1,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float = 1.0,
+        seed: int | None = None,
+        format: str = "auto",
+    ) -> list[list[tuple[str, float]]]:
+        """As :meth:`candidates`, but drawn at random, ``samples`` for every source; see `regard.decoding.search`."""
+        generator = None
+        if seed is not None:
+            generator = torch.Generator(fitting.device_of(self.network)).manual_seed(seed)
+        draw = partial(sample, samples=samples, temperature=temperature, top_k=top_k, top_p=top_p, generator=generator)
+        return self._texts(fitting.read(self, source, labelled=False, format=format), draw)
+
+    def candidates(
+        self, source: Source, *, format: str = "auto", beam: int | None = None, n_best: int = 1
+    ) -> list[list[tuple[str, float]]]:
+        """The ``n_best`` outputs for every source with their scores, ``log p / length ^ penalty``, best first."""
+        examples = fitting.read(self, source, labelled=False, format=format)
+        return self._texts(examples, partial(search, beam=self.config.beam if beam is None else beam, n_best=n_best))
+
+    def answers(
+        self,
+        examples: Sequence[Example],
+        *,
+        beam: int | None = None,
+        n_best: int | None = None,
+        samples: int | None = None,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        generator: torch.Generator | None = None,
+    ) -> list[dict[str, Any]]:
+        """For each example its ``target`` and the ``score``; of several, ``candidates``, each with both.
+
+        Arguments:
+            beam, n_best: of a search, as in :meth:`candidates`.
+            samples, temperature, top_k, top_p, generator: of outputs drawn at random in its place.
+
+        Raises:
+            ConfigError: options of both.
+        """
+        drawing = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "generator": generator}
+        given: dict[str, Any] = {name: value for name, value in drawing.items() if value is not None}
+        if samples is None:
+            if given:
+                raise ConfigError(f"{min(given)}: for outputs drawn at random; add --samples 1")
+            width = max(n_best or 1, self.config.beam) if beam is None else beam
+            find: Find = partial(search, beam=width, n_best=1 if n_best is None else n_best)
+        elif beam is not None or n_best is not None:
+            raise ConfigError(
+                "samples: outputs are found by a beam or drawn; leave out --samples, or --beam and --n-best"
+            )
+        else:
+            find = partial(sample, samples=samples, **given)
+        found = [[{"target": text, "score": score} for text, score in some] for some in self._texts(examples, find)]
+        several = (n_best or samples or 1) > 1
+        return [{"candidates": some} if several else some[0] for some in found]
+
+    @torch.inference_mode()
+    def attention(self, items: Any, target: str | None = None) -> PairMaps:
+        """Who attends to whom: source and target to themselves, target to source. The target is predicted if None."""
+        example = fitting.read(self, [items], labelled=False)[0]
+        network = self.network.eval()
+        encoder = fitting.attention_maps(self, example)
+        written = self.predict([example])[0] if target is None else target
+        batch = self.collate([replace(example, goal=written)]).to(fitting.device_of(network))
+        with record(network.decoder) as layers:
+            network(batch.inputs, batch.tokens)
+        names = network.target.names(written)
+        maps = [weights.dense()[0] for weights in layers]  # of each layer to itself and to the source, in turn
+        return PairMaps(encoder, Maps(maps[::2], names[1:], names[:-1]), Maps(maps[1::2], names[1:], encoder.items))
+
+    def describe(self) -> dict[str, Any]:
+        """What the network is made of, and how many parameters each part has."""
+        return {"task": "transduce", **fitting.parts_of(self.network)}
+
+    # The protocol of regard.tasks.model
+
+    def front_ends(self) -> dict[str, str]:
+        config = self.config
+        if not config.shared_vocabulary:
+            return {"front_end": config.front_end, "target": config.target_units}
+        if config.front_end != config.target_units:
+            raise ConfigError(
+                f"shared_vocabulary: source and target must be of one kind, got front_end '{config.front_end}' and "
+                f"target_units '{config.target_units}'"
+            )
+        return {"front_end": config.front_end}
+
+    def columns(self) -> Columns:
+        return {"column": self.config.target_column, "item_column": self.config.source_column}
+
+    def texts_of(self, part: str, train: Sequence[Example]) -> Iterable[Any]:
+        if part == "target":
+            return fitting.Values(train, "goal")
+        return (
+            fitting.Values(train, "items", "goal") if self.config.shared_vocabulary else fitting.Values(train, "items")
+        )
+
+    def learn_labels(self, train: Sequence[Example]) -> None:
+        """There are none."""
+
+    def check(self, examples: Sequence[Example]) -> None:
+        """What is too long to be read whole is refused: a part of it would have another meaning."""
+        network = self.network
+        for example in examples:
+            fitting.check_length(self.config, example, network.front_end.count(example.items), what="source")
+            if example.goal is not None:
+                length = network.target.count(example.goal)  # the end is written and not read
+                fitting.check_length(self.config, example, length, what="target", places=length - 1)
+
+    def build(self, front_ends: dict[str, nn.Module]) -> Transformer:
+        front_end, target = front_ends["front_end"], front_ends.get("target", front_ends["front_end"])
+        config = self.config
+        decoder = build_decoder(
+            dim=config.dim,
+            depth=config.depth if config.decoder_depth is None else config.decoder_depth,
+            heads=config.heads,
+            feed_forward_dim=config.feed_forward_dim,
+            positions=config.positions,
+            position_reach=config.position_reach,
+            window=config.window,
+            score=config.score,
+            normalizer=config.normalizer,
+            norm=config.norm,
+            norm_eps=config.norm_eps,
+            embedding_norm=config.embedding_norm,
+            dropout=config.dropout,
+            activation=config.activation,
+            implementation=config.implementation,
+        )
+        return Transformer(front_end, make_encoder(config), target, decoder, dim=config.dim, tied=config.tied)
+
+    def _texts(self, examples: Sequence[Example], find: Find) -> list[list[tuple[str, float]]]:
+        self.check(examples)
+        found = self._search(self.network, examples, find)
+        return [[(self._text(one.ids), one.score) for one in some] for some in found]
+
+    def length(self, example: Example) -> int:
+        source = int(self.network.front_end.count(example.items))
+        return source + (0 if example.goal is None else int(self.network.target.count(example.goal)))
+
+    def collate(self, examples: Sequence[Example]) -> PairBatch:
+        inputs = self.network.front_end.encode([example.items for example in examples])
+        targets = self.network.target.encode([example.goal for example in examples])
+        return PairBatch(inputs, *shifted(targets))
+
+    def loss(self, network: nn.Module, batch: PairBatch) -> tuple[Tensor, int]:
+        logits = network(batch.inputs, batch.tokens).values.float()
+        loss = F.cross_entropy(logits, batch.following, reduction="sum", label_smoothing=self.config.label_smoothing)
+        return loss, len(batch.following)
+
+    def metric(self, train: Sequence[Example], dev: Sequence[Example] | None) -> str:
+        if self.config.select != "auto":
+            return self.config.select
+        return "bleu" if self.config.target_units == "subwords" else "exact"
+
+    def score(
+        self, network: nn.Module, examples: Sequence[Example], *, final: bool = True, pictures: Path | None = None
+    ) -> dict[str, float]:
+        return self._measure(network, examples, self.config.beam if final else 1)
+
+    def _measure(self, network: nn.Module, examples: Sequence[Example], beam: int) -> dict[str, float]:
+        outputs = [self._text(found[0].ids) for found in self._search(network, examples, partial(search, beam=beam))]
+        return text_scores([example.goal for example in examples], outputs)
+
+    @torch.inference_mode()
+    def _search(self, network: Any, examples: Sequence[Example], find: Find) -> list[list[Hypothesis]]:
+        """The best hypotheses for every source; ``find`` is a search with its own options filled in."""
+        network.eval()
+        found: list[list[Hypothesis]] = [[] for _ in examples]
+        for numbers in fitting.batches_by_length(self, examples):
+            batch = self._search_batch(network, [examples[number] for number in numbers], find)
+            for number, hypotheses in zip(numbers, batch, strict=True):
+                found[number] = hypotheses
+        cut = sum(not hypotheses[0].finished for hypotheses in found)
+        if cut:
+            logger.warning(
+                "%d of %d outputs did not end by themselves: they were cut at %d items and %g times their source",
+                cut,
+                len(found),
+                SHORTEST_LIMIT,
+                self.config.longest_output,
+            )
+        return found
+
+    def _search_batch(self, network: Any, examples: list[Example], find: Find) -> list[list[Hypothesis]]:
+        device, special = fitting.device_of(network), network.target.special
+        memory = network.encode(network.front_end.encode([example.items for example in examples]).to(device))
+        cache = network.decoder.start(memory)
+
+        def step(tokens: Tensor) -> Tensor:
+            scores: Tensor = network.scores(network.decoder.step(network.embed(tokens), cache))
+            return scores.float().log_softmax(1)
+
+        limits = SHORTEST_LIMIT + (memory.lengths * self.config.longest_output).long()
+        if self.config.positions == "learned":
+            limits = limits.clamp(max=self.config.position_reach - 1)
+        return find(
+            step,
+            cache.keep,
+            begin=special[START],
+            end=special[END],
+            max_lengths=limits,
+            banned=[special[name] for name in (PAD, UNKNOWN, START, MASK) if name in special],
+            length_penalty=self.config.length_penalty,
+        )
+
+    def _text(self, tokens: Sequence[int]) -> str:
+        return str(self.network.target.text(tokens))
+
+    def baselines(self, train: Sequence[Example], scored: Sequence[Example]) -> Scores:
+        return text_baselines(train, scored)
+
+    def vocabulary(self) -> dict[str, Any]:
+        network = self.network
+        own = {"front_end": network.front_end.vocabulary()}
+        return own if self.config.shared_vocabulary else own | {"target": network.target.vocabulary()}
+
+    def restore(self, vocabulary: dict[str, Any]) -> None:
+        """There is nothing but front ends."""

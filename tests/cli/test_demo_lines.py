@@ -1,0 +1,44 @@
+"""The command that a demo prints for the user to type next is one that works."""
+
+import io
+import re
+import shlex
+
+import pytest
+from command_line import SENTENCES, as_conllu
+
+from regard import Classifier, Labeler, Seq2Seq
+
+SMALL = {"dim": 8, "depth": 1, "heads": 2}
+WORDS = [("ab", "A B"), ("ba", "B A")] * 6
+VOWELS = "@dimensions 12\n@equalLength false\n@classLabel true 1 2\n@data\n"
+
+
+@pytest.mark.parametrize("task", ["label", "classify", "transduce"])
+def test_what_a_demo_prints(call, tmp_path, monkeypatch, task):
+    """The second start of a demo, which trains nothing."""
+    output, folder = tmp_path / "my demo", tmp_path / "my demo" / "data"
+    folder.mkdir(parents=True)
+    ending, content, model = {
+        "label": (".conllu", as_conllu(SENTENCES * 4), Labeler(**SMALL)),
+        "classify": (
+            ".ts",
+            VOWELS + "".join(":".join(["1,2,3"] * 12) + f":{1 + number % 2}\n" for number in range(8)),
+            Classifier(**SMALL, front_end="vectors"),
+        ),
+        "transduce": (
+            ".tsv",
+            "".join(f"{word}\t{sounds}\n" for word, sounds in WORDS),
+            Seq2Seq(**SMALL, front_end="characters", target_units="symbols"),
+        ),
+    }[task]
+    for part in ("train", "dev", "test"):
+        (folder / f"{part}{ending}").write_text(content)
+    model.fit(folder / f"train{ending}", output=output, epochs=1, average=0)
+    shown = call("demo", task, "--output", output)
+    assert "was trained before" in shown.out, shown.err
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"yourword\n")))
+    ((line, command),) = re.findall(r"^next: (.*(regard predict .*))$", shown.out, re.MULTILINE)
+    outcome = call(*shlex.split(command)[1:])
+    assert outcome.code == 0, (line, outcome.err)
+    assert outcome.out

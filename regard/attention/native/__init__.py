@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from regard.attention.band import Band
-from regard.attention.spec import Sequences, Spec, read_sequences
+from regard.attention.spec import Spec, sequences_of
 from regard.attention.weights import AttentionWeights
 from regard.errors import ConfigError
 
@@ -25,18 +25,18 @@ LARGE = 4 << 20  # bytes, from which on large pages pay
 NOT_BUILT = "it was not built when regard was installed, for want of a C++ compiler"
 
 
-def refusals(query: Tensor, spec: Spec) -> list[str]:
+def refusals(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> list[str]:
     """Every reason why these kernels cannot do the call; none if they can."""
-    return [
-        reason
-        for reason, applies in (
-            (NOT_BUILT, _kernels is None),
-            (f"the tensors are on {query.device.type}, not the CPU", query.device.type != "cpu"),
-            ("float64 has no kernel", query.dtype == torch.float64),
-            ("there is a bias tensor", spec.bias is not None),
-        )
-        if applies
-    ]
+    reasons = []  # said only where they hold: this runs at every call
+    if _kernels is None:
+        reasons.append(NOT_BUILT)
+    if query.device.type != "cpu":
+        reasons.append(f"the tensors are on {query.device.type}, not the CPU")
+    if query.dtype == torch.float64:
+        reasons.append("float64 has no kernel")
+    if spec.bias is not None:
+        reasons.append("there is a bias tensor")
+    return reasons
 
 
 def instruction_set() -> str:
@@ -54,32 +54,32 @@ def attend(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> tuple[Tenso
     """The output, ``[B, H, Q, Dv]`` or ``[T, H, Dv]``; what :func:`gradients` needs beside it, ``[B, H, Q]``."""
     call, keep = _call(query, key, value, spec)
     output = _empty(*query.shape[:-1], value.shape[-1], dtype=query.dtype)
-    statistics = _empty(*statistics_shape(query))
+    statistics = _empty(*saved_shape(query))
     call.forward(*_array(query), *_array(key), *_array(value), *_array(output), statistics.data_ptr())
     del keep
     return output, statistics
 
 
 def gradients(
-    grad: Tensor, query: Tensor, key: Tensor, value: Tensor, output: Tensor, statistics: Tensor, spec: Spec
+    grad: Tensor, query: Tensor, key: Tensor, value: Tensor, output: Tensor, saved: Tensor, spec: Spec
 ) -> dict[str, Tensor]:
     """The gradients of whatever may have one: query, key, value, and where they are given weight and table."""
     call, keep = _call(query, key, value, spec)
     given = {"query": query, "key": key, "value": value}
     found = {name: _gradient(x) for name, x in given.items()}
     learned = spec.learned()
-    parts = {name: _zeros(call.row_runs(), statistics.shape[0], *x.shape) for name, x in learned.items()}
-    inner = torch.empty_like(statistics)
+    parts = {name: _zeros(call.row_runs(), saved.shape[0], *x.shape) for name, x in learned.items()}
+    inner = torch.empty_like(saved)
     call.backward(
         *_array(query),
         *_array(key),
         *_array(value),
         *_array(output),
-        statistics.data_ptr(),
+        saved.data_ptr(),
         *_array(grad),
         *(part for x in found.values() for part in _array(x)),
         parts["table"].data_ptr() if "table" in parts else 0,
-        parts["weight"].data_ptr() if "weight" in parts else 0,
+        parts["additive_weight"].data_ptr() if "additive_weight" in parts else 0,
         inner.data_ptr(),
     )
     del keep
@@ -89,15 +89,16 @@ def gradients(
 def weights(query: Tensor, key: Tensor, spec: Spec) -> AttentionWeights:
     """The weights, a truncated window as a band."""
     call, keep = _call(query, key, key, spec)
-    band = Band.of(spec, _sequences(query, key, spec), query.device)
+    band = Band.of(spec, sequences_of(query, key, spec), query.device)
     held = _zeros(*query.shape[:-1], band.width)
-    statistics = _zeros(*statistics_shape(query))
+    statistics = _zeros(*saved_shape(query))
     call.weights(*_array(query), *_array(key), statistics.data_ptr(), held.data_ptr(), band.width)
     del keep
     return band.weights(held.to(query.dtype), spec)
 
 
-def statistics_shape(query: Tensor) -> tuple[int, ...]:
+def saved_shape(query: Tensor) -> tuple[int, ...]:
+    """``[B, H, Q]``, a number for each row; B is 1 in a ragged batch."""
     return (1, query.shape[1], query.shape[0]) if query.dim() == 3 else tuple(query.shape[:3])
 
 
@@ -115,7 +116,6 @@ def _call(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> tuple[Any, l
         sizes = [*query.shape[:2], key.shape[1], query.shape[2], *key.shape[2:], value.shape[3]]
     else:
         sizes = [1, query.shape[1], key.shape[1], len(query), len(key), query.shape[2], value.shape[2]]
-    table = None if spec.relative is None else spec.relative.table
     call = _kernels.Call(
         instruction_set(),
         TYPES[query.dtype],
@@ -128,17 +128,17 @@ def _call(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> tuple[Any, l
         -1 if spec.right is None else min(spec.right, NO_LIMIT),
         int(spec.query_start),
         spec.scale,
-        address(None if spec.additive is None else spec.additive.weight, torch.float32),
-        address(table, torch.float32),
-        0 if spec.relative is None else spec.relative.reach[0],
-        0 if table is None else table.shape[1],
+        address(spec.additive_weight, torch.float32),
+        address(spec.table, torch.float32),
+        spec.table_left,
+        0 if spec.table is None else spec.table.shape[1],
         address(spec.key_mask, torch.bool),
         spec.dropout_p,
         0 if spec.seed is None else int(spec.seed),
         torch.get_num_threads(),
     )
     if not call.offsets_fit():
-        _sequences(query, key, spec)  # says what is wrong
+        sequences_of(query, key, spec)  # says what is wrong
     return call, keep
 
 
@@ -158,12 +158,6 @@ def _gradient(x: Tensor) -> Tensor:
     """What is added to starts at zero; other types are written once."""
     memory = _empty(*x.shape, dtype=x.dtype)
     return memory.zero_() if x.dtype == torch.float32 else memory
-
-
-def _sequences(query: Tensor, key: Tensor, spec: Spec) -> Sequences:
-    if spec.offsets is None:
-        return ((0, query.shape[2], 0, key.shape[2]),)
-    return read_sequences(spec.offsets, spec.key_offsets, len(query), len(key))
 
 
 def _array(x: Tensor) -> tuple[int, list[int]]:

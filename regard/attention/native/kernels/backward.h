@@ -454,9 +454,9 @@ inline Span seen_from(const Call& call, const Block& block) {
 inline void backward(const Call& call, const Gradients& out) {
   const BackwardSizes size(call);
   Index count;
-  Block* runs = cut(call, size.run_rows(), count);
+  const Memory<Block> runs = cut(call, size.run_rows(), count);
   const Index all_planes = call.batch * call.heads;
-  bool* rows_finite = allocated<bool>(count * all_planes);  // [runs, B, H]
+  const Memory<bool> rows_finite(count * all_planes);  // [runs, B, H]
   const auto look = in_pairs(call) ? look_over<true> : look_over<false>;
   in_parallel(count * all_planes, call.threads, [&](Index i) {
     const Index number = call.ragged ? i / all_planes : i % count, plane = call.ragged ? i % all_planes : i / count;
@@ -502,8 +502,6 @@ inline void backward(const Call& call, const Gradients& out) {
       });
     floats.put(out, first_plane, here);
   }
-  std::free(rows_finite);
-  std::free(runs);
 }
 
 inline Index row_runs(const Call& call) { return count_blocks(call, BackwardSizes(call).run_rows()); }

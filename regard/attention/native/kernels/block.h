@@ -32,7 +32,7 @@ class Scratch {
       std::free(held_);
       size_ = 0;
       held_ = static_cast<float*>(std::aligned_alloc(64, used_ * sizeof(float)));
-      if (!held_) std::abort();
+      if (!held_) out_of_memory(used_ * sizeof(float));
       size_ = used_;
     }
     REGARD_ALLOW(held_, size_ * sizeof(float));
@@ -61,13 +61,26 @@ inline Scratch& scratch() {
   return mine;
 }
 
-// Memory of a whole call; the caller frees it.
+// Memory of a whole call. No std::vector, whose code, compiled for one instruction set, might be run by another.
 template <class T>
-inline T* allocated(Index count) {
-  T* memory = static_cast<T*>(std::malloc(sizeof(T) * greater(count, 1)));
-  if (!memory) std::abort();
-  return memory;
-}
+class Memory {
+ public:
+  Memory() = default;
+  explicit Memory(Index count) : data_(static_cast<T*>(std::malloc(sizeof(T) * greater(count, 1)))) {
+    if (!data_) out_of_memory(sizeof(T) * count);
+  }
+  Memory(Memory&& other) noexcept : data_(other.data_) { other.data_ = nullptr; }
+  Memory& operator=(Memory&& other) noexcept {
+    T* mine = data_;
+    data_ = other.data_, other.data_ = mine;
+    return *this;
+  }
+  ~Memory() { std::free(data_); }
+  operator T*() const { return data_; }
+
+ private:
+  T* data_ = nullptr;
+};
 
 struct Span {
   Index low, high;
@@ -270,6 +283,7 @@ REGARD_APART void drop(const Pair& pair, Index row, Index from, Index to, float*
 }
 
 // Runs `task(i)` for i < count on all threads, a few neighbours at a time. Which thread takes which changes nothing.
+// Nothing thrown may leave a thread: where one finds no memory, all stop, and the caller's throws.
 template <class Task>
 inline void in_parallel(Index count, int threads, const Task& task) {
   const Index at_once = greater(1, count / (threads * Index(64)));
@@ -279,12 +293,19 @@ inline void in_parallel(Index count, int threads, const Task& task) {
     return;
   }
   Index next = 0;
+  std::size_t missing = 0;  // bytes
 #pragma omp parallel num_threads(threads)
-  for (;;) {
-    const Index first = __atomic_fetch_add(&next, at_once, __ATOMIC_RELAXED);
-    if (first >= count) break;
-    for (Index i = first; i < smaller(first + at_once, count); ++i) task(i);
+  try {
+    for (;;) {
+      const Index first = __atomic_fetch_add(&next, at_once, __ATOMIC_RELAXED);
+      if (first >= count) break;
+      for (Index i = first; i < smaller(first + at_once, count); ++i) task(i);
+    }
+  } catch (const OutOfMemory& error) {
+    __atomic_store_n(&missing, error.bytes, __ATOMIC_RELAXED);
+    __atomic_store_n(&next, count, __ATOMIC_RELAXED);
   }
+  if (missing) out_of_memory(missing);
 }
 
 // One block of query rows of one sequence.
@@ -308,10 +329,10 @@ inline Index all_rows(const Call& call) {
   return rows;
 }
 
-// All blocks of rows, in order; the caller frees them.
-inline Block* cut(const Call& call, Index rows, Index& count) {
+// All blocks of rows, in order.
+inline Memory<Block> cut(const Call& call, Index rows, Index& count) {
   count = count_blocks(call, rows);
-  Block* blocks = allocated<Block>(count);
+  Memory<Block> blocks(count);
   Block* next = blocks;
   for (Index s = 0; s < call.sequence_count; ++s) {
     const Sequence& sequence = call.sequences[s];

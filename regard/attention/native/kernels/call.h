@@ -2,7 +2,9 @@
 // instruction set.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <new>
 
 namespace regard {
 
@@ -53,6 +55,21 @@ struct Gradients {
   float *table_parts, *weight_parts;  // [runs, H, table_width], [runs, H, D]; null: not wanted
   float* inner;                    // [B, H, Q] workspace: output . grad
 };
+
+// What is thrown where there is no memory; Python raises a MemoryError for it. It is defined in module.cpp, since what is
+// inline here would be compiled for every instruction set, and any of them run by all.
+class OutOfMemory : public std::bad_alloc {
+ public:
+  explicit OutOfMemory(std::size_t bytes) noexcept;
+  OutOfMemory(const OutOfMemory&) noexcept;
+  ~OutOfMemory() override;
+  const char* what() const noexcept override;
+  const std::size_t bytes;
+
+ private:
+  char text_[160];
+};
+[[noreturn]] void out_of_memory(std::size_t bytes);
 
 struct Kernels {
   const char* name;

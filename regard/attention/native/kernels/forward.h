@@ -365,7 +365,7 @@ template <class Task>
 inline void for_each_block(const Call& call, const Task& task) {
   const ForwardSizes size(call);
   Index count;
-  Block* blocks = cut(call, size.rows, count);
+  const Memory<Block> blocks = cut(call, size.rows, count);
   const Index planes = call.batch * call.key_heads;
   SharedPanels shared(call, size.shared);
   for (Index first = 0; first < planes; first += shared.planes_at_once()) {
@@ -378,7 +378,6 @@ inline void for_each_block(const Call& call, const Task& task) {
       task(block);
     });
   }
-  std::free(blocks);
 }
 
 inline void forward(const Call& call) {

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #endif
 
+#include <cstdio>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -16,6 +17,17 @@
 namespace nb = nanobind;
 
 namespace regard {
+
+OutOfMemory::OutOfMemory(std::size_t missing) noexcept : bytes(missing) {
+  std::snprintf(text_, sizeof text_,
+                "attend's native kernels found no memory for the %.1f MiB that they work in; "
+                "pass fewer heads or shorter sequences at a time, or free some",
+                double(missing) / (1 << 20));
+}
+OutOfMemory::OutOfMemory(const OutOfMemory&) noexcept = default;
+OutOfMemory::~OutOfMemory() = default;
+const char* OutOfMemory::what() const noexcept { return text_; }
+void out_of_memory(std::size_t bytes) { throw OutOfMemory(bytes); }
 
 #define REGARD_DECLARE(name) Kernels kernels_##name();
 REGARD_DECLARE(baseline)

@@ -40,18 +40,16 @@ class SharedPanels {
  public:
   SharedPanels(const Call& call, bool wanted) : call_(call), planes_(call.batch * call.key_heads) {
     if (!wanted) return;
-    starts_ = allocated<Index>(call.sequence_count + 1);
+    starts_ = Memory<Index>(call.sequence_count + 1);
     starts_[0] = 0;
     for (Index s = 0; s < call.sequence_count; ++s)
       starts_[s + 1] = starts_[s] + round_up(call.sequences[s].key_stop - call.sequences[s].key_start, PART);
     key_size_ = key_depth(call), value_size_ = round_up(call.value_dim, WIDE);
     plane_size_ = keys() * (key_size_ + value_size_);
     planes_ = smaller(planes_, greater(1, (8 << 20) / greater(1, plane_size_)));
-    floats_ = allocated<float>(planes_ * plane_size_);
-    finite_ = allocated<bool>(planes_ * call.sequence_count);
+    floats_ = Memory<float>(planes_ * plane_size_);
+    finite_ = Memory<bool>(planes_ * call.sequence_count);
   }
-  ~SharedPanels() { std::free(starts_), std::free(floats_), std::free(finite_); }
-  SharedPanels(const SharedPanels&) = delete;
 
   Index planes_at_once() const { return planes_; }
 
@@ -101,9 +99,9 @@ class SharedPanels {
 
   const Call& call_;
   Index planes_, first_plane_ = 0, key_size_ = 0, value_size_ = 0, plane_size_ = 0;
-  Index* starts_ = nullptr;
-  float* floats_ = nullptr;
-  bool* finite_ = nullptr;
+  Memory<Index> starts_;
+  Memory<float> floats_;
+  Memory<bool> finite_;
 };
 
 }  // namespace regard::REGARD_ISA

@@ -31,9 +31,7 @@ class FloatsOfPlanes {
         query_(call.heads / call.key_heads * call.rows * call.dim),
         key_(call.keys * call.dim),
         value_(call.keys * call.value_dim),
-        floats_(in_place(call) ? nullptr : allocated<float>(planes_at_once(call) * floats_of_plane(call))) {}
-  ~FloatsOfPlanes() { std::free(floats_); }
-  FloatsOfPlanes(const FloatsOfPlanes&) = delete;
+        floats_(in_place(call) ? Memory<float>() : Memory<float>(planes_at_once(call) * floats_of_plane(call))) {}
 
   // Of `count` planes of key heads, all zero.
   AllSums sums(const Gradients& out, Index first, Index count) const {
@@ -75,7 +73,7 @@ class FloatsOfPlanes {
 
   const Call& call_;
   const Index query_, key_, value_;  // floats of a plane
-  float* const floats_;              // null: sums are made in place
+  const Memory<float> floats_;       // null: sums are made in place
 };
 
 }  // namespace regard::REGARD_ISA

@@ -47,8 +47,8 @@ class Blocks:
         if "table" in self.operands.learned:
             bias = self.table_bias(self.operands.learned["table"])  # [planes, n or 1, R, W]
         if spec.bias is not None:
-            tiles = torch.stack(self.tiles(spec.bias))
-            bias = tiles.view(self.count, -1, *tiles.shape[1:]).to(dtype)  # [planes, n, R or 1, W or 1]
+            parts = torch.stack(self.bias_parts(spec.bias))
+            bias = parts.view(self.count, -1, *parts.shape[1:]).to(dtype)  # [planes, n, R or 1, W or 1]
         if spec.key_mask is not None:
             mask = self.piece.take_keys(spec.key_mask[self.batch, :, None])  # [b, W, 1]
             mask = mask.view(self.count, -1, 1, mask.shape[1])  # [planes, n, 1, W]
@@ -169,23 +169,23 @@ class Blocks:
 
     # Bias tensor
 
-    def tiles(self, bias: Tensor) -> list[Tensor]:
+    def bias_parts(self, bias: Tensor) -> list[Tensor]:
         """The part ``[R or 1, W or 1]`` of a bias, broadcastable to ``[B, H, Q, K]``, of each plane and block."""
         bias = bias[(None,) * (4 - bias.dim())]
         rows = self.piece.row_numbers(bias.device)[:, :1].tolist()
         keys = self.piece.key_numbers(bias.device)[:, :1].tolist()
         _, height, width = self.piece.size
-        tiles = []
+        parts = []
         for sequence, head in zip(self.batch.tolist(), self.heads.tolist(), strict=True):
             plane = bias[sequence if bias.shape[0] > 1 else 0, head if bias.shape[1] > 1 else 0]
             for (row,), (key,) in zip(rows, keys, strict=True):
-                tile = plane[row : row + height] if plane.shape[0] > 1 else plane
-                tiles.append(tile[:, key : key + width] if plane.shape[1] > 1 else tile)
-        return tiles
+                part = plane[row : row + height] if plane.shape[0] > 1 else plane
+                parts.append(part[:, key : key + width] if plane.shape[1] > 1 else part)
+        return parts
 
     def _add_bias(self, bias: Tensor, slope: Tensor) -> None:
-        for tile, part in zip(self.tiles(bias), slope, strict=True):
-            tile.add_(part.sum_to_size(tile.shape))
+        for part, of_block in zip(self.bias_parts(bias), slope, strict=True):
+            part.add_(of_block.sum_to_size(part.shape))
 
     # Additive scores
 

@@ -37,7 +37,7 @@ struct Call {
   Index left, right;  // -1: no limit
   Index query_start;
   float scale;
-  const float* additive;  // [H, D]; null: the dot product
+  const float* additive;  // [H, D] its weight; null: the dot product
   const float* table;     // [H, table_width], a relative bias; null: none
   Index table_left, table_width;
   bool table_hides;     // some of it is -inf
@@ -75,7 +75,7 @@ struct Kernels {
   const char* name;
   void (*forward)(const Call&);
   void (*backward)(const Call&, const Gradients&);
-  void (*weights)(const Call&, float* held, Index width);  // [B, H, Q, width] or [T, H, width], of zeros
+  void (*weights)(const Call&, float* band, Index width);  // [B, H, Q, width] or [T, H, width], of zeros
   Index (*row_runs)(const Call&);  // how many shares of a sum backward makes
 };
 

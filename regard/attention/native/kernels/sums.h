@@ -23,7 +23,7 @@ class FloatsOfPlanes {
   // Of key heads: the floats of a few stay in the cache until they are narrowed.
   static Index planes_at_once(const Call& call) {
     const Index planes = call.batch * call.key_heads;
-    return in_place(call) ? planes : smaller(planes, greater(1, (8 << 20) / greater(1, floats_of_plane(call))));
+    return in_place(call) ? planes : min(planes, max(1, (8 << 20) / max(1, floats_of_plane(call))));
   }
 
   explicit FloatsOfPlanes(const Call& call)
@@ -39,7 +39,7 @@ class FloatsOfPlanes {
     if (!floats_) return {those_of(out.query), those_of(out.key), those_of(out.value), 0};
     const Index size = count * (query_ + key_ + value_), part = 1 << 16;
     in_parallel((size + part - 1) / part, call_.threads, [&](Index i) {
-      std::memset(floats_ + i * part, 0, sizeof(float) * smaller(part, size - i * part));
+      std::memset(floats_ + i * part, 0, sizeof(float) * min(part, size - i * part));
     });
     float *key = floats_ + count * query_, *value = key + count * key_;
     return {{floats_, call_.rows * call_.dim, call_.dim},
@@ -66,7 +66,7 @@ class FloatsOfPlanes {
     const Index part = 256, parts = (rows + part - 1) / part;
     in_parallel(count * parts, call_.threads, [&](Index i) {
       const Index plane = i / parts, row = i % parts * part;
-      put_rows({from + (plane * rows + row) * dim, dim}, smaller(part, rows - row), dim, to, (first + plane) / heads,
+      put_rows({from + (plane * rows + row) * dim, dim}, min(part, rows - row), dim, to, (first + plane) / heads,
                (first + plane) % heads, row);
     });
   }

@@ -52,49 +52,42 @@ def instruction_set() -> str:
 
 def attend(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> tuple[Tensor, Tensor]:
     """The output, ``[B, H, Q, Dv]`` or ``[T, H, Dv]``; what :func:`gradients` needs beside it, ``[B, H, Q]``."""
-    call, keep = _call(query, key, value, spec)
+    call = _call(query, key, value, spec)
     output = _empty(*query.shape[:-1], value.shape[-1], dtype=query.dtype)
-    statistics = _empty(*saved_shape(query))
-    call.forward(*_array(query), *_array(key), *_array(value), *_array(output), statistics.data_ptr())
-    del keep
-    return output, statistics
+    saved = _empty(*saved_shape(query))
+    call.output, call.statistics = _array(output), saved.data_ptr()
+    call.forward()
+    return output, saved
 
 
 def gradients(
     grad: Tensor, query: Tensor, key: Tensor, value: Tensor, output: Tensor, saved: Tensor, spec: Spec
 ) -> dict[str, Tensor]:
-    """The gradients of whatever may have one: query, key, value, and where they are given weight and table."""
-    call, keep = _call(query, key, value, spec)
-    given = {"query": query, "key": key, "value": value}
-    found = {name: _gradient(x) for name, x in given.items()}
+    """The gradients of query, key, value and what is learned."""
+    call = _call(query, key, value, spec)
+    call.output, call.statistics, call.grad = _array(output), saved.data_ptr(), _array(grad)
+    found = {"query": _gradient(query), "key": _gradient(key), "value": _gradient(value)}
+    call.by_query, call.by_key, call.by_value = (_array(x) for x in found.values())
     learned = spec.learned()
     parts = {name: _zeros(call.row_runs(), saved.shape[0], *x.shape) for name, x in learned.items()}
+    if "table" in parts:
+        call.table_parts = parts["table"].data_ptr()
+    if "additive_weight" in parts:
+        call.weight_parts = parts["additive_weight"].data_ptr()
     inner = torch.empty_like(saved)
-    call.backward(
-        *_array(query),
-        *_array(key),
-        *_array(value),
-        *_array(output),
-        saved.data_ptr(),
-        *_array(grad),
-        *(part for x in found.values() for part in _array(x)),
-        parts["table"].data_ptr() if "table" in parts else 0,
-        parts["additive_weight"].data_ptr() if "additive_weight" in parts else 0,
-        inner.data_ptr(),
-    )
-    del keep
+    call.inner = inner.data_ptr()
+    call.backward()
     return found | {name: x.sum((0, 1)).to(learned[name].dtype) for name, x in parts.items()}
 
 
 def weights(query: Tensor, key: Tensor, spec: Spec) -> AttentionWeights:
     """The weights, a truncated window as a band."""
-    call, keep = _call(query, key, key, spec)
+    call = _call(query, key, key, spec)
     band = Band.of(spec, sequences_of(query, key, spec), query.device)
-    held = _zeros(*query.shape[:-1], band.width)
-    statistics = _zeros(*saved_shape(query))
-    call.weights(*_array(query), *_array(key), statistics.data_ptr(), held.data_ptr(), band.width)
-    del keep
-    return band.weights(held.to(query.dtype), spec)
+    values, statistics = _zeros(*query.shape[:-1], band.width), _zeros(*saved_shape(query))
+    call.statistics, call.band, call.band_width = statistics.data_ptr(), values.data_ptr(), band.width
+    call.weights()
+    return band.weights(values.to(query.dtype), spec)
 
 
 def saved_shape(query: Tensor) -> tuple[int, ...]:
@@ -102,44 +95,40 @@ def saved_shape(query: Tensor) -> tuple[int, ...]:
     return (1, query.shape[1], query.shape[0]) if query.dim() == 3 else tuple(query.shape[:3])
 
 
-def _call(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> tuple[Any, list[Tensor]]:
-    """The call for the kernels, and the tensors whose memory it reads."""
-    keep: list[Tensor] = []
+def _call(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> Any:
+    """The call for the kernels, all but what they write."""
+    call = _kernels.Call(instruction_set(), TYPES[query.dtype])
+    call.query, call.key, call.value = _array(query), _array(key), _array(value)
+    call.normalizer, call.scale, call.query_start = spec.normalizer, spec.scale, int(spec.query_start)
+    call.threads = torch.get_num_threads()
+    if spec.left is not None:
+        call.left = min(spec.left, NO_LIMIT)
+    if spec.right is not None:
+        call.right = min(spec.right, NO_LIMIT)
+    if spec.seed is not None:
+        call.seed, call.dropout_p = int(spec.seed), spec.dropout_p
+    tensors: list[Tensor] = []  # beside query, key and value
+    call.tensors = tensors
 
-    def address(x: Tensor | None, dtype: torch.dtype) -> int:
-        if x is None:
-            return 0
-        keep.append(x.detach().to(dtype).contiguous())
-        return int(keep[-1].data_ptr())
+    def address(x: Tensor, dtype: torch.dtype) -> int:
+        tensors.append(x.detach().to(dtype).contiguous())
+        return int(tensors[-1].data_ptr())
 
+    if spec.additive_weight is not None:
+        call.additive_weight = address(spec.additive_weight, torch.float32)
+    if spec.table is not None:
+        call.table, call.table_left = address(spec.table, torch.float32), spec.table_left
+        call.table_width = spec.table.shape[1]
+    if spec.key_mask is not None:
+        call.key_mask = address(spec.key_mask, torch.bool)
     if spec.offsets is None:
-        sizes = [*query.shape[:2], key.shape[1], query.shape[2], *key.shape[2:], value.shape[3]]
-    else:
-        sizes = [1, query.shape[1], key.shape[1], len(query), len(key), query.shape[2], value.shape[2]]
-    call = _kernels.Call(
-        instruction_set(),
-        TYPES[query.dtype],
-        spec.normalizer,
-        sizes,
-        address(spec.offsets, torch.int64),
-        address(spec.offsets if spec.key_offsets is None else spec.key_offsets, torch.int64),
-        0 if spec.offsets is None else len(spec.offsets) - 1,
-        -1 if spec.left is None else min(spec.left, NO_LIMIT),
-        -1 if spec.right is None else min(spec.right, NO_LIMIT),
-        int(spec.query_start),
-        spec.scale,
-        address(spec.additive_weight, torch.float32),
-        address(spec.table, torch.float32),
-        spec.table_left,
-        0 if spec.table is None else spec.table.shape[1],
-        address(spec.key_mask, torch.bool),
-        spec.dropout_p,
-        0 if spec.seed is None else int(spec.seed),
-        torch.get_num_threads(),
-    )
-    if not call.offsets_fit():
+        call.dense()
+        return call
+    offsets = address(spec.offsets, torch.int64)
+    key_offsets = offsets if spec.key_offsets is None else address(spec.key_offsets, torch.int64)
+    if not call.ragged(offsets=offsets, key_offsets=key_offsets, count=len(spec.offsets) - 1):
         sequences_of(query, key, spec)  # says what is wrong
-    return call, keep
+    return call
 
 
 def _empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -160,7 +149,6 @@ def _gradient(x: Tensor) -> Tensor:
     return memory.zero_() if x.dtype == torch.float32 else memory
 
 
-def _array(x: Tensor) -> tuple[int, list[int]]:
-    """Where a tensor lies, and its strides over batch, head, row and column."""
-    strides = list(x.stride())
-    return x.data_ptr(), strides if x.dim() == 4 else [0, strides[1], strides[0], strides[2]]
+def _array(x: Tensor) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
+    """A tensor as the kernels take it: where it lies, its shape and its strides."""
+    return x.data_ptr(), x.shape, x.stride()

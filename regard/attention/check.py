@@ -16,7 +16,7 @@ from regard.errors import ConfigError, ShapeError
 NORMALIZERS: tuple[Normalizer, ...] = get_args(Normalizer)
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 WHOLE = (int, torch.SymInt)  # the latter where a network is traced
-NUMBER = (float, Real)  # the former is told fastest
+NUMBER = (float, Real)  # which a float is too, but found out more slowly
 
 
 def check(query: Tensor, key: Tensor, value: Tensor, options: AttendOptions) -> Spec:

@@ -34,7 +34,7 @@ class CutRules:
     left: int | None
     right: int | None
     query_start: int
-    relative: bool  # whether distances must be told
+    relative: bool  # whether the distances within a block must be of one shift
     budget: int  # scores in a piece
     device: torch.device
 

@@ -21,7 +21,8 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from regard import Labeler, Ragged, RelativeBias, attention_weights
-from regard.attention.cut import Cut, Gathered, cut
+from regard.attention.blocked.cut import CutRules, cut
+from regard.attention.blocked.pieces import Gathered
 from regard.nn import Alibi, Rotary, Sinusoidal, build_encoder
 from regard.nn.positions import rotate
 
@@ -161,13 +162,13 @@ def blocks() -> Figure:
             seen &= (places[:, None] - places).abs() <= side
         cells(axis, seen, ["#f4f4f4", PALE], grid=False)
         sequences = tuple((start, stop, start, stop) for start, stop in pairwise(batch.offsets.tolist()))
-        how = Cut(1, side, side, 0, False, 1 << 13, torch.device("cpu"))
-        for number, piece in enumerate(cut(sequences, how)):
+        rules = CutRules(1, side, side, 0, False, 1 << 13, torch.device("cpu"))
+        for number, piece in enumerate(cut(sequences, rules)):
             rows, keys = piece.row_numbers(torch.device("cpu")), piece.key_numbers(torch.device("cpu"))
             for row, key in zip(rows, keys, strict=True):
                 height, width = len(row.unique()), len(key.unique())
                 corner = (int(key.max()) + 1 - width, int(row.max()) + 1 - height)
-                if isinstance(piece, Gathered):  # what fills up points at some other row
+                if isinstance(piece, Gathered):  # padding points at some other row
                     start, stop = int(row[0]), int(row[0]) + _run(row)
                     left, right = int(key[0]), int(key[0]) + _run(key)
                     corner, height, width = (left, start), stop - start, right - left

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
+from typing import Unpack, cast
 
 import torch
 from torch import Tensor
 
-from regard.attention import blocked, native, operator, reference, sdpa
+from regard.attention import operator, sdpa
 from regard.attention.check import check
+from regard.attention.implementations import IMPLEMENTATIONS
 from regard.attention.scores import Additive, RelativeBias
-from regard.attention.spec import Spec
+from regard.attention.spec import AttendOptions, Spec, Window
 from regard.attention.weights import AttentionWeights
 from regard.errors import ConfigError, UnsupportedError
 
-IMPLEMENTATIONS = ("reference", "blocked", "sdpa", "native")
-Window = int | tuple[int | None, int | None] | None
-SHORT = 1 << 20  # pairs of query and key
+__all__ = ["IMPLEMENTATIONS", "Window", "attend", "attention_weights", "explain"]
+
+FASTEST_FIRST = tuple(reversed(IMPLEMENTATIONS))
+SHORT = 1 << 20  # products of a query and a key
 logger = logging.getLogger("regard")
 
 
@@ -79,46 +83,29 @@ def attend(
     tensor([[[[1.],
               [0.]]]])
     """
-    spec = check(
-        query,
-        key,
-        value,
-        score=score,
-        normalizer=normalizer,
-        window=window,
-        causal=causal,
-        offsets=offsets,
-        key_offsets=key_offsets,
-        query_start=query_start,
-        key_mask=key_mask,
-        bias=bias,
-        scale=scale,
-        dropout_p=dropout_p,
-    )
-    chosen = _choose(query, key, value, spec, implementation)
-    if chosen == "reference":
-        return reference.attend(query, key, value, spec)
-    if chosen == "sdpa":
-        return sdpa.attend(query, key, value, spec)
-    return operator.attend(query, key, value, spec, chosen)
+    options: AttendOptions = {
+        "score": score,
+        "normalizer": normalizer,
+        "window": window,
+        "causal": causal,
+        "offsets": offsets,
+        "key_offsets": key_offsets,
+        "query_start": query_start,
+        "key_mask": key_mask,
+        "bias": bias,
+        "scale": scale,
+        "dropout_p": dropout_p,
+    }
+    spec = check(query, key, value, options)
+    return operator.attend(query, key, value, spec, _choose(query, key, value, spec, implementation))
+
+
+_PARAMETERS = inspect.signature(attend).parameters
+DEFAULTS = {name: x.default for name, x in _PARAMETERS.items() if name in AttendOptions.__annotations__}
 
 
 def attention_weights(
-    query: Tensor,
-    key: Tensor,
-    *,
-    score: str | Additive = "dot",
-    normalizer: str = "softmax",
-    window: Window = None,
-    causal: bool = False,
-    offsets: Tensor | None = None,
-    key_offsets: Tensor | None = None,
-    query_start: int = 0,
-    key_mask: Tensor | None = None,
-    bias: Tensor | RelativeBias | None = None,
-    scale: float | None = None,
-    dropout_p: float = 0.0,
-    implementation: str = "auto",
+    query: Tensor, key: Tensor, *, implementation: str = "auto", **options: Unpack[AttendOptions]
 ) -> AttentionWeights:
     """The weights that :func:`attend` makes its output from, for the same arguments; without gradient.
 
@@ -128,115 +115,83 @@ def attention_weights(
     Raises:
         As :func:`attend`.
     """
-    spec = check(
-        query,
-        key,
-        key,
-        score=score,
-        normalizer=normalizer,
-        window=window,
-        causal=causal,
-        offsets=offsets,
-        key_offsets=key_offsets,
-        query_start=query_start,
-        key_mask=key_mask,
-        bias=bias,
-        scale=scale,
-        dropout_p=dropout_p,
-    )
-    _check_name(implementation)
-    if implementation == "sdpa":
-        raise UnsupportedError('implementation "sdpa" cannot give weights: its kernels never hold them; use "blocked"')
-    refused = {"native": native.refusals(query, spec)}
-    if implementation == "native" and refused["native"]:
-        raise UnsupportedError(_refusal("native", refused))
-    if implementation == "auto":
-        implementation = "blocked" if refused["native"] or torch.compiler.is_compiling() else "native"
+    spec = check(query, key, key, _complete("attention_weights", options))
+    weights = IMPLEMENTATIONS[_choose_holder(query, key, spec, implementation)].weights
+    assert weights is not None
     with torch.no_grad():
-        if implementation == "reference":
-            return reference.weights(query, key, spec)
-        if implementation == "native":
-            return native.weights(query, key, spec)
-        return blocked.weights(query, key, spec)
+        return weights(query, key, spec)
 
 
-def explain(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    *,
-    score: str | Additive = "dot",
-    normalizer: str = "softmax",
-    window: Window = None,
-    causal: bool = False,
-    offsets: Tensor | None = None,
-    key_offsets: Tensor | None = None,
-    query_start: int = 0,
-    key_mask: Tensor | None = None,
-    bias: Tensor | RelativeBias | None = None,
-    scale: float | None = None,
-    dropout_p: float = 0.0,
-) -> str:
+def explain(query: Tensor, key: Tensor, value: Tensor, **options: Unpack[AttendOptions]) -> str:
     """Which implementation ``"auto"`` takes for a call of :func:`attend`, and why not another.
 
     >>> x = torch.zeros(1, 1, 8, 4)
     >>> print(explain(x, x, x, window=2))
     native, for sdpa cannot: the window is truncated
     """
-    spec = check(
-        query,
-        key,
-        value,
-        score=score,
-        normalizer=normalizer,
-        window=window,
-        causal=causal,
-        offsets=offsets,
-        key_offsets=key_offsets,
-        query_start=query_start,
-        key_mask=key_mask,
-        bias=bias,
-        scale=scale,
-        dropout_p=dropout_p,
-    )
-    return _explain(_refused(query, key, value, spec), query, key)
+    return _explain(query, key, value, check(query, key, value, _complete("explain", options)))
 
 
-def _check_name(implementation: str) -> None:
-    if implementation not in ("auto", *IMPLEMENTATIONS):
-        raise ConfigError(f"implementation must be one of auto, {', '.join(IMPLEMENTATIONS)}; got {implementation!r}")
+def _complete(function: str, options: AttendOptions) -> AttendOptions:
+    if unknown := [name for name in options if name not in DEFAULTS]:
+        raise TypeError(f"{function}() got an unexpected keyword argument {unknown[0]!r}")
+    return cast(AttendOptions, {**DEFAULTS, **options})
+
+
+def _spelled_out(leave_out: str, returns: str) -> inspect.Signature:
+    """The signature of `attend` without some argument: what `help` shows where the options are typed together."""
+    return inspect.Signature([x for name, x in _PARAMETERS.items() if name != leave_out], return_annotation=returns)
+
+
+attention_weights.__signature__ = _spelled_out("value", "AttentionWeights")  # type: ignore[attr-defined]
+explain.__signature__ = _spelled_out("implementation", "str")  # type: ignore[attr-defined]
 
 
 def _choose(query: Tensor, key: Tensor, value: Tensor, spec: Spec, implementation: str) -> str:
-    _check_name(implementation)
-    if implementation in ("reference", "blocked"):
-        return implementation
-    refused = _refused(query, key, value, spec)
     if implementation != "auto":
-        if refused[implementation]:
-            raise UnsupportedError(_refusal(implementation, refused))
-        return implementation
-    chosen = _fastest(refused, query, key)
+        return _named(implementation, query, key, value, spec)
+    chosen = _fastest(query, key, value, spec)
     if not torch.compiler.is_compiling() and logger.isEnabledFor(logging.DEBUG):
-        logger.debug("attend %s: %s", list(query.shape), _explain(refused, query, key))
+        logger.debug("attend %s: %s", list(query.shape), _explain(query, key, value, spec))
     return chosen
 
 
-def _refusal(implementation: str, refused: dict[str, list[str]]) -> str:
-    return f'implementation "{implementation}" cannot do this call: {"; ".join(refused[implementation])}; use "auto"'
+def _choose_holder(query: Tensor, key: Tensor, spec: Spec, implementation: str) -> str:
+    """As :func:`_choose`, of those that hold weights."""
+    if implementation != "auto":
+        if implementation in IMPLEMENTATIONS and IMPLEMENTATIONS[implementation].weights is None:
+            raise UnsupportedError(
+                f'implementation "{implementation}" cannot give weights: its kernels never hold them; use "blocked"'
+            )
+        return _named(implementation, query, key, key, spec)
+    if torch.compiler.is_compiling():
+        return "blocked"  # plain PyTorch
+    return next(
+        name
+        for name in FASTEST_FIRST
+        if IMPLEMENTATIONS[name].weights is not None and not IMPLEMENTATIONS[name].refusals(query, key, key, spec)
+    )
 
 
-def _refused(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> dict[str, list[str]]:
-    """Why not, for each implementation that cannot run every call."""
-    return {"native": native.refusals(query, spec), "sdpa": sdpa.refusals(query, key, value, spec)}
+def _named(implementation: str, query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> str:
+    """The implementation that was asked for, which does the call or refuses it: it never falls back."""
+    if implementation not in IMPLEMENTATIONS:
+        raise ConfigError(f"implementation must be one of auto, {', '.join(IMPLEMENTATIONS)}; got {implementation!r}")
+    if reasons := IMPLEMENTATIONS[implementation].refusals(query, key, value, spec):
+        raise UnsupportedError(
+            f'implementation "{implementation}" cannot do this call: {"; ".join(reasons)}; use "auto"'
+        )
+    return implementation
 
 
-def _fastest(refused: dict[str, list[str]], query: Tensor, key: Tensor) -> str:
-    if not refused["sdpa"] and (torch.compiler.is_compiling() or _is_short(query, key)):
-        return "sdpa"  # which costs less to call, and where it is exported runs anywhere
-    if not refused["native"]:
-        return "native"
-    return "blocked" if refused["sdpa"] else "sdpa"
+def _fastest(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> str:
+    # "sdpa" costs less to call, and where it is exported it runs anywhere
+    if (torch.compiler.is_compiling() or _is_short(query, key)) and not sdpa.refusals(query, key, value, spec):
+        return "sdpa"
+    for name in FASTEST_FIRST:
+        if not IMPLEMENTATIONS[name].refusals(query, key, value, spec):
+            return name
+    raise AssertionError("reference does every call")
 
 
 def _is_short(query: Tensor, key: Tensor) -> bool:
@@ -244,7 +199,8 @@ def _is_short(query: Tensor, key: Tensor) -> bool:
     return query.shape[:-1].numel() * key.shape[-2] < SHORT
 
 
-def _explain(refused: dict[str, list[str]], query: Tensor, key: Tensor) -> str:
-    chosen = _fastest(refused, query, key)
-    passed = [f"{name} cannot: {'; '.join(reasons)}" for name, reasons in refused.items() if reasons and name != chosen]
+def _explain(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> str:
+    chosen = _fastest(query, key, value, spec)
+    refused = {name: IMPLEMENTATIONS[name].refusals(query, key, value, spec) for name in FASTEST_FIRST}
+    passed = [f"{name} cannot: {'; '.join(reasons)}" for name, reasons in refused.items() if reasons]
     return f"{chosen}, for {'; and '.join(passed)}" if passed else chosen

@@ -23,6 +23,7 @@ class Band:
 
     @classmethod
     def of(cls, spec: Spec, sequences: Sequences, device: torch.device) -> Self:
+        """The band of a call, from its window and its sequences."""
         limits = torch.tensor(sequences, dtype=torch.int64, device=device).view(-1, 4)
         q0, _, k0, _ = limits.repeat_interleave(limits[:, 1] - limits[:, 0], 0).T
         lengths = limits[:, 3] - limits[:, 2]

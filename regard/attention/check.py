@@ -4,77 +4,78 @@ from __future__ import annotations
 
 import math
 from numbers import Real
+from typing import cast, get_args
 
 import torch
 from torch import Tensor
 
 from regard.attention.scores import Additive, RelativeBias
-from regard.attention.spec import Spec
+from regard.attention.spec import AttendOptions, Normalizer, Spec, Window
 from regard.errors import ConfigError, ShapeError
 
-NORMALIZERS = ("softmax", "relu", "sigmoid")
+NORMALIZERS: tuple[Normalizer, ...] = get_args(Normalizer)
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+WHOLE = (int, torch.SymInt)  # the latter where a network is traced
+NUMBER = (float, Real)  # which a float is too, but found out more slowly
 
 
-def check(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    *,
-    score: str | Additive,
-    normalizer: str,
-    window: int | tuple[int | None, int | None] | None,
-    causal: bool,
-    offsets: Tensor | None,
-    key_offsets: Tensor | None,
-    query_start: int,
-    key_mask: Tensor | None,
-    bias: Tensor | RelativeBias | None,
-    scale: float | None,
-    dropout_p: float,
-) -> Spec:
+def check(query: Tensor, key: Tensor, value: Tensor, options: AttendOptions) -> Spec:
+    """The frozen description of a call, all of whose options are given.
+
+    Raises:
+        ShapeError: tensors that do not fit together.
+        ConfigError: a choice that does not exist.
+    """
+    score, bias, scale, dropout_p = options["score"], options["bias"], options["scale"], options["dropout_p"]
+    offsets, key_offsets, key_mask = options["offsets"], options["key_offsets"], options["key_mask"]
+    query_start, normalizer = options["query_start"], options["normalizer"]
     weight = score.weight if isinstance(score, Additive) else None
-    optional = {"offsets": offsets, "key_offsets": key_offsets, "key_mask": key_mask, "Additive weight": weight}
-    given = {name: x for name, x in optional.items() if x is not None}
-    check_tensors({"query": query, "key": key, "value": value} | given)
+    for name, x in (("query", query), ("key", key), ("value", value)):
+        if not isinstance(x, Tensor):
+            raise _no_tensor(name, x)
+    for name, given in (("offsets", offsets), ("key_offsets", key_offsets), ("key_mask", key_mask)):
+        if given is not None and not isinstance(given, Tensor):
+            raise _no_tensor(name, given)
+    if isinstance(score, Additive) and not isinstance(weight, Tensor):
+        raise _no_tensor("Additive weight", weight)
     check_shapes(query, key, value, ragged=offsets is not None)
     check_offsets(query, key, offsets, key_offsets)
     check_choices(query, score, normalizer, scale, dropout_p)
     check_masks(query, key, key_mask, bias, ragged=offsets is not None)
-    left, right = window_sides(window, causal)
-    if not isinstance(query_start, int | torch.SymInt) or isinstance(query_start, bool) or query_start < 0:
+    left, right = window_sides(options["window"], options["causal"])
+    if not isinstance(query_start, WHOLE) or isinstance(query_start, bool) or query_start < 0:
         raise ConfigError(
             f"query_start must be a whole number from 0, got {query_start!r}; it is the first query's position"
         )
+    relative = bias if isinstance(bias, RelativeBias) else None
     return Spec(
-        additive=score if isinstance(score, Additive) else None,
-        normalizer=normalizer,
+        additive_weight=weight,
+        bias=bias if isinstance(bias, Tensor) else None,
+        table=None if relative is None else relative.table,
+        offsets=offsets,
+        key_offsets=key_offsets,
+        key_mask=key_mask,
+        seed=torch.randint(1 << 62, (1,)) if dropout_p > 0 else None,
+        table_left=0 if relative is None else relative.reach[0],
+        normalizer=cast(Normalizer, normalizer),
         left=left,
         right=right,
         query_start=query_start,
         scale=1 / math.sqrt(query.shape[-1]) if scale is None else float(scale),
-        offsets=offsets,
-        key_offsets=key_offsets,
-        key_mask=key_mask,
-        bias=bias if isinstance(bias, Tensor) else None,
-        relative=bias if isinstance(bias, RelativeBias) else None,
         dropout_p=float(dropout_p),
-        seed=torch.randint(1 << 62, (1,)) if dropout_p > 0 else None,
     )
 
 
-def check_tensors(given: dict[str, Tensor]) -> None:
-    for name, x in given.items():
-        if not isinstance(x, Tensor):
-            raise ShapeError(f"{name} must be a tensor, got {type(x).__name__}; make one with torch.as_tensor")
+def _no_tensor(name: str, given: object) -> ShapeError:
+    return ShapeError(f"{name} must be a tensor, got {type(given).__name__}; make one with torch.as_tensor")
 
 
 def check_shapes(query: Tensor, key: Tensor, value: Tensor, *, ragged: bool) -> None:
-    shapes = f"query {list(query.shape)}, key {list(key.shape)}, value {list(value.shape)}"
-    rule = "[T, H, D] with offsets" if ragged else "[B, H, N, D]; for ragged batches [T, H, D] pass offsets"
-    rank = 3 if ragged else 4
-    if not query.dim() == key.dim() == value.dim() == rank:
-        raise ShapeError(f"query, key and value must have shape {rule}; got {shapes}")
+    """Refuses query, key and value that do not fit together."""
+    asking, offered, taken = query.shape, key.shape, value.shape
+    if not len(asking) == len(offered) == len(taken) == (3 if ragged else 4):
+        rule = "[T, H, D] with offsets" if ragged else "[B, H, N, D]; for ragged batches [T, H, D] pass offsets"
+        raise ShapeError(f"query, key and value must have shape {rule}; {_got(query, key, value)}")
     if query.dtype not in DTYPES or not query.dtype == key.dtype == value.dtype:
         raise ShapeError(
             f"query, key and value must share one of float32, float64, bfloat16, float16; "
@@ -85,18 +86,23 @@ def check_shapes(query: Tensor, key: Tensor, value: Tensor, *, ragged: bool) -> 
             f"query, key and value must be on one device; got {query.device}, {key.device}, {value.device}; "
             "use .to(device)"
         )
-    if query.shape[-1] != key.shape[-1] or query.shape[-1] < 1:
-        raise ShapeError(f"query and key must have the same last axis D, at least 1; got {shapes}")
-    if key.shape[:-1] != value.shape[:-1]:
-        raise ShapeError(f"key and value must agree in all axes but the last; got {shapes}")
-    if not ragged and query.shape[0] != key.shape[0]:
-        raise ShapeError(f"query and key must have the same number of sequences B; got {shapes}")
-    heads, key_heads = query.shape[1], key.shape[1]
+    if asking[-1] != offered[-1] or asking[-1] < 1:
+        raise ShapeError(f"query and key must have the same last axis D, at least 1; {_got(query, key, value)}")
+    if offered[:-1] != taken[:-1]:
+        raise ShapeError(f"key and value must agree in all axes but the last; {_got(query, key, value)}")
+    if not ragged and asking[0] != offered[0]:
+        raise ShapeError(f"query and key must have the same number of sequences B; {_got(query, key, value)}")
+    heads, key_heads = asking[1], offered[1]
     if key_heads < 1 or heads < 1 or heads % key_heads:
         raise ShapeError(f"the heads of key must divide those of query, got {key_heads} and {heads}")
 
 
+def _got(query: Tensor, key: Tensor, value: Tensor) -> str:
+    return f"got query {list(query.shape)}, key {list(key.shape)}, value {list(value.shape)}"
+
+
 def check_offsets(query: Tensor, key: Tensor, offsets: Tensor | None, key_offsets: Tensor | None) -> None:
+    """Refuses offsets of the wrong shape or type; what they hold is read later."""
     if offsets is None:
         if key_offsets is not None:
             raise ShapeError("key_offsets needs offsets: pass both, or neither for the dense layout")
@@ -121,6 +127,7 @@ def check_offsets(query: Tensor, key: Tensor, offsets: Tensor | None, key_offset
 
 
 def check_choices(query: Tensor, score: str | Additive, normalizer: str, scale: float | None, dropout_p: float) -> None:
+    """Refuses a score, normalizer, scale or dropout that does not exist."""
     if isinstance(score, Additive):
         expected = (query.shape[1], query.shape[-1])
         if tuple(score.weight.shape) != expected:
@@ -135,15 +142,16 @@ def check_choices(query: Tensor, score: str | Additive, normalizer: str, scale: 
         raise ConfigError(f'score must be "dot" or regard.Additive(weight), got {score!r}')
     if normalizer not in NORMALIZERS:
         raise ConfigError(f"normalizer must be one of {', '.join(NORMALIZERS)}; got {normalizer!r}")
-    if scale is not None and (not isinstance(scale, Real) or not math.isfinite(scale)):
+    if scale is not None and (not isinstance(scale, NUMBER) or not math.isfinite(scale)):
         raise ConfigError(f"scale must be a finite number or None for 1/sqrt(D), got {scale!r}")
-    if not isinstance(dropout_p, Real) or not 0 <= dropout_p < 1:
+    if not isinstance(dropout_p, NUMBER) or not 0 <= dropout_p < 1:
         raise ConfigError(f"dropout_p must be a probability from 0 to below 1, got {dropout_p!r}")
 
 
 def check_masks(
     query: Tensor, key: Tensor, key_mask: Tensor | None, bias: Tensor | RelativeBias | None, *, ragged: bool
 ) -> None:
+    """Refuses a mask or a bias that does not go with query and key."""
     if key_mask is not None:
         if ragged:
             raise ShapeError(
@@ -177,7 +185,7 @@ def check_masks(
         raise ShapeError(f"bias must be broadcastable to [B, H, Q, K] = {full}, got {shape}")
 
 
-def window_sides(window: int | tuple[int | None, int | None] | None, causal: bool) -> tuple[int | None, int | None]:
+def window_sides(window: Window, causal: bool) -> tuple[int | None, int | None]:
     """How many positions to the left and right may be seen; None for no limit."""
     sides = window if isinstance(window, tuple | list) else (window, window)
     if len(sides) != 2 or any(

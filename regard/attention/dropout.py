@@ -7,7 +7,7 @@ from torch import Tensor
 _FIRST, _SECOND = 0x7FEB352D, 0x846CA68B - (1 << 32)  # the multipliers of the "lowbias32" integer hash
 
 
-def _mix(x: Tensor) -> Tensor:
+def _hash(x: Tensor) -> Tensor:
     x = x ^ (x >> 16)
     x = x * _FIRST
     x = x ^ (x >> 15)
@@ -15,7 +15,7 @@ def _mix(x: Tensor) -> Tensor:
     return x ^ (x >> 16)
 
 
-def kept(seed: int, planes: Tensor, rows: Tensor, keys: Tensor, p: float) -> Tensor:
+def keep_mask(seed: int, planes: Tensor, rows: Tensor, keys: Tensor, p: float) -> Tensor:
     """Bool ``[n, R, W]``, each True with probability ``1 - p``.
 
     Arguments:
@@ -25,8 +25,8 @@ def kept(seed: int, planes: Tensor, rows: Tensor, keys: Tensor, p: float) -> Ten
         keys: int ``[n or 1, W]``, the key's row.
     """
     low, high = seed & 0x7FFFFFFF, seed >> 31
-    row = _mix(_mix(rows.int() + low)[:, :, None] ^ _mix(planes.int() * _SECOND + high)[:, None, None])  # [n, R, 1]
-    key = _mix(keys.int() * _FIRST - low)[:, None, :]  # [n, 1, W]
+    row = _hash(_hash(rows.int() + low)[:, :, None] ^ _hash(planes.int() * _SECOND + high)[:, None, None])  # [n, R, 1]
+    key = _hash(keys.int() * _FIRST - low)[:, None, :]  # [n, 1, W]
     x = row ^ key
     x = x.mul_(_FIRST)
     x = x.bitwise_xor_(x >> 15).mul_(_SECOND)

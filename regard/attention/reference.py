@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from regard.attention.dropout import kept
+from regard.attention.dropout import keep_mask
 from regard.attention.spec import Spec, compute_dtype, read_sequences
 from regard.attention.weights import AttentionWeights
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> Tensor:
+def refusals(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> list[str]:
+    """None: it does every call."""
+    return []
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> tuple[Tensor, None]:
     """``weights @ value`` over all keys; ``[B, H, Q, Dv]`` or ``[T, H, Dv]``. Memory O(Q·K)."""
     if spec.offsets is None:
-        return _one(query, key, value, spec, 0, 0)[0]
+        return _one(query, key, value, spec, 0, 0)[0], None
     outputs = [_one(*sequence)[0].squeeze(0).transpose(0, 1) for sequence in _unbind(query, key, value, spec)]
     nothing = query[:0, :, :1].expand(-1, -1, value.shape[2])  # so that no sequences at all have a gradient too
-    return torch.cat([*outputs, nothing])  # [T, H, Dv]
+    return torch.cat([*outputs, nothing]), None  # [T, H, Dv]
 
 
 def weights(query: Tensor, key: Tensor, spec: Spec) -> AttentionWeights:
@@ -43,7 +47,7 @@ def _unbind(
     query: Tensor, key: Tensor, value: Tensor, spec: Spec
 ) -> Iterator[tuple[Tensor, Tensor, Tensor, Spec, int, int]]:
     assert spec.offsets is not None
-    dense = replace(spec, offsets=None, key_offsets=None)
+    dense = spec._replace(offsets=None, key_offsets=None)
     for q0, q1, k0, k1 in read_sequences(spec.offsets, spec.key_offsets, len(query), len(key)):
         q, k, v = (x.transpose(0, 1)[None] for x in (query[q0:q1], key[k0:k1], value[k0:k1]))  # [1, H, N_b, D]
         yield q, k, v, dense, q0, k0
@@ -60,9 +64,9 @@ def _one(
     distance = torch.arange(K, device=query.device) - position[:, None]  # [Q, K]
 
     bias = query.new_zeros(1) if spec.bias is None else spec.bias.to(query.dtype)
-    if spec.relative is not None:
-        left, right = spec.relative.reach
-        bias = spec.relative.table.to(query.dtype)[:, distance.clamp(-left, right) + left]  # [H, Q, K]
+    if spec.table is not None:
+        left, right = spec.table_left, spec.table.shape[1] - 1 - spec.table_left
+        bias = spec.table.to(query.dtype)[:, distance.clamp(-left, right) + left]  # [H, Q, K]
     visible = (bias != -math.inf).expand(B, H, Q, K)
     if spec.left is not None:
         visible = visible & (distance >= -spec.left)
@@ -73,14 +77,14 @@ def _one(
 
     # A sum over pairs, with what is hidden made zero before it is multiplied: 0 · NaN would be NaN.
     careful = torch.compiler.is_compiling() or not all(bool(x.isfinite().all()) for x in (query, key, value))
-    if spec.additive is None and not careful:
+    if spec.additive_weight is None and not careful:
         scores = query @ key.mT * spec.scale  # [B, H, Q, K]
     else:
         pairs = torch.where(visible[..., None], key[:, :, None], 0)  # [B, H, Q, K, D]
-        if spec.additive is None:
+        if spec.additive_weight is None:
             scores = (query[:, :, :, None] * pairs).sum(-1) * spec.scale
         else:
-            weight = spec.additive.weight.to(query.dtype)[:, None, None, :]  # [H, 1, 1, D]
+            weight = spec.additive_weight.to(query.dtype)[:, None, None, :]  # [H, 1, 1, D]
             scores = (torch.tanh(query[:, :, :, None] + pairs) * weight).sum(-1)
     scores = torch.where(visible, scores + bias, -math.inf)
 
@@ -96,7 +100,7 @@ def _one(
         planes = torch.arange(B * H, device=query.device)
         places = ((first_row, Q), (first_key, K))
         rows, keys = (torch.arange(first, first + n, device=query.device)[None] for first, n in places)
-        keep = kept(int(spec.seed), planes, rows, keys, spec.dropout_p).view(B, H, Q, K)
+        keep = keep_mask(int(spec.seed), planes, rows, keys, spec.dropout_p).view(B, H, Q, K)
         weights = torch.where(keep, weights / (1 - spec.dropout_p), 0)
 
     if not careful:

@@ -1,10 +1,10 @@
-"""The frozen description of one call, which every implementation reads."""
+"""The options of a call: as they are given, and as every implementation reads them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from typing import Literal, NamedTuple, TypedDict, get_type_hints
 
 import torch
 from torch import Tensor
@@ -12,42 +12,83 @@ from torch import Tensor
 from regard.attention.scores import Additive, RelativeBias
 from regard.errors import ShapeError
 
+Normalizer = Literal["softmax", "relu", "sigmoid"]
+Window = int | tuple[int | None, int | None] | None  # to each side, or (left, right); None for no limit
 Sequences = tuple[tuple[int, int, int, int], ...]  # query start, query stop, key start, key stop
 
 
-@dataclass(frozen=True, eq=False)
-class Spec:
-    """All of a call but query, key and value, checked.
+class AttendOptions(TypedDict, total=False):
+    """What :func:`regard.attend` takes by keyword, where it also says what each means and defaults to."""
+
+    score: str | Additive
+    normalizer: str
+    window: Window
+    causal: bool
+    offsets: Tensor | None
+    key_offsets: Tensor | None
+    query_start: int
+    key_mask: Tensor | None
+    bias: Tensor | RelativeBias | None
+    scale: float | None
+    dropout_p: float
+
+
+class Spec(NamedTuple):
+    """All of a call but query, key and value, checked and frozen: the one table of what a call consists of.
+
+    In this order the fields are the arguments of the operator that a traced network calls: first what may need a
+    gradient, then the other tensors, then the rest.
 
     Window, causal, the limits of a sequence and ``query_start`` come down to one run of keys per query row: the query
-    at position p of its sequence may see positions ``p-left ... p+right``. ``key_mask``, and −inf in a bias, hide more.
+    at position p of its sequence may see positions ``p-left ... p+right``. ``key_mask``, and −inf in a bias or a table,
+    hide more.
     """
 
-    additive: Additive | None  # None: the scaled dot product
-    normalizer: str
+    additive_weight: Tensor | None  # [H, D] of an additive score; None: the scaled dot product
+    bias: Tensor | None  # broadcastable to [B, H, Q, K]
+    table: Tensor | None  # [H, L] of a relative bias
+    offsets: Tensor | None  # [B+1]; None: the dense layout
+    key_offsets: Tensor | None
+    key_mask: Tensor | None  # [B, K], True = may be attended
+    seed: Tensor | None  # [1] int64, on the CPU; None: no dropout
+    table_left: int  # the table's entry of distance 0
+    normalizer: Normalizer
     left: int | None
     right: int | None
     query_start: int
     scale: float
-    offsets: Tensor | None  # None: the dense layout
-    key_offsets: Tensor | None
-    key_mask: Tensor | None  # [B, K], True = may be attended
-    bias: Tensor | None  # broadcastable to [B, H, Q, K]
-    relative: RelativeBias | None
     dropout_p: float
-    seed: Tensor | None  # [1] int64, on the CPU; None: no dropout
 
     def learned(self) -> dict[str, Tensor]:
-        """What may need a gradient beside query, key and value."""
-        weight = None if self.additive is None else self.additive.weight
-        table = None if self.relative is None else self.relative.table
-        named = {"weight": weight, "table": table, "bias": self.bias}
-        return {name: x for name, x in named.items() if x is not None}
+        """What may need a gradient beside query, key and value, by name, where it is given."""
+        return {name: x for name, x in zip(LEARNED, self, strict=False) if isinstance(x, Tensor)}
+
+
+_TYPES = {Tensor | None: "Tensor?", Normalizer: "str", int | None: "int?", int: "SymInt", float: "float"}
+SCHEMA = {name: _TYPES[hint] for name, hint in get_type_hints(Spec).items()}  # each field as PyTorch's schemas write it
+TENSORS = sum(kind == "Tensor?" for kind in SCHEMA.values())  # how many fields, the first ones, are tensors
+LEARNED = Spec._fields[:3]
 
 
 def compute_dtype(dtype: torch.dtype) -> torch.dtype:
     """What sums are held in: float32 for the half types."""
     return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def sequences_of(query: Tensor, key: Tensor, spec: Spec) -> Sequences:
+    """The sequences of a call, as their rows stand in query and key; one for all of a dense batch."""
+    if spec.offsets is None:
+        return ((0, query.shape[2], 0, key.shape[2]),)
+    return read_sequences(spec.offsets, spec.key_offsets, len(query), len(key))
+
+
+def read_sequences(offsets: Tensor, key_offsets: Tensor | None, rows: int, key_rows: int) -> Sequences:
+    """``(query start, query stop, key start, key stop)`` of each sequence; refuses offsets that are no offsets."""
+    query = _checked(tuple(offsets.tolist()), rows, "offsets", "query")
+    key = query
+    if key_offsets is not None:
+        key = _checked(tuple(key_offsets.tolist()), key_rows, "key_offsets", "key")
+    return tuple(zip(query, query[1:], key, key[1:], strict=False))
 
 
 @lru_cache(maxsize=64)
@@ -61,12 +102,3 @@ def _checked(offsets: tuple[int, ...], rows: int, name: str, rows_name: str) -> 
         if stop < start:
             raise ShapeError(f"{name} must never fall, got {start} then {stop} at sequence {b}; sort or rebuild them")
     return offsets
-
-
-def read_sequences(offsets: Tensor, key_offsets: Tensor | None, rows: int, key_rows: int) -> Sequences:
-    """``(query start, query stop, key start, key stop)`` of each sequence; refuses offsets that are no offsets."""
-    query = _checked(tuple(offsets.tolist()), rows, "offsets", "query")
-    key = query
-    if key_offsets is not None:
-        key = _checked(tuple(key_offsets.tolist()), key_rows, "key_offsets", "key")
-    return tuple(zip(query, query[1:], key, key[1:], strict=False))

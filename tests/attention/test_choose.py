@@ -152,4 +152,4 @@ def test_nothing_is_logged_above_debug(caplog: pytest.LogCaptureFixture) -> None
 
 
 def test_the_names_stand_in_one_place() -> None:
-    assert IMPLEMENTATIONS == ("reference", "blocked", "sdpa", "native")
+    assert tuple(IMPLEMENTATIONS) == ("reference", "blocked", "sdpa", "native")

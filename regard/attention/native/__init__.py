@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from regard.attention.band import Band
-from regard.attention.spec import Sequences, Spec, read_sequences
+from regard.attention.spec import Spec, sequences_of
 from regard.attention.weights import AttentionWeights
 from regard.errors import ConfigError
 
@@ -25,18 +25,18 @@ LARGE = 4 << 20  # bytes, from which on large pages pay
 NOT_BUILT = "it was not built when regard was installed, for want of a C++ compiler"
 
 
-def refusals(query: Tensor, spec: Spec) -> list[str]:
+def refusals(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> list[str]:
     """Every reason why these kernels cannot do the call; none if they can."""
-    return [
-        reason
-        for reason, applies in (
-            (NOT_BUILT, _kernels is None),
-            (f"the tensors are on {query.device.type}, not the CPU", query.device.type != "cpu"),
-            ("float64 has no kernel", query.dtype == torch.float64),
-            ("there is a bias tensor", spec.bias is not None),
-        )
-        if applies
-    ]
+    reasons = []  # said only where they hold: this runs at every call
+    if _kernels is None:
+        reasons.append(NOT_BUILT)
+    if query.device.type != "cpu":
+        reasons.append(f"the tensors are on {query.device.type}, not the CPU")
+    if query.dtype == torch.float64:
+        reasons.append("float64 has no kernel")
+    if spec.bias is not None:
+        reasons.append("there is a bias tensor")
+    return reasons
 
 
 def instruction_set() -> str:
@@ -52,94 +52,83 @@ def instruction_set() -> str:
 
 def attend(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> tuple[Tensor, Tensor]:
     """The output, ``[B, H, Q, Dv]`` or ``[T, H, Dv]``; what :func:`gradients` needs beside it, ``[B, H, Q]``."""
-    call, keep = _call(query, key, value, spec)
+    call = _call(query, key, value, spec)
     output = _empty(*query.shape[:-1], value.shape[-1], dtype=query.dtype)
-    statistics = _empty(*statistics_shape(query))
-    call.forward(*_array(query), *_array(key), *_array(value), *_array(output), statistics.data_ptr())
-    del keep
-    return output, statistics
+    saved = _empty(*saved_shape(query))
+    call.output, call.statistics = _array(output), saved.data_ptr()
+    call.forward()
+    return output, saved
 
 
 def gradients(
-    grad: Tensor, query: Tensor, key: Tensor, value: Tensor, output: Tensor, statistics: Tensor, spec: Spec
+    grad: Tensor, query: Tensor, key: Tensor, value: Tensor, output: Tensor, saved: Tensor, spec: Spec
 ) -> dict[str, Tensor]:
-    """The gradients of whatever may have one: query, key, value, and where they are given weight and table."""
-    call, keep = _call(query, key, value, spec)
-    given = {"query": query, "key": key, "value": value}
-    found = {name: _gradient(x) for name, x in given.items()}
+    """The gradients of query, key, value and what is learned."""
+    call = _call(query, key, value, spec)
+    call.output, call.statistics, call.grad = _array(output), saved.data_ptr(), _array(grad)
+    found = {"query": _gradient(query), "key": _gradient(key), "value": _gradient(value)}
+    call.by_query, call.by_key, call.by_value = (_array(x) for x in found.values())
     learned = spec.learned()
-    parts = {name: _zeros(call.row_runs(), statistics.shape[0], *x.shape) for name, x in learned.items()}
-    inner = torch.empty_like(statistics)
-    call.backward(
-        *_array(query),
-        *_array(key),
-        *_array(value),
-        *_array(output),
-        statistics.data_ptr(),
-        *_array(grad),
-        *(part for x in found.values() for part in _array(x)),
-        parts["table"].data_ptr() if "table" in parts else 0,
-        parts["weight"].data_ptr() if "weight" in parts else 0,
-        inner.data_ptr(),
-    )
-    del keep
+    parts = {name: _zeros(call.row_runs(), saved.shape[0], *x.shape) for name, x in learned.items()}
+    if "table" in parts:
+        call.table_parts = parts["table"].data_ptr()
+    if "additive_weight" in parts:
+        call.weight_parts = parts["additive_weight"].data_ptr()
+    inner = torch.empty_like(saved)
+    call.inner = inner.data_ptr()
+    call.backward()
     return found | {name: x.sum((0, 1)).to(learned[name].dtype) for name, x in parts.items()}
 
 
 def weights(query: Tensor, key: Tensor, spec: Spec) -> AttentionWeights:
     """The weights, a truncated window as a band."""
-    call, keep = _call(query, key, key, spec)
-    band = Band.of(spec, _sequences(query, key, spec), query.device)
-    held = _zeros(*query.shape[:-1], band.width)
-    statistics = _zeros(*statistics_shape(query))
-    call.weights(*_array(query), *_array(key), statistics.data_ptr(), held.data_ptr(), band.width)
-    del keep
-    return band.weights(held.to(query.dtype), spec)
+    call = _call(query, key, key, spec)
+    band = Band.of(spec, sequences_of(query, key, spec), query.device)
+    values, statistics = _zeros(*query.shape[:-1], band.width), _zeros(*saved_shape(query))
+    call.statistics, call.band, call.band_width = statistics.data_ptr(), values.data_ptr(), band.width
+    call.weights()
+    return band.weights(values.to(query.dtype), spec)
 
 
-def statistics_shape(query: Tensor) -> tuple[int, ...]:
+def saved_shape(query: Tensor) -> tuple[int, ...]:
+    """``[B, H, Q]``, a number for each row; B is 1 in a ragged batch."""
     return (1, query.shape[1], query.shape[0]) if query.dim() == 3 else tuple(query.shape[:3])
 
 
-def _call(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> tuple[Any, list[Tensor]]:
-    """The call for the kernels, and the tensors whose memory it reads."""
-    keep: list[Tensor] = []
+def _call(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> Any:
+    """The call for the kernels, all but what they write."""
+    call = _kernels.Call(instruction_set(), TYPES[query.dtype])
+    call.query, call.key, call.value = _array(query), _array(key), _array(value)
+    call.normalizer, call.scale, call.query_start = spec.normalizer, spec.scale, int(spec.query_start)
+    call.threads = torch.get_num_threads()
+    if spec.left is not None:
+        call.left = min(spec.left, NO_LIMIT)
+    if spec.right is not None:
+        call.right = min(spec.right, NO_LIMIT)
+    if spec.seed is not None:
+        call.seed, call.dropout_p = int(spec.seed), spec.dropout_p
+    tensors: list[Tensor] = []  # beside query, key and value
+    call.tensors = tensors
 
-    def address(x: Tensor | None, dtype: torch.dtype) -> int:
-        if x is None:
-            return 0
-        keep.append(x.detach().to(dtype).contiguous())
-        return int(keep[-1].data_ptr())
+    def address(x: Tensor, dtype: torch.dtype) -> int:
+        tensors.append(x.detach().to(dtype).contiguous())
+        return int(tensors[-1].data_ptr())
 
+    if spec.additive_weight is not None:
+        call.additive_weight = address(spec.additive_weight, torch.float32)
+    if spec.table is not None:
+        call.table, call.table_left = address(spec.table, torch.float32), spec.table_left
+        call.table_width = spec.table.shape[1]
+    if spec.key_mask is not None:
+        call.key_mask = address(spec.key_mask, torch.bool)
     if spec.offsets is None:
-        sizes = [*query.shape[:2], key.shape[1], query.shape[2], *key.shape[2:], value.shape[3]]
-    else:
-        sizes = [1, query.shape[1], key.shape[1], len(query), len(key), query.shape[2], value.shape[2]]
-    table = None if spec.relative is None else spec.relative.table
-    call = _kernels.Call(
-        instruction_set(),
-        TYPES[query.dtype],
-        spec.normalizer,
-        sizes,
-        address(spec.offsets, torch.int64),
-        address(spec.offsets if spec.key_offsets is None else spec.key_offsets, torch.int64),
-        0 if spec.offsets is None else len(spec.offsets) - 1,
-        -1 if spec.left is None else min(spec.left, NO_LIMIT),
-        -1 if spec.right is None else min(spec.right, NO_LIMIT),
-        int(spec.query_start),
-        spec.scale,
-        address(None if spec.additive is None else spec.additive.weight, torch.float32),
-        address(table, torch.float32),
-        0 if spec.relative is None else spec.relative.reach[0],
-        0 if table is None else table.shape[1],
-        address(spec.key_mask, torch.bool),
-        spec.dropout_p,
-        0 if spec.seed is None else int(spec.seed),
-        torch.get_num_threads(),
-    )
-    if not call.offsets_fit():
-        _sequences(query, key, spec)  # says what is wrong
-    return call, keep
+        call.dense()
+        return call
+    offsets = address(spec.offsets, torch.int64)
+    key_offsets = offsets if spec.key_offsets is None else address(spec.key_offsets, torch.int64)
+    if not call.ragged(offsets=offsets, key_offsets=key_offsets, count=len(spec.offsets) - 1):
+        sequences_of(query, key, spec)  # says what is wrong
+    return call
 
 
 def _empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -160,13 +149,6 @@ def _gradient(x: Tensor) -> Tensor:
     return memory.zero_() if x.dtype == torch.float32 else memory
 
 
-def _sequences(query: Tensor, key: Tensor, spec: Spec) -> Sequences:
-    if spec.offsets is None:
-        return ((0, query.shape[2], 0, key.shape[2]),)
-    return read_sequences(spec.offsets, spec.key_offsets, len(query), len(key))
-
-
-def _array(x: Tensor) -> tuple[int, list[int]]:
-    """Where a tensor lies, and its strides over batch, head, row and column."""
-    strides = list(x.stride())
-    return x.data_ptr(), strides if x.dim() == 4 else [0, strides[1], strides[0], strides[2]]
+def _array(x: Tensor) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
+    """A tensor as the kernels take it: where it lies, its shape and its strides."""
+    return x.data_ptr(), x.shape, x.stride()

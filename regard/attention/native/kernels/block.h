@@ -1,73 +1,11 @@
 // What forward and backward share: which keys a row sees, what is added to scores, and scores into weights.
 #pragma once
 
-#include <cstdlib>
-
+#include "memory.h"
+#include "parallel.h"
 #include "product.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/asan_interface.h>
-#define REGARD_ALLOW ASAN_UNPOISON_MEMORY_REGION
-#define REGARD_FORBID ASAN_POISON_MEMORY_REGION
-#define REGARD_GAP 16
-#else
-#define REGARD_ALLOW(place, size)
-#define REGARD_FORBID(place, size) static_cast<void>(place)
-#define REGARD_GAP 0
-#endif
-
 namespace regard::REGARD_ISA {
-
-// Memory of one thread, kept from call to call. Under the address sanitizer there are gaps that must not be touched.
-class Scratch {
- public:
-  ~Scratch() { std::free(held_); }
-
-  // Calls `lay_out`, which takes whatever it needs, twice: once to learn how much that is.
-  template <class LayOut>
-  void lay_out(const LayOut& lay_out) {
-    used_ = 0, counting_ = true;
-    lay_out(*this);
-    if (used_ > size_) {
-      std::free(held_);
-      size_ = 0;
-      held_ = static_cast<float*>(std::aligned_alloc(64, used_ * sizeof(float)));
-      if (!held_) std::abort();
-      size_ = used_;
-    }
-    REGARD_ALLOW(held_, size_ * sizeof(float));
-    used_ = 0, counting_ = false;
-    lay_out(*this);
-  }
-  template <class T = float>
-  T* take(Index count) {
-    static_assert(sizeof(T) % sizeof(float) == 0);
-    const Index floats = count * Index(sizeof(T) / sizeof(float));
-    float* place = counting_ ? nullptr : held_ + used_;
-    const Index padded = round_up(floats, 16) + REGARD_GAP;
-    if (!counting_) REGARD_FORBID(place + floats, (padded - floats) * sizeof(float));
-    used_ += padded;
-    return reinterpret_cast<T*>(place);
-  }
-
- private:
-  float* held_ = nullptr;
-  Index size_ = 0, used_ = 0;
-  bool counting_ = false;
-};
-
-inline Scratch& scratch() {
-  static thread_local Scratch mine;
-  return mine;
-}
-
-// Memory of a whole call; the caller frees it.
-template <class T>
-inline T* allocated(Index count) {
-  T* memory = static_cast<T*>(std::malloc(sizeof(T) * greater(count, 1)));
-  if (!memory) std::abort();
-  return memory;
-}
 
 struct Span {
   Index low, high;
@@ -77,18 +15,18 @@ struct Span {
 inline Span seen_by(const Call& call, const Sequence& sequence, Index row) {
   const Index keys = sequence.key_stop - sequence.key_start;
   const Index position = row - sequence.row_start + call.query_start;
-  Index low = call.left < 0 ? 0 : smaller(greater(position - call.left, 0), keys);
-  Index high = call.right < 0 ? keys : smaller(position + call.right + 1, keys);
-  return {sequence.key_start + low, sequence.key_start + greater(low, high)};
+  Index low = call.left < 0 ? 0 : min(max(position - call.left, 0), keys);
+  Index high = call.right < 0 ? keys : min(position + call.right + 1, keys);
+  return {sequence.key_start + low, sequence.key_start + max(low, high)};
 }
 
 inline Span within(Span span, Index first, Index last) {  // counted from `first`
-  const Index low = smaller(greater(span.low, first), last) - first;
-  return {low, greater(low, smaller(span.high, last) - first)};
+  const Index low = min(max(span.low, first), last) - first;
+  return {low, max(low, min(span.high, last) - first)};
 }
 
-// A block of keys and one of rows: what is added to their scores and what dropout needs.
-struct Pair {
+// An area of the matrix of scores, a block of rows against one of keys: what is added to them and what dropout needs.
+struct Area {
   const Call& call;
   const Sequence& sequence;
   Index batch, head, row_start, row_stop, key_start, key_stop;
@@ -103,7 +41,7 @@ struct Pair {
     return (key_start - sequence.key_start) - (row_stop - 1 - sequence.row_start + call.query_start);
   }
   Index table_place(Index distance) const {
-    return smaller(greater(distance + call.table_left, 0), call.table_width - 1);
+    return min(max(distance + call.table_left, 0), call.table_width - 1);
   }
   const float* bias_of(Index row) const { return by_distance + (row_stop - 1 - row); }
   bool sees(Index row, Index column) const {  // for a column within the row's span
@@ -113,7 +51,7 @@ struct Pair {
 
 constexpr std::uint32_t FIRST = 0x7FEB352D, SECOND = 0x846CA68B;  // as in regard/attention/dropout.py
 
-inline std::int32_t mixed(std::int32_t x) {
+inline std::int32_t hashed(std::int32_t x) {
   x ^= x >> 16;
   x = std::int32_t(std::uint32_t(x) * FIRST);
   x ^= x >> 15;
@@ -121,31 +59,31 @@ inline std::int32_t mixed(std::int32_t x) {
   return x ^ (x >> 16);
 }
 
-inline void prepare_keys(const Pair& pair) {
-  const Call& call = pair.call;
-  for (Index k = 0; call.key_mask && k < pair.keys(); ++k) pair.hiding[k] = pair.attended()[k] ? 0 : -INFINITE;
-  for (Index k = 0; call.dropout > 0 && k < pair.keys(); ++k)
-    pair.key_hashes[k] =
-        mixed(std::int32_t(std::uint32_t(pair.key_start + k) * FIRST - std::uint32_t(call.seed & 0x7FFFFFFF)));
+inline void prepare_keys(const Area& area) {
+  const Call& call = area.call;
+  for (Index k = 0; call.key_mask && k < area.keys(); ++k) area.hiding[k] = area.attended()[k] ? 0 : -INFINITE;
+  for (Index k = 0; call.dropout > 0 && k < area.keys(); ++k)
+    area.key_hashes[k] =
+        hashed(std::int32_t(std::uint32_t(area.key_start + k) * FIRST - std::uint32_t(call.seed & 0x7FFFFFFF)));
 }
 
-// What scores are multiplied with besides the scale of a call: where exponentials are taken, powers of two cost less.
-inline float unit(const Call& call) { return call.normalizer == Normalizer::relu ? 1 : LOG2E; }
+// What scores are multiplied with besides the scale of a call: e^x is 2^(x log2 e), and powers of two cost less.
+inline float log2_factor(const Call& call) { return call.normalizer == Normalizer::relu ? 1 : LOG2E; }
 
-inline void prepare_head(const Pair& pair) {
-  if (!pair.call.table) return;
-  const float* table = pair.call.table + pair.head * pair.call.table_width;
-  for (Index n = 0; n < pair.rows() + pair.keys() - 1; ++n)
-    pair.by_distance[n] = table[pair.table_place(pair.first_distance() + n)] * unit(pair.call);
+inline void prepare_head(const Area& area) {
+  if (!area.call.table) return;
+  const float* table = area.call.table + area.head * area.call.table_width;
+  for (Index n = 0; n < area.rows() + area.keys() - 1; ++n)
+    area.by_distance[n] = table[area.table_place(area.first_distance() + n)] * log2_factor(area.call);
 }
 
 inline Span whole_vectors(Span span) { return {span.low / LANES * LANES, round_up(span.high, LANES)}; }
-inline Span wider(Span span, Index by) { return {greater(span.low - by, 0), span.high + by}; }
+inline Span wider(Span span, Index by) { return {max(span.low - by, 0), span.high + by}; }
 
 // Adds the bias to a row's scores, and -inf where whole vectors reach beyond its span.
-REGARD_APART void hide(const Pair& pair, Index row, Span span, float* scores) {
-  const Call& call = pair.call;
-  const float* bias = call.table ? pair.bias_of(row) : nullptr;
+REGARD_NOINLINE void hide(const Area& area, Index row, Span span, float* scores) {
+  const Call& call = area.call;
+  const float* bias = call.table ? area.bias_of(row) : nullptr;
   const Span whole = whole_vectors(span);
   if (bias && call.table_hides) {
     for (Index k = span.low; k < span.high; ++k) scores[k] = bias[k] == -INFINITE ? -INFINITE : scores[k] + bias[k];
@@ -155,7 +93,7 @@ REGARD_APART void hide(const Pair& pair, Index row, Span span, float* scores) {
     for (; k < span.high; ++k) scores[k] += bias[k];
   }
   if (call.key_mask)
-    for (Index k = whole.low; k < whole.high; k += LANES) store(scores + k, load(scores + k) + load(pair.hiding + k));
+    for (Index k = whole.low; k < whole.high; k += LANES) store(scores + k, load(scores + k) + load(area.hiding + k));
   if (whole.low == whole.high) return;
   float *first = scores + whole.low, *last = scores + whole.high - LANES;
   store(first, lane_numbers() < int(span.low - whole.low) ? splat(-INFINITE) : load(first));
@@ -172,12 +110,12 @@ inline void multiply(float* row, Span span, float scale) {
 // Their products are scaled as they become weights, which costs nothing, unless a table is added to them first, or a scale
 // that is not positive would turn the -inf of what is hidden.
 inline bool scaled_late(const Call& call) { return in_pairs(call) && !call.table && call.scale > 0; }
-inline float late_scale(const Call& call) { return scaled_late(call) ? call.scale * unit(call) : 1; }
+inline float late_scale(const Call& call) { return scaled_late(call) ? call.scale * log2_factor(call) : 1; }
 
 // Zeros in columns [from, to) outside of a span, all in whole vectors.
 inline void clear_outside(Span span, Index from, Index to, float* row) {
-  for (Index k = from; k < smaller(span.low, to); k += LANES) store(row + k, Vector{});
-  for (Index k = greater(span.high, from); k < to; k += LANES) store(row + k, Vector{});
+  for (Index k = from; k < min(span.low, to); k += LANES) store(row + k, Vector{});
+  for (Index k = max(span.high, from); k < to; k += LANES) store(row + k, Vector{});
 }
 
 // How many keys a row sees, at least 1.
@@ -191,18 +129,18 @@ inline Index count_seen(const Call& call, const Sequence& sequence, Index batch,
       bool sees = !call.key_mask || call.key_mask[batch * call.keys + k];
       if (sees && call.table_hides) {
         const Index place = k - sequence.key_start - position + call.table_left;
-        sees = call.table[head * call.table_width + smaller(greater(place, 0), call.table_width - 1)] != -INFINITE;
+        sees = call.table[head * call.table_width + min(max(place, 0), call.table_width - 1)] != -INFINITE;
       }
       count += sees;
     }
   }
-  return greater(count, 1);
+  return max(count, 1);
 }
 
-// Weights of a row in columns [from, to) from its scores, times `scale`, and what forward kept of it.
-REGARD_APART void weigh(Normalizer normalizer, float scale, float kept, Index from, Index to, const float* scores,
-                        float* weights) {
-  const Vector it = splat(kept), zero{}, one = splat(1.f);
+// Weights of a row in columns [from, to) from its scores, times `scale`, and its statistic, which forward left.
+REGARD_NOINLINE void weigh(Normalizer normalizer, float scale, float statistic, Index from, Index to,
+                           const float* scores, float* weights) {
+  const Vector it = splat(statistic), zero{}, one = splat(1.f);
   for (Index k = from; k < to; k += LANES) {
     const Vector x = load(scores + k) * splat(scale);
     if (normalizer == Normalizer::softmax)
@@ -215,19 +153,19 @@ REGARD_APART void weigh(Normalizer normalizer, float scale, float kept, Index fr
 }
 
 // The largest of scores in columns [from, to).
-REGARD_APART float largest_score(Index from, Index to, const float* scores) {
+REGARD_NOINLINE float largest_score(Index from, Index to, const float* scores) {
   Vector most = splat(-INFINITE), more = most;
   Index k = from;
   for (; k + 2 * LANES <= to; k += 2 * LANES) {
-    most = larger(load(scores + k), most);
-    more = larger(load(scores + k + LANES), more);
+    most = max(load(scores + k), most);
+    more = max(load(scores + k + LANES), more);
   }
-  if (k < to) most = larger(load(scores + k), most);
-  return largest(larger(most, more));
+  if (k < to) most = max(load(scores + k), most);
+  return largest(max(most, more));
 }
 
 // Scores of a row in columns [from, to) to 2^(scale * score - base); returns their sum.
-REGARD_APART float raise(Index from, Index to, float scale, float base, float* scores) {
+REGARD_NOINLINE float raise(Index from, Index to, float scale, float base, float* scores) {
   Vector total{};
   for (Index k = from; k < to; k += LANES) {
     const Vector power = power_of_two(load(scores + k) * splat(scale) - splat(base));
@@ -240,12 +178,12 @@ REGARD_APART float raise(Index from, Index to, float scale, float base, float* s
 // Zero where dropout drops, the rest scaled up.
 class Dropout {
  public:
-  Dropout(const Pair& pair, Index row) : keys_(pair.key_hashes) {
-    const Call& call = pair.call;
-    const std::uint32_t plane = std::uint32_t(pair.batch * call.heads + pair.head);
-    const std::int32_t by_row = mixed(std::int32_t(std::uint32_t(row) + std::uint32_t(call.seed & 0x7FFFFFFF)));
-    const std::int32_t by_plane = mixed(std::int32_t(plane * SECOND + std::uint32_t(call.seed >> 31)));
-    row_ = mixed(by_row ^ by_plane);
+  Dropout(const Area& area, Index row) : keys_(area.key_hashes) {
+    const Call& call = area.call;
+    const std::uint32_t plane = std::uint32_t(area.batch * call.heads + area.head);
+    const std::int32_t by_row = hashed(std::int32_t(std::uint32_t(row) + std::uint32_t(call.seed & 0x7FFFFFFF)));
+    const std::int32_t by_plane = hashed(std::int32_t(plane * SECOND + std::uint32_t(call.seed >> 31)));
+    row_ = hashed(by_row ^ by_plane);
     threshold_ = std::int32_t(Index(call.dropout * 4294967296.0) - (Index(1) << 31));
     scale_ = float(1 / (1 - call.dropout));
   }
@@ -264,36 +202,18 @@ class Dropout {
   float scale_;
 };
 
-REGARD_APART void drop(const Pair& pair, Index row, Index from, Index to, float* weights) {
-  const Dropout dropped(pair, row);
+REGARD_NOINLINE void drop(const Area& area, Index row, Index from, Index to, float* weights) {
+  const Dropout dropped(area, row);
   for (Index k = from; k < to; k += LANES) store(weights + k, dropped(k, load(weights + k)));
 }
 
-// Runs `task(i)` for i < count on all threads, a few neighbours at a time. Which thread takes which changes nothing.
-template <class Task>
-inline void in_parallel(Index count, int threads, const Task& task) {
-  const Index at_once = greater(1, count / (threads * Index(64)));
-  threads = int(smaller(threads, count));
-  if (threads <= 1) {
-    for (Index i = 0; i < count; ++i) task(i);
-    return;
-  }
-  Index next = 0;
-#pragma omp parallel num_threads(threads)
-  for (;;) {
-    const Index first = __atomic_fetch_add(&next, at_once, __ATOMIC_RELAXED);
-    if (first >= count) break;
-    for (Index i = first; i < smaller(first + at_once, count); ++i) task(i);
-  }
-}
-
 // One block of query rows of one sequence.
-struct Block {
+struct RowBlock {
   const Sequence* sequence;
   Index row_start, row_stop;
 };
 
-// How many blocks `cut` makes.
+// How many blocks `row_blocks` makes.
 inline Index count_blocks(const Call& call, Index rows) {
   Index count = 0;
   for (Index s = 0; s < call.sequence_count; ++s)
@@ -308,15 +228,15 @@ inline Index all_rows(const Call& call) {
   return rows;
 }
 
-// All blocks of rows, in order; the caller frees them.
-inline Block* cut(const Call& call, Index rows, Index& count) {
+// All blocks of rows, in order.
+inline Memory<RowBlock> row_blocks(const Call& call, Index rows, Index& count) {
   count = count_blocks(call, rows);
-  Block* blocks = allocated<Block>(count);
-  Block* next = blocks;
+  Memory<RowBlock> blocks(count);
+  RowBlock* next = blocks;
   for (Index s = 0; s < call.sequence_count; ++s) {
     const Sequence& sequence = call.sequences[s];
     for (Index row = sequence.row_start; row < sequence.row_stop; row += rows)
-      *next++ = {&sequence, row, smaller(row + rows, sequence.row_stop)};
+      *next++ = {&sequence, row, min(row + rows, sequence.row_stop)};
   }
   return blocks;
 }

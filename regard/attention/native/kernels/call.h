@@ -2,7 +2,9 @@
 // instruction set.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <new>
 
 namespace regard {
 
@@ -35,7 +37,7 @@ struct Call {
   Index left, right;  // -1: no limit
   Index query_start;
   float scale;
-  const float* additive;  // [H, D]; null: the dot product
+  const float* additive;  // [H, D] its weight; null: the dot product
   const float* table;     // [H, table_width], a relative bias; null: none
   Index table_left, table_width;
   bool table_hides;     // some of it is -inf
@@ -54,11 +56,26 @@ struct Gradients {
   float* inner;                    // [B, H, Q] workspace: output . grad
 };
 
+// What is thrown where there is no memory; Python raises a MemoryError for it. It is defined in module.cpp, since what is
+// inline here would be compiled for every instruction set, and any of them run by all.
+class OutOfMemory : public std::bad_alloc {
+ public:
+  explicit OutOfMemory(std::size_t bytes) noexcept;
+  OutOfMemory(const OutOfMemory&) noexcept;
+  ~OutOfMemory() override;
+  const char* what() const noexcept override;
+  const std::size_t bytes;
+
+ private:
+  char text_[160];
+};
+[[noreturn]] void out_of_memory(std::size_t bytes);
+
 struct Kernels {
   const char* name;
   void (*forward)(const Call&);
   void (*backward)(const Call&, const Gradients&);
-  void (*weights)(const Call&, float* held, Index width);  // [B, H, Q, width] or [T, H, width], of zeros
+  void (*weights)(const Call&, float* band, Index width);  // [B, H, Q, width] or [T, H, width], of zeros
   Index (*row_runs)(const Call&);  // how many shares of a sum backward makes
 };
 

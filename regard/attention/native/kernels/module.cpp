@@ -1,14 +1,17 @@
-// The Python module: takes apart the tuples that describe a call, picks the instruction set, lets other threads run.
+// The Python module: a call whose fields are set by name, run by the kernels of the instruction set that it names.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
 
+#include <cstdio>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "call.h"
@@ -16,6 +19,17 @@
 namespace nb = nanobind;
 
 namespace regard {
+
+OutOfMemory::OutOfMemory(std::size_t missing) noexcept : bytes(missing) {
+  std::snprintf(text_, sizeof text_,
+                "attend's native kernels found no memory for the %.1f MiB that they work in; "
+                "pass fewer heads or shorter sequences at a time, or free some",
+                double(missing) / (1 << 20));
+}
+OutOfMemory::OutOfMemory(const OutOfMemory&) noexcept = default;
+OutOfMemory::~OutOfMemory() = default;
+const char* OutOfMemory::what() const noexcept { return text_; }
+void out_of_memory(std::size_t bytes) { throw OutOfMemory(bytes); }
 
 #define REGARD_DECLARE(name) Kernels kernels_##name();
 REGARD_DECLARE(baseline)
@@ -48,8 +62,13 @@ std::vector<Kernels> available() {
   return all;
 }
 
+const std::vector<Kernels>& instruction_sets() {
+  static const std::vector<Kernels> all = available();
+  return all;
+}
+
 Kernels named(const std::string& name) {
-  for (const Kernels& kernels : available())
+  for (const Kernels& kernels : instruction_sets())
     if (name == kernels.name) return kernels;
   throw std::invalid_argument("this processor has no instruction set named " + name);
 }
@@ -73,32 +92,118 @@ T* pointer(std::uintptr_t address) {
   return reinterpret_cast<T*>(address);
 }
 
+// A tensor as Python tells it: where it lies, its shape and its strides, dense [B, H, N, D] or ragged [T, H, D].
+using Tensor = std::tuple<std::uintptr_t, nb::tuple, nb::tuple>;
+
+Index number(const nb::tuple& numbers, std::size_t place) { return nb::cast<Index>(numbers[place]); }
+
+struct Shaped {
+  Array array;
+  Index batch, heads, rows, dim;
+};
+
+Shaped shaped(const Tensor& tensor, Type type) {
+  const auto& [address, shape, strides] = tensor;
+  void* data = pointer<void>(address);
+  if (shape.size() == 4)
+    return {{data, type, number(strides, 0), number(strides, 1), number(strides, 2), number(strides, 3)},
+            number(shape, 0), number(shape, 1), number(shape, 2), number(shape, 3)};
+  if (shape.size() != 3) throw std::invalid_argument("a tensor has three or four axes");
+  return {{data, type, 0, number(strides, 1), number(strides, 0), number(strides, 2)},
+          1, number(shape, 1), number(shape, 0), number(shape, 2)};
+}
+
 bool run_from_0_to(Index end, const Index* offsets, Index sequences) {
   bool rising = offsets[0] == 0 && offsets[sequences] == end;
   for (Index s = 0; s < sequences; ++s) rising &= offsets[s] <= offsets[s + 1];
   return rising;
 }
 
-using Strides = std::vector<Index>;  // of batch, head, row and column
+// A call and what it owns. Whatever Python does not set is 0, null, no limit, or absent.
+class PythonCall {
+ public:
+  PythonCall(const std::string& instruction_set, const std::string& type)
+      : kernels(named(instruction_set)), type(type_of(type)) {
+    call.left = call.right = -1;
+  }
 
-struct Bound {
+  // Dense, each entry of a batch has all rows and keys: one sequence that stands for all.
+  void dense() { sequences.assign(1, {0, call.rows, 0, call.keys}); }
+
+  // False if they are no offsets of the rows and keys, which must be set: nothing may then be run.
+  bool ragged(std::uintptr_t offsets, std::uintptr_t key_offsets, Index count) {
+    const Index *rows = pointer<const Index>(offsets), *keys = pointer<const Index>(key_offsets);
+    if (!run_from_0_to(call.rows, rows, count) || !run_from_0_to(call.keys, keys, count)) return false;
+    call.ragged = true;
+    for (Index s = 0; s < count; ++s) sequences.push_back({rows[s], rows[s + 1], keys[s], keys[s + 1]});
+    return true;
+  }
+
+  Index row_runs() { return kernels.row_runs(complete()); }
+  void forward() { kernels.forward(complete()); }
+  void backward() { kernels.backward(complete(), gradients); }
+  void weights() {
+    call.output = {call.statistics, Type::float32, 0, 0, 0, 1};
+    call.value_dim = 0;  // attention for its statistics alone
+    kernels.weights(complete(), band, band_width);
+  }
+
   Call call{};
-  std::vector<Sequence> sequences;
-  Kernels kernels{};
-  Type type{};
-  bool offsets_fit = false;
+  Gradients gradients{};
+  float* band = nullptr;
+  Index band_width = 0;
+  const Kernels kernels;
+  const Type type;
+  nb::object tensors;  // whose memory is read: they live as long as the call
 
-  Array array(std::uintptr_t data, const Strides& strides) const { return array(data, strides, type); }
-  static Array array(std::uintptr_t data, const Strides& strides, Type type) {
-    if (strides.size() != 4) throw std::invalid_argument("an array has four strides");
-    return {pointer<void>(data), type, strides[0], strides[1], strides[2], strides[3]};
-  }
-  void bind(const Array& query, const Array& key, const Array& value, const Array& output, std::uintptr_t statistics) {
+ private:
+  const Call& complete() {
     call.sequences = sequences.data(), call.sequence_count = Index(sequences.size());
-    call.query = query, call.key = key, call.value = value, call.output = output;
-    call.statistics = pointer<float>(statistics);
+    for (Index i = 0; call.table && i < call.heads * call.table_width; ++i)
+      call.table_hides |= call.table[i] == -__builtin_inff();
+    return call;
   }
+
+  std::vector<Sequence> sequences;
 };
+
+using Class = nb::class_<PythonCall>;
+
+// One field of a call, to be set by its name.
+template <class Set>
+void field(Class& python, const char* name, const Set& set) {
+  python.def_prop_rw(name, nullptr, set);
+}
+template <class Value>
+void value(Class& python, const char* name, Value Call::*place) {
+  field(python, name, [place](PythonCall& self, Value given) { self.call.*place = given; });
+}
+template <class T>
+void address(Class& python, const char* name, T* Call::*place) {
+  field(python, name, [place](PythonCall& self, std::uintptr_t given) { self.call.*place = pointer<T>(given); });
+}
+void address(Class& python, const char* name, float* Gradients::*place) {
+  field(python, name, [place](PythonCall& self, std::uintptr_t x) { self.gradients.*place = pointer<float>(x); });
+}
+void array(Class& python, const char* name, Array Gradients::*place) {
+  field(python, name,
+        [place](PythonCall& self, const Tensor& x) { self.gradients.*place = shaped(x, self.type).array; });
+}
+
+void set_query(PythonCall& self, const Tensor& tensor) {
+  const Shaped x = shaped(tensor, self.type);
+  self.call.query = x.array, self.call.batch = x.batch, self.call.heads = x.heads;
+  self.call.rows = x.rows, self.call.dim = x.dim;
+}
+void set_key(PythonCall& self, const Tensor& tensor) {
+  const Shaped x = shaped(tensor, self.type);
+  self.call.key = x.array, self.call.key_heads = x.heads, self.call.keys = x.rows;
+}
+void set_value(PythonCall& self, const Tensor& tensor) {
+  const Shaped x = shaped(tensor, self.type);
+  self.call.value = x.array, self.call.value_dim = x.dim;
+}
+void set_output(PythonCall& self, const Tensor& tensor) { self.call.output = shaped(tensor, self.type).array; }
 
 }  // namespace
 
@@ -107,7 +212,7 @@ NB_MODULE(_kernels, module) {
 
   module.def("instruction_sets", [] {
     std::vector<std::string> names;
-    for (const Kernels& kernels : available()) names.emplace_back(kernels.name);
+    for (const Kernels& kernels : instruction_sets()) names.emplace_back(kernels.name);
     return names;
   });
 
@@ -121,82 +226,47 @@ NB_MODULE(_kernels, module) {
 #endif
   });
 
-  nb::class_<Bound>(module, "Call")
-      .def(
-          "__init__",
-          [](Bound* self, const std::string& isa, const std::string& type, const std::string& normalizer,
-             const std::vector<Index>& sizes, std::uintptr_t offsets, std::uintptr_t key_offsets, Index sequences,
-             Index left, Index right, Index query_start, double scale, std::uintptr_t additive, std::uintptr_t table,
-             Index table_left, Index table_width, std::uintptr_t key_mask, double dropout, std::uint64_t seed,
-             int threads) {
-            new (self) Bound;
-            self->kernels = named(isa);
-            self->type = type_of(type);
-            Call& call = self->call;
-            if (sizes.size() != 7) throw std::invalid_argument("a call has seven sizes");
-            call.batch = sizes[0], call.heads = sizes[1], call.key_heads = sizes[2];
-            call.rows = sizes[3], call.keys = sizes[4], call.dim = sizes[5], call.value_dim = sizes[6];
-            call.ragged = offsets != 0;
-            const Index *rows = pointer<const Index>(offsets), *keys = pointer<const Index>(key_offsets);
-            for (Index s = 0; s < sequences; ++s)
-              self->sequences.push_back({rows[s], rows[s + 1], keys[s], keys[s + 1]});
-            if (!call.ragged) self->sequences.push_back({0, call.rows, 0, call.keys});
-            self->offsets_fit = !call.ragged || (run_from_0_to(call.rows, rows, sequences) &&
-                                                 run_from_0_to(call.keys, keys, sequences));
-            call.normalizer = normalizer_of(normalizer);
-            call.left = left, call.right = right, call.query_start = query_start, call.scale = float(scale);
-            call.additive = pointer<const float>(additive);
-            call.table = pointer<const float>(table);
-            call.table_left = table_left, call.table_width = table_width;
-            for (Index i = 0; call.table && i < call.heads * table_width; ++i)
-              call.table_hides |= call.table[i] == -__builtin_inff();
-            call.key_mask = pointer<const bool>(key_mask);
-            call.dropout = dropout, call.seed = seed, call.threads = threads;
-          })
-      .def("offsets_fit", [](const Bound& self) { return self.offsets_fit; })
-      .def("row_runs",
-           [](Bound& self) {
-             self.call.sequences = self.sequences.data(), self.call.sequence_count = Index(self.sequences.size());
-             return self.kernels.row_runs(self.call);
-           })
-      .def("forward",
-           [](Bound& self, std::uintptr_t query, const Strides& query_strides, std::uintptr_t key,
-              const Strides& key_strides, std::uintptr_t value, const Strides& value_strides, std::uintptr_t output,
-              const Strides& output_strides, std::uintptr_t statistics) {
-             self.bind(self.array(query, query_strides), self.array(key, key_strides), self.array(value, value_strides),
-                       self.array(output, output_strides), statistics);
-             nb::gil_scoped_release release;
-             self.kernels.forward(self.call);
-           })
-      .def("weights",
-           [](Bound& self, std::uintptr_t query, const Strides& query_strides, std::uintptr_t key,
-              const Strides& key_strides, std::uintptr_t statistics, std::uintptr_t held, Index width) {
-             const Array keys = self.array(key, key_strides);
-             const Array none = Bound::array(statistics, {0, 0, 0, 1}, Type::float32);
-             self.bind(self.array(query, query_strides), keys, keys, none, statistics);
-             self.call.value_dim = 0;  // attention for its statistics alone
-             nb::gil_scoped_release release;
-             self.kernels.weights(self.call, pointer<float>(held), width);
-           })
-      .def("backward", [](Bound& self, std::uintptr_t query, const Strides& query_strides, std::uintptr_t key,
-                          const Strides& key_strides, std::uintptr_t value, const Strides& value_strides,
-                          std::uintptr_t output, const Strides& output_strides, std::uintptr_t statistics,
-                          std::uintptr_t grad, const Strides& grad_strides, std::uintptr_t by_query,
-                          const Strides& by_query_strides, std::uintptr_t by_key, const Strides& by_key_strides,
-                          std::uintptr_t by_value, const Strides& by_value_strides, std::uintptr_t by_table,
-                          std::uintptr_t by_weight, std::uintptr_t inner) {
-        self.bind(self.array(query, query_strides), self.array(key, key_strides), self.array(value, value_strides),
-                  self.array(output, output_strides), statistics);
-        const Gradients gradients{self.array(grad, grad_strides),
-                                  self.array(by_query, by_query_strides),
-                                  self.array(by_key, by_key_strides),
-                                  self.array(by_value, by_value_strides),
-                                  pointer<float>(by_table),
-                                  pointer<float>(by_weight),
-                                  pointer<float>(inner)};
-        nb::gil_scoped_release release;
-        self.kernels.backward(self.call, gradients);
-      });
+  Class call(module, "Call");
+  call.def(nb::init<const std::string&, const std::string&>(), nb::arg("instruction_set"), nb::arg("type"));
+
+  field(call, "query", set_query);
+  field(call, "key", set_key);
+  field(call, "value", set_value);
+  field(call, "normalizer", [](PythonCall& self, const std::string& x) { self.call.normalizer = normalizer_of(x); });
+  value(call, "left", &Call::left);
+  value(call, "right", &Call::right);
+  value(call, "query_start", &Call::query_start);
+  field(call, "scale", [](PythonCall& self, double x) { self.call.scale = float(x); });
+  address(call, "additive_weight", &Call::additive);
+  address(call, "table", &Call::table);
+  value(call, "table_left", &Call::table_left);
+  value(call, "table_width", &Call::table_width);
+  address(call, "key_mask", &Call::key_mask);
+  value(call, "dropout_p", &Call::dropout);
+  value(call, "seed", &Call::seed);
+  value(call, "threads", &Call::threads);
+  field(call, "tensors", [](PythonCall& self, nb::object x) { self.tensors = std::move(x); });
+  call.def("dense", &PythonCall::dense);
+  call.def("ragged", &PythonCall::ragged, nb::arg("offsets"), nb::arg("key_offsets"), nb::arg("count"));
+  call.def("row_runs", &PythonCall::row_runs);
+
+  // What each kernel writes, and what backward reads beside it.
+  field(call, "output", set_output);
+  address(call, "statistics", &Call::statistics);
+  field(call, "band", [](PythonCall& self, std::uintptr_t x) { self.band = pointer<float>(x); });
+  field(call, "band_width", [](PythonCall& self, Index x) { self.band_width = x; });
+  array(call, "grad", &Gradients::grad);
+  array(call, "by_query", &Gradients::query);
+  array(call, "by_key", &Gradients::key);
+  array(call, "by_value", &Gradients::value);
+  address(call, "table_parts", &Gradients::table_parts);
+  address(call, "weight_parts", &Gradients::weight_parts);
+  address(call, "inner", &Gradients::inner);
+
+  const nb::call_guard<nb::gil_scoped_release> others_run;
+  call.def("forward", &PythonCall::forward, others_run);
+  call.def("backward", &PythonCall::backward, others_run);
+  call.def("weights", &PythonCall::weights, others_run);
 }
 
 }  // namespace regard

@@ -63,12 +63,12 @@ inline Vector lane_by_lane(Vector first, Vector second) {
 // 2 * LANES columns of two rows of bfloat16 as pairs of what stands in the same column.
 inline void pair_columns(const std::uint16_t* first, const std::uint16_t* second, float* pairs) {
 #if defined(__AVX512F__) || defined(REGARD_EMULATE_AVX512)
-  typedef std::uint16_t Units __attribute__((vector_size(LANES * 4)));
-  Units a, b;
+  typedef std::uint16_t Shorts __attribute__((vector_size(LANES * 4)));
+  Shorts a, b;
   std::memcpy(&a, first, sizeof a), std::memcpy(&b, second, sizeof b);
-  const Units lower = REGARD_SHUFFLE(Units, a, b, 0, 32, 1, 33, 2, 34, 3, 35, 4, 36, 5, 37, 6, 38, 7, 39, 8, 40, 9, 41, 10,
+  const Shorts lower = REGARD_SHUFFLE(Shorts, a, b, 0, 32, 1, 33, 2, 34, 3, 35, 4, 36, 5, 37, 6, 38, 7, 39, 8, 40, 9, 41, 10,
                                      42, 11, 43, 12, 44, 13, 45, 14, 46, 15, 47);
-  const Units upper = REGARD_SHUFFLE(Units, a, b, 16, 48, 17, 49, 18, 50, 19, 51, 20, 52, 21, 53, 22, 54, 23, 55, 24, 56,
+  const Shorts upper = REGARD_SHUFFLE(Shorts, a, b, 16, 48, 17, 49, 18, 50, 19, 51, 20, 52, 21, 53, 22, 54, 23, 55, 24, 56,
                                      25, 57, 26, 58, 27, 59, 28, 60, 29, 61, 30, 62, 31, 63);
   std::memcpy(pairs, &lower, sizeof lower), std::memcpy(pairs + LANES, &upper, sizeof upper);
 #else
@@ -78,13 +78,13 @@ inline void pair_columns(const std::uint16_t* first, const std::uint16_t* second
 }
 
 // Columns [from, to) of a row times `scale`, and those beside them up to whole vectors of pairs, as pairs of neighbours.
-REGARD_APART void narrow(const float* row, Index from, Index to, float scale, float* pairs) {
+REGARD_NOINLINE void narrow(const float* row, Index from, Index to, float scale, float* pairs) {
   for (Index k = from / (2 * LANES) * (2 * LANES); k < to; k += 2 * LANES)
     store(pairs + k / 2, neighbours(load(row + k) * splat(scale), load(row + k + LANES) * splat(scale)));
 }
 
 // Two rows as pairs of what stands in the same column.
-REGARD_APART void pair_up(const float* first, const float* second, Index count, float* pairs) {
+REGARD_NOINLINE void pair_up(const float* first, const float* second, Index count, float* pairs) {
   for (Index k = 0; k < count; k += LANES) store(pairs + k, lane_by_lane(load(first + k), load(second + k)));
 }
 

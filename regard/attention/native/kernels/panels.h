@@ -15,7 +15,7 @@ inline bool pack_keys(const Call& call, Index batch, Index head, Index first, In
   const bool* attended = call.key_mask ? call.key_mask + batch * call.keys + first : nullptr;
   if (!in_pairs(call)) {
     const Rows key = take_rows(call.key, batch, head, first, count, call.dim, 1, attended, raw);
-    return by_rows(key, count, call.dim, call.scale * unit(call), panels);
+    return by_rows(key, count, call.dim, call.scale * log2_factor(call), panels);
   }
   const Rows key = take_pairs(call.key, batch, head, first, count, call.dim, attended, raw);
   return by_rows<true>(key, count, key_depth(call), 1, panels);
@@ -40,18 +40,16 @@ class SharedPanels {
  public:
   SharedPanels(const Call& call, bool wanted) : call_(call), planes_(call.batch * call.key_heads) {
     if (!wanted) return;
-    starts_ = allocated<Index>(call.sequence_count + 1);
+    starts_ = Memory<Index>(call.sequence_count + 1);
     starts_[0] = 0;
     for (Index s = 0; s < call.sequence_count; ++s)
       starts_[s + 1] = starts_[s] + round_up(call.sequences[s].key_stop - call.sequences[s].key_start, PART);
     key_size_ = key_depth(call), value_size_ = round_up(call.value_dim, WIDE);
     plane_size_ = keys() * (key_size_ + value_size_);
-    planes_ = smaller(planes_, greater(1, (8 << 20) / greater(1, plane_size_)));
-    floats_ = allocated<float>(planes_ * plane_size_);
-    finite_ = allocated<bool>(planes_ * call.sequence_count);
+    planes_ = min(planes_, max(1, (8 << 20) / max(1, plane_size_)));
+    floats_ = Memory<float>(planes_ * plane_size_);
+    finite_ = Memory<bool>(planes_ * call.sequence_count);
   }
-  ~SharedPanels() { std::free(starts_), std::free(floats_), std::free(finite_); }
-  SharedPanels(const SharedPanels&) = delete;
 
   Index planes_at_once() const { return planes_; }
 
@@ -64,10 +62,10 @@ class SharedPanels {
       const Index plane = first_plane + i / parts, place = i % parts * PART, s = sequence_at(place);
       const Index batch = plane / call_.key_heads, head = plane % call_.key_heads;
       const Index done = place - starts_[s], first = call_.sequences[s].key_start + done;
-      const Index there = smaller(PART, call_.sequences[s].key_stop - first);
+      const Index there = min(PART, call_.sequences[s].key_stop - first);
       float* raw = nullptr;
       scratch().lay_out([&](Scratch& memory) {
-        raw = memory.take(PART * round_up(greater(call_.dim, call_.value_dim), LANES));
+        raw = memory.take(PART * round_up(max(call_.dim, call_.value_dim), LANES));
       });
       const Panels panels = of(plane, call_.sequences[s]);
       const bool finite_keys = pack_keys(call_, batch, head, first, there, raw, panels.key + done * key_size_);
@@ -101,9 +99,9 @@ class SharedPanels {
 
   const Call& call_;
   Index planes_, first_plane_ = 0, key_size_ = 0, value_size_ = 0, plane_size_ = 0;
-  Index* starts_ = nullptr;
-  float* floats_ = nullptr;
-  bool* finite_ = nullptr;
+  Memory<Index> starts_;
+  Memory<float> floats_;
+  Memory<bool> finite_;
 };
 
 }  // namespace regard::REGARD_ISA

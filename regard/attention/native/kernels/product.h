@@ -9,8 +9,8 @@ namespace regard::REGARD_ISA {
 // Not inlined: only by itself do all of its sums stay in registers.
 // Of `pairs` of bfloat16, each where otherwise a float stands, `depth` counts the pairs.
 template <bool pairs, int M, int N>
-REGARD_APART void product_tile(const float* a, Index am, Index ak, const float* b, Index bk, float* c, Index cm, Index depth,
-                         bool add) {
+REGARD_NOINLINE void product_tile(const float* a, Index am, Index ak, const float* b, Index bk, float* c, Index cm,
+                                  Index depth, bool add) {
   Vector sums[M][N];
 #pragma GCC unroll 8
   for (int m = 0; m < M; ++m)
@@ -83,8 +83,8 @@ struct Rows {
 // They are read where they lie if nothing is to be done to them, or else copied into `to`, whose stride is `dim` filled
 // up with zeros to whole vectors. Rows that are not `attended` become zero. Far apart in memory they would push each
 // other out of the cache: those that are read again and again should be `close`.
-REGARD_APART Rows take_rows(const Array& x, Index batch, Index head, Index first, Index count, Index dim, float scale,
-                      const bool* attended, float* to, bool close = false) {
+REGARD_NOINLINE Rows take_rows(const Array& x, Index batch, Index head, Index first, Index count, Index dim, float scale,
+                               const bool* attended, float* to, bool close = false) {
   const Index stride = round_up(dim, LANES), start = batch * x.batch + head * x.head + first * x.row;
   if (x.type == Type::float32 && x.column == 1 && scale == 1 && !attended && dim == stride &&
       !(close && x.row > 2 * stride))
@@ -118,8 +118,8 @@ inline Rows take_all_rows(const Array& x, Index batch, Index head, Index first, 
 }
 
 // Rows of one head, each a row of pairs of neighbouring columns, [count][round_up(dim / 2, LANES)]; as `take_rows`.
-REGARD_APART Rows take_pairs(const Array& x, Index batch, Index head, Index first, Index count, Index dim,
-                             const bool* attended, float* to, bool close = false) {
+REGARD_NOINLINE Rows take_pairs(const Array& x, Index batch, Index head, Index first, Index count, Index dim,
+                                const bool* attended, float* to, bool close = false) {
   const Index stride = round_up((dim + 1) / 2, LANES);
   const std::uint16_t* from = static_cast<const std::uint16_t*>(x.data) + batch * x.batch + head * x.head + first * x.row;
   const bool in_whole_floats = x.row % 2 == 0 && reinterpret_cast<std::uintptr_t>(from) % sizeof(float) == 0;
@@ -128,7 +128,7 @@ REGARD_APART Rows take_pairs(const Array& x, Index batch, Index head, Index firs
   for (Index n = 0; n < count; ++n, from += x.row) {
     std::uint16_t row[2 * LANES];
     for (Index d = 0; d < 2 * stride; d += 2 * LANES) {
-      const Index there = attended && !attended[n] ? 0 : smaller(2 * LANES, greater(dim - d, 0));
+      const Index there = attended && !attended[n] ? 0 : min(2 * LANES, max(dim - d, 0));
       if (there == 2 * LANES && x.column == 1) {
         std::memcpy(to + n * stride + d / 2, from + d, sizeof row);
         continue;
@@ -141,15 +141,15 @@ REGARD_APART Rows take_pairs(const Array& x, Index batch, Index head, Index firs
 }
 
 // The same rows as pairs of neighbouring rows, [(count + 1) / 2][round_up(dim, LANES)].
-REGARD_APART Rows take_row_pairs(const Array& x, Index batch, Index head, Index first, Index count, Index dim,
-                                 const bool* attended, float* to) {
+REGARD_NOINLINE Rows take_row_pairs(const Array& x, Index batch, Index head, Index first, Index count, Index dim,
+                                    const bool* attended, float* to) {
   const Index stride = round_up(dim, LANES);
   const std::uint16_t* from = static_cast<const std::uint16_t*>(x.data) + batch * x.batch + head * x.head + first * x.row;
   for (Index n = 0; n < count; n += 2) {
     const std::uint32_t even = attended && !attended[n] ? 0 : 0xFFFF;
     const std::uint32_t odd = n + 1 == count || (attended && !attended[n + 1]) ? 0 : 0xFFFF;
     const std::uint16_t *a = from + n * x.row, *b = n + 1 == count ? a : a + x.row;
-    std::uint32_t units[LANES];
+    std::uint32_t packed[LANES];
     Index d = 0;
     if (x.column == 1 && even && odd)
       for (; d + 2 * LANES <= dim; d += 2 * LANES) pair_columns(a + d, b + d, to + n / 2 * stride + d);
@@ -159,15 +159,15 @@ REGARD_APART Rows take_row_pairs(const Array& x, Index batch, Index head, Index 
         continue;
       }
       for (Index i = 0; i < LANES; ++i)
-        units[i] = d + i < dim ? (a[(d + i) * x.column] & even) | (b[(d + i) * x.column] & odd) << 16 : 0;
-      std::memcpy(to + n / 2 * stride + d, units, sizeof units);
+        packed[i] = d + i < dim ? (a[(d + i) * x.column] & even) | (b[(d + i) * x.column] & odd) << 16 : 0;
+      std::memcpy(to + n / 2 * stride + d, packed, sizeof packed);
     }
   }
   return {to, stride};
 }
 
 // Rows of floats to where they are wanted, as whatever type is wanted there.
-REGARD_APART void put_rows(Rows rows, Index count, Index dim, const Array& x, Index batch, Index head, Index first) {
+REGARD_NOINLINE void put_rows(Rows rows, Index count, Index dim, const Array& x, Index batch, Index head, Index first) {
   const Index start = batch * x.batch + head * x.head + first * x.row;
   for (Index n = 0; n < count; ++n) {
     const float* row = rows.data + n * rows.stride;
@@ -198,7 +198,7 @@ inline Vector spoilt_by(Vector x) {
 }
 
 template <bool pairs>
-REGARD_APART bool all_finite(Rows rows, Index count, Index dim) {
+REGARD_NOINLINE bool all_finite(Rows rows, Index count, Index dim) {
   Vector spoilt{};  // 0, or NaN
   for (Index n = 0; n < count; ++n)
     for (Index d = 0; d < dim; d += LANES) spoilt += spoilt_by<pairs>(load(rows.data + n * rows.stride + d));
@@ -208,7 +208,7 @@ REGARD_APART bool all_finite(Rows rows, Index count, Index dim) {
 // Rows as the next ones of panels [dim / WIDE][length][WIDE]: their columns are the columns of a product. True if all are
 // finite.
 template <bool pairs = false>
-REGARD_APART bool by_columns(Rows rows, Index count, Index dim, float* panels, Index length) {
+REGARD_NOINLINE bool by_columns(Rows rows, Index count, Index dim, float* panels, Index length) {
   Vector spoilt{};
   for (Index column = 0; column < dim; column += WIDE, panels += length * WIDE)
     for (Index n = 0; n < count; ++n)
@@ -240,7 +240,7 @@ inline void shuffle(const Vector* from, Vector* to) {
 // Rows times `scale` as panels [count / WIDE][dim][WIDE], the last filled up with zeros: their rows are the columns of a
 // product. True if all are finite. Pairs have no scale.
 template <bool pairs = false>
-REGARD_APART bool by_rows(Rows rows, Index count, Index dim, float scale, float* panels) {
+REGARD_NOINLINE bool by_rows(Rows rows, Index count, Index dim, float scale, float* panels) {
   Vector spoilt{};
   for (Index first = 0; first < count; first += WIDE, panels += dim * WIDE)
     for (Index w = 0; w < WIDE; w += LANES)

@@ -5,12 +5,12 @@
 
 namespace regard::REGARD_ISA {
 
-// tanh(a + b) = 1 - 2 / (1 + e^2a e^2b): the exponentials are taken once for each vector, and then a pair costs one
-// multiplication and addition for each channel, and four channels share a division. While |a| + |b| stays below this,
+// tanh(a + b) = 1 - 2 / (1 + e^2a e^2b): the exponentials are taken once for each vector, and then a row and key cost
+// one multiplication and addition for each channel, and four channels share a division. While |a| + |b| stays below this,
 // the product of four denominators is a float. With fewer channels there is nothing to share.
 constexpr float EASY = 10.5f;
 
-REGARD_APART float most_magnitude(Rows rows, Index count, Index dim) {
+REGARD_NOINLINE float most_magnitude(Rows rows, Index count, Index dim) {
   Vector most{};
   for (Index n = 0; n < count; ++n)
     for (Index d = 0; d < dim; d += LANES) {
@@ -24,7 +24,7 @@ REGARD_APART float most_magnitude(Rows rows, Index count, Index dim) {
 }
 
 // e^2x of rows, [count][dim], which may be done in place.
-REGARD_APART Rows doubled_exponentials(Rows rows, Index count, Index dim, float* to) {
+REGARD_NOINLINE Rows doubled_exponentials(Rows rows, Index count, Index dim, float* to) {
   for (Index n = 0; n < count; ++n)
     for (Index d = 0; d < dim; d += LANES) {
       const Vector x = load(rows.data + n * rows.stride + d);
@@ -40,9 +40,9 @@ inline Vector hyperbolic_tangent(Vector x) {
   return splat(1.f) - splat(2.f) / (splat(1.f) + exponential(x + x));
 }
 
-// Scores times `unit` of rows a [rows][stride] against WIDE keys [dim][WIDE], both raw or, where `easy`, as e^2x.
-REGARD_APART void additive_scores(Index rows, const float* a, Index stride, const float* keys, Index dim, const float* weight,
-                            float unit, bool easy, float* scores, Index score_stride) {
+// Scores times `factor` of rows a [rows][stride] against WIDE keys [dim][WIDE], both raw or, where `easy`, as e^2x.
+REGARD_NOINLINE void additive_scores(Index rows, const float* a, Index stride, const float* keys, Index dim,
+                                     const float* weight, float factor, bool easy, float* scores, Index score_stride) {
   const Vector one = splat(1.f);
   float total = 0;
   for (Index d = 0; d < dim; ++d) total += weight[d];
@@ -67,15 +67,15 @@ REGARD_APART void additive_scores(Index rows, const float* a, Index stride, cons
         sums[n] += splat(weight[d]) * (easy ? one / (splat(a[d]) * key + one) : hyperbolic_tangent(splat(a[d]) + key));
       }
     for (int n = 0; n < ACROSS; ++n)
-      store(scores + n * LANES, splat(unit) * (easy ? splat(total) - splat(2.f) * sums[n] : sums[n]));
+      store(scores + n * LANES, splat(factor) * (easy ? splat(total) - splat(2.f) * sums[n] : sums[n]));
   }
 }
 
 // Adds the gradients of one row against keys [span] by slopes of the loss by scores; those of query and keys are still to
 // be multiplied with the weight. Here lanes are channels, and four keys share a division.
-REGARD_APART void additive_gradients(const Pair& pair, Index row, Span span, const float* a, Rows keys, Index dim,
-                                     bool easy, bool careful, const float* slopes, float* by_query, float* by_keys,
-                                     float* by_weight) {
+REGARD_NOINLINE void additive_gradients(const Area& area, Index row, Span span, const float* a, Rows keys, Index dim,
+                                        bool easy, bool careful, const float* slopes, float* by_query, float* by_keys,
+                                        float* by_weight) {
   const Vector one = splat(1.f), two = splat(2.f);
   const Index stride = keys.stride;
   for (Index d = 0; d < dim; d += LANES) {
@@ -98,7 +98,7 @@ REGARD_APART void additive_gradients(const Pair& pair, Index row, Span span, con
       add(k + 2, one - second * x3), add(k + 3, one - second * x2);
     }
     for (; k < span.high; ++k) {
-      if (careful && !pair.sees(row, k)) continue;
+      if (careful && !area.sees(row, k)) continue;
       const Vector key = load(keys.data + k * stride + d);
       add(k, easy ? one - two / (x * key + one) : hyperbolic_tangent(x + key));
     }

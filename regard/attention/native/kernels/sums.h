@@ -23,7 +23,7 @@ class FloatsOfPlanes {
   // Of key heads: the floats of a few stay in the cache until they are narrowed.
   static Index planes_at_once(const Call& call) {
     const Index planes = call.batch * call.key_heads;
-    return in_place(call) ? planes : smaller(planes, greater(1, (8 << 20) / greater(1, floats_of_plane(call))));
+    return in_place(call) ? planes : min(planes, max(1, (8 << 20) / max(1, floats_of_plane(call))));
   }
 
   explicit FloatsOfPlanes(const Call& call)
@@ -31,9 +31,7 @@ class FloatsOfPlanes {
         query_(call.heads / call.key_heads * call.rows * call.dim),
         key_(call.keys * call.dim),
         value_(call.keys * call.value_dim),
-        floats_(in_place(call) ? nullptr : allocated<float>(planes_at_once(call) * floats_of_plane(call))) {}
-  ~FloatsOfPlanes() { std::free(floats_); }
-  FloatsOfPlanes(const FloatsOfPlanes&) = delete;
+        floats_(in_place(call) ? Memory<float>() : Memory<float>(planes_at_once(call) * floats_of_plane(call))) {}
 
   // Of `count` planes of key heads, all zero.
   AllSums sums(const Gradients& out, Index first, Index count) const {
@@ -41,7 +39,7 @@ class FloatsOfPlanes {
     if (!floats_) return {those_of(out.query), those_of(out.key), those_of(out.value), 0};
     const Index size = count * (query_ + key_ + value_), part = 1 << 16;
     in_parallel((size + part - 1) / part, call_.threads, [&](Index i) {
-      std::memset(floats_ + i * part, 0, sizeof(float) * smaller(part, size - i * part));
+      std::memset(floats_ + i * part, 0, sizeof(float) * min(part, size - i * part));
     });
     float *key = floats_ + count * query_, *value = key + count * key_;
     return {{floats_, call_.rows * call_.dim, call_.dim},
@@ -68,14 +66,14 @@ class FloatsOfPlanes {
     const Index part = 256, parts = (rows + part - 1) / part;
     in_parallel(count * parts, call_.threads, [&](Index i) {
       const Index plane = i / parts, row = i % parts * part;
-      put_rows({from + (plane * rows + row) * dim, dim}, smaller(part, rows - row), dim, to, (first + plane) / heads,
+      put_rows({from + (plane * rows + row) * dim, dim}, min(part, rows - row), dim, to, (first + plane) / heads,
                (first + plane) % heads, row);
     });
   }
 
   const Call& call_;
   const Index query_, key_, value_;  // floats of a plane
-  float* const floats_;              // null: sums are made in place
+  const Memory<float> floats_;       // null: sums are made in place
 };
 
 }  // namespace regard::REGARD_ISA

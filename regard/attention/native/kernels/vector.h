@@ -6,7 +6,7 @@
 
 #include "call.h"
 
-#define REGARD_APART __attribute__((noinline)) inline
+#define REGARD_NOINLINE __attribute__((noinline)) inline
 
 // Every instruction set has a namespace of its own: an inline function compiled for one must never be run by another.
 namespace regard::REGARD_ISA {
@@ -34,6 +34,7 @@ inline Vector load(const float* from) {
   return x;
 }
 inline void store(float* to, Vector x) { std::memcpy(to, &x, sizeof x); }
+// x in every lane. Less 0, for -0 plus 0 would be 0; compilers make a broadcast of it.
 inline Vector splat(float x) { return x - Vector{}; }
 inline Unsigned bits_of(Vector x) {
   Unsigned bits;
@@ -45,7 +46,7 @@ inline Vector of_bits(Unsigned bits) {
   std::memcpy(&x, &bits, sizeof x);
   return x;
 }
-inline Vector larger(Vector a, Vector b) { return a > b ? a : b; }
+inline Vector max(Vector a, Vector b) { return a > b ? a : b; }
 inline Integers lane_numbers() {
   Integers lanes;
   for (int i = 0; i < LANES; ++i) lanes[i] = i;
@@ -81,12 +82,12 @@ inline float joined(Vector x, const Join& join) {
 inline float sum(Vector x) {
   return joined(x, [](Vector a, Vector b) { return a + b; });
 }
-inline float largest(Vector x) { return joined(x, larger); }
+inline float largest(Vector x) { return joined(x, [](Vector a, Vector b) { return max(a, b); }); }
 
 constexpr float LOG2E = 1.44269504f;
 constexpr float ROUNDING = 12582912.f;  // 1.5 * 2^23: adding it rounds to a whole number, held in the low bits
 
-// 2^rest times 2^whole to 1.6e-7, relative; `rounded` is whole + ROUNDING.
+// 2^rest times 2^integer to 1.6e-7, relative; `rounded` is integer + ROUNDING.
 inline Vector power_of_two(Vector rounded, Vector rest) {
   Vector y = splat(1.326951548e-3f);  // the polynomial of degree 5 nearest to 2^rest on [-0.5, 0.5], with 1 at 0
   y = y * rest + splat(9.671290405e-3f);
@@ -158,8 +159,8 @@ inline void store_bfloat16(std::uint16_t* to, Vector x) {
   std::memcpy(to, &halves, sizeof halves);
 }
 
-inline Index smaller(Index a, Index b) { return a < b ? a : b; }
-inline Index greater(Index a, Index b) { return a > b ? a : b; }
+inline Index min(Index a, Index b) { return a < b ? a : b; }
+inline Index max(Index a, Index b) { return a > b ? a : b; }
 inline Index round_up(Index n, Index to) { return (n + to - 1) / to * to; }
 
 }  // namespace regard::REGARD_ISA

@@ -4,33 +4,31 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from regard.attention.cut import Piece
-from regard.attention.dropout import kept
+from regard.attention.blocked.operands import Operands
+from regard.attention.blocked.pieces import Piece
+from regard.attention.dropout import keep_mask
 from regard.attention.normalizers import normalize, through_normalizer
 
-if TYPE_CHECKING:
-    from regard.attention.blocked import Call
 
-
-class Unit:
+class Blocks:
     """One piece for planes ``start:stop`` and one query head of each: b = planes · n blocks, worked on as one.
 
     Arguments:
         visible: ``[n or 1, R, W]``, or None where every row sees every key.
     """
 
-    def __init__(self, call: Call, piece: Piece, visible: Tensor | None, start: int, stop: int, group: int) -> None:
-        self.call, self.piece, self.visible = call, piece, visible
+    def __init__(
+        self, operands: Operands, piece: Piece, visible: Tensor | None, start: int, stop: int, group: int
+    ) -> None:
+        self.operands, self.piece, self.visible = operands, piece, visible
         self.planes, self.group = slice(start, stop), group
         self.count = stop - start
-        self.query = piece.take_rows(self.rows(call.query))  # [b, R, D]
-        self.key = piece.take_keys(call.key[self.planes])  # [b, W, D]
+        self.query = piece.take_rows(self.rows(operands.query))  # [b, R, D]
+        self.key = piece.take_keys(operands.key[self.planes])  # [b, W, D]
 
     def rows(self, x: Tensor) -> Tensor:
         """``[P, G, Nq, …]`` → ``[planes, Nq, …]``."""
@@ -38,18 +36,19 @@ class Unit:
 
     @property
     def value(self) -> Tensor:
-        return self.piece.take_keys(self.call.value[self.planes])  # [b, W, Dv]
+        """``[b, W, Dv]``."""
+        return self.piece.take_keys(self.operands.value[self.planes])
 
     @cached_property
     def bias(self) -> Tensor | None:
         """What is added to the scores, −inf where a row may not see: ``[b or 1, R, W]``."""
-        spec, visible, dtype = self.call.spec, self.visible, self.query.dtype
+        spec, visible, dtype = self.operands.spec, self.visible, self.query.dtype
         bias: Tensor | None = None
-        if "table" in self.call.learned:
-            bias = self.table_bias(self.call.learned["table"])  # [planes, n or 1, R, W]
+        if "table" in self.operands.learned:
+            bias = self.table_bias(self.operands.learned["table"])  # [planes, n or 1, R, W]
         if spec.bias is not None:
-            tiles = torch.stack(self.tiles(spec.bias))
-            bias = tiles.view(self.count, -1, *tiles.shape[1:]).to(dtype)  # [planes, n, R or 1, W or 1]
+            parts = torch.stack(self.bias_parts(spec.bias))
+            bias = parts.view(self.count, -1, *parts.shape[1:]).to(dtype)  # [planes, n, R or 1, W or 1]
         if spec.key_mask is not None:
             mask = self.piece.take_keys(spec.key_mask[self.batch, :, None])  # [b, W, 1]
             mask = mask.view(self.count, -1, 1, mask.shape[1])  # [planes, n, 1, W]
@@ -61,13 +60,13 @@ class Unit:
     @cached_property
     def hidden(self) -> Tensor | None:
         """``[b or 1, R, W]``, only where NaN or Inf must be kept out of sums."""
-        return None if self.bias is None or not self.call.careful else self.bias == -math.inf
+        return None if self.bias is None or not self.operands.careful else self.bias == -math.inf
 
     def weights(self) -> Tensor:
         """``[b, R, W]``, before dropout."""
-        spec = self.call.spec
-        if spec.additive is not None:
-            scores = (self.pairs() @ self.additive_weight[:, None, :, None]).squeeze(-1)
+        spec = self.operands.spec
+        if spec.additive_weight is not None:
+            scores = (self.tangents() @ self.additive_weight[:, None, :, None]).squeeze(-1)
             scores = scores if self.bias is None else scores.add_(self.bias)
         elif self.bias is not None:
             bias = self.bias.expand(self.query.shape[0], -1, -1)
@@ -75,42 +74,42 @@ class Unit:
         else:
             scores = torch.bmm(self.query, self.key.mT).mul_(spec.scale)
         scores = self.clear(scores, -math.inf)
-        some_see_nothing = self.piece.visible.some_see_nothing or self.call.hides
+        some_see_nothing = self.piece.visible.some_see_nothing or self.operands.hides
         return self.clear(normalize(spec.normalizer, scores, self.bias, some_see_nothing=some_see_nothing))
 
-    def drop(self, pairs: Tensor) -> Tensor:
-        """Zero where dropout drops, the rest scaled up."""
-        spec, device = self.call.spec, self.query.device
+    def drop(self, weights: Tensor) -> Tensor:
+        """Zero where dropout drops, the rest scaled up: weights ``[b, R, W]``, or their gradient."""
+        spec, device = self.operands.spec, self.query.device
         if spec.seed is None:
-            return pairs
-        planes = (self.batch * self.call.heads + self.heads).repeat_interleave(self.piece.size[0])
+            return weights
+        planes = (self.batch * self.operands.heads + self.heads).repeat_interleave(self.piece.size[0])
         rows, keys = (x.repeat(self.count, 1) for x in (self.piece.row_numbers(device), self.piece.key_numbers(device)))
-        keep = kept(int(spec.seed), planes, rows, keys, spec.dropout_p)
-        return torch.where(keep, pairs / (1 - spec.dropout_p), 0)
+        keep = keep_mask(int(spec.seed), planes, rows, keys, spec.dropout_p)
+        return torch.where(keep, weights / (1 - spec.dropout_p), 0)
 
-    def mix(self, pairs: Tensor, vectors: Tensor) -> Tensor:
-        """``pairs [b, R, W] @ vectors [b, W, D]``."""
-        return _mix(pairs, vectors, self.hidden)
+    def mix(self, weights: Tensor, vectors: Tensor) -> Tensor:
+        """``weights [b, R, W] @ vectors [b, W, D]``."""
+        return _mix(weights, vectors, self.hidden)
 
-    def mix_turned(self, pairs: Tensor, vectors: Tensor) -> Tensor:
-        """``pairs [b, R, W]ᵀ @ vectors [b, R, D]``."""
-        return _mix(pairs.mT, vectors, None if self.hidden is None else self.hidden.mT)
+    def mix_turned(self, weights: Tensor, vectors: Tensor) -> Tensor:
+        """``weights [b, R, W]ᵀ @ vectors [b, R, D]``."""
+        return _mix(weights.mT, vectors, None if self.hidden is None else self.hidden.mT)
 
     def add_gradients(self, sums: dict[str, Tensor]) -> None:
-        """Adds this unit's share to sums that are shaped like what :class:`Call` holds under the same name."""
-        call, spec, piece = self.call, self.call.spec, self.piece
-        assert call.grad is not None
-        grad = piece.take_rows(self.rows(call.grad))  # [b, R, Dv]
+        """Adds the share of these blocks to sums that are shaped like what ``operands`` holds under the same name."""
+        spec, piece, grad = self.operands.spec, self.piece, self.operands.grad
+        assert grad is not None
+        grad = piece.take_rows(self.rows(grad))  # [b, R, Dv]
         weights = self.weights()
         piece.add_keys(sums["value"][self.planes], self.mix_turned(self.drop(weights), grad))
         slope = self.drop(self.clear(torch.bmm(grad, self.value.mT)))  # of the loss by each weight, [b, R, W]
         slope = self.clear(through_normalizer(spec.normalizer, slope, weights, self.bias))  # by each score
-        if spec.relative is not None:
+        if spec.table is not None:
             self._add_table(sums["table"], slope)
         if spec.bias is not None:
             self._add_bias(sums["bias"], slope)
-        if spec.additive is not None:
-            by_query, by_key = self._through_additive(slope, sums["weight"])
+        if spec.additive_weight is not None:
+            by_query, by_key = self._through_additive(slope, sums["additive_weight"])
         else:
             slope.mul_(spec.scale)
             by_query, by_key = self.mix(slope, self.key), self.mix_turned(slope, self.query)
@@ -123,12 +122,12 @@ class Unit:
     def heads(self) -> Tensor:
         """``[planes]`` the query head of each plane."""
         planes = torch.arange(self.planes.start, self.planes.stop, device=self.query.device)
-        return planes % self.call.key_heads * self.call.query.shape[1] + self.group
+        return planes % self.operands.key_heads * self.operands.query.shape[1] + self.group
 
     @cached_property
     def batch(self) -> Tensor:
         """``[planes]`` the sequence of each plane."""
-        return torch.arange(self.planes.start, self.planes.stop, device=self.query.device) // self.call.key_heads
+        return torch.arange(self.planes.start, self.planes.stop, device=self.query.device) // self.operands.key_heads
 
     def each(self, x: Tensor) -> Tensor:
         """Broadcastable to ``[planes, n, …]`` → ``[b or 1, …]``."""
@@ -136,19 +135,19 @@ class Unit:
         same = x.shape[0] == x.shape[1] == 1
         return x[0] if same else x.expand(self.count, self.piece.size[0], -1, -1).flatten(0, 1)
 
-    def clear(self, pairs: Tensor, fill: float = 0.0) -> Tensor:
-        return pairs if self.hidden is None else pairs.masked_fill_(self.hidden, fill)
+    def clear(self, scores: Tensor, fill: float = 0.0) -> Tensor:
+        """``[b, R, W]`` with what is hidden overwritten, where NaN or Inf must be kept out of sums."""
+        return scores if self.hidden is None else scores.masked_fill_(self.hidden, fill)
 
     # Relative bias
 
     @cached_property
     def table_index(self) -> Tensor:
         """``[n or 1, R + W − 1]`` the table's entry for each distance in a block, from the furthest back."""
-        assert self.call.spec.relative is not None
-        left, right = self.call.spec.relative.reach
+        left, width = self.operands.spec.table_left, self.operands.learned["table"].shape[-1]
         _, rows, keys = self.piece.size
         distance = torch.arange(1 - rows, keys, device=self.query.device)
-        return (distance + self.piece.visible.shift[:, None]).clamp_(-left, right).add_(left)
+        return (distance + self.piece.visible.shift[:, None]).add_(left).clamp_(0, width - 1)
 
     def table_bias(self, table: Tensor) -> Tensor:
         """``[planes, n or 1, R, W]``: each row is the one below it, moved by one."""
@@ -161,54 +160,59 @@ class Unit:
         slope = slope.view(self.count, n, rows, keys)
         if self.table_index.shape[0] == 1:
             slope = slope.sum(1, keepdim=True)
-        skewed = F.pad(slope.flip(-2), (0, rows)).flatten(-2)[..., : rows * (rows + keys - 1)]
-        sums = skewed.view(self.count, -1, rows, rows + keys - 1).sum(-2)  # [planes, n or 1, R + W − 1]
+        distances = rows + keys - 1
+        by_distance = slope.new_zeros(self.count, slope.shape[1], rows, distances)
+        steps = by_distance.stride()  # from the last row up, each row begins one distance further than the one before
+        by_distance.as_strided(slope.shape, (steps[0], steps[1], distances + 1, 1)).copy_(slope.flip(-2))
+        sums = by_distance.sum(-2)  # [planes, n or 1, R + W − 1]
         table[self.planes, self.group].index_add_(1, self.table_index.flatten(), sums.flatten(1))
 
     # Bias tensor
 
-    def tiles(self, bias: Tensor) -> list[Tensor]:
+    def bias_parts(self, bias: Tensor) -> list[Tensor]:
         """The part ``[R or 1, W or 1]`` of a bias, broadcastable to ``[B, H, Q, K]``, of each plane and block."""
         bias = bias[(None,) * (4 - bias.dim())]
         rows = self.piece.row_numbers(bias.device)[:, :1].tolist()
         keys = self.piece.key_numbers(bias.device)[:, :1].tolist()
         _, height, width = self.piece.size
-        tiles = []
+        parts = []
         for sequence, head in zip(self.batch.tolist(), self.heads.tolist(), strict=True):
             plane = bias[sequence if bias.shape[0] > 1 else 0, head if bias.shape[1] > 1 else 0]
             for (row,), (key,) in zip(rows, keys, strict=True):
-                tile = plane[row : row + height] if plane.shape[0] > 1 else plane
-                tiles.append(tile[:, key : key + width] if plane.shape[1] > 1 else tile)
-        return tiles
+                part = plane[row : row + height] if plane.shape[0] > 1 else plane
+                parts.append(part[:, key : key + width] if plane.shape[1] > 1 else part)
+        return parts
 
     def _add_bias(self, bias: Tensor, slope: Tensor) -> None:
-        for tile, part in zip(self.tiles(bias), slope, strict=True):
-            tile.add_(part.sum_to_size(tile.shape))
+        for part, of_block in zip(self.bias_parts(bias), slope, strict=True):
+            part.add_(of_block.sum_to_size(part.shape))
 
     # Additive scores
 
     @cached_property
     def additive_weight(self) -> Tensor:
         """``[b, D]``."""
-        return self.call.learned["weight"][self.planes, self.group].repeat_interleave(self.piece.size[0], 0)
+        return self.operands.learned["additive_weight"][self.planes, self.group].repeat_interleave(
+            self.piece.size[0], 0
+        )
 
-    def pairs(self) -> Tensor:
+    def tangents(self) -> Tensor:
         """``tanh(query + key)``, ``[b, R, W, D]``: as much as is held at a time."""
-        pairs = torch.tanh_(self.query[:, :, None] + self.key[:, None])
-        return pairs if self.hidden is None else pairs.masked_fill_(self.hidden[..., None], 0)
+        tangents = torch.tanh_(self.query[:, :, None] + self.key[:, None])
+        return tangents if self.hidden is None else tangents.masked_fill_(self.hidden[..., None], 0)
 
     def _through_additive(self, slope: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-        pairs = self.pairs()
-        by_weight = slope.flatten(1)[:, None] @ pairs.flatten(1, 2)  # [b, 1, D]
+        tangents = self.tangents()
+        by_weight = slope.flatten(1)[:, None] @ tangents.flatten(1, 2)  # [b, 1, D]
         weight[self.planes, self.group] += by_weight.view(self.count, -1, by_weight.shape[-1]).sum(1)
-        steep = pairs.square_().neg_().add_(1).mul_(slope[..., None])  # tanh' = 1 − tanh²
+        steep = tangents.square_().neg_().add_(1).mul_(slope[..., None])  # tanh' = 1 − tanh²
         by_query, by_key = steep.sum(2), steep.sum(1)
         return by_query.mul_(self.additive_weight[:, None]), by_key.mul_(self.additive_weight[:, None])
 
 
-def _mix(pairs: Tensor, vectors: Tensor, hidden: Tensor | None) -> Tensor:
+def _mix(weights: Tensor, vectors: Tensor, hidden: Tensor | None) -> Tensor:
     """A product of matrices that keeps what is hidden out even if it is NaN or Inf: 0 · NaN would be NaN."""
     if hidden is None:
-        return torch.bmm(pairs, vectors)
-    columns = [(pairs * column[:, None].masked_fill(hidden, 0)).sum(-1) for column in vectors.unbind(-1)]
+        return torch.bmm(weights, vectors)
+    columns = [(weights * column[:, None].masked_fill(hidden, 0)).sum(-1) for column in vectors.unbind(-1)]
     return torch.stack(columns, -1)

@@ -1,0 +1,43 @@
+"""The table of implementations: one row each, all of one shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from regard.attention import blocked, native, reference, sdpa
+from regard.attention.spec import Spec
+from regard.attention.weights import AttentionWeights
+
+
+@dataclass(frozen=True)
+class Implementation:
+    """What an implementation consists of. Where PyTorch differentiates it, ``gradients`` and ``saved_shape`` are None.
+
+    Arguments:
+        refusals: of ``(query, key, value, spec)``: every reason why it cannot do the call; none if it can.
+        attend: of the same: the output, and what ``gradients`` needs beside it.
+        weights: of ``(query, key, spec)``; None where they are never held.
+        gradients: of ``(grad, query, key, value, output, saved, spec)``: those of query, key, value, and of
+            ``spec.learned()``, by name and in this order.
+        saved_shape: of ``(query,)``: the shape of what ``attend`` saves, which is float32.
+    """
+
+    refusals: Callable[[Tensor, Tensor, Tensor, Spec], list[str]]
+    attend: Callable[[Tensor, Tensor, Tensor, Spec], tuple[Tensor, Tensor | None]]
+    weights: Callable[[Tensor, Tensor, Spec], AttentionWeights] | None
+    gradients: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Spec], dict[str, Tensor]] | None = None
+    saved_shape: Callable[[Tensor], tuple[int, ...]] | None = None
+
+
+# From the plainest to the fastest: "auto" asks from the bottom up.
+IMPLEMENTATIONS = {
+    "reference": Implementation(reference.refusals, reference.attend, reference.weights),
+    "blocked": Implementation(
+        blocked.refusals, blocked.attend, blocked.weights, blocked.gradients, blocked.saved_shape
+    ),
+    "sdpa": Implementation(sdpa.refusals, sdpa.attend, None),
+    "native": Implementation(native.refusals, native.attend, native.weights, native.gradients, native.saved_shape),
+}

@@ -16,7 +16,7 @@ from regard.nn.compared import NeighbourLayer
 from regard.nn.decoder import Decoder, DecoderLayer
 from regard.nn.encoder import Encoder
 from regard.nn.layers import NORM_EPS, Activation, EncoderLayer, FeedForward, find_activation
-from regard.nn.positions import Alibi, Learned, Relative, Rotary, Sinusoidal
+from regard.nn.positions import Alibi, Learned, Ordering, Relative, Rotary, Sinusoidal
 
 ENCODERS = ("attention", "pointwise", "sliding", "convolution")
 POSITIONS = ("relative", "sinusoidal", "learned", "rotary", "alibi", "none")
@@ -185,7 +185,7 @@ def _ends(
 
 def _order(
     positions: str, head_dim: int, heads: int, reach: int, sides: Sequence[tuple[int | None, int | None]]
-) -> Relative | Alibi | Rotary | None:
+) -> Ordering | None:
     """What tells the layers of order; ``sides`` are what each of them sees to the left and right."""
     if positions == "rotary":
         return Rotary(head_dim)

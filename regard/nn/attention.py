@@ -14,7 +14,7 @@ from regard.attention.api import Window
 from regard.attention.check import NORMALIZERS, window_sides
 from regard.errors import ConfigError
 from regard.nn.cache import Projected
-from regard.nn.chunk import Chunk, Counts, on_device_of, packed
+from regard.nn.chunk import Chunk, Held, on_device_of, packed
 from regard.nn.positions import NO_ORDER, Order, rotate
 from regard.nn.streaming import AttentionState, Buffer
 from regard.ragged import Ragged
@@ -142,30 +142,34 @@ class MultiHeadAttention(nn.Module):
             order: what positions tell this layer of the chunk's rows.
         """
         places, picked = chunk.places, chunk.places.picked(state.right)
-        q, k, v = self._project_together(chunk.values, order)
-        queries = state.queries.extend(q, places)  # [R, H, P, D]
-        memory = state.keys.extend(torch.cat([k, v], 1), places)  # [R, 2·Hk, K, D]
+        rows, turned = self._rows(chunk.values), self.heads + self.key_heads  # [T, H + 2·Hk, D]
+        if order.rotation is not None:
+            rows[:, :turned] = rotate(rows[:, :turned], order.rotation)
+        query, memory = torch.split(rows, [self.heads, 2 * self.key_heads], 1)
+        query = state.queries.extend(query, places)  # [R, H, P, D]
+        memory = state.keys.extend(memory, places)  # [R, 2·Hk, K, D]
         if picked.start == picked.stop:
             return Chunk(chunk.values[:0], places.after(state.right))
-        position = memory.shape[2] - queries.shape[2] + picked.start  # of the first query, among the keys
-        queries = queries[:, :, picked.start : picked.stop]
-        mixed = self._attend_newest(queries, memory, position, places.held(state.keys.limit).counts, order)
+        position = memory.shape[2] - query.shape[2] + picked.start  # of the first query that comes out, in the memory
+        query = query.narrow(2, picked.start, picked.stop - picked.start)
+        mixed = self._attend_newest(query, memory, position, places.held(state.keys.limit), order)
         return Chunk(self.output(packed(mixed, picked).flatten(1)), places.after(state.right))
 
-    def _attend_newest(self, query: Tensor, memory: Tensor, position: int, counts: Counts, order: Order) -> Tensor:
+    def _attend_newest(self, query: Tensor, memory: Tensor, position: int, held: Held, order: Order) -> Tensor:
         """``[R, H, Q, D]``.
 
         Arguments:
             query: ``[R, H, Q, D]``.
-            memory: keys and values ``[R, 2·Hk, K, D]``, of which the last ``counts[r]`` are of stream r.
-            position: of the first query in the memory.
+            memory: keys and values ``[R, 2·Hk, K, D]``.
+            position: of the first query, in the memory.
+            held: how much of the memory is of each stream.
         """
         key, value = memory.chunk(2, 1)
         options, (Q, K), (left, right) = self._options(order), (query.shape[2], key.shape[2]), self._sides
         if (left is None or position + Q - 1 <= left) and (right is None or position + right >= K - 1):
             options |= {"window": None, "causal": False}  # each sees all, for which there is faster code
-        if counts.min() < K:
-            options["key_mask"] = on_device_of(key, np.arange(K) >= K - counts[:, None])  # [R, K]
+        if not held.full:
+            options["key_mask"] = on_device_of(key, np.arange(K) >= K - held.counts[:, None])  # [R, K]
         return attend(query, key, value, query_start=position, **options)
 
     def _project(self, query: Ragged, key: Ragged | None, order: Order) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
@@ -185,13 +189,18 @@ class MultiHeadAttention(nn.Module):
     def _project_together(self, x: Tensor, order: Order) -> tuple[Tensor, Tensor, Tensor]:
         """Query ``[T, H, D]``, key and value ``[T, Hk, D]`` of the same vectors."""
         heads, key_heads = self.heads, self.key_heads
-        rows = self.input(x).view(-1, heads + 2 * key_heads, self.head_dim)  # [T, H + 2·Hk, D]
+        rows = self._rows(x)
         if order.rotation is None:
             q, k, v = torch.split(rows, [heads, key_heads, key_heads], 1)
             return q, k, v
         turned, v = torch.split(rows, [heads + key_heads, key_heads], 1)
         q, k = torch.split(rotate(turned, order.rotation), [heads, key_heads], 1)
         return q, k, v
+
+    def _rows(self, x: Tensor) -> Tensor:
+        """Query, key and value of the same vectors, not turned yet, ``[T, H + 2·Hk, D]``."""
+        rows: Tensor = self.input(x).view(-1, self.heads + 2 * self.key_heads, self.head_dim)
+        return rows
 
     def _options(self, order: Order) -> dict[str, Any]:
         return {

@@ -6,7 +6,7 @@ and is worked out once for all layers whose rows stand at the same places.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -29,12 +29,14 @@ class Held:
         columns: N, the most of any stream.
         before: the most that any stream has remembered.
         after: the most that any stream is to remember.
+        full: whether each stream has rows in all columns.
     """
 
     counts: Counts
     columns: int
     before: int
     after: int
+    full: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +81,9 @@ class Places:
             if limit is not None:
                 before, after = np.minimum(before, limit), np.minimum(seen, limit)
             counts, after = before + self.counts, np.where(self.ends, 0, after)
-            most = (int(x.max(initial=0)) for x in (counts, before, after))
-            self._held[limit] = Held(counts, *most)
+            columns, most_before, most_after = (int(x.max(initial=0)) for x in (counts, before, after))
+            full = bool((counts == columns).all())
+            self._held[limit] = Held(counts, columns, most_before, most_after, full)
         return self._held[limit]
 
     def after(self, right: int) -> Places:
@@ -143,7 +146,7 @@ class Chunk:
 
     def with_values(self, values: Tensor) -> Chunk:
         """Other rows ``[T, ...]`` at the same places."""
-        return replace(self, values=values)
+        return Chunk(values, self.places)
 
     @cached_property
     def offsets(self) -> Tensor:

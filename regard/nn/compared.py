@@ -90,11 +90,11 @@ def newest_neighbours(chunk: Chunk, past: Buffer, *, left: int, right: int) -> T
     if left == right == 0:
         return chunk.values
     rows = past.extend(chunk.values[:, None], chunk.places)[:, 0]  # [R, N, E]
-    (_, N, E), counts, picked = rows.shape, chunk.places.held(left + right).counts, chunk.places.picked(right)
+    (_, N, E), held, picked = rows.shape, chunk.places.held(left + right), chunk.places.picked(right)
     if picked.start == picked.stop:
         return rows.new_empty(0, (left + right + 1) * E)
-    if counts.min() < N:
-        others = np.arange(N) < N - counts[:, None]  # [R, N], in front of a stream's first row
+    if not held.full:
+        others = np.arange(N) < N - held.counts[:, None]  # [R, N], in front of a stream's first row
         rows = rows.masked_fill(on_device_of(rows, others)[..., None], 0)
     near = F.pad(rows, (0, 0, left, right)).unfold(1, left + right + 1, 1).permute(0, 3, 1, 2)  # [R, width, N, E]
     near = near[:, :, N - chunk.places.held(right).columns :]  # of the rows that had to wait

@@ -223,7 +223,10 @@ def _angles(batch: Ragged, dim: int, start: Tensor | None) -> Tensor:
 
 def _positions(batch: Ragged, start: Tensor | None) -> Tensor:
     """``[T]`` int64, of each row."""
-    return batch.positions if start is None else batch.positions + start[batch.sequence_ids]
+    if start is None:
+        return batch.positions
+    rows = torch.arange(len(batch.values), device=batch.values.device)
+    return rows + (start - batch.offsets[:-1])[batch.sequence_ids]
 
 
 def _longest(batch: Ragged, start: Tensor | None) -> int:

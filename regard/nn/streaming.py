@@ -63,7 +63,7 @@ class Buffer:
         assert self.limit is not None
         picked = chunk.places.picked(self.limit)
         held = self.extend(chunk.values[:, None], chunk.places)  # [R, 1, P, E]
-        return packed(held[:, :, picked.start : picked.stop], picked).squeeze(1)
+        return packed(held.narrow(2, picked.start, picked.stop - picked.start), picked).squeeze(1)
 
     def keep(self, streams: Tensor) -> None:
         """The streams are now those that stood in ``streams``, ``[R']`` int64."""
@@ -87,16 +87,16 @@ class Buffer:
     def _last(self, count: int) -> Tensor:
         """``[R, H, N, D]``, a view."""
         assert self._memory is not None
-        return self._memory[:, :, self._stop - count : self._stop]
+        return self._memory.narrow(2, self._stop - count, count)
 
     def _append(self, new: Tensor) -> None:
         held, n = self._stop - self._start, new.shape[2]
         if self._memory is None:
             self._memory = new.new_empty(*new.shape[:2], max(FIRST_ROOM, n), new.shape[3])
         elif self._stop + n > self._memory.shape[2]:
-            self._move(None, max(self._memory.shape[2], 2 * (held + n)))
-        self._memory[:, :, self._stop : self._stop + n] = new
+            self._move(None, max(self._memory.shape[2], 2 * held, held + n))
         self._stop += n
+        self._last(n).copy_(new)
 
     def _close_gaps(self, gaps: Counts, n: int) -> None:
         """Moves what stands before the last ``n`` columns right over the ``gaps[r]`` that each stream has there."""

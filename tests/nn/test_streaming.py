@@ -194,7 +194,7 @@ def test_one_attention_layer_by_itself():
 def test_where_rows_stand():
     places = Places(np.array([3, 0, 1]), np.array([0, 4, 1]), np.array([False, False, True]))
     held, out, picked = places.held(2), places.after(2), places.picked(2)
-    assert (held.counts.tolist(), held.columns, held.before, held.after) == ([3, 2, 2], 3, 2, 2)
+    assert (held.counts.tolist(), held.columns, held.before, held.after, held.full) == ([3, 2, 2], 3, 2, 2, False)
     assert (out.counts.tolist(), out.starts.tolist()) == ([1, 0, 2], [0, 2, 0])
     assert (picked.start, picked.stop, picked.first.tolist(), picked.even) == (0, 3, [0, 1, 1], False)
     assert places.held(None).counts.tolist() == [3, 4, 2]

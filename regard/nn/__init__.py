@@ -10,7 +10,7 @@ from regard.nn.dropout import Dropout
 from regard.nn.encoder import Encoder
 from regard.nn.layers import EncoderLayer, FeedForward, Residual
 from regard.nn.masked_head import MaskedHead
-from regard.nn.pooling import Pooling
+from regard.nn.pooling import Pooling, attention_pooling
 from regard.nn.positions import Alibi, Learned, Order, Relative, Rotary, Sinusoidal
 from regard.nn.streaming import AttentionState, Buffer, LayerState, Streams
 
@@ -40,6 +40,7 @@ __all__ = [
     "Rotary",
     "Sinusoidal",
     "Streams",
+    "attention_pooling",
     "build_decoder",
     "build_encoder",
     "neighbours",

@@ -98,6 +98,8 @@ class Places:
 
     def picked(self, right: int) -> Picked:
         """Those rows among all that a layer has held, which are the last ``right`` and these."""
+        if right == 0:  # none had to wait
+            return Picked(self.counts, 0, self.most, self.most - self.counts, self.even)
         if right not in self._picked:
             held, out = self.held(right), self.after(right)
             first, some = held.columns - held.counts, out.counts > 0

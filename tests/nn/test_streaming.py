@@ -199,6 +199,7 @@ def test_where_rows_stand():
     assert (picked.start, picked.stop, picked.first.tolist(), picked.even) == (0, 3, [0, 1, 1], False)
     assert places.held(None).counts.tolist() == [3, 4, 2]
     assert places.after(0) is places
+    assert (places.picked(0).start, places.picked(0).stop, places.picked(0).first.tolist()) == (0, 3, [0, 3, 2])
 
 
 def test_a_buffer_lets_go_what_is_further_back():

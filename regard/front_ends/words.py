@@ -13,10 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from regard.attention import attend
 from regard.front_ends import Options
 from regard.front_ends.windows import windows
-from regard.nn import Dropout, build_encoder
+from regard.nn import Dropout, attention_pooling, build_encoder
 from regard.ragged import Ragged, on_device
 
 UNKNOWN = 0  # in every table: what was not seen often enough in training
@@ -228,16 +227,8 @@ class Words(nn.Module):
             + self.from_end(ends.clamp(max=CHARACTER_REACH))
         )
         keys = self.character_encoder(spellings.with_values(values)).values.unflatten(1, self.pool_query.shape)
-        query = self.pool_query.expand(len(spellings), -1, -1)  # one query for each word: [U, H, D]
-        one_each = torch.arange(len(spellings) + 1, device=query.device)
-        return attend(
-            query,
-            keys,
-            keys,
-            offsets=one_each,
-            key_offsets=spellings.offsets,
-            implementation=self.implementation,
-        ).flatten(1)  # [U, character_dim]
+        offsets, implementation = spellings.offsets, self.implementation
+        return attention_pooling(self.pool_query, keys, keys, offsets, implementation=implementation)
 
 
 def learn(sentences: Iterable[Sequence[str]], options: Options) -> Words:

@@ -2,37 +2,45 @@
 
 from regard.nn.attention import MultiHeadAttention
 from regard.nn.build import build_decoder, build_encoder
-from regard.nn.cache import Cache, Past, Projected
+from regard.nn.cache import Cache, Projected
+from regard.nn.chunk import Chunk, Places
 from regard.nn.compared import NeighbourLayer, neighbours
 from regard.nn.decoder import Decoder, DecoderLayer
 from regard.nn.dropout import Dropout
 from regard.nn.encoder import Encoder
 from regard.nn.layers import EncoderLayer, FeedForward, Residual
 from regard.nn.masked_head import MaskedHead
-from regard.nn.pooling import Pooling
+from regard.nn.pooling import Pooling, attention_pooling
 from regard.nn.positions import Alibi, Learned, Order, Relative, Rotary, Sinusoidal
+from regard.nn.streaming import AttentionState, Buffer, LayerState, Streams
 
 __all__ = [
     "Alibi",
+    "AttentionState",
+    "Buffer",
     "Cache",
+    "Chunk",
     "Decoder",
     "DecoderLayer",
     "Dropout",
     "Encoder",
     "EncoderLayer",
     "FeedForward",
+    "LayerState",
     "Learned",
     "MaskedHead",
     "MultiHeadAttention",
     "NeighbourLayer",
     "Order",
-    "Past",
+    "Places",
     "Pooling",
     "Projected",
     "Relative",
     "Residual",
     "Rotary",
     "Sinusoidal",
+    "Streams",
+    "attention_pooling",
     "build_decoder",
     "build_encoder",
     "neighbours",

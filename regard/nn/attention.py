@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -12,8 +13,10 @@ from regard.attention import Additive, AttentionWeights, attend, attention_weigh
 from regard.attention.api import Window
 from regard.attention.check import NORMALIZERS, window_sides
 from regard.errors import ConfigError
-from regard.nn.cache import Past, Projected
+from regard.nn.cache import Projected
+from regard.nn.chunk import Chunk, Held, on_device_of, packed
 from regard.nn.positions import NO_ORDER, Order, rotate
+from regard.nn.streaming import AttentionState, Buffer
 from regard.ragged import Ragged
 
 
@@ -67,7 +70,7 @@ class MultiHeadAttention(nn.Module):
             raise ConfigError(f"score must be one of dot, additive; got {score!r}")
         if normalizer not in NORMALIZERS:
             raise ConfigError(f"normalizer must be one of {', '.join(NORMALIZERS)}; got {normalizer!r}")
-        window_sides(window, causal)
+        self._sides = window_sides(window, causal)
         self.heads, self.key_heads = heads, key_heads
         self.head_dim = dim // heads if head_dim is None else head_dim
         self.normalizer, self.window, self.causal = normalizer, window, causal
@@ -83,62 +86,110 @@ class MultiHeadAttention(nn.Module):
             nn.init.zeros_(self.input.bias)
             nn.init.zeros_(self.output.bias)
 
-    def forward(self, query: Ragged, key: Ragged | Projected | None = None, order: Order = NO_ORDER) -> Ragged:
+    def forward(self, query: Ragged, key: Ragged | None = None, order: Order = NO_ORDER) -> Ragged:
         """``[T, E]`` → ``[T, E]``.
 
         Arguments:
             query: who attends.
-            key: who is attended to, sequence by sequence, as vectors or from :meth:`project`; None for ``query``.
+            key: who is attended to, sequence by sequence, ``[S, E]``; None for ``query``.
             order: what positions tell this layer.
         """
-        q, k, v = self._project(query, key, order)
-        mixed = attend(q, k, v, **self._options(query, key, order))  # [T, H, D]
+        q, k, v, key_offsets = self._project(query, key, order)
+        mixed = attend(q, k, v, offsets=query.offsets, key_offsets=key_offsets, **self._options(order))  # [T, H, D]
         return query.with_values(self.output(mixed.flatten(1)))
 
-    def step(self, x: Tensor, past: Past, order: Order = NO_ORDER) -> Tensor:
-        """``[R, E]`` → ``[R, E]``: the next vector of R sequences attends to itself and to what ``past`` holds.
-
-        The same as the last row of each sequence in a causal :meth:`forward`.
-
-        Arguments:
-            x: one vector for each sequence.
-            past: what these sequences have had before, which takes in ``x``; its reach is the window's.
-            order: what positions tell this layer of ``x``.
-        """
-        q, k, v = self._project_together(x, order)
-        keys, values = past.append(k, v)  # [R, Hk, N, D]
-        mixed = attend(q[:, :, None], keys, values, query_start=keys.shape[2] - 1, **self._choices(order))
-        return self.output(mixed.flatten(1))  # type: ignore[no-any-return]  # from [R, H, 1, D]
-
     def project(self, key: Ragged) -> Projected:
-        """Keys and values, to be given to :meth:`forward` again and again in the place of ``key``."""
+        """Keys and values of vectors ``[S, E]``, to be given to :meth:`read` again and again."""
         weight, bias, first = self.input.weight, self.input.bias, self.heads * self.head_dim
         kv = F.linear(key.values, weight[first:], None if bias is None else bias[first:])
         k, v = torch.chunk(kv.view(-1, 2 * self.key_heads, self.head_dim), 2, 1)
         return Projected(k, v, key.offsets)
 
-    def attention_weights(
-        self, query: Ragged, key: Ragged | Projected | None = None, order: Order = NO_ORDER
-    ) -> AttentionWeights:
-        """Who attends to whom; the arguments are those of :meth:`forward`."""
-        q, k, _ = self._project(query, key, order)
-        return attention_weights(q, k, **self._options(query, key, order))
+    def read(self, query: Ragged, memory: Projected) -> Ragged:
+        """``[T, E]`` → ``[T, E]``: :meth:`forward` with the vectors that ``memory`` was made from as its key."""
+        options = self._options(NO_ORDER) | {"offsets": query.offsets, "key_offsets": memory.offsets}
+        mixed = attend(self._project_query(query.values), memory.key, memory.value, **options)  # [T, H, D]
+        return query.with_values(self.output(mixed.flatten(1)))
 
-    def _project(self, query: Ragged, key: Ragged | Projected | None, order: Order) -> tuple[Tensor, Tensor, Tensor]:
-        """Query ``[Tq, H, D]``, key and value ``[Tk, Hk, D]``."""
+    def attention_weights(self, query: Ragged, key: Ragged | None = None, order: Order = NO_ORDER) -> AttentionWeights:
+        """Who attends to whom; the arguments are those of :meth:`forward`."""
+        q, k, _, key_offsets = self._project(query, key, order)
+        return attention_weights(q, k, offsets=query.offsets, key_offsets=key_offsets, **self._options(order))
+
+    def start(self) -> AttentionState:
+        """What :meth:`extend` needs for streams of which nothing has come yet.
+
+        Raises:
+            ConfigError: the window has no end to the right, so that nothing could come out before all is there.
+        """
+        left, right = self._sides
+        if right is None:
+            raise ConfigError(
+                f"window: a stream cannot wait for all that follows, got {self.window!r}, which has no end to the "
+                "right; take causal=True, or (left, right) with a number for right"
+            )
+        return AttentionState(Buffer(None if left is None else left + right), Buffer(right))
+
+    @torch.no_grad()
+    def extend(self, chunk: Chunk, state: AttentionState, order: Order = NO_ORDER) -> Chunk:
+        """``[T, E]`` → ``[T', E]``: takes in the next rows of R streams, and gives those that have all their keys now.
+
+        Over all chunks of a stream these are the rows of :meth:`forward`; without gradient.
+
+        Arguments:
+            chunk: the next rows.
+            state: from :meth:`start`, with the chunks before; it takes in this one.
+            order: what positions tell this layer of the chunk's rows.
+        """
+        places, picked = chunk.places, chunk.places.picked(state.right)
+        rows, turned = self._rows(chunk.values), self.heads + self.key_heads  # [T, H + 2·Hk, D]
+        if order.rotation is not None:
+            rows[:, :turned] = rotate(rows[:, :turned], order.rotation)
+        query, memory = torch.split(rows, [self.heads, 2 * self.key_heads], 1)
+        query = state.queries.extend(query, places)  # [R, H, P, D]
+        memory = state.keys.extend(memory, places)  # [R, 2·Hk, K, D]
+        if picked.start == picked.stop:
+            return Chunk(chunk.values[:0], places.after(state.right))
+        position = memory.shape[2] - query.shape[2] + picked.start  # of the first query that comes out, in the memory
+        query = query.narrow(2, picked.start, picked.stop - picked.start)
+        mixed = self._attend_newest(query, memory, position, places.held(state.keys.limit), order)
+        return Chunk(self.output(packed(mixed, picked).flatten(1)), places.after(state.right))
+
+    def _attend_newest(self, query: Tensor, memory: Tensor, position: int, held: Held, order: Order) -> Tensor:
+        """``[R, H, Q, D]``.
+
+        Arguments:
+            query: ``[R, H, Q, D]``.
+            memory: keys and values ``[R, 2·Hk, K, D]``.
+            position: of the first query, in the memory.
+            held: how much of the memory is of each stream.
+        """
+        key, value = memory.chunk(2, 1)
+        options, (Q, K), (left, right) = self._options(order), (query.shape[2], key.shape[2]), self._sides
+        if (left is None or position + Q - 1 <= left) and (right is None or position + right >= K - 1):
+            options |= {"window": None, "causal": False}  # each sees all, for which there is faster code
+        if not held.full:
+            options["key_mask"] = on_device_of(key, np.arange(K) >= K - held.counts[:, None])  # [R, K]
+        return attend(query, key, value, query_start=position, **options)
+
+    def _project(self, query: Ragged, key: Ragged | None, order: Order) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """Query ``[Tq, H, D]``, key and value ``[Tk, Hk, D]``, and the offsets of keys that are not the query's."""
         if key is None:
-            return self._project_together(query.values, order)
+            return *self._project_together(query.values, order), None
         if order.rotation is not None:
             raise ConfigError("order: rotary positions are for self-attention, got a key of its own; pass no rotation")
+        made = self.project(key)
+        return self._project_query(query.values), made.key, made.value, made.offsets
+
+    def _project_query(self, x: Tensor) -> Tensor:
+        """``[T, H, D]``."""
         weight, bias, split = self.input.weight, self.input.bias, self.heads * self.head_dim
-        q = F.linear(query.values, weight[:split], None if bias is None else bias[:split])
-        made = key if isinstance(key, Projected) else self.project(key)
-        return q.view(-1, self.heads, self.head_dim), made.key, made.value
+        return F.linear(x, weight[:split], None if bias is None else bias[:split]).view(-1, self.heads, self.head_dim)
 
     def _project_together(self, x: Tensor, order: Order) -> tuple[Tensor, Tensor, Tensor]:
         """Query ``[T, H, D]``, key and value ``[T, Hk, D]`` of the same vectors."""
         heads, key_heads = self.heads, self.key_heads
-        rows = self.input(x).view(-1, heads + 2 * key_heads, self.head_dim)  # [T, H + 2·Hk, D]
+        rows = self._rows(x)
         if order.rotation is None:
             q, k, v = torch.split(rows, [heads, key_heads, key_heads], 1)
             return q, k, v
@@ -146,18 +197,17 @@ class MultiHeadAttention(nn.Module):
         q, k = torch.split(rotate(turned, order.rotation), [heads, key_heads], 1)
         return q, k, v
 
-    def _options(self, query: Ragged, key: Ragged | Projected | None, order: Order) -> dict[str, Any]:
-        return self._choices(order) | {
-            "window": self.window,
-            "causal": self.causal,
-            "offsets": query.offsets,
-            "key_offsets": None if key is None else key.offsets,
-        }
+    def _rows(self, x: Tensor) -> Tensor:
+        """Query, key and value of the same vectors, not turned yet, ``[T, H + 2·Hk, D]``."""
+        rows: Tensor = self.input(x).view(-1, self.heads + 2 * self.key_heads, self.head_dim)
+        return rows
 
-    def _choices(self, order: Order) -> dict[str, Any]:
+    def _options(self, order: Order) -> dict[str, Any]:
         return {
             "score": "dot" if self.additive is None else Additive(self.additive),
             "normalizer": self.normalizer,
+            "window": self.window,
+            "causal": self.causal,
             "bias": order.bias,
             "dropout_p": self.dropout if self.training else 0.0,
             "implementation": self.implementation,

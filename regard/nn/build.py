@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -14,7 +16,7 @@ from regard.nn.compared import NeighbourLayer
 from regard.nn.decoder import Decoder, DecoderLayer
 from regard.nn.encoder import Encoder
 from regard.nn.layers import NORM_EPS, Activation, EncoderLayer, FeedForward, find_activation
-from regard.nn.positions import Alibi, Learned, Relative, Rotary, Sinusoidal
+from regard.nn.positions import Alibi, Learned, Ordering, Relative, Rotary, Sinusoidal
 
 ENCODERS = ("attention", "pointwise", "sliding", "convolution")
 POSITIONS = ("relative", "sinusoidal", "learned", "rotary", "alibi", "none")
@@ -31,6 +33,7 @@ def build_encoder(
     positions: str = "relative",
     position_reach: int = 16,
     window: Window = None,
+    windows: Sequence[Window] | None = None,
     causal: bool = False,
     score: str = "dot",
     normalizer: str = "softmax",
@@ -46,7 +49,7 @@ def build_encoder(
     - "attention": ``depth`` layers of self-attention interleaved with fully connected networks.
     - "pointwise": ``depth`` fully connected networks on each vector by itself.
     - "sliding": the first of them reads a window of neighbours, 2 to each side unless ``window`` is given.
-    - "convolution": each of them does, 1 to each side unless ``window`` is given.
+    - "convolution": each of them does, 1 to each side unless ``window`` or ``windows`` is given.
 
     The last three take no notice of ``heads``, ``score``, ``normalizer`` and ``implementation``, nor of positions other
     than "sinusoidal" and "learned", which are added to the vectors; "pointwise" has no window.
@@ -60,6 +63,7 @@ def build_encoder(
         positions: "relative", "sinusoidal", "learned", "rotary", "alibi" or "none".
         position_reach: distances told apart to each side (relative), or the longest sequence (learned).
         window, causal: as in :func:`regard.attend`, in every layer.
+        windows: one such window for each layer, in the place of ``window``.
         score, normalizer: as in :class:`MultiHeadAttention`.
         norm: "pre" or "post"; see :class:`Residual`.
         norm_eps: added to the variance in every layer norm.
@@ -74,39 +78,22 @@ def build_encoder(
     if kind not in ENCODERS:
         raise ConfigError(f"encoder must be one of {', '.join(ENCODERS)}; got {kind!r}")
     _check_positions(positions)
-    inner = 4 * dim if feed_forward_dim is None else feed_forward_dim
-    function = find_activation(activation)
+    feed_forward = _feed_forwards(dim, feed_forward_dim, activation, dropout)
     around: dict[str, Any] = {"dim": dim, "norm": norm, "dropout": dropout, "norm_eps": norm_eps}
-
-    def feed_forward(input_dim: int = dim) -> FeedForward:
-        return FeedForward(dim, inner, activation=function, dropout=dropout, input_dim=input_dim)
-
+    each = _windows(window, windows, depth)
     layers: list[nn.Module] = []
+    order = None
     if kind == "attention":
-        for _ in range(depth):
-            attention = MultiHeadAttention(
-                dim,
-                heads=heads,
-                score=score,
-                normalizer=normalizer,
-                window=window,
-                causal=causal,
-                implementation=implementation,
-            )
+        choices: dict[str, Any] = {"heads": heads, "score": score, "normalizer": normalizer, "causal": causal}
+        for one in each:
+            attention = MultiHeadAttention(dim, window=one, implementation=implementation, **choices)
             layers.append(EncoderLayer(attention, feed_forward(), **around))
-        order = _order(positions, depth, dim // heads, heads, position_reach, window_sides(window, causal))
+        order = _order(positions, dim // heads, heads, position_reach, [window_sides(one, causal) for one in each])
     else:
-        for left, right in _neighbours(kind, depth, window, causal):
-            network = feed_forward((left + right + 1) * dim)
-            layers.append(NeighbourLayer(network, left=left, right=right, **around))
-        order = None
-    return Encoder(
-        layers,
-        positions=_added(positions, dim, position_reach),
-        order=order,
-        norm=nn.LayerNorm(dim, eps=norm_eps) if norm == "pre" else None,
-        embedding_norm=nn.LayerNorm(dim, eps=norm_eps) if embedding_norm else None,
-    )
+        for left, right in _neighbours(kind, each, shared=windows is None, causal=causal):
+            reads = feed_forward(input_dim=(left + right + 1) * dim)
+            layers.append(NeighbourLayer(reads, left=left, right=right, **around))
+    return Encoder(layers, order=order, **_ends(positions, dim, position_reach, norm, norm_eps, embedding_norm))
 
 
 def build_decoder(
@@ -118,6 +105,7 @@ def build_decoder(
     positions: str = "relative",
     position_reach: int = 16,
     window: Window = None,
+    windows: Sequence[Window] | None = None,
     score: str = "dot",
     normalizer: str = "softmax",
     norm: str = "pre",
@@ -133,6 +121,7 @@ def build_decoder(
         depth: number of layers, from 0.
         window: of the targets' attention to themselves, which is causal, so that its left side alone counts; the memory
             is always seen whole.
+        windows: one such window for each layer, in the place of ``window``.
         score, normalizer: of both attentions, as in :class:`MultiHeadAttention`.
         dim, heads, feed_forward_dim, positions, position_reach, norm, norm_eps, embedding_norm, dropout, activation,
         implementation: as in :func:`build_encoder`.
@@ -141,33 +130,17 @@ def build_decoder(
         ConfigError: a choice that does not exist, or sizes that do not fit together.
     """
     _check_positions(positions)
-    inner = 4 * dim if feed_forward_dim is None else feed_forward_dim
-    function = find_activation(activation)
-    choices: dict[str, Any] = {
-        "heads": heads,
-        "score": score,
-        "normalizer": normalizer,
-        "implementation": implementation,
-    }
-    layers = [
-        DecoderLayer(
-            MultiHeadAttention(dim, window=window, causal=True, **choices),
-            MultiHeadAttention(dim, **choices),
-            FeedForward(dim, inner, activation=function, dropout=dropout),
-            dim=dim,
-            norm=norm,
-            dropout=dropout,
-            norm_eps=norm_eps,
-        )
-        for _ in range(depth)
-    ]
-    return Decoder(
-        layers,
-        positions=_added(positions, dim, position_reach),
-        order=_order(positions, depth, dim // heads, heads, position_reach, window_sides(window, causal=True)),
-        norm=nn.LayerNorm(dim, eps=norm_eps) if norm == "pre" else None,
-        embedding_norm=nn.LayerNorm(dim, eps=norm_eps) if embedding_norm else None,
-    )
+    feed_forward = _feed_forwards(dim, feed_forward_dim, activation, dropout)
+    around: dict[str, Any] = {"dim": dim, "norm": norm, "dropout": dropout, "norm_eps": norm_eps}
+    choices: dict[str, Any] = {"heads": heads, "score": score, "normalizer": normalizer}
+    choices["implementation"] = implementation
+    each = _windows(window, windows, depth)
+    layers = []
+    for one in each:
+        attention = MultiHeadAttention(dim, window=one, causal=True, **choices)
+        layers.append(DecoderLayer(attention, MultiHeadAttention(dim, **choices), feed_forward(), **around))
+    order = _order(positions, dim // heads, heads, position_reach, [window_sides(one, causal=True) for one in each])
+    return Decoder(layers, order=order, **_ends(positions, dim, position_reach, norm, norm_eps, embedding_norm))
 
 
 def _check_positions(positions: str) -> None:
@@ -175,33 +148,73 @@ def _check_positions(positions: str) -> None:
         raise ConfigError(f"positions must be one of {', '.join(POSITIONS)}; got {positions!r}")
 
 
-def _added(positions: str, dim: int, length: int) -> nn.Module | None:
-    if positions == "sinusoidal":
-        return Sinusoidal()
-    return Learned(dim, length=length) if positions == "learned" else None
+def _windows(window: Window, windows: Sequence[Window] | None, depth: int) -> list[Window]:
+    """One for each layer."""
+    if windows is None:
+        return [window] * depth
+    if window is not None:
+        raise ConfigError(
+            f"windows has one for each layer, and window must then be None; got {window!r}; leave one out"
+        )
+    if len(windows) != depth:
+        raise ConfigError(f"windows must have one for each of the {depth} layers, got {len(windows)}: {windows!r}")
+    return list(windows)
+
+
+def _feed_forwards(
+    dim: int, inner: int | None, activation: str | Activation, dropout: float
+) -> Callable[..., FeedForward]:
+    """Makes the fully connected network of one layer; it takes ``input_dim``."""
+    inner = 4 * dim if inner is None else inner
+    return partial(FeedForward, dim, inner, activation=find_activation(activation), dropout=dropout)
+
+
+def _ends(
+    positions: str, dim: int, length: int, norm: str, norm_eps: float, embedding_norm: bool
+) -> dict[str, nn.Module | None]:
+    """What stands before the first layer and after the last."""
+    added: nn.Module | None = None
+    if positions in ("sinusoidal", "learned"):
+        added = Sinusoidal() if positions == "sinusoidal" else Learned(dim, length=length)
+    return {
+        "positions": added,
+        "norm": nn.LayerNorm(dim, eps=norm_eps) if norm == "pre" else None,
+        "embedding_norm": nn.LayerNorm(dim, eps=norm_eps) if embedding_norm else None,
+    }
 
 
 def _order(
-    positions: str, depth: int, head_dim: int, heads: int, reach: int, sides: tuple[int | None, int | None]
-) -> nn.Module | None:
-    if positions == "relative":
-        left, right = (reach if side is None else min(reach, side) for side in sides)
-        return Relative(depth, heads, left=left, right=right) if depth else None
+    positions: str, head_dim: int, heads: int, reach: int, sides: Sequence[tuple[int | None, int | None]]
+) -> Ordering | None:
+    """What tells the layers of order; ``sides`` are what each of them sees to the left and right."""
+    if positions == "rotary":
+        return Rotary(head_dim)
+    if not sides or positions not in ("relative", "alibi"):
+        return None
+    lefts, rights = zip(*sides, strict=True)
     if positions == "alibi":
-        return Alibi(heads, left=sides[0], right=sides[1])
-    return Rotary(head_dim) if positions == "rotary" else None
+        return Alibi(heads, left=_widest(lefts), right=_widest(rights))
+    left, right = (min(reach, reach if widest is None else widest) for widest in (_widest(lefts), _widest(rights)))
+    return Relative(len(sides), heads, left=left, right=right)
 
 
-def _neighbours(kind: str, depth: int, window: Window, causal: bool) -> list[tuple[int, int]]:
-    """How many neighbours each layer sees to the left and right."""
+def _widest(sides: Sequence[int | None]) -> int | None:
+    return None if None in sides else max(side for side in sides if side is not None)
+
+
+def _neighbours(kind: str, windows: Sequence[Window], *, shared: bool, causal: bool) -> list[tuple[int, int]]:
+    """How many neighbours each layer sees to the left and right; ``shared``: one window was given for all layers."""
     if kind == "pointwise":
-        return [(0, 0)] * depth
+        return [(0, 0)] * len(windows)
+    if kind == "sliding" and not shared:
+        raise ConfigError("windows: only the first layer of a sliding encoder has a window; give it as window")
     default = SLIDING_WINDOW if kind == "sliding" else CONVOLUTION_WINDOW
-    left, right = window_sides(default if window is None else window, causal)
-    if left is None or right is None:
-        raise ConfigError(
-            f"window: a {kind} encoder has weights for each neighbour, so both sides must end; got {window!r}"
-        )
-    if kind == "sliding":
-        return [(left, right), *[(0, 0)] * (depth - 1)][:depth]
-    return [(left, right)] * depth
+    sides = []
+    for window in windows:
+        left, right = window_sides(default if window is None else window, causal)
+        if left is None or right is None:
+            raise ConfigError(
+                f"window: a {kind} encoder has weights for each neighbour, so both sides must end; got {window!r}"
+            )
+        sides.append((left, right))
+    return sides if kind == "convolution" else sides[:1] + [(0, 0)] * (len(sides) - 1)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from regard.errors import ConfigError
+from regard.nn.chunk import Chunk, on_device_of, packed
 from regard.nn.layers import NORM_EPS, FeedForward, Residual
+from regard.nn.positions import NO_ORDER, Order
+from regard.nn.streaming import Buffer, LayerState
 from regard.ragged import Ragged
 
 
@@ -39,12 +44,61 @@ class NeighbourLayer(nn.Module):
         self.feed_forward = feed_forward
         self.around_feed_forward = Residual(dim, norm=norm, dropout=dropout, norm_eps=norm_eps)
 
-    def forward(self, batch: Ragged) -> Ragged:
+    def forward(self, batch: Ragged, order: Order = NO_ORDER) -> Ragged:
+        """``[T, E]`` → ``[T, E]``; there is no attention that an ``order`` could be told to."""
+        _check_order(order)
+
         def read(x: Tensor) -> Tensor:
             near = neighbours(batch.with_values(x), left=self.left, right=self.right)
             return self.feed_forward(near)  # type: ignore[no-any-return]
 
         return batch.with_values(self.around_feed_forward(batch.values, read))
+
+    def start(self) -> LayerState[Buffer]:
+        """What :meth:`extend` needs for streams of which nothing has come yet."""
+        return LayerState(Buffer(self.left + self.right), Buffer(self.right))
+
+    @torch.no_grad()
+    def extend(self, chunk: Chunk, state: LayerState[Buffer], order: Order = NO_ORDER) -> Chunk:
+        """``[T, E]`` → ``[T', E]``: takes in the next rows of R streams; gives those with all their neighbours now.
+
+        Over all chunks of a stream these are the rows of :meth:`forward`; without gradient.
+        """
+        _check_order(order)
+
+        def read(rows: Chunk) -> Chunk:
+            near = newest_neighbours(rows, state.part, left=self.left, right=self.right)
+            return Chunk(self.feed_forward(near), rows.places.after(self.right))
+
+        return self.around_feed_forward.extend(chunk, state.waiting, read)
+
+
+def _check_order(order: Order) -> None:
+    if order.bias is not None or order.rotation is not None:
+        raise ConfigError(
+            "order: a layer of neighbours has no attention that could be told of it; add positions to the vectors"
+        )
+
+
+def newest_neighbours(chunk: Chunk, past: Buffer, *, left: int, right: int) -> Tensor:
+    """As :func:`neighbours`, ``[T', (left+right+1)·E]``, of those rows of R streams that have all of theirs now.
+
+    Arguments:
+        chunk: the next rows, ``[T, E]``.
+        past: the last ``left + right`` rows before them; it takes in the chunk.
+    """
+    if left == right == 0:
+        return chunk.values
+    rows = past.extend(chunk.values[:, None], chunk.places)[:, 0]  # [R, N, E]
+    (_, N, E), held, picked = rows.shape, chunk.places.held(left + right), chunk.places.picked(right)
+    if picked.start == picked.stop:
+        return rows.new_empty(0, (left + right + 1) * E)
+    if not held.full:
+        others = np.arange(N) < N - held.counts[:, None]  # [R, N], in front of a stream's first row
+        rows = rows.masked_fill(on_device_of(rows, others)[..., None], 0)
+    near = F.pad(rows, (0, 0, left, right)).unfold(1, left + right + 1, 1).permute(0, 3, 1, 2)  # [R, width, N, E]
+    near = near[:, :, N - chunk.places.held(right).columns :]  # of the rows that had to wait
+    return packed(near[:, :, picked.start : picked.stop], picked).flatten(1)
 
 
 def neighbours(batch: Ragged, *, left: int, right: int) -> Tensor:

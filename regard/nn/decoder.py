@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import repeat
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from regard.attention.check import window_sides
 from regard.errors import ConfigError, ShapeError
 from regard.nn.attention import MultiHeadAttention
-from regard.nn.cache import Cache, Past, Projected
+from regard.nn.cache import Cache, Projected
+from regard.nn.chunk import Chunk, Places
 from regard.nn.layers import NORM_EPS, Residual
-from regard.nn.positions import NO_ORDER, Order
+from regard.nn.positions import NO_ORDER, Order, Ordering, enter, orders_of_layers
+from regard.nn.streaming import AttentionState
 from regard.ragged import Ragged
 
 
@@ -45,8 +47,7 @@ class DecoderLayer(nn.Module):
         norm_eps: float = NORM_EPS,
     ) -> None:
         super().__init__()
-        self.reach, right = window_sides(attention.window, attention.causal)
-        if right != 0:
+        if window_sides(attention.window, attention.causal)[1] != 0:
             raise ConfigError("attention: a decoder must not see what comes later; make it with causal=True")
         if window_sides(cross_attention.window, cross_attention.causal) != (None, None):
             raise ConfigError(
@@ -58,31 +59,50 @@ class DecoderLayer(nn.Module):
         self.around_cross_attention = Residual(dim, norm=norm, dropout=dropout, norm_eps=norm_eps)
         self.around_feed_forward = Residual(dim, norm=norm, dropout=dropout, norm_eps=norm_eps)
 
-    def forward(
-        self, batch: Ragged, memory: Ragged | Projected, order: Order = NO_ORDER, past: Past | None = None
-    ) -> Ragged:
+    def forward(self, targets: Ragged, memory: Ragged, order: Order = NO_ORDER) -> Ragged:
         """``[T, E]`` → ``[T, E]``.
 
         Arguments:
-            batch: target sequences; with ``past``, for each memory the next vector of each of its hypotheses.
-            memory: what they read, sequence by sequence, ``[S, E]`` or already projected.
+            targets: what was written.
+            memory: what each of them reads, sequence by sequence, ``[S, E]``.
             order: what positions tell the attention of the targets to themselves.
-            past: what these hypotheses have had before.
         """
 
         def attended(x: Tensor) -> Tensor:
-            if past is not None:
-                return self.attention.step(x, past, order)
-            mixed: Ragged = self.attention(batch.with_values(x), order=order)
+            mixed: Ragged = self.attention(targets.with_values(x), order=order)
             return mixed.values
 
         def read(x: Tensor) -> Tensor:
-            mixed: Ragged = self.cross_attention(batch.with_values(x), memory)
+            mixed: Ragged = self.cross_attention(targets.with_values(x), memory)
             return mixed.values
 
-        x = self.around_attention(batch.values, attended)
+        x = self.around_attention(targets.values, attended)
         x = self.around_cross_attention(x, read)
-        return batch.with_values(self.around_feed_forward(x, self.feed_forward))
+        return targets.with_values(self.around_feed_forward(x, self.feed_forward))
+
+    @torch.no_grad()
+    def extend(
+        self, chunk: Chunk, past: AttentionState, memory: Projected, readers: Tensor, order: Order = NO_ORDER
+    ) -> Chunk:
+        """``[T, E]`` → ``[T, E]``: the next rows of R hypotheses, for B memories; without gradient.
+
+        Arguments:
+            chunk: the next rows.
+            past: of the hypotheses, from ``attention.start()``; it takes in the chunk.
+            memory: what is read, from ``cross_attention.project``.
+            readers: ``[B+1]`` int64, memory b is read by the rows ``readers[b]:readers[b+1]``.
+            order: what positions tell the attention of the targets to themselves.
+        """
+
+        def attended(x: Tensor) -> Tensor:
+            return self.attention.extend(chunk.with_values(x), past, order).values
+
+        def read(x: Tensor) -> Tensor:
+            return self.cross_attention.read(Ragged(x, readers), memory).values
+
+        x = self.around_attention(chunk.values, attended)
+        x = self.around_cross_attention(x, read)
+        return chunk.with_values(self.around_feed_forward(x, self.feed_forward))
 
 
 class Decoder(nn.Module):
@@ -90,7 +110,8 @@ class Decoder(nn.Module):
 
     ``norm(layer_n(… layer_1(embedding_norm(positions(x)), memory) …, memory))``. Row p of the output is for what
     comes after target p. In training all rows are made at once. A sequence that is being written gets them one by one
-    from :meth:`step`, which costs no more than a row, for the cache of :meth:`start` holds what came before.
+    from :meth:`step`, or several at a time from :meth:`extend`, and each costs no more than a row: the cache of
+    :meth:`start` holds what came before.
 
     Arguments:
         layers: from first to last.
@@ -105,8 +126,9 @@ class Decoder(nn.Module):
     >>> decoder = build_decoder(dim=8, depth=2, heads=2)
     >>> targets, memory = Ragged.from_list([torch.randn(3, 8)]), Ragged.from_list([torch.randn(5, 8)])
     >>> whole, cache = decoder(targets, memory), decoder.start(memory)
-    >>> rows = torch.cat([decoder.step(vector[None], cache) for vector in targets.values])
-    >>> torch.allclose(whole.values, rows, atol=1e-5)
+    >>> first = decoder.extend(Ragged.from_list([targets.values[:2]]), cache)
+    >>> last = decoder.step(targets.values[2:], cache)
+    >>> torch.allclose(whole.values, torch.cat([first.values, last]), atol=1e-5)
     True
     """
 
@@ -115,7 +137,7 @@ class Decoder(nn.Module):
         layers: Iterable[DecoderLayer],
         *,
         positions: nn.Module | None = None,
-        order: nn.Module | None = None,
+        order: Ordering | None = None,
         norm: nn.Module | None = None,
         embedding_norm: nn.Module | None = None,
     ) -> None:
@@ -126,8 +148,8 @@ class Decoder(nn.Module):
 
     def forward(self, targets: Ragged, memory: Ragged) -> Ragged:
         """``[T, E]`` → ``[T, E]``; ``memory`` ``[S, E]`` has one sequence for each target, of any length."""
-        batch, orders = self._with_positions(targets, 0)
-        for layer, order in zip(self.layers, orders, strict=False):
+        batch = enter(targets, self.positions, self.embedding_norm)
+        for layer, order in zip(self.layers, orders_of_layers(self.order, batch), strict=False):
             batch = layer(batch, memory, order)
         return batch if self.norm is None else batch.with_values(self.norm(batch.values))
 
@@ -136,12 +158,26 @@ class Decoder(nn.Module):
         """What :meth:`step` needs to write a sequence for each in ``memory``, with one hypothesis for each at first."""
         layers: list[DecoderLayer] = list(self.layers)  # type: ignore[arg-type]
         projected = [layer.cross_attention.project(memory) for layer in layers]
-        past = [Past(layer.reach) for layer in layers]
+        past = [layer.attention.start() for layer in layers]
         return Cache(projected, past, torch.arange(len(memory), device=memory.values.device), len(memory))
 
     @torch.no_grad()
+    def extend(self, targets: Ragged, cache: Cache) -> Ragged:
+        """``[T, E]`` → ``[T, E]``: the next targets of each hypothesis, without gradient.
+
+        Arguments:
+            targets: one sequence for each hypothesis, of any length, such as the beginning of what is to be written.
+            cache: from :meth:`start`; it takes in the targets.
+
+        Raises:
+            ShapeError: there are more or fewer sequences than hypotheses.
+        """
+        chunk = Chunk.of(targets, cache.positions)
+        return targets.with_values(self._extend(chunk, cache))
+
+    @torch.no_grad()
     def step(self, vectors: Tensor, cache: Cache) -> Tensor:
-        """``[R, E]`` → ``[R, E]``: one more position of each hypothesis, without gradient.
+        """``[R, E]`` → ``[R, E]``: as :meth:`extend`, with one target of each hypothesis.
 
         Arguments:
             vectors: of the newest target of each hypothesis.
@@ -150,23 +186,23 @@ class Decoder(nn.Module):
         Raises:
             ShapeError: there are more or fewer vectors than hypotheses.
         """
-        if len(vectors) != len(cache):
+        R = len(cache)
+        if len(vectors) != R:
             raise ShapeError(
-                f"vectors must have one row for each of the {len(cache)} hypotheses of the cache, got {len(vectors)}; "
+                f"vectors must have one row for each of the {R} hypotheses of the cache, got {len(vectors)}; "
                 "say with cache.keep(rows) which go on"
             )
-        alone = Ragged(vectors, torch.arange(len(vectors) + 1, device=vectors.device))
-        alone, orders = self._with_positions(alone, cache.position)
-        batch = Ragged(alone.values, cache.offsets)
-        for layer, order, memory, past in zip(self.layers, orders, cache.memory, cache.past, strict=False):
-            batch = layer(batch, memory, order, past)
-        cache.position += 1
-        return batch.values if self.norm is None else self.norm(batch.values)
+        one_each, none = np.ones(R, dtype=np.int64), np.zeros(R, dtype=np.bool_)
+        return self._extend(Chunk(vectors, Places(one_each, cache.positions, none)), cache)
 
-    def _with_positions(self, batch: Ragged, start: int) -> tuple[Ragged, Iterable[Order]]:
-        """The vectors that go into the first layer, and what each layer is told of their order."""
-        if self.positions is not None:
-            batch = self.positions(batch, start)
-        if self.embedding_norm is not None:
-            batch = batch.with_values(self.embedding_norm(batch.values))
-        return batch, repeat(NO_ORDER) if self.order is None else self.order(batch, start)
+    def _extend(self, chunk: Chunk, cache: Cache) -> Tensor:
+        """``[T, E]``, the rows of the chunk."""
+        start = chunk.start
+        batch = enter(chunk.rows, self.positions, self.embedding_norm, start)
+        told, chunk = orders_of_layers(self.order, batch, start), chunk.with_values(batch.values)
+        readers = batch.offsets[cache.offsets]
+        layers: list[DecoderLayer] = list(self.layers)  # type: ignore[arg-type]
+        for layer, past, memory, order in zip(layers, cache.past, cache.memory, told, strict=False):
+            chunk = layer.extend(chunk, past, memory, readers, order)
+        cache.positions = cache.positions + chunk.places.counts
+        return chunk.values if self.norm is None else self.norm(chunk.values)

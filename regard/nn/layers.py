@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from regard.errors import ConfigError
 from regard.nn.attention import MultiHeadAttention
+from regard.nn.chunk import Chunk
 from regard.nn.dropout import Dropout
 from regard.nn.positions import NO_ORDER, Order
+from regard.nn.streaming import AttentionState, Buffer, LayerState
 from regard.ragged import Ragged
 
 Activation = Callable[[Tensor], Tensor]
@@ -86,9 +89,26 @@ class Residual(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, part: Callable[[Tensor], Tensor]) -> Tensor:
-        if self.pre:
-            return x + self.dropout(part(self.norm(x)))  # type: ignore[no-any-return]
-        return self.norm(x + self.dropout(part(x)))  # type: ignore[no-any-return]
+        """``[T, E]`` → ``[T, E]``, around a ``part`` that is ``[T, E]`` → ``[T, E]`` too."""
+        return self._joined(x, part(self._entered(x)))
+
+    def extend(self, chunk: Chunk, waiting: Buffer, part: Callable[[Chunk], Chunk]) -> Chunk:
+        """``[T, E]`` → ``[T', E]``: the next rows of R streams, around a part that lets some wait for what follows.
+
+        Arguments:
+            chunk: the next rows.
+            waiting: those that went into the part and have not come out.
+            part: takes the chunk and gives the rows that are certain.
+        """
+        mixed = part(chunk.with_values(self._entered(chunk.values)))
+        return mixed.with_values(self._joined(waiting.release(chunk), mixed.values))
+
+    def _entered(self, x: Tensor) -> Tensor:
+        return self.norm(x) if self.pre else x
+
+    def _joined(self, x: Tensor, mixed: Tensor) -> Tensor:
+        added = x + self.dropout(mixed)
+        return added if self.pre else self.norm(added)  # type: ignore[no-any-return]
 
 
 class EncoderLayer(nn.Module):
@@ -119,9 +139,29 @@ class EncoderLayer(nn.Module):
         self.around_feed_forward = Residual(dim, norm=norm, dropout=dropout, norm_eps=norm_eps)
 
     def forward(self, batch: Ragged, order: Order = NO_ORDER) -> Ragged:
+        """``[T, E]`` → ``[T, E]``; ``order`` is what positions tell the attention."""
+
         def attended(x: Tensor) -> Tensor:
             mixed: Ragged = self.attention(batch.with_values(x), order=order)
             return mixed.values
 
         x = self.around_attention(batch.values, attended)
         return batch.with_values(self.around_feed_forward(x, self.feed_forward))
+
+    def start(self) -> LayerState[AttentionState]:
+        """What :meth:`extend` needs for streams of which nothing has come yet."""
+        part = self.attention.start()
+        return LayerState(part, Buffer(part.right))
+
+    @torch.no_grad()
+    def extend(self, chunk: Chunk, state: LayerState[AttentionState], order: Order = NO_ORDER) -> Chunk:
+        """``[T, E]`` → ``[T', E]``: takes in the next rows of R streams; gives those that have all their keys now.
+
+        The arguments are those of :meth:`MultiHeadAttention.extend`.
+        """
+
+        def attended(rows: Chunk) -> Chunk:
+            return self.attention.extend(rows, state.part, order)
+
+        chunk = self.around_attention.extend(chunk, state.waiting, attended)
+        return chunk.with_values(self.around_feed_forward(chunk.values, self.feed_forward))

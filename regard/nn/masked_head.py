@@ -34,4 +34,5 @@ class MaskedHead(nn.Module):
         self.bias = nn.Parameter(torch.zeros(tokens))
 
     def forward(self, x: Tensor, table: Tensor) -> Tensor:
+        """``[T, E]`` and the table ``[V, E]`` → ``[T, V]``."""
         return F.linear(self.norm(self.activation(self.dense(x))), table, self.bias)

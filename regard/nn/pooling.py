@@ -49,8 +49,10 @@ class Pooling(nn.Module):
             self.dense = nn.Linear(dim, dim)
 
     def forward(self, batch: Ragged) -> Tensor:
+        """``Ragged [T, E]`` → ``[B, E]``."""
         if self.kind == "query":
-            return self._attended(batch)
+            key, value = (x.unflatten(1, self.query.shape) for x in (self.key(batch.values), batch.values))  # [T, H, D]
+            return attention_pooling(self.query, key, value, batch.offsets, implementation=self.implementation)
         lengths = batch.lengths
         if self.kind in ("first", "bert"):
             padded = torch.cat([batch.values, batch.values.new_zeros(1, batch.values.shape[1])])  # for empty ones
@@ -62,11 +64,19 @@ class Pooling(nn.Module):
         sums = torch.segment_reduce(batch.values, "sum", lengths=lengths, initial=0.0)
         return sums / lengths.clamp(min=1)[:, None]
 
-    def _attended(self, batch: Ragged) -> Tensor:
-        query = self.query.expand(len(batch), -1, -1)  # one for each sequence: [B, H, D]
-        key, value = (x.unflatten(1, self.query.shape) for x in (self.key(batch.values), batch.values))  # [T, H, D]
-        one_each = torch.arange(len(batch) + 1, device=query.device)
-        pooled = attend(
-            query, key, value, offsets=one_each, key_offsets=batch.offsets, implementation=self.implementation
-        )
-        return pooled.flatten(1)
+
+def attention_pooling(
+    query: Tensor, key: Tensor, value: Tensor, offsets: Tensor, *, implementation: str = "auto"
+) -> Tensor:
+    """``[B, H·D]``: one vector for each sequence, ``Σ_n softmax_n(q_h · k_n,h / √D) v_n,h`` by head; zeros for none.
+
+    Arguments:
+        query: ``[H, D]``, the same for all sequences.
+        key, value: ``[T, H, D]``; sequence b is rows ``offsets[b]:offsets[b+1]``.
+        implementation: as in :func:`regard.attend`.
+    """
+    B = len(offsets) - 1
+    queries = query.expand(B, -1, -1)  # one for each sequence: [B, H, D]
+    one_each = torch.arange(B + 1, device=query.device)
+    pooled = attend(queries, key, value, offsets=one_each, key_offsets=offsets, implementation=implementation)
+    return pooled.flatten(1)

@@ -1,8 +1,8 @@
 """What tells a network the order of its vectors.
 
 `Sinusoidal` and `Learned` are added to the vectors before the first layer. `Relative`, `Alibi` and `Rotary` leave the
-vectors alone and say something to the attention of each layer: an `Order`, made once for a batch. All take ``start``,
-the position of each sequence's first row, which is not 0 where what came before is kept in a cache.
+vectors alone and say something to the attention of each layer: an `Order`, made once for a batch. All take ``start``
+``[B]``, the position of each sequence's first row, which is not 0 where what came before is remembered.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ class Sinusoidal(nn.Module):
             [0.8415, 0.5403, 0.0100, 0.9999]])
     """
 
-    def forward(self, batch: Ragged, start: int = 0) -> Ragged:
+    def forward(self, batch: Ragged, start: Tensor | None = None) -> Ragged:
+        """``[T, E]`` → ``[T, E]``."""
         dim = batch.values.shape[-1]
         angles = _angles(batch, dim + dim % 2, start)
         waves = torch.stack([angles.sin(), angles.cos()], -1).flatten(1)[:, :dim]  # [T, E]
@@ -71,14 +72,15 @@ class Learned(nn.Module):
         self.table = nn.Parameter(torch.empty(length, dim))
         nn.init.normal_(self.table, std=0.1)  # small beside vectors of unit scale
 
-    def forward(self, batch: Ragged, start: int = 0) -> Ragged:
-        longest, length = start + _longest(batch), len(self.table)
+    def forward(self, batch: Ragged, start: Tensor | None = None) -> Ragged:
+        """``[T, E]`` → ``[T, E]``."""
+        longest, length = _longest(batch, start), len(self.table)
         if longest > length:
             raise ConfigError(
                 f"position_reach: learned positions end at {length} items, got a sequence of {longest}; "
                 "train with a larger position_reach, or take positions that have no end (relative, sinusoidal)"
             )
-        return batch.with_values(batch.values + F.embedding(batch.positions + start, self.table))
+        return batch.with_values(batch.values + F.embedding(_positions(batch, start), self.table))
 
 
 class Relative(nn.Module):
@@ -102,8 +104,13 @@ class Relative(nn.Module):
         self.tables = nn.Parameter(torch.empty(depth, heads, left + right + 1))
         nn.init.normal_(self.tables, std=1 / TABLE_SCALE)
 
-    def forward(self, batch: Ragged, start: int = 0) -> Iterable[Order]:
+    def forward(self, batch: Ragged, start: Tensor | None = None) -> Iterable[Order]:
+        """For each layer a bias, table ``[H, left+right+1]``; the same for all batches."""
         return [Order(bias=RelativeBias(table, self.left)) for table in torch.unbind(self.tables * TABLE_SCALE)]
+
+    def of_layer(self, layer: int, batch: Ragged, start: Tensor | None = None) -> Order:
+        """What :meth:`forward` has for one of the layers, counted from 0."""
+        return Order(bias=RelativeBias(self.tables[layer] * TABLE_SCALE, self.left))
 
 
 class Alibi(nn.Module):
@@ -123,11 +130,16 @@ class Alibi(nn.Module):
         self.left, self.right = left, right
         self.register_buffer("slopes", alibi_slopes(heads), persistent=False)
 
-    def forward(self, batch: Ragged, start: int = 0) -> Iterable[Order]:
-        furthest = max(0, start + _longest(batch) - 1)
+    def forward(self, batch: Ragged, start: Tensor | None = None) -> Iterable[Order]:
+        """For all layers one bias, whose table ends with the window or the longest sequence."""
+        return repeat(self.of_layer(0, batch, start))
+
+    def of_layer(self, layer: int, batch: Ragged, start: Tensor | None = None) -> Order:
+        """What :meth:`forward` has for one of the layers, counted from 0."""
+        furthest = max(0, _longest(batch, start) - 1)
         left, right = (furthest if side is None else min(side, furthest) for side in (self.left, self.right))
         distance = torch.arange(-left, right + 1, device=self.slopes.device).abs()
-        return repeat(Order(bias=RelativeBias(-self.slopes[:, None] * distance, left)))  # table [H, left+right+1]
+        return Order(bias=RelativeBias(-self.slopes[:, None] * distance, left))  # table [H, left+right+1]
 
 
 class Rotary(nn.Module):
@@ -148,9 +160,40 @@ class Rotary(nn.Module):
             )
         self.head_dim = head_dim
 
-    def forward(self, batch: Ragged, start: int = 0) -> Iterable[Order]:
+    def forward(self, batch: Ragged, start: Tensor | None = None) -> Iterable[Order]:
+        """For all layers one rotation of the rows ``[T]``."""
+        return repeat(self.of_layer(0, batch, start))
+
+    def of_layer(self, layer: int, batch: Ragged, start: Tensor | None = None) -> Order:
+        """What :meth:`forward` has for one of the layers, counted from 0."""
         angles = _angles(batch, self.head_dim, start)[:, None]  # [T, 1, D/2]
-        return repeat(Order(rotation=(angles.cos(), angles.sin())))
+        return Order(rotation=(angles.cos(), angles.sin()))
+
+
+Ordering = Relative | Alibi | Rotary
+
+
+def enter(
+    batch: Ragged,
+    positions: nn.Module | None,
+    embedding_norm: nn.Module | None,
+    start: Tensor | None = None,
+) -> Ragged:
+    """What goes into the first layer of an encoder or a decoder, ``embedding_norm(positions(x))``, ``[T, E]``.
+
+    Arguments:
+        positions: `Sinusoidal`, `Learned`, or None.
+        start: ``[B]``, position of each sequence's first row; None for 0.
+    """
+    if positions is not None:
+        batch = positions(batch, start)
+    return batch if embedding_norm is None else batch.with_values(embedding_norm(batch.values))
+
+
+def orders_of_layers(ordering: Ordering | None, batch: Ragged, start: Tensor | None = None) -> Iterable[Order]:
+    """What each layer's attention is told of the order in the batch; ``start`` as in :func:`enter`."""
+    told: Iterable[Order] = repeat(NO_ORDER) if ordering is None else ordering(batch, start)
+    return told
 
 
 def rotate(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
@@ -172,11 +215,21 @@ def alibi_slopes(heads: int) -> Tensor:
     return torch.tensor(slopes + between[: heads - power])
 
 
-def _angles(batch: Ragged, dim: int, start: int) -> Tensor:
+def _angles(batch: Ragged, dim: int, start: Tensor | None) -> Tensor:
     """``p · 10000^(−2i/dim)`` for position p of each row, ``[T, dim/2]`` float32."""
     steps = torch.arange(0, dim, 2, device=batch.values.device, dtype=torch.float32)
-    return (batch.positions + start)[:, None] * torch.exp(steps * (-math.log(10000) / dim))
+    return _positions(batch, start)[:, None] * torch.exp(steps * (-math.log(10000) / dim))
 
 
-def _longest(batch: Ragged) -> int:
-    return int(batch.lengths.max()) if len(batch) else 0
+def _positions(batch: Ragged, start: Tensor | None) -> Tensor:
+    """``[T]`` int64, of each row."""
+    if start is None:
+        return batch.positions
+    rows = torch.arange(len(batch.values), device=batch.values.device)
+    return rows + (start - batch.offsets[:-1])[batch.sequence_ids]
+
+
+def _longest(batch: Ragged, start: Tensor | None) -> int:
+    """How many positions the longest sequence has with this batch."""
+    lengths = batch.lengths if start is None else batch.lengths + start
+    return int(lengths.max()) if len(batch) else 0

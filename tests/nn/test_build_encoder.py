@@ -1,4 +1,5 @@
 import inspect
+from functools import partial
 
 import pytest
 import torch
@@ -6,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from regard import ConfigError, Ragged
-from regard.nn import MultiHeadAttention, build_encoder
+from regard.nn import MultiHeadAttention, build_decoder, build_encoder
 
 SMALL = {"dim": 12, "depth": 2, "heads": 3}
 
@@ -32,6 +33,11 @@ def count(kind, **options):
         ("sliding", {"window": (1, 2, 3)}, r"window must be None, a whole number .*got \(1, 2, 3\)"),
         ("sliding", {"window": (2, None)}, r"a sliding encoder .* both sides must end; got \(2, None\)"),
         ("convolution", {"window": (None, 1)}, r"a convolution encoder .* both sides must end; got \(None, 1\)"),
+        ("convolution", {"windows": [1, (None, 1)]}, r"a convolution encoder .* both sides must end; got \(None, 1\)"),
+        ("attention", {"windows": [1, -2]}, "window must be None, a whole number .*got -2"),
+        ("attention", {"windows": [1]}, r"windows must have one for each of the 2 layers, got 1: \[1\]"),
+        ("attention", {"windows": [1, 2], "window": 3}, "window must then be None; got 3; leave one out"),
+        ("sliding", {"windows": [1, 2]}, "only the first layer of a sliding encoder has a window; give it as window"),
     ],
 )
 def test_options_that_do_not_exist_are_refused_by_name(kind, options, message):
@@ -61,6 +67,20 @@ def test_a_relative_table_is_no_wider_than_the_window():
     assert width(window=3) == 7
     assert width(window=(2, None)) == 2 + 1 + 16
     assert width(causal=True) == 16 + 1
+    assert width(windows=[3, (1, 5)]) == 3 + 1 + 5
+    assert width(windows=[3, (None, 0)]) == 16 + 1 + 3
+
+
+@pytest.mark.parametrize("build", [partial(build_encoder, "attention"), build_decoder])
+def test_each_layer_has_its_window(build):
+    windows = [(4, 0), None]
+    for given in (windows, tuple(windows)):
+        assert [layer.attention.window for layer in build(**SMALL, windows=given).layers] == windows
+    one = build(**SMALL, window=2, positions="alibi")
+    assert [layer.attention.window for layer in one.layers] == [2, 2]
+    assert one.order.left == 2
+    assert build(**SMALL, windows=windows, positions="alibi").order.left is None
+    assert build(**SMALL | {"depth": 0}, windows=[], positions="alibi").order is None
 
 
 def test_weights_are_not_dropped_unless_a_layer_is_asked_to():

@@ -10,7 +10,7 @@ from torch_weights import scramble, torch_attention
 
 from regard import ConfigError, Ragged, ShapeError
 from regard.nn import Decoder, DecoderLayer, FeedForward, MultiHeadAttention, Relative, build_decoder
-from regard.nn.cache import FIRST_ROOM, Past
+from regard.nn.streaming import FIRST_ROOM
 
 DIM, LENGTHS, MEMORY_LENGTHS = 8, (5, 1, 9), (3, 7, 1)
 POSITIONS = ("relative", "sinusoidal", "learned", "rotary", "alibi", "none")
@@ -124,14 +124,31 @@ def test_steps_go_on_when_room_runs_out(positions, window):
     )
 
 
-def test_a_window_lets_the_past_go():
-    past = Past(3)
-    for step in range(100):
-        key = torch.full((2, 1, 4), float(step))
-        keys, values = past.append(key, -key)
-        assert keys[0, 0, :, 0].tolist() == list(range(max(0, step - 3), step + 1))
-        assert torch.equal(keys, -values)
-        assert past._held.shape[3] == FIRST_ROOM
+@pytest.mark.parametrize("positions", POSITIONS)
+@pytest.mark.parametrize("windows", [None, [(3, 0), None]], ids=str)
+def test_any_number_of_targets_at_a_time(positions, windows):
+    """Beginnings of any length, from which hypotheses branch and go on, one by one and several at a time."""
+    decoder, memory = make(positions=positions, windows=windows, position_reach=30), batch((4, 2, 5))
+    cache, whole = decoder.start(memory), batch((20, 20, 20, 20), seed=3).unbind()
+    rows = [[] for _ in whole]
+    begun = decoder.extend(Ragged.from_list([whole[0][:3], whole[1][:0], whole[3][:5]]), cache)
+    for number, part in zip((0, 1, 3), begun.unbind(), strict=True):
+        rows[number].append(part)
+    cache.keep(torch.tensor([0, 1, 1, 2]))  # the third begins as the second did
+    stops = [3, 0, 0, 5]
+    for counts in ((4, 4, 4, 4), (1, 1, 1, 1), (0, 2, 5, 1), (0, 0, 0, 0), (2, 2, 2, 2)):
+        starts, stops = stops, [stop + count for stop, count in zip(stops, counts, strict=True)]
+        parts = [part[start:stop] for part, start, stop in zip(whole, starts, stops, strict=True)]
+        if counts == (1, 1, 1, 1):
+            got = decoder.step(torch.cat(parts), cache).split(1)
+        else:
+            got = decoder.extend(Ragged.from_list(parts), cache).unbind()
+        for written, part in zip(rows, got, strict=True):
+            written.append(part)
+    sources = [memory.unbind()[source] for source in (0, 1, 1, 2)]
+    targets = Ragged.from_list([part[:stop] for part, stop in zip(whole, stops, strict=True)])
+    for written, expected in zip(rows, decoder(targets, Ragged.from_list(sources)).unbind(), strict=True):
+        torch.testing.assert_close(torch.cat(written), expected, atol=1e-10, rtol=1e-10)
 
 
 @pytest.mark.parametrize("positions", POSITIONS)
@@ -234,6 +251,8 @@ def test_rows_that_do_not_fit_are_refused():
     cache = decoder.start(batch(MEMORY_LENGTHS))
     with pytest.raises(ShapeError, match="one row for each of the 3 hypotheses of the cache, got 4"):
         decoder.step(torch.zeros(4, DIM, dtype=torch.float64), cache)
+    with pytest.raises(ShapeError, match="one sequence for each of the 3 streams, got 4"):
+        decoder.extend(batch((1, 1, 1, 1)), cache)
     with pytest.raises(ShapeError, match=r"must keep the sources in their order, got .*\[1, 0\]"):
         cache.keep(torch.tensor([1, 0]))
 

@@ -83,6 +83,7 @@ def test_nothing_and_next_to_nothing(kind, options, lengths):
         ("attention", {"window": 2}, 4, 4),
         ("attention", {"window": (1, 2)}, 2, 4),
         ("attention", {"window": (3, None), "causal": True}, 6, 0),
+        ("attention", {"windows": [(1, 0), (2, 3)]}, 3, 3),
         ("attention", {}, 20, 20),
         ("attention", {"causal": True}, 20, 0),
         ("pointwise", {}, 0, 0),
@@ -93,6 +94,7 @@ def test_nothing_and_next_to_nothing(kind, options, lengths):
         ("convolution", {}, 2, 2),
         ("convolution", {"window": (1, 3)}, 2, 6),
         ("convolution", {"window": 2, "causal": True}, 4, 0),
+        ("convolution", {"windows": [(1, 0), (2, 3)]}, 3, 3),
     ],
 )
 def test_two_layers_see_so_far_and_no_further(kind, options, before, after):

@@ -88,3 +88,32 @@ def test_the_alibi_table_reaches_as_far_as_the_batch_or_the_window(limits, expec
     assert order.bias.reach == expected
     distance = torch.arange(-expected[0], expected[1] + 1).abs()
     torch.testing.assert_close(order.bias.table, -distance * alibi_slopes(2)[:, None])
+
+
+@pytest.mark.parametrize("kind", [Sinusoidal(), Learned(8, length=20), Alibi(2, left=3), Rotary(8)], ids=repr)
+def test_a_start_moves_each_sequence_on(kind):
+    def told(batch, start=None):
+        found = kind(batch, start)
+        if isinstance(found, Ragged):
+            return found.unbind()
+        order = next(iter(found))
+        return order.bias.table if order.rotation is None else batch.with_values(torch.cat(order.rotation, 2)).unbind()
+
+    start, lengths = torch.tensor([5, 0, 9]), [2, 4, 0]
+    whole, part = told(zeros((start + torch.tensor(lengths)).tolist(), 8)), told(zeros(lengths, 8), start)
+    if isinstance(kind, Alibi):
+        return torch.testing.assert_close(part, whole)
+    for first, rows, expected in zip(start.tolist(), part, whole, strict=True):
+        torch.testing.assert_close(rows, expected[first:])
+
+
+@pytest.mark.parametrize("kind", [Relative(3, 2, left=1, right=4), Alibi(2), Rotary(8)], ids=repr)
+def test_what_one_layer_is_told_is_what_it_is_told_among_all(kind):
+    batch, start = zeros([3, 2], 8), torch.tensor([1, 7])
+    for number, among in zip(range(3), kind(batch, start), strict=False):
+        alone = kind.of_layer(number, batch, start)
+        if among.bias is not None:
+            assert torch.equal(among.bias.table, alone.bias.table)
+            assert among.bias.left == alone.bias.left
+        else:
+            assert all(map(torch.equal, among.rotation, alone.rotation))

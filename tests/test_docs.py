@@ -2,6 +2,7 @@
 
 import ast
 import doctest
+import json
 import re
 import runpy
 import subprocess
@@ -60,6 +61,13 @@ def test_python_without_prompts_at_least_parses(page):
     for code in fences(page, "python"):
         if ">>>" not in code:
             ast.parse(code)
+
+
+def test_the_walk_is_that_of_this_tree():
+    done = subprocess.run([sys.executable, str(ROOT / "docs" / "walk.py")], capture_output=True, text=True, check=True)
+    walk = json.loads((ROOT / "docs" / "walk.json").read_text())["after"]
+    shown = [f"{step} ({len(files)}): {', '.join(files)}" for step, files in walk.items()]
+    assert done.stdout.splitlines()[:-1] == shown, "the walk has changed: python docs/walk.py --write"
 
 
 def test_the_table_of_options_is_up_to_date(monkeypatch):

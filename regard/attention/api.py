@@ -185,8 +185,9 @@ def _named(implementation: str, query: Tensor, key: Tensor, value: Tensor, spec:
 
 
 def _fastest(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> str:
-    # "sdpa" costs less to call, and where it is exported it runs anywhere
-    if (torch.compiler.is_compiling() or _is_short(query, key)) and not sdpa.refusals(query, key, value, spec):
+    # "sdpa" costs less to call, and where it is exported it runs anywhere; it has no ragged batches
+    preferred = spec.offsets is None and (torch.compiler.is_compiling() or _is_short(query, key))
+    if preferred and not sdpa.refusals(query, key, value, spec):
         return "sdpa"
     for name in FASTEST_FIRST:
         if not IMPLEMENTATIONS[name].refusals(query, key, value, spec):

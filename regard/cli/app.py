@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from regard.cli.options import with_config_flags
+from regard.cli.train import train, with_config_flags
 from regard.tasks import TASKS, Task
 
 app = typer.Typer(
@@ -57,15 +57,13 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --
 
 def _add_training(task: Task) -> None:
     @with_config_flags(task.config)
-    def train(
+    def command(
         *, config: ConfigFile = None, resume: Resume = False, as_json: AsJson = False, flags: dict[str, Any]
     ) -> None:
-        from regard.cli.train import train
-
         train(task, flags, config=config, resume=resume, as_json=as_json)
 
-    train.__doc__ = task.help
-    train_app.command(task.name)(train)
+    command.__doc__ = task.help
+    train_app.command(task.name)(command)
 
 
 for _task in TASKS.values():

@@ -17,7 +17,7 @@ def open_model(run: str, device: str = "cpu") -> Any:
         ModelError: no such run folder, or a damaged one.
         ConfigError: no such device.
     """
-    from regard.training.device import choose_device
+    from regard.training.learner import choose_device
 
     model = load(run)
     model.network.to(choose_device(device))

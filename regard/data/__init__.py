@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from regard.data.example import Example, Place, Record
     from regard.data.formats import FORMATS, find_format, formats_for, output_format, writable_formats
+    from regard.data.labels import check_spans, span_scheme
     from regard.data.reading import Source, iter_read, read
-    from regard.data.spans import check_spans, span_scheme
+    from regard.data.records import Example, Place, Record
     from regard.data.writing import open_writer, write
 
 __all__ = [
@@ -34,10 +34,10 @@ __all__ = [
 ]
 
 _HOMES = {
-    "example": ("Example", "Place", "Record"),
+    "records": ("Example", "Place", "Record"),
     "formats": ("FORMATS", "find_format", "formats_for", "output_format", "writable_formats"),
     "reading": ("Source", "iter_read", "read"),
-    "spans": ("check_spans", "span_scheme"),
+    "labels": ("check_spans", "span_scheme"),
     "writing": ("open_writer", "write"),
 }
 

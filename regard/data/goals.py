@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from regard.data.example import Items, Place, short
-from regard.data.fields import Columns, Field
 from regard.data.items import LIST_NAMES, check_strings, check_text
+from regard.data.records import Columns, Field, Items, Place, short
 from regard.errors import ConfigError
 
 TEXT_NAMES = ("text", "sentence", "question", "message", "document", "content", *LIST_NAMES)

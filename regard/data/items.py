@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regard.data.example import Items, Place, short
+from regard.data.records import Items, Place, short
 
 WORDS = re.compile(r"\w+(?:['’-]\w+)*|[^\w\s]")
 LIST_NAMES = ("words", "tokens", "items", "vectors")  # what a column of lists is called

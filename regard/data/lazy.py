@@ -12,10 +12,9 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from regard.data.example import Example, Record
-from regard.data.fields import Columns
 from regard.data.formats import Format
 from regard.data.lines import BYTE_ORDER_MARK, File, not_utf8, refuse_binary
+from regard.data.records import Columns, Example, Record
 
 Numbered = Iterator[tuple[int, str]]
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from regard.data.example import NOWHERE, Example, Place, Record, short
-from regard.data.fields import Columns, named_labels
+from regard.data.records import NOWHERE, Columns, Example, Place, Record, named_labels, short
 from regard.errors import DataError
 
 

@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from regard.data.example import Example, Items, Record
-from regard.data.fields import Columns, describe_keys
 from regard.data.formats import Format, find_format
 from regard.data.goals import GOALS, check_not_blank, columns_of
 from regard.data.items import (
@@ -25,10 +23,11 @@ from regard.data.items import (
     kind_of,
     split_cell,
 )
+from regard.data.labels import check_spans
 from regard.data.lazy import LazyExamples
 from regard.data.lines import STDIN, File, is_gzip, show
 from regard.data.python_values import read_python
-from regard.data.spans import check_spans
+from regard.data.records import Columns, Example, Items, Record, describe_keys
 from regard.errors import ConfigError, DataError
 
 Source = str | Path | Iterable[Any]

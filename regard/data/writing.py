@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import IO, Any
 
-from regard.data.example import Example
 from regard.data.formats import Answer, Put, check_name, writable_formats
 from regard.data.goals import columns_of
+from regard.data.records import Example
 
 __all__ = ["Answer", "Put", "open_writer", "write"]
 

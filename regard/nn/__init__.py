@@ -6,9 +6,8 @@ from regard.nn.cache import Cache, Projected
 from regard.nn.chunk import Chunk, Places
 from regard.nn.compared import NeighbourLayer, neighbours
 from regard.nn.decoder import Decoder, DecoderLayer
-from regard.nn.dropout import Dropout
 from regard.nn.encoder import Encoder
-from regard.nn.layers import EncoderLayer, FeedForward, Residual
+from regard.nn.layers import Dropout, EncoderLayer, FeedForward, Residual
 from regard.nn.masked_head import MaskedHead
 from regard.nn.pooling import Pooling, attention_pooling
 from regard.nn.positions import Alibi, Learned, Order, Relative, Rotary, Sinusoidal

@@ -11,9 +11,8 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-import regard.data as data
-from regard.data import Example, Source
-from regard.data.formats import ending
+from regard.data import Example, Source, reading
+from regard.data.formats import ending, find_format
 from regard.data.lines import STDIN
 from regard.errors import ConfigError, DataError, RegardError
 from regard.front_ends import learn_front_end, restore_front_end
@@ -21,7 +20,7 @@ from regard.tasks import run_folder
 from regard.tasks.model import Model, Scores, count_parameters, item_kind, make_encoder
 from regard.tasks.start import NOTHING, Start, open_start, take_over, with_options_of
 from regard.training.config import Config, check_tokenizer, make_config
-from regard.training.device import choose_device, is_main_process
+from regard.training.learner import choose_device, is_main_process
 from regard.viewer.maps import Maps
 from regard.viewer.recording import record
 
@@ -54,12 +53,12 @@ def read(model: Model, source: Source, *, labelled: bool = True, **how: Any) -> 
     Raises:
         DataError: a record that cannot be read, or that this front end does not take.
     """
-    return data.read(source, **_how(model, source, labelled=labelled, **how))
+    return reading.read(source, **_how(model, source, labelled=labelled, **how))
 
 
 def iter_read(model: Model, source: Source, *, labelled: bool = False, **how: Any) -> Iterator[Example]:
     """The same one by one, as they come in."""
-    return data.iter_read(source, **_how(model, source, labelled=labelled, **how))
+    return reading.iter_read(source, **_how(model, source, labelled=labelled, **how))
 
 
 def _how(model: Model, source: Source, *, labelled: bool, format: str = "auto", **how: Any) -> dict[str, Any]:
@@ -78,7 +77,7 @@ def _format_of(source: str | Path, config: Any, *, labelled: bool) -> str:
     if str(source) != STDIN and config.train is not None and ending(source) == ending(config.train):
         return str(config.format)
     try:
-        return data.find_format(source, goal=config.goal, labelled=labelled).name
+        return find_format(source, goal=config.goal, labelled=labelled).name
     except DataError:
         return str(config.format)
 
@@ -166,8 +165,11 @@ def resolve(model: Model) -> Start:
     Raises:
         ConfigError: options that do not go together.
     """
-    start = NOTHING if model.config.pretrained is None else open_start(model.config.pretrained)
-    config = model.config = with_options_of(start, model.config)
+    start = NOTHING
+    if model.config.pretrained is not None:
+        start = open_start(model.config.pretrained)
+        model.config = with_options_of(start, model.config)
+    config = model.config
     check_tokenizer(config, model.front_ends().values())
     choose_device(config.device)
     with torch.device("meta"):
@@ -231,7 +233,8 @@ def _new_network(model: Model, train: Sequence[Example], start: Start) -> nn.Mod
         else:
             front_ends[part] = learn_front_end(kind, model.texts_of(part, train), model.config)
     network = model.network = model.build(front_ends)
-    take_over(network, start)
+    if start.parts:
+        take_over(network, start)
     return network
 
 

@@ -88,8 +88,6 @@ def with_options_of(start: Start, config: C) -> C:
     Raises:
         ConfigError: an option was given another value.
     """
-    if not start.options:
-        return config
     if config.tokenizer is not None:
         raise ConfigError(f"tokenizer: the pretrained network has its own, got {config.tokenizer!r}; leave it out")
     for name, value in start.options.items():

@@ -1,21 +1,24 @@
-"""The network while it learns: one optimizer step, on one device or over several processes."""
+"""The network while it learns: one optimizer step, on one device or over several processes, and which those are."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 
-from regard.errors import RegardError
+from regard.errors import ConfigError, RegardError, UnsupportedError
 from regard.training.checkpoint import states
 from regard.training.config import Config
-from regard.training.device import in_bfloat16, start_processes
 from regard.training.optimizer import Average, make_optimizer
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 
 class Batch(Protocol):
@@ -168,3 +171,51 @@ def _mixed(*numbers: int) -> int:
     """One seed of several numbers, unlike that of any neighbours."""
     text = " ".join(map(str, numbers)).encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=7).digest(), "big")
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` is a CUDA GPU where there is one, else the CPU; otherwise PyTorch's name of a device.
+
+    Raises:
+        ConfigError: no such device, or this machine has none.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # CUDA says both
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise ConfigError(f"device: auto, cpu, cuda, ... that this machine has, got '{name}' ({reason})") from None
+    return device
+
+
+def in_bfloat16(precision: str, device: torch.device) -> bool:
+    """Whether to compute in bfloat16: ``auto`` does where a GPU has it."""
+    if precision == "auto":
+        return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return precision == "bfloat16"
+
+
+def is_main_process() -> bool:
+    """True in the one process that writes and prints; with a single process always."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank() == 0
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def start_processes(name: str) -> tuple[Accelerator, torch.device]:
+    """Joins the processes that ``torchrun`` or ``accelerate launch`` started, if any, and gives this one its device.
+
+    Raises:
+        UnsupportedError: the launcher asked for something other than one whole network per process.
+    """
+    from accelerate import Accelerator
+
+    device = choose_device(name)
+    launched = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    accelerator = Accelerator(cpu=launched and device.type == "cpu", mixed_precision="no", device_placement=False)
+    kind = str(accelerator.distributed_type.value)
+    if kind != "NO" and not kind.startswith("MULTI_"):
+        raise UnsupportedError(f"training runs in processes with a whole network each, not under {kind}")
+    return accelerator, accelerator.device if accelerator.num_processes > 1 else device

@@ -20,10 +20,9 @@ from regard.training.checkpoint import FOLDER, Identity, State, is_interrupted, 
 from regard.training.config import FILE as CONFIG
 from regard.training.config import Config, write_config
 from regard.training.curves import draw_curves
-from regard.training.device import is_main_process
 from regard.training.journal import FILE as JOURNAL
 from regard.training.journal import Journal, read_journal
-from regard.training.learner import Collate, Learner, Loss
+from regard.training.learner import Collate, Learner, Loss, is_main_process
 from regard.training.optimizer import one_cycle
 from regard.training.progress import Interrupt, Progress, say
 

@@ -119,7 +119,7 @@ def test_every_norm_has_the_same_epsilon(kind):
 
 
 def test_options_have_the_names_and_defaults_of_the_config():
-    from regard.training.config import LabelConfig
+    from regard.tasks.label.options import LabelConfig
 
     for name, parameter in inspect.signature(build_encoder).parameters.items():
         if name in LabelConfig.model_fields and name not in ("dim", "depth", "dropout"):

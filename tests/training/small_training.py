@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from regard.ragged import Ragged
 from regard.tasks.label.options import LabelConfig
 from regard.training.config import make_config
-from regard.training.device import is_main_process
+from regard.training.learner import is_main_process
 from regard.training.loop import train
 
 torch.set_num_threads(1)  # such small matrices only wait for other threads

@@ -14,8 +14,7 @@ from regard.data.lines import STDIN, File, check_file, show
 from regard.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from regard.data.example import Example, Record
-    from regard.data.fields import Columns
+    from regard.data.records import Columns, Example, Record
 
 Answer = dict[str, Any]
 Put = Callable[["Example", Answer], None]

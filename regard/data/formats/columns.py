@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TextIO
 
-from regard.data.example import Example, Place, Record, short
-from regard.data.fields import Columns, Field
 from regard.data.formats import Answer, Put
 from regard.data.formats.refused import refuse, words_of
 from regard.data.lines import File
+from regard.data.records import Columns, Example, Field, Place, Record, short
 from regard.errors import DataError
 
 _DOCUMENT_START = "-DOCSTART-"

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TextIO
 
-from regard.data.example import Example, Place, Record, short
-from regard.data.fields import Columns
 from regard.data.formats import Answer, Put
 from regard.data.formats.refused import refuse, words_of
 from regard.data.lines import File
+from regard.data.records import Columns, Example, Place, Record, short
 from regard.errors import DataError
 
 COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")

@@ -14,12 +14,11 @@ from contextlib import contextmanager
 from itertools import chain
 from typing import TextIO
 
-from regard.data.example import Example, Place, Record, short
-from regard.data.fields import Columns, Field, name_columns
 from regard.data.formats import Answer, Put
 from regard.data.formats.refused import refuse, text_of, words_of
 from regard.data.items import join_cell
 from regard.data.lines import File
+from regard.data.records import Columns, Example, Field, Place, Record, name_columns, short
 from regard.errors import DataError
 
 _LARGEST_CELL = 2**31 - 1  # what fits in a C long everywhere

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from regard.data.example import Place, Record
-from regard.data.fields import Columns
 from regard.data.lines import File, read_lines, show
+from regard.data.records import Columns, Place, Record
 from regard.errors import DataError
 
 _ENDINGS = (".txt", ".txt.gz")

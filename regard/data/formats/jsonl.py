@@ -9,10 +9,9 @@ from typing import TextIO
 
 import numpy as np
 
-from regard.data.example import Example, Place, Record, short
-from regard.data.fields import Columns
 from regard.data.formats import Answer, Put
 from regard.data.lines import File
+from regard.data.records import Columns, Example, Place, Record, short
 from regard.errors import DataError
 
 

@@ -14,11 +14,10 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regard.data.example import Example, Place, Record, short
-from regard.data.fields import Columns
 from regard.data.formats import Answer, Put
 from regard.data.formats.refused import refuse
 from regard.data.lines import File, check_file
+from regard.data.records import Columns, Example, Place, Record, short
 from regard.errors import DataError
 
 _NULL_AT_END = re.compile(r"\0\Z")  # which NumPy drops

@@ -10,10 +10,9 @@ from typing import IO, Any
 
 import numpy as np
 
-from regard.data.example import Example, Place, Record
-from regard.data.fields import Columns, name_columns, named_labels
 from regard.data.formats import Answer, Put
 from regard.data.lines import File, check_file
+from regard.data.records import Columns, Example, Place, Record, name_columns, named_labels
 from regard.errors import DataError, UnsupportedError
 
 _ROWS = 1024  # read or written at once

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from regard.data.example import Example
+from regard.data.records import Example
 
 
 def words_of(example: Example, format: str) -> list[str]:

@@ -9,12 +9,11 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TextIO
 
-from regard.data.example import Example, Place, Record
-from regard.data.fields import Columns
 from regard.data.formats import Answer, Put
 from regard.data.formats.refused import refuse, words_of
 from regard.data.items import split_line
 from regard.data.lines import File, read_lines, show
+from regard.data.records import Columns, Example, Place, Record
 
 _BLANK = re.compile(r"\s")
 _LINE_END = re.compile(r"[\r\n]")

@@ -14,11 +14,10 @@ from typing import TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from regard.data.example import Example, Place, Record, short
-from regard.data.fields import Columns
 from regard.data.formats import Answer, Put
 from regard.data.formats.refused import refuse
 from regard.data.lines import File
+from regard.data.records import Columns, Example, Place, Record, short
 from regard.errors import DataError
 
 _PARTS = re.compile(r"[\s,:]|^$")

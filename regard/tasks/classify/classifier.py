@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from regard.data import Example, Source
+from regard.data.labels import check_known
 from regard.nn import Pooling
 from regard.ragged import Ragged, on_device
 from regard.tasks import fitting
@@ -21,7 +22,6 @@ from regard.tasks.classify.baselines import class_baselines
 from regard.tasks.classify.confusion import draw_confusion
 from regard.tasks.classify.options import ClassifyConfig
 from regard.tasks.model import Columns, Scores, make_encoder
-from regard.tasks.unseen import check_known
 from regard.training.config import make_config, with_options
 from regard.training.metrics import class_scores
 from regard.viewer.maps import Maps

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from regard.data import Example, Source, span_scheme
+from regard.data.labels import check_known
 from regard.ragged import Ragged, on_device
 from regard.tasks import fitting
 from regard.tasks.label.baselines import simple_baselines
 from regard.tasks.label.options import LabelConfig
 from regard.tasks.model import Columns, Scores, make_encoder
-from regard.tasks.unseen import check_known
 from regard.training.config import make_config, with_options
 from regard.training.metrics import label_scores
 from regard.viewer.maps import Maps

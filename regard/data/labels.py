@@ -1,4 +1,4 @@
-"""Which scheme the labels of spans follow: BIO or IOBES, or none where labels do not mark spans."""
+"""What the labels of all examples have in common: one scheme of spans, BIO or IOBES; no label that is unknown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Literal
 
-from regard.data.example import NOWHERE, Example
+from regard.data.records import NOWHERE, Example
 from regard.errors import DataError
 
 Scheme = Literal["BIO", "IOBES"]
@@ -106,4 +106,27 @@ def _describe(labels: Sequence[str], item: int) -> str:
 def _error(expected: str, found: str, example: Example, index: int, item: int) -> DataError:
     if example.place == NOWHERE:
         return DataError(expected, f"{found} (item {item + 1} of sequence {index + 1})")
+    return example.place.error(expected, found, item=item)
+
+
+def check_known(examples: Sequence[Example], labels: Sequence[str], unseen: str) -> None:
+    """Every label, of an item or of a sequence, must be one that training had, unless ``unseen`` is "count-wrong".
+
+    Raises:
+        DataError: the first that is not.
+    """
+    if unseen != "refuse":
+        return
+    known = set(labels)
+    for example in examples:
+        if isinstance(example.goal, str):
+            if example.goal not in known:
+                raise _unknown(repr(example.goal), labels, example)
+        elif not known.issuperset(example.goal):
+            item = next(item for item, label in enumerate(example.goal) if label not in known)
+            raise _unknown(repr(example.goal[item]), labels, example, item)
+
+
+def _unknown(found: str, labels: Sequence[str], example: Example, item: int | None = None) -> DataError:
+    expected = f"one of the {len(labels)} labels of the training data (or unseen_labels=count-wrong)"
     return example.place.error(expected, found, item=item)

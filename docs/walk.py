@@ -1,8 +1,8 @@
 """The walk from the command line to a saved model: `python docs/walk.py` traces it, and prints each file on the way.
 
 A small tagger is trained, and every file of regard in which a function runs between the command and the weights on
-disk is noted, at the step in which it is at home or runs first. `walk.json` holds the walk of commit 0679f73, which this
-script traced too, beside that of this tree; `python docs/walk.py --write` writes the latter.
+disk is noted, at the step in which it is at home or runs first. `walk.json` holds the walk of commit 0679f73, which
+this script traced too, beside that of this tree; `--write` writes the latter.
 """
 
 from __future__ import annotations

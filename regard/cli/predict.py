@@ -38,7 +38,7 @@ def predict(
     Raises:
         ConfigError: an option that this task does not have, or one that needs another.
     """
-    from regard.tasks.fitting import iter_read
+    from regard.tasks.sources import iter_read
 
     model = open_model(run, device)
     options = _with_generator(options, model)

@@ -33,7 +33,7 @@ def plan_epoch(lengths: Sequence[int], *, budget: int, seed: int, epoch: int) ->
         raise DataError("at least one sequence that is not empty to train on", f"{len(sizes)} empty ones")
     blurred = sizes[order] * rng.uniform(1 - BLUR, 1 + BLUR, len(order))
     order = order[np.argsort(blurred, kind="stable")]
-    steps = _fill(order, np.cumsum(sizes[order]), budget)
+    steps = fill(order, sizes, budget)
     return [steps[place] for place in rng.permutation(len(steps))]
 
 
@@ -55,8 +55,13 @@ def split_step(step: Sequence[int] | NDArray[np.int64], lengths: Sequence[int], 
     return shares
 
 
-def _fill(order: NDArray[np.int64], ends: NDArray[np.int64], budget: int) -> list[NDArray[np.int64]]:
-    """Consecutive sequences as long as they fit; ``ends`` counts the items up to the end of each."""
+def fill(order: NDArray[np.int64], lengths: Sequence[int] | NDArray[np.int64], budget: int) -> list[NDArray[np.int64]]:
+    """Sequence numbers, in ``order``, in batches of at most ``budget`` items; a longer sequence stands alone.
+
+    >>> [batch.tolist() for batch in fill(np.array([2, 0, 1]), [3, 9, 2], 5)]
+    [[2, 0], [1]]
+    """
+    ends = np.cumsum(np.asarray(lengths, dtype=np.int64)[order])
     steps, start, taken = [], 0, 0
     while start < len(order):
         stop = max(start + 1, int(np.searchsorted(ends, taken + budget, side="right")))

@@ -75,7 +75,7 @@ def read(
     columns = columns_of(goal, column, item_column, labelled=labelled)
     make = partial(_examples, columns=columns, goal=goal, items=items, labelled=labelled)
     path = show(source) if isinstance(source, str | Path) else None
-    check = partial(_alike, path=path, wanted=_wanted(columns, labelled=labelled))
+    check = partial(_of_one_kind, path=path, wanted=_wanted(columns, labelled=labelled))
     examples: Sequence[Example] | None = None
     if isinstance(source, str | Path):
         file, found = _open(source, goal, format, target, labelled=labelled)
@@ -110,7 +110,7 @@ def iter_read(
     else:
         path, records = None, read_python(source, columns)
     made = _examples(records, columns=columns, goal=goal, items=items, labelled=labelled)
-    yield from _alike(made, path=path, wanted=_wanted(columns, labelled=labelled))
+    yield from _of_one_kind(made, path=path, wanted=_wanted(columns, labelled=labelled))
 
 
 def _open(
@@ -196,7 +196,7 @@ def _wanted(columns: Columns, *, labelled: bool) -> str | None:
     return "labelled items" if columns.labelled else "at least one sequence"
 
 
-def _alike(examples: Iterable[Example], *, path: str | None, wanted: str | None) -> Iterator[Example]:
+def _of_one_kind(examples: Iterable[Example], *, path: str | None, wanted: str | None) -> Iterator[Example]:
     """Passes examples on while all are texts, or all words, or all arrays of as many channels.
 
     Raises:

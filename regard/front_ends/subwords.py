@@ -146,10 +146,7 @@ class Subwords(nn.Module):
     def tokens(self, text: str) -> list[int]:
         """Rows of the table for a text."""
         known = self._known.get(text)
-        if known is None:
-            self._remember([text])
-            known = self._known[text]
-        return known
+        return self._remember([text])[text] if known is None else known
 
     def text(self, tokens: Iterable[int]) -> str:
         """The text that tokens stand for; special ones are left out."""
@@ -205,14 +202,17 @@ class Subwords(nn.Module):
         places = self.tokenizer.encode(text, add_special_tokens=False).offsets
         return [case_of(text[start:stop]) for start, stop in places]
 
-    def _remember(self, texts: list[str]) -> None:
+    def _remember(self, texts: list[str]) -> dict[str, list[int]]:
+        """The rows of texts that are new; another thread may forget them at once."""
         if len(self._known) + len(texts) > MOST_KNOWN:
             self._known.clear()
-        if texts:
-            cut = self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-            self._known |= {text: encoding.ids for text, encoding in zip(texts, cut, strict=True)}
+        cut = self.tokenizer.encode_batch_fast(texts, add_special_tokens=False) if texts else []
+        new = {text: encoding.ids for text, encoding in zip(texts, cut, strict=True)}
+        self._known.update(new)
+        return new
 
     def forward(self, inputs: TokenInputs) -> Ragged:
+        """``[T, dim]``, a vector for each token."""
         vectors = self.embedding(inputs.tokens)
         if self.case is not None:
             vectors = vectors + self.case(inputs.cases)

@@ -111,6 +111,7 @@ class Symbols(nn.Module):
         return join_words(sentences, start, end)
 
     def forward(self, inputs: TokenInputs) -> Ragged:
+        """``[T, dim]``, a vector for each token."""
         return Ragged(self.dropout(self.embedding(inputs.tokens)), inputs.offsets)
 
 

@@ -67,6 +67,7 @@ class Vectors(nn.Module):
         return Ragged.from_list([torch.as_tensor(np.asarray(array, dtype=np.float32)) for array in arrays])
 
     def forward(self, inputs: Ragged) -> Ragged:
+        """``[T, dim]``, a vector for each row."""
         return inputs.with_values(self.dropout(self.project((inputs.values - self.mean) / self.std)))
 
 

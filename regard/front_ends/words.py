@@ -207,6 +207,7 @@ class Words(nn.Module):
         return entry
 
     def forward(self, inputs: WordInputs) -> Ragged:
+        """``[T, dim]``, a vector for each word."""
         features = inputs.features  # [U, F]
         if self.training:
             drop = torch.rand(features.shape, device=features.device) < self.drop_chance[features]

@@ -199,10 +199,10 @@ class Decoder(nn.Module):
         """``[T, E]``, the rows of the chunk."""
         start = chunk.start
         batch = enter(chunk.rows, self.positions, self.embedding_norm, start)
-        told, chunk = orders_of_layers(self.order, batch, start), chunk.with_values(batch.values)
+        orders, chunk = orders_of_layers(self.order, batch, start), chunk.with_values(batch.values)
         readers = batch.offsets[cache.offsets]
         layers: list[DecoderLayer] = list(self.layers)  # type: ignore[arg-type]
-        for layer, past, memory, order in zip(layers, cache.past, cache.memory, told, strict=False):
+        for layer, past, memory, order in zip(layers, cache.past, cache.memory, orders, strict=False):
             chunk = layer.extend(chunk, past, memory, readers, order)
         cache.positions = cache.positions + chunk.places.counts
         return chunk.values if self.norm is None else self.norm(chunk.values)

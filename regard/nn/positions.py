@@ -192,8 +192,8 @@ def enter(
 
 def orders_of_layers(ordering: Ordering | None, batch: Ragged, start: Tensor | None = None) -> Iterable[Order]:
     """What each layer's attention is told of the order in the batch; ``start`` as in :func:`enter`."""
-    told: Iterable[Order] = repeat(NO_ORDER) if ordering is None else ordering(batch, start)
-    return told
+    orders: Iterable[Order] = repeat(NO_ORDER) if ordering is None else ordering(batch, start)
+    return orders
 
 
 def rotate(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:

@@ -1,25 +1,26 @@
-"""What all tasks have in common: options resolved, data read, a network trained into a run folder and scored."""
+"""What all tasks have in common: options settled, a network trained into a run folder and scored, and used."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import nn
 
-from regard.data import Example, Source, reading
-from regard.data.formats import ending, find_format
-from regard.data.lines import STDIN
-from regard.errors import ConfigError, DataError, RegardError
+from regard.data import Example, Source
+from regard.data.batches import fill
+from regard.errors import ConfigError, RegardError
 from regard.front_ends import learn_front_end, restore_front_end
 from regard.tasks import run_folder
 from regard.tasks.model import Model, Scores, count_parameters, item_kind, make_encoder
+from regard.tasks.sources import check_length, read
 from regard.tasks.start import NOTHING, Start, open_start, take_over, with_options_of
-from regard.training.config import Config, check_tokenizer, make_config
+from regard.training.config import check_tokenizer, make_config
 from regard.training.learner import choose_device, is_main_process
 from regard.viewer.maps import Maps
 from regard.viewer.recording import record
@@ -42,94 +43,6 @@ def made(network: Any, model: object) -> Any:
 
 def device_of(network: nn.Module) -> torch.device:
     return next(network.parameters()).device
-
-
-# Reading
-
-
-def read(model: Model, source: Source, *, labelled: bool = True, **how: Any) -> Sequence[Example]:
-    """The examples of a file or an iterable as the model's options say, unless ``how`` says otherwise.
-
-    Raises:
-        DataError: a record that cannot be read, or that this front end does not take.
-    """
-    return reading.read(source, **_how(model, source, labelled=labelled, **how))
-
-
-def iter_read(model: Model, source: Source, *, labelled: bool = False, **how: Any) -> Iterator[Example]:
-    """The same one by one, as they come in."""
-    return reading.iter_read(source, **_how(model, source, labelled=labelled, **how))
-
-
-def _how(model: Model, source: Source, *, labelled: bool, format: str = "auto", **how: Any) -> dict[str, Any]:
-    config = model.config
-    if format == "auto" and config.format != "auto" and isinstance(source, str | Path):
-        format = _format_of(source, config, labelled=labelled)
-    kind = item_kind(config)
-    if not labelled and config.predicts_from is not None and kind == "words":
-        kind = config.predicts_from
-    given = {name: value for name, value in how.items() if value is not None}
-    return {"goal": config.goal, "items": kind, "labelled": labelled, "format": format} | dict(model.columns()) | given
-
-
-def _format_of(source: str | Path, config: Any, *, labelled: bool) -> str:
-    """A file that ends as that of training did is in its format; another in the one that its name tells, if any."""
-    if str(source) != STDIN and config.train is not None and ending(source) == ending(config.train):
-        return str(config.format)
-    try:
-        return find_format(source, goal=config.goal, labelled=labelled).name
-    except DataError:
-        return str(config.format)
-
-
-class Values:
-    """The items, or goals, of examples one after another, as often as they are asked for, not held in memory."""
-
-    def __init__(self, examples: Sequence[Example], *names: str) -> None:
-        self.examples, self.names = examples, names
-
-    def __iter__(self) -> Iterator[Any]:
-        return (getattr(example, name) for name in self.names for example in self.examples)
-
-
-def check_length(
-    config: Config,
-    example: Example,
-    length: int,
-    *,
-    what: str = "sequence",
-    windowed: bool = False,
-    places: int | None = None,
-) -> None:
-    """Refuses what cannot be taken whole: more than learned positions tell apart, or, unless ``windowed``, ``longest``.
-
-    Arguments:
-        length: of the example, as the network counts it; ``places``: positions that it takes, if not as many.
-        what: it is called.
-
-    Raises:
-        DataError: with its place, what to do.
-    """
-    reach = config.position_reach
-    if config.positions == "learned" and (length if places is None else places) > reach:
-        raise example.place.error(
-            f"a {what} of at most {reach} items, where learned positions end (split it, or train with a larger "
-            "`position_reach`, or with positions that have no end: relative, sinusoidal)",
-            f"one of {length}",
-        )
-    if length > config.longest and not windowed:
-        raise example.place.error(
-            f"a {what} of at most {config.longest} items (split it, or train with a larger `longest`)",
-            f"one of {length}",
-        )
-
-
-def longest_window(config: Config) -> int:
-    """How many items are read at once of a sequence that may be cut."""
-    return min(config.longest, config.position_reach) if config.positions == "learned" else config.longest
-
-
-# Training
 
 
 def fit(
@@ -214,10 +127,14 @@ def train_on(
         raise KeyboardInterrupt
     run_folder.load_weights(network, output / run_folder.WEIGHTS)
     if is_main_process():
-        scores = _scores(model, train, dev, output)
         speed = {"seconds": result.seconds, "tokens_per_second": result.tokens_per_second}
-        model.scores = {"measured_on": "train" if dev is None else "dev", "scores": scores, "training": speed}
-        run_folder.write_scores(model, output, train, dev)
+        model.scores = {"measured_on": "train" if dev is None else "dev", "training": speed}
+        own = {"regard": model.score(network, train if dev is None else dev, pictures=output)}
+        model.scores["scores"] = own
+        run_folder.write_scores(model, output, train, dev)  # whatever becomes of the baselines, the run is whole
+        if model.config.baselines != "none":
+            model.scores["scores"] = own | _baselines(model, train, dev)
+            run_folder.write_scores(model, output, train, dev)
     return model
 
 
@@ -238,12 +155,9 @@ def _new_network(model: Model, train: Sequence[Example], start: Start) -> nn.Mod
     return network
 
 
-def _scores(model: Model, train: Sequence[Example], dev: Sequence[Example] | None, pictures: Path) -> Scores:
-    """The model beside its baselines, on dev where there is one."""
-    scored = train if dev is None else dev
-    scores = {"regard": model.score(model.network, scored, pictures=pictures)}
-    if model.config.baselines != "none":
-        scores |= model.baselines(train, scored)
+def _baselines(model: Model, train: Sequence[Example], dev: Sequence[Example] | None) -> Scores:
+    """What simple things score on dev where there is one, and encoders of other kinds if that is asked for."""
+    scores = model.baselines(train, train if dev is None else dev)
     if model.config.baselines == "all":
         for kind in ("pointwise", "sliding"):
             scores[f"{kind} encoder"] = _other_encoder(model, kind, train, dev)
@@ -276,27 +190,11 @@ def _equal_size(model: Model, train: Sequence[Example], start: Start, network: A
     return 64 if more == 0 else max(1, 64 + round((count_parameters(network.encoder) - sizes[0]) * 64 / more))
 
 
-# Predicting
-
-
 def batches_by_length(model: Model, examples: Sequence[Example]) -> Iterator[list[int]]:
     """Numbers of examples of about one length, at most `PREDICT_TOKENS` items in all; a longer one stands alone."""
     lengths = [model.length(example) for example in examples]
-    return fill(sorted(range(len(examples)), key=lengths.__getitem__), lengths, PREDICT_TOKENS)
-
-
-def fill(order: Iterable[int], lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Consecutive indices in batches of at most ``budget`` items; a longer sequence stands alone."""
-    batch: list[int] = []
-    filled = 0
-    for index in order:
-        if batch and filled + lengths[index] > budget:
-            yield batch
-            batch, filled = [], 0
-        batch.append(index)
-        filled += lengths[index]
-    if batch:
-        yield batch
+    order = np.argsort(np.asarray(lengths, dtype=np.int64), kind="stable")
+    return (numbers.tolist() for numbers in fill(order, lengths, PREDICT_TOKENS))
 
 
 @torch.inference_mode()
@@ -310,7 +208,7 @@ def attention_maps(model: Model, items: Any) -> Maps:
     if not layers:
         raise RegardError("this encoder does not attend, so there is nothing to show; see the option `encoder`")
     names = network.front_end.names(example.items)
-    return Maps([weights.dense()[0] for weights in layers], names)  # [H, N, N] each
+    return Maps([layer.weights.dense()[0] for layer in layers], names)  # [H, N, N] each
 
 
 def parts_of(network: nn.Module) -> dict[str, Any]:

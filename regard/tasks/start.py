@@ -111,8 +111,8 @@ def take_over(network: nn.Module, start: Start) -> None:
     """
     for part in TAKEN:
         own, found = _state(getattr(network, part, None)), start.parts.get(part, {})
-        alike = own.keys() == found.keys() and all(own[name].shape == found[name].shape for name in own)
-        if part in ("front_end", "encoder") or alike:
+        same = own.keys() == found.keys() and all(own[name].shape == found[name].shape for name in own)
+        if part in ("front_end", "encoder") or same:
             _copy(own, found, part)
 
 

@@ -35,7 +35,7 @@ class Progress:
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             TaskProgressColumn(),
-            TextColumn("{task.fields[told]}"),
+            TextColumn("{task.fields[state]}"),
             TimeRemainingColumn(),
             TextColumn("left"),
             console=self._console,
@@ -43,7 +43,7 @@ class Progress:
             speed_estimate_period=120,
             disable=not shown or not self._console.is_terminal,
         )
-        self._task = self._bar.add_task("", total=total, completed=done, told="")
+        self._task = self._bar.add_task("", total=total, completed=done, state="")
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -58,8 +58,8 @@ class Progress:
         """So many items more are done, in an epoch counted from 0."""
         self._done += items
         if not self._bar.disable:
-            told = "  ".join(part for part in (self._loss, self._score, self._speed) if part)
-            self._bar.update(self._task, advance=items, description=self._epoch(epoch), told=told)
+            state = "  ".join(part for part in (self._loss, self._score, self._speed) if part)
+            self._bar.update(self._task, advance=items, description=self._epoch(epoch), state=state)
 
     def loss(self, epoch: int, loss: float, speed: float) -> None:
         """The mean loss of the last steps, and how many items a second they took."""

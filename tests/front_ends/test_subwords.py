@@ -1,6 +1,7 @@
 """Subwords: learned alike every time, and nothing is lost on the way to integers and back."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import assume, given
@@ -86,3 +87,13 @@ def test_no_part_of_a_long_text_is_longer_than_asked(kind):
     text = " ".join(word[start:] + word for word in " ".join(TEXTS).split() for start in range(len(word))) * 3
     for longest in (8, 20, 64):
         assert max(map(KNOWN[kind].count, KNOWN[kind].split(text, longest))) <= longest
+
+
+def test_threads_share_what_is_remembered(monkeypatch):
+    monkeypatch.setattr("regard.front_ends.subwords.MOST_KNOWN", 3)
+    front_end = Subwords.learn(["one two three four five"] * 9, size=300, dim=4)
+    texts = [f"one {number} two" for number in range(40)]
+    wanted = [front_end.tokens(text) for text in texts]
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(lambda _: [front_end.tokens(text) for text in texts], range(24)):
+            assert found == wanted

@@ -125,3 +125,15 @@ def test_unknown_values_are_refused_by_name():
         Labeler(dim=0)
     with pytest.raises(regard.RegardError, match="no network yet"):
         Labeler().predict([["a"]])
+
+
+def test_whatever_becomes_of_the_baselines_the_run_is_whole(tmp_path):
+    class Unlucky(Labeler):
+        def baselines(self, train, scored):
+            raise MemoryError("no room for another encoder")
+
+    with pytest.raises(MemoryError):
+        Unlucky(**SMALL).fit([SAW, FISH] * 4, output=tmp_path / "run", epochs=2)
+    assert (tmp_path / "run" / "README.md").is_file()
+    assert list(json.loads((tmp_path / "run" / "scores.json").read_text())["scores"]) == ["regard"]
+    assert len(regard.load(tmp_path / "run").predict([SAW[0]])[0]) == 4

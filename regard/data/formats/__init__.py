@@ -142,12 +142,12 @@ def _by_name(source: str | Path, known: dict[str, Format], goal: str, *, labelle
         if str(source) != STDIN:
             check_file(source)
         choices = ", ".join(name for name in known if name not in PLAIN or not labelled)
-        told = f"the ending '{suffix}'" if suffix else "no ending"
+        found_ending = f"the ending '{suffix}'" if suffix else "no ending"
         if suffix == ".txt":
-            told += ", which is that of text without labels"
+            found_ending += ", which is that of text without labels"
         hint = "; a file of lines needs one of targets beside it" if goal == "target" else ""
         expected = f"a name whose ending tells the format, or the format itself ({choices})"
-        raise DataError(expected, told + hint, path=show(source))
+        raise DataError(expected, found_ending + hint, path=show(source))
     return found
 
 
@@ -179,7 +179,7 @@ def check_name(format: str, known: tuple[str, ...]) -> str:
     """The name of a format, if there is one.
 
     Raises:
-        ConfigError: there is not; the nearest name is told.
+        ConfigError: there is not; the message has the nearest name.
     """
     if format in known:
         return format

@@ -54,9 +54,9 @@ def write(file: IO[bytes], columns: Columns) -> Iterator[Put]:
         if not isinstance(example.items, np.ndarray):
             raise example.place.error("an array, which npz is made of", "text; format=jsonl takes it")
         arrays.append(example.items)
-        told = answer[columns.key] if columns.per_item else [answer[columns.key]]
-        refuse(example, told, _NULL_AT_END, "no null character at the end of what npz holds")
-        goals.extend(told)
+        labels = answer[columns.key] if columns.per_item else [answer[columns.key]]
+        refuse(example, labels, _NULL_AT_END, "no null character at the end of what npz holds")
+        goals.extend(labels)
 
     yield put
     vectors = np.concatenate([array for array in arrays if len(array)] or [np.zeros((0, 1), np.float32)])

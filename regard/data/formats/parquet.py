@@ -102,9 +102,9 @@ def _pyarrow() -> Any:
 
 def _class_names(metadata: Mapping[bytes, bytes] | None, column: str) -> Sequence[str] | None:
     """The names of numbered labels, as `datasets` leaves them in the files that it writes."""
-    told = (metadata or {}).get(b"huggingface", b"{}")
+    about = (metadata or {}).get(b"huggingface", b"{}")
     try:
-        feature = json.loads(told)["info"]["features"][column]
+        feature = json.loads(about)["info"]["features"][column]
         feature = feature.get("feature", feature)
         return feature["names"] if feature["_type"] == "ClassLabel" else None
     except (ValueError, KeyError, TypeError, AttributeError):  # not of that library, or a feature of another make

@@ -87,10 +87,10 @@ def _read_tags(tags: dict[str, str], place: Place, *, labelled: bool) -> _Header
         if not tags["dimensions"].isdecimal() or int(tags["dimensions"]) < 1:
             raise place.error("a number of dimensions, from 1", f"'@dimensions {tags['dimensions']}'")
         dimensions = int(tags["dimensions"])
-    told, *labels = tags.get("classlabel", "").split() or [""]
-    has_labels, has_number = told.lower() == "true", tags.get("targetlabel", "").lower() == "true"
+    flag, *labels = tags.get("classlabel", "").split() or [""]
+    has_labels, has_number = flag.lower() == "true", tags.get("targetlabel", "").lower() == "true"
     if labelled and not has_labels:
-        found = "'@targetLabel true': numbers to predict" if has_number else f"'@classLabel {told or 'false'}'"
+        found = "'@targetLabel true': numbers to predict" if has_number else f"'@classLabel {flag or 'false'}'"
         raise place.error("'@classLabel true' and the labels", found)
     return _Header(dimensions, has_labels or has_number, frozenset(labels) if has_labels else None)
 

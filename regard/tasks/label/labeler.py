@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from regard.data import Example, Source, span_scheme
 from regard.data.labels import check_known
 from regard.ragged import Ragged, on_device
-from regard.tasks import fitting
+from regard.tasks import fitting, sources
 from regard.tasks.label.baselines import simple_baselines
 from regard.tasks.label.options import LabelConfig
 from regard.tasks.model import Columns, Scores, make_encoder
@@ -37,6 +37,7 @@ class LabelNetwork(nn.Module):
         self.head = nn.Linear(dim, labels)
 
     def forward(self, inputs: Any) -> Ragged:
+        """``[T, labels]``, a row for each item."""
         vectors: Ragged = self.encoder(self.front_end(inputs))
         firsts = getattr(inputs, "firsts", None)
         if firsts is not None:
@@ -103,13 +104,13 @@ class Labeler:
 
     def evaluate(self, source: Source, *, format: str = "auto", column: str | None = None) -> dict[str, float]:
         """Scores against labelled sequences: ``accuracy``, and where labels are BIO or IOBES the spans' ``f1``."""
-        examples = fitting.read(self, source, format=format, column=column)
+        examples = sources.read(self, source, format=format, column=column)
         self.check(examples)
         return self.score(self.network, examples)
 
     def predict(self, source: Source, *, format: str = "auto") -> list[list[str]]:
         """Labels for every sequence, in order: a list of words or an array ``[N, C]`` each, or a file of them."""
-        examples = fitting.read(self, source, labelled=False, format=format)
+        examples = sources.read(self, source, labelled=False, format=format)
         return [answer["labels"] for answer in self.answers(examples)]
 
     @torch.inference_mode()
@@ -140,7 +141,7 @@ class Labeler:
         return {"column": self.config.column, "item_column": None}
 
     def texts_of(self, part: str, train: Sequence[Example]) -> Iterable[Any]:
-        return fitting.Values(train, "items")
+        return sources.Values(train, "items")
 
     def learn_labels(self, train: Sequence[Example]) -> None:
         self.labels = sorted({label for example in train for label in example.goal})
@@ -152,7 +153,7 @@ class Labeler:
 
     def check_length(self, example: Example) -> None:
         """Refuses a sequence that is too long to be taken, as this network counts it."""
-        fitting.check_length(
+        sources.check_length(
             self.config,
             example,
             self.length(example),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,21 +16,18 @@ from torch.nn import functional as F
 from regard.data import Example, Source
 from regard.decoding.search import Hypothesis, sample, search
 from regard.errors import ConfigError
-from regard.front_ends.tokens import END, MASK, PAD, START, UNKNOWN
 from regard.nn import build_decoder
-from regard.tasks import fitting
+from regard.tasks import fitting, sources
 from regard.tasks.model import Columns, Scores, make_encoder
 from regard.tasks.transduce.baselines import text_baselines
 from regard.tasks.transduce.metrics import text_scores
 from regard.tasks.transduce.options import TransduceConfig
-from regard.tasks.transduce.transformer import PairBatch, Transformer, shifted
+from regard.tasks.transduce.transformer import SHORTEST_LIMIT, Find, PairBatch, Transformer, shifted
 from regard.training.config import make_config, with_options
 from regard.viewer.maps import Maps, PairMaps
 from regard.viewer.recording import record
 
-Find = Callable[..., list[list[Hypothesis]]]
 logger = logging.getLogger(__name__)
-SHORTEST_LIMIT = 20  # items that any output may have
 
 
 class Seq2Seq:
@@ -94,7 +91,7 @@ class Seq2Seq:
         self, source: Source, *, target: str | Path | None = None, format: str = "auto", beam: int | None = None
     ) -> dict[str, float]:
         """Scores against true targets: see :func:`regard.tasks.transduce.metrics.text_scores`."""
-        examples = fitting.read(self, source, target=target, format=format)
+        examples = sources.read(self, source, target=target, format=format)
         self.check(examples)
         return self._measure(self.network, examples, self.config.beam if beam is None else beam)
 
@@ -118,13 +115,13 @@ class Seq2Seq:
         if seed is not None:
             generator = torch.Generator(fitting.device_of(self.network)).manual_seed(seed)
         draw = partial(sample, samples=samples, temperature=temperature, top_k=top_k, top_p=top_p, generator=generator)
-        return self._texts(fitting.read(self, source, labelled=False, format=format), draw)
+        return self._texts(sources.read(self, source, labelled=False, format=format), draw)
 
     def candidates(
         self, source: Source, *, format: str = "auto", beam: int | None = None, n_best: int = 1
     ) -> list[list[tuple[str, float]]]:
         """The ``n_best`` outputs for every source with their scores, ``log p / length ^ penalty``, best first."""
-        examples = fitting.read(self, source, labelled=False, format=format)
+        examples = sources.read(self, source, labelled=False, format=format)
         return self._texts(examples, partial(search, beam=self.config.beam if beam is None else beam, n_best=n_best))
 
     def answers(
@@ -168,7 +165,7 @@ class Seq2Seq:
     @torch.inference_mode()
     def attention(self, items: Any, target: str | None = None) -> PairMaps:
         """Who attends to whom: source and target to themselves, target to source. The target is predicted if None."""
-        example = fitting.read(self, [items], labelled=False)[0]
+        example = sources.read(self, [items], labelled=False)[0]
         network = self.network.eval()
         encoder = fitting.attention_maps(self, example)
         written = self.predict([example])[0] if target is None else target
@@ -176,8 +173,11 @@ class Seq2Seq:
         with record(network.decoder) as layers:
             network(batch.inputs, batch.tokens)
         names = network.target.names(written)
-        maps = [weights.dense()[0] for weights in layers]  # of each layer to itself and to the source, in turn
-        return PairMaps(encoder, Maps(maps[::2], names[1:], names[:-1]), Maps(maps[1::2], names[1:], encoder.items))
+        maps: dict[str, list[Tensor]] = {"attention": [], "cross_attention": []}
+        for layer in layers:
+            maps[layer.role].append(layer.weights.dense()[0])
+        own, cross = maps["attention"], maps["cross_attention"]
+        return PairMaps(encoder, Maps(own, names[1:], names[:-1]), Maps(cross, names[1:], encoder.items))
 
     def describe(self) -> dict[str, Any]:
         """What the network is made of, and how many parameters each part has."""
@@ -201,9 +201,9 @@ class Seq2Seq:
 
     def texts_of(self, part: str, train: Sequence[Example]) -> Iterable[Any]:
         if part == "target":
-            return fitting.Values(train, "goal")
+            return sources.Values(train, "goal")
         return (
-            fitting.Values(train, "items", "goal") if self.config.shared_vocabulary else fitting.Values(train, "items")
+            sources.Values(train, "items", "goal") if self.config.shared_vocabulary else sources.Values(train, "items")
         )
 
     def learn_labels(self, train: Sequence[Example]) -> None:
@@ -213,10 +213,10 @@ class Seq2Seq:
         """What is too long to be read whole is refused: a part of it would have another meaning."""
         network = self.network
         for example in examples:
-            fitting.check_length(self.config, example, network.front_end.count(example.items), what="source")
+            sources.check_length(self.config, example, network.front_end.count(example.items), what="source")
             if example.goal is not None:
                 length = network.target.count(example.goal)  # the end is written and not read
-                fitting.check_length(self.config, example, length, what="target", places=length - 1)
+                sources.check_length(self.config, example, length, what="target", places=length - 1)
 
     def build(self, front_ends: dict[str, nn.Module]) -> Transformer:
         front_end, target = front_ends["front_end"], front_ends.get("target", front_ends["front_end"])
@@ -277,9 +277,13 @@ class Seq2Seq:
     def _search(self, network: Any, examples: Sequence[Example], find: Find) -> list[list[Hypothesis]]:
         """The best hypotheses for every source; ``find`` is a search with its own options filled in."""
         network.eval()
+        config, device = self.config, fitting.device_of(network)
+        find = partial(find, length_penalty=config.length_penalty)
+        most = config.position_reach - 1 if config.positions == "learned" else None
         found: list[list[Hypothesis]] = [[] for _ in examples]
         for numbers in fitting.batches_by_length(self, examples):
-            batch = self._search_batch(network, [examples[number] for number in numbers], find)
+            inputs = network.front_end.encode([examples[number].items for number in numbers]).to(device)
+            batch = network.find(inputs, find, longest_output=config.longest_output, most=most)
             for number, hypotheses in zip(numbers, batch, strict=True):
                 found[number] = hypotheses
         cut = sum(not hypotheses[0].finished for hypotheses in found)
@@ -292,28 +296,6 @@ class Seq2Seq:
                 self.config.longest_output,
             )
         return found
-
-    def _search_batch(self, network: Any, examples: list[Example], find: Find) -> list[list[Hypothesis]]:
-        device, special = fitting.device_of(network), network.target.special
-        memory = network.encode(network.front_end.encode([example.items for example in examples]).to(device))
-        cache = network.decoder.start(memory)
-
-        def step(tokens: Tensor) -> Tensor:
-            scores: Tensor = network.scores(network.decoder.step(network.embed(tokens), cache))
-            return scores.float().log_softmax(1)
-
-        limits = SHORTEST_LIMIT + (memory.lengths * self.config.longest_output).long()
-        if self.config.positions == "learned":
-            limits = limits.clamp(max=self.config.position_reach - 1)
-        return find(
-            step,
-            cache.keep,
-            begin=special[START],
-            end=special[END],
-            max_lengths=limits,
-            banned=[special[name] for name in (PAD, UNKNOWN, START, MASK) if name in special],
-            length_penalty=self.config.length_penalty,
-        )
 
     def _text(self, tokens: Sequence[int]) -> str:
         return str(self.network.target.text(tokens))

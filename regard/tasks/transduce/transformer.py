@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from regard.front_ends.tokens import TokenInputs
+from regard.decoding.search import Hypothesis
+from regard.front_ends.tokens import END, MASK, PAD, START, UNKNOWN, TokenInputs
 from regard.ragged import Ragged, on_device
+
+Find = Callable[..., list[list[Hypothesis]]]
+SHORTEST_LIMIT = 20  # items that any output may have
 
 
 class Transformer(nn.Module):
@@ -22,6 +27,7 @@ class Transformer(nn.Module):
 
     front_end: Any  # FrontEnd and Module in one
     target: Any
+    decoder: Any  # regard.nn.Decoder
 
     def __init__(
         self, front_end: nn.Module, encoder: nn.Module, target: nn.Module, decoder: nn.Module, *, dim: int, tied: bool
@@ -45,14 +51,44 @@ class Transformer(nn.Module):
         return memory
 
     def embed(self, tokens: Tensor) -> Tensor:
+        """``[T]`` → ``[T, dim]``, the vectors of target tokens."""
         vectors: Tensor = self.target.dropout(self.target.embedding(tokens))
         return vectors
 
     def scores(self, vectors: Tensor) -> Tensor:
+        """``[T, dim]`` → ``[T, V]``, how likely each token of the target side comes next, not normalized."""
         if self.output is not None:
             projected: Tensor = self.output(vectors)
             return projected + self.bias
         return F.linear(vectors * self.scale, self.target.embedding.weight, self.bias)
+
+    def find(
+        self, inputs: Any, find: Find, *, longest_output: float, most: int | None = None
+    ) -> list[list[Hypothesis]]:
+        """The hypotheses for every source that a search or a drawing finds, see `regard.decoding.search`.
+
+        Arguments:
+            inputs: B encoded sources.
+            find: one of these, its own options filled in.
+            longest_output: an output ends at 20 items and so many times the length of its source.
+            most: no output has more items; None for no limit.
+        """
+        special = self.target.special
+        memory = self.encode(inputs)
+        cache = self.decoder.start(memory)
+
+        def step(tokens: Tensor) -> Tensor:
+            return self.scores(self.decoder.step(self.embed(tokens), cache)).float().log_softmax(1)
+
+        limits = SHORTEST_LIMIT + (memory.lengths * longest_output).long()  # [B]
+        return find(
+            step,
+            cache.keep,
+            begin=special[START],
+            end=special[END],
+            max_lengths=limits if most is None else limits.clamp(max=most),
+            banned=[special[name] for name in (PAD, UNKNOWN, START, MASK) if name in special],
+        )
 
 
 @dataclass(frozen=True, eq=False)

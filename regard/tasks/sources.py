@@ -1,0 +1,96 @@
+"""What a task is given: examples, read as its options say, and no longer than the network takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from regard.data import Example, Source, reading
+from regard.data.formats import ending, find_format
+from regard.data.lines import STDIN
+from regard.errors import DataError
+from regard.tasks.model import Model, item_kind
+from regard.training.config import Config
+
+
+def read(model: Model, source: Source, *, labelled: bool = True, **how: Any) -> Sequence[Example]:
+    """The examples of a file or an iterable as the model's options say, unless ``how`` says otherwise.
+
+    Raises:
+        DataError: a record that cannot be read, or that this front end does not take.
+    """
+    return reading.read(source, **_how(model, source, labelled=labelled, **how))
+
+
+def iter_read(model: Model, source: Source, *, labelled: bool = False, **how: Any) -> Iterator[Example]:
+    """The same one by one, as they come in."""
+    return reading.iter_read(source, **_how(model, source, labelled=labelled, **how))
+
+
+def _how(model: Model, source: Source, *, labelled: bool, format: str = "auto", **how: Any) -> dict[str, Any]:
+    config = model.config
+    if format == "auto" and config.format != "auto" and isinstance(source, str | Path):
+        format = _format_of(source, config, labelled=labelled)
+    kind = item_kind(config)
+    if not labelled and config.predicts_from is not None and kind == "words":
+        kind = config.predicts_from
+    given = {name: value for name, value in how.items() if value is not None}
+    return {"goal": config.goal, "items": kind, "labelled": labelled, "format": format} | dict(model.columns()) | given
+
+
+def _format_of(source: str | Path, config: Any, *, labelled: bool) -> str:
+    """A file that ends as that of training did is in its format; another in the one that its name tells, if any."""
+    if str(source) != STDIN and config.train is not None and ending(source) == ending(config.train):
+        return str(config.format)
+    try:
+        return find_format(source, goal=config.goal, labelled=labelled).name
+    except DataError:
+        return str(config.format)
+
+
+class Values:
+    """The items, or goals, of examples one after another, as often as they are asked for, not held in memory."""
+
+    def __init__(self, examples: Sequence[Example], *names: str) -> None:
+        self.examples, self.names = examples, names
+
+    def __iter__(self) -> Iterator[Any]:
+        return (getattr(example, name) for name in self.names for example in self.examples)
+
+
+def check_length(
+    config: Config,
+    example: Example,
+    length: int,
+    *,
+    what: str = "sequence",
+    windowed: bool = False,
+    places: int | None = None,
+) -> None:
+    """Refuses what cannot be taken whole: more than learned positions tell apart, or, unless ``windowed``, ``longest``.
+
+    Arguments:
+        length: of the example, as the network counts it; ``places``: positions that it takes, if not as many.
+        what: it is called.
+
+    Raises:
+        DataError: with its place, what to do.
+    """
+    reach = config.position_reach
+    if config.positions == "learned" and (length if places is None else places) > reach:
+        raise example.place.error(
+            f"a {what} of at most {reach} items, where learned positions end (split it, or train with a larger "
+            "`position_reach`, or with positions that have no end: relative, sinusoidal)",
+            f"one of {length}",
+        )
+    if length > config.longest and not windowed:
+        raise example.place.error(
+            f"a {what} of at most {config.longest} items (split it, or train with a larger `longest`)",
+            f"one of {length}",
+        )
+
+
+def longest_window(config: Config) -> int:
+    """How many items are read at once of a sequence that may be cut."""
+    return min(config.longest, config.position_reach) if config.positions == "learned" else config.longest

@@ -21,6 +21,17 @@ def on_device(batch: B, device: torch.device | str) -> B:
     return replace(batch, **moved)  # type: ignore[type-var]
 
 
+def offsets_of(lengths: Sequence[int]) -> Tensor:
+    """``[B+1]`` int64, where each of B sequences begins that are laid end to end, and the last ends.
+
+    >>> offsets_of([3, 0, 1]).tolist()
+    [0, 3, 3, 4]
+    """
+    offsets = torch.zeros(len(lengths) + 1, dtype=torch.int64)
+    torch.cumsum(torch.tensor(lengths, dtype=torch.int64), 0, out=offsets[1:])
+    return offsets
+
+
 @dataclass(frozen=True, eq=False)
 class Ragged:
     """A batch of B sequences laid end to end: sequence b is rows ``offsets[b]:offsets[b+1]`` of ``values``.
@@ -49,8 +60,7 @@ class Ragged:
         """Rows ``[T, ...]`` that are already laid end to end, with the length of each sequence."""
         if min(lengths, default=0) < 0:
             raise ShapeError(f"lengths must not be negative, got {min(lengths)}")
-        offsets = torch.zeros(len(lengths) + 1, dtype=torch.int64)
-        torch.cumsum(torch.tensor(lengths, dtype=torch.int64), 0, out=offsets[1:])
+        offsets = offsets_of(lengths)
         if int(offsets[-1]) != len(values):
             raise ShapeError(f"lengths must sum to the {len(values)} rows of values, got a sum of {int(offsets[-1])}")
         return cls(values, offsets.to(values.device))

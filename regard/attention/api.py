@@ -12,8 +12,7 @@ from torch import Tensor
 from regard.attention import operator, sdpa
 from regard.attention.check import check
 from regard.attention.implementations import IMPLEMENTATIONS
-from regard.attention.scores import Additive, RelativeBias
-from regard.attention.spec import AttendOptions, Spec, Window
+from regard.attention.spec import Additive, AttendOptions, RelativeBias, Spec, Window
 from regard.attention.weights import AttentionWeights
 from regard.errors import ConfigError, UnsupportedError
 

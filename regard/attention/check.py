@@ -9,8 +9,7 @@ from typing import cast, get_args
 import torch
 from torch import Tensor
 
-from regard.attention.scores import Additive, RelativeBias
-from regard.attention.spec import AttendOptions, Normalizer, Spec, Window
+from regard.attention.spec import Additive, AttendOptions, Normalizer, RelativeBias, Spec, Window
 from regard.errors import ConfigError, ShapeError
 
 NORMALIZERS: tuple[Normalizer, ...] = get_args(Normalizer)

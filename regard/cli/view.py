@@ -18,8 +18,7 @@ def view(run: str, given: str, *, number: int | None, output: str) -> None:
         ConfigError: the model reads vectors, which cannot be typed.
         DataError: the file has fewer sequences.
     """
-    from regard.tasks.model import item_kind
-    from regard.tasks.sources import iter_read
+    from regard.tasks.sources import item_kind, iter_read
 
     model = open_model(run)
     kind = item_kind(model.config)

@@ -100,21 +100,21 @@ def search(
         totals, rows, columns = _ranked(sums[:, None] + log_probs, sources, numbers)  # [B, C]
         next_ids = next_ids[rows, columns]
 
-        possible, ends = totals > -math.inf, next_ids == end
+        possible, ends = totals > -math.inf, next_ids == end  # [B, C] each
         goes_on = possible & ~ends
         goes_on &= goes_on.cumsum(1) <= beam
         ends &= possible
         ends[:, beam:] = False
 
-        scores = totals / (length + 1) ** length_penalty
+        scores = totals / (length + 1) ** length_penalty  # [B, C]
         _record(found, ends.nonzero()[:, 0], written[rows[ends]], scores[ends], by_itself[rows[ends]])
         best = torch.cat([best, scores.masked_fill(~ends, -math.inf)], 1).topk(n_best).values
         count += ends.sum(1)
-        most_likely = totals.masked_fill(~goes_on, -math.inf).amax(1)
+        most_likely = totals.masked_fill(~goes_on, -math.inf).amax(1)  # [B]
         promising = (count < beam) | (most_likely / (length + 1) ** length_penalty > best[:, -1])
         goes_on &= (promising & (most_likely / most > best[:, -1]))[:, None]
 
-        rows, ids, sums = rows[goes_on], next_ids[goes_on], totals[goes_on]
+        rows, ids, sums = rows[goes_on], next_ids[goes_on], totals[goes_on]  # [R'] each
         sources, written = sources[rows], torch.cat([written[rows], ids[:, None]], 1)
         if len(rows):
             keep(rows)

@@ -9,14 +9,13 @@ from functools import cached_property
 from itertools import chain
 from typing import Any, Self
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from regard.front_ends import Options
 from regard.front_ends.windows import windows
 from regard.nn import Dropout, attention_pooling, build_encoder
-from regard.ragged import Ragged, on_device
+from regard.ragged import Ragged, offsets_of, on_device
 
 UNKNOWN = 0  # in every table: what was not seen often enough in training
 CHARACTER_REACH = 12  # positions told apart from either end of a word
@@ -189,9 +188,9 @@ class Words(nn.Module):
         return WordInputs(
             features=torch.tensor([features for features, _ in rows], dtype=torch.int64).view(-1, FEATURES),
             characters=torch.tensor(list(chain.from_iterable(spelling for _, spelling in rows)), dtype=torch.int64),
-            character_offsets=_offsets([len(spelling) for _, spelling in rows]),
+            character_offsets=offsets_of([len(spelling) for _, spelling in rows]),
             occurrences=torch.tensor([row_of[place] for place in occurrences], dtype=torch.int64),
-            offsets=_offsets([len(sentence) for sentence in sentences]),
+            offsets=offsets_of([len(sentence) for sentence in sentences]),
         )
 
     def _remember(self, word: str) -> tuple[list[int], list[int]]:
@@ -242,7 +241,3 @@ def learn(sentences: Iterable[Sequence[str]], options: Options) -> Words:
 def restore(vocabulary: dict[str, Any], options: Options) -> Words:
     """With those of an earlier one."""
     return Words(**vocabulary, dim=options.dim, dropout=options.dropout, implementation=options.implementation)
-
-
-def _offsets(lengths: Sequence[int]) -> Tensor:
-    return torch.from_numpy(np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64))

@@ -1,6 +1,6 @@
 """Modules that own parameters; the mathematics is in `regard.attention`."""
 
-from regard.nn.attention import MultiHeadAttention
+from regard.nn.attention import MultiHeadAttention, attention_pooling
 from regard.nn.build import build_decoder, build_encoder
 from regard.nn.cache import Cache, Projected
 from regard.nn.chunk import Chunk, Places
@@ -9,7 +9,7 @@ from regard.nn.decoder import Decoder, DecoderLayer
 from regard.nn.encoder import Encoder
 from regard.nn.layers import Dropout, EncoderLayer, FeedForward, Residual
 from regard.nn.masked_head import MaskedHead
-from regard.nn.pooling import Pooling, attention_pooling
+from regard.nn.pooling import Pooling
 from regard.nn.positions import Alibi, Learned, Order, Relative, Rotary, Sinusoidal
 from regard.nn.streaming import AttentionState, Buffer, LayerState, Streams
 

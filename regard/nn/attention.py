@@ -212,3 +212,20 @@ class MultiHeadAttention(nn.Module):
             "dropout_p": self.dropout if self.training else 0.0,
             "implementation": self.implementation,
         }
+
+
+def attention_pooling(
+    query: Tensor, key: Tensor, value: Tensor, offsets: Tensor, *, implementation: str = "auto"
+) -> Tensor:
+    """``[B, H·D]``: one vector for each sequence, ``Σ_n softmax_n(q_h · k_n,h / √D) v_n,h`` by head; zeros for none.
+
+    Arguments:
+        query: ``[H, D]``, the same for all sequences.
+        key, value: ``[T, H, D]``; sequence b is rows ``offsets[b]:offsets[b+1]``.
+        implementation: as in :func:`regard.attend`.
+    """
+    B = len(offsets) - 1
+    queries = query.expand(B, -1, -1)  # one for each sequence: [B, H, D]
+    one_each = torch.arange(B + 1, device=query.device)
+    pooled = attend(queries, key, value, offsets=one_each, key_offsets=offsets, implementation=implementation)
+    return pooled.flatten(1)

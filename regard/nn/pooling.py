@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from regard.attention import attend
 from regard.errors import ConfigError
+from regard.nn.attention import attention_pooling
 from regard.ragged import Ragged
 
 POOLINGS = ("query", "mean", "max", "first", "bert")
@@ -63,20 +63,3 @@ class Pooling(nn.Module):
             return pooled.masked_fill(lengths[:, None] == 0, 0.0)
         sums = torch.segment_reduce(batch.values, "sum", lengths=lengths, initial=0.0)
         return sums / lengths.clamp(min=1)[:, None]
-
-
-def attention_pooling(
-    query: Tensor, key: Tensor, value: Tensor, offsets: Tensor, *, implementation: str = "auto"
-) -> Tensor:
-    """``[B, H·D]``: one vector for each sequence, ``Σ_n softmax_n(q_h · k_n,h / √D) v_n,h`` by head; zeros for none.
-
-    Arguments:
-        query: ``[H, D]``, the same for all sequences.
-        key, value: ``[T, H, D]``; sequence b is rows ``offsets[b]:offsets[b+1]``.
-        implementation: as in :func:`regard.attend`.
-    """
-    B = len(offsets) - 1
-    queries = query.expand(B, -1, -1)  # one for each sequence: [B, H, D]
-    one_each = torch.arange(B + 1, device=query.device)
-    pooled = attend(queries, key, value, offsets=one_each, key_offsets=offsets, implementation=implementation)
-    return pooled.flatten(1)

@@ -9,7 +9,8 @@ from pathlib import Path
 from regard.data import Example
 from regard.files import atomic_write
 from regard.tasks import TASKS
-from regard.tasks.model import Model, item_kind
+from regard.tasks.model import Model
+from regard.tasks.sources import item_kind
 
 
 def write_card(model: Model, path: Path, train: Sequence[Example], dev: Sequence[Example] | None) -> None:

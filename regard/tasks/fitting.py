@@ -16,11 +16,12 @@ from regard.data import Example, Source
 from regard.data.batches import fill
 from regard.errors import ConfigError, RegardError
 from regard.front_ends import learn_front_end, restore_front_end
+from regard.nn import build_encoder
 from regard.tasks import run_folder
-from regard.tasks.model import Model, Scores, count_parameters, item_kind, make_encoder
-from regard.tasks.sources import check_length, read
+from regard.tasks.model import Model, Scores
+from regard.tasks.sources import check_length, item_kind, read
 from regard.tasks.start import NOTHING, Start, open_start, take_over, with_options_of
-from regard.training.config import check_tokenizer, make_config
+from regard.training.config import Config, check_tokenizer, make_config
 from regard.training.learner import choose_device, is_main_process
 from regard.viewer.maps import Maps
 from regard.viewer.recording import record
@@ -215,3 +216,30 @@ def parts_of(network: nn.Module) -> dict[str, Any]:
     """How many parameters each part of a network has."""
     parts = {name: count_parameters(part) for name, part in network.named_children()}
     return {"parameters": sum(parts.values()), "parts": parts}
+
+
+def make_encoder(config: Config) -> nn.Module:
+    """The encoder that the options ask for."""
+    return build_encoder(
+        config.encoder,
+        dim=config.dim,
+        depth=config.depth,
+        heads=config.heads,
+        feed_forward_dim=config.feed_forward_dim,
+        positions=config.positions,
+        position_reach=config.position_reach,
+        window=config.window,
+        causal=config.causal,
+        score=config.score,
+        normalizer=config.normalizer,
+        norm=config.norm,
+        norm_eps=config.norm_eps,
+        embedding_norm=config.embedding_norm,
+        activation=config.activation,
+        dropout=config.dropout,
+        implementation=config.implementation,
+    )
+
+
+def count_parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

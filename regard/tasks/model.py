@@ -1,4 +1,4 @@
-"""A task as all that serves every task sees it: the protocol that a new one fulfils, and the encoder that all have."""
+"""A task as all that serves every task sees it: the protocol that a new one fulfils."""
 
 from __future__ import annotations
 
@@ -9,10 +9,6 @@ from typing import Any, Protocol, TypedDict
 from torch import Tensor, nn
 
 from regard.data import Example
-from regard.data.goals import GOALS
-from regard.front_ends import items_of
-from regard.nn import build_encoder
-from regard.training.config import Config
 
 Scores = dict[str, dict[str, float]]  # of the model and its baselines, by metric
 
@@ -100,35 +96,3 @@ class Model(Protocol):
 
     def restore(self, vocabulary: dict[str, Any]) -> None:
         """Takes back what :meth:`vocabulary` gave, but front ends."""
-
-
-def item_kind(config: Config) -> str:
-    """What kind of items the network is given: "text", "words" or "vectors"."""
-    return items_of(config.front_end, per_item=GOALS[config.goal].per_item)
-
-
-def make_encoder(config: Config) -> nn.Module:
-    """The encoder that the options ask for."""
-    return build_encoder(
-        config.encoder,
-        dim=config.dim,
-        depth=config.depth,
-        heads=config.heads,
-        feed_forward_dim=config.feed_forward_dim,
-        positions=config.positions,
-        position_reach=config.position_reach,
-        window=config.window,
-        causal=config.causal,
-        score=config.score,
-        normalizer=config.normalizer,
-        norm=config.norm,
-        norm_eps=config.norm_eps,
-        embedding_norm=config.embedding_norm,
-        activation=config.activation,
-        dropout=config.dropout,
-        implementation=config.implementation,
-    )
-
-
-def count_parameters(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())

@@ -8,9 +8,11 @@ from typing import Any
 
 from regard.data import Example, Source, reading
 from regard.data.formats import ending, find_format
+from regard.data.goals import GOALS
 from regard.data.lines import STDIN
 from regard.errors import DataError
-from regard.tasks.model import Model, item_kind
+from regard.front_ends import items_of
+from regard.tasks.model import Model
 from regard.training.config import Config
 
 
@@ -37,6 +39,11 @@ def _how(model: Model, source: Source, *, labelled: bool, format: str = "auto", 
         kind = config.predicts_from
     given = {name: value for name, value in how.items() if value is not None}
     return {"goal": config.goal, "items": kind, "labelled": labelled, "format": format} | dict(model.columns()) | given
+
+
+def item_kind(config: Config) -> str:
+    """What kind of items the network is given: "text", "words" or "vectors"."""
+    return items_of(config.front_end, per_item=GOALS[config.goal].per_item)
 
 
 def _format_of(source: str | Path, config: Any, *, labelled: bool) -> str:

@@ -9,8 +9,8 @@ from torch import nn
 from regard import Ragged
 from regard.formats.huggingface.write import write_bert
 from regard.front_ends.subwords import Subwords
+from regard.tasks.fitting import make_encoder
 from regard.tasks.label.options import LabelConfig
-from regard.tasks.model import make_encoder
 from regard.training.config import make_config
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")

@@ -19,8 +19,8 @@ from transformers import (
 
 from regard.formats.huggingface.read import read_bert
 from regard.front_ends.subwords import Subwords, learn_tokenizer
+from regard.tasks.fitting import make_encoder
 from regard.tasks.label.options import LabelConfig
-from regard.tasks.model import make_encoder
 from regard.training.config import make_config
 
 

@@ -27,8 +27,8 @@ from regard.formats.huggingface.read import read_bert
 from regard.formats.huggingface.write import reasons_against_bert, write_bert
 from regard.front_ends.subwords import Subwords, learn_tokenizer
 from regard.nn import MaskedHead, Pooling
+from regard.tasks.fitting import make_encoder
 from regard.tasks.label.options import LabelConfig
-from regard.tasks.model import make_encoder
 from regard.training.config import make_config
 
 

@@ -16,12 +16,12 @@ from torch.nn import functional as F
 from regard.data import Example, Source
 from regard.data.labels import check_known
 from regard.nn import Pooling
-from regard.ragged import Ragged, on_device
+from regard.ragged import offsets_of, on_device
 from regard.tasks import fitting, sources
 from regard.tasks.classify.baselines import class_baselines
 from regard.tasks.classify.confusion import draw_confusion
 from regard.tasks.classify.options import ClassifyConfig
-from regard.tasks.model import Columns, Scores, make_encoder
+from regard.tasks.model import Columns, Scores
 from regard.training.config import make_config, with_options
 from regard.training.metrics import class_scores
 from regard.viewer.maps import Maps
@@ -186,7 +186,7 @@ class Classifier:
     def build(self, front_ends: dict[str, nn.Module]) -> ClassNetwork:
         config = self.config
         pool = Pooling(config.pooling, dim=config.dim, heads=config.heads, implementation=config.implementation)
-        encoder = make_encoder(config)
+        encoder = fitting.make_encoder(config)
         return ClassNetwork(front_ends["front_end"], encoder, pool, dim=config.dim, labels=len(self.labels))
 
     def length(self, example: Example) -> int:
@@ -198,7 +198,7 @@ class Classifier:
             [example.items] if self.length(example) <= longest else front_end.split(example.items, longest)
             for example in examples
         ]
-        offsets = Ragged.from_lengths(torch.zeros(sum(map(len, parts))), [len(part) for part in parts]).offsets
+        offsets = offsets_of([len(part) for part in parts])
         rows = {label: row for row, label in enumerate(self.labels)}
         labels = torch.tensor([rows.get(example.goal or "", 0) for example in examples], dtype=torch.int64)
         return ClassBatch(front_end.encode([window for part in parts for window in part]), offsets, labels)

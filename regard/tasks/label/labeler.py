@@ -17,7 +17,7 @@ from regard.ragged import Ragged, on_device
 from regard.tasks import fitting, sources
 from regard.tasks.label.baselines import simple_baselines
 from regard.tasks.label.options import LabelConfig
-from regard.tasks.model import Columns, Scores, make_encoder
+from regard.tasks.model import Columns, Scores
 from regard.training.config import make_config, with_options
 from regard.training.metrics import label_scores
 from regard.viewer.maps import Maps
@@ -163,7 +163,7 @@ class Labeler:
 
     def build(self, front_ends: dict[str, nn.Module]) -> LabelNetwork:
         return LabelNetwork(
-            front_ends["front_end"], make_encoder(self.config), dim=self.config.dim, labels=len(self.labels)
+            front_ends["front_end"], fitting.make_encoder(self.config), dim=self.config.dim, labels=len(self.labels)
         )
 
     def length(self, example: Example) -> int:

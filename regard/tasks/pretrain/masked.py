@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from regard.data import Example, Source
 from regard.errors import UnsupportedError
 from regard.tasks import fitting, sources
-from regard.tasks.model import Columns, Scores, item_kind, make_encoder
+from regard.tasks.model import Columns, Scores
 from regard.tasks.pretrain.masking import choose
 from regard.tasks.pretrain.network import MaskedBatch, MaskedNetwork
 from regard.tasks.pretrain.options import PretrainConfig
@@ -85,7 +85,7 @@ class MaskedModel:
 
     def predict(self, source: Source, *, format: str = "auto") -> list[str]:
         """Texts with each blank, written [MASK], filled in with the likeliest token or word."""
-        if item_kind(self.config) == "vectors":
+        if sources.item_kind(self.config) == "vectors":
             raise UnsupportedError("a model with front_end=vectors reads no text with blanks to fill")
         return [answer["target"] for answer in self.answers(sources.read(self, source, labelled=False, format=format))]
 
@@ -175,7 +175,7 @@ class MaskedModel:
         config, front_end = self.config, front_ends["front_end"]
         return MaskedNetwork(
             front_end,
-            make_encoder(config),
+            fitting.make_encoder(config),
             dim=config.dim,
             outputs=truth_for(config.front_end, front_end).outputs(),
             activation=config.activation,

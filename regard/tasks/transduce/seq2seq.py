@@ -18,7 +18,7 @@ from regard.decoding.search import Hypothesis, sample, search
 from regard.errors import ConfigError
 from regard.nn import build_decoder
 from regard.tasks import fitting, sources
-from regard.tasks.model import Columns, Scores, make_encoder
+from regard.tasks.model import Columns, Scores
 from regard.tasks.transduce.baselines import text_baselines
 from regard.tasks.transduce.metrics import text_scores
 from regard.tasks.transduce.options import TransduceConfig
@@ -238,7 +238,7 @@ class Seq2Seq:
             activation=config.activation,
             implementation=config.implementation,
         )
-        return Transformer(front_end, make_encoder(config), target, decoder, dim=config.dim, tied=config.tied)
+        return Transformer(front_end, fitting.make_encoder(config), target, decoder, dim=config.dim, tied=config.tied)
 
     def _texts(self, examples: Sequence[Example], find: Find) -> list[list[tuple[str, float]]]:
         self.check(examples)

@@ -1,8 +1,4 @@
-"""One item a line, a blank line between sequences: CoNLL-2003 columns, and tab-separated word and label.
-
-``columns`` splits at any run of spaces and tabs and passes over ``-DOCSTART-``; ``tsv`` splits at every tab and nowhere
-else, so that words may hold spaces. In both the word stands first.
-"""
+"""One word a line, a blank line between sequences: the columns of CoNLL-2003, parted by any run of spaces and tabs."""
 
 from __future__ import annotations
 
@@ -20,33 +16,29 @@ from regard.errors import DataError
 _DOCUMENT_START = "-DOCSTART-"
 _SEPARATORS = " \t\r\n"  # no other white space: a no-break space is part of a word
 _PARTS = re.compile(r"[ \t\r\n]")  # what no word and no label may hold
-_PARTS_OF_TSV = re.compile(r"[\t\r\n]|^ +$")
 
 
 def read(file: File, columns: Columns) -> Iterator[Record]:
     """Sequences of whitespace-separated columns: the word first, the label last or in the column of that number."""
-    return _read(file, columns, re.compile(f"[^{_SEPARATORS}]+").findall, _DOCUMENT_START)
-
-
-def read_tsv(file: File, columns: Columns) -> Iterator[Record]:
-    """Sequences of tab-separated columns: the word first, the label last or in the column of that number."""
-    return _read(file, columns, lambda line: line.rstrip("\r\n").split("\t"), None)
+    return read_words(file, columns, re.compile(f"[^{_SEPARATORS}]+").findall, _DOCUMENT_START)
 
 
 def write(file: TextIO, columns: Columns) -> AbstractContextManager[Put]:
     """``word<TAB>label``, a blank line after each sequence."""
-    return _write(file, columns, _PARTS, "no white space in what columns holds", "columns", _DOCUMENT_START)
-
-
-def write_tsv(file: TextIO, columns: Columns) -> AbstractContextManager[Put]:
-    """The same, of words that may hold spaces."""
-    return _write(file, columns, _PARTS_OF_TSV, "no tab, line end or lone blanks in what tsv holds", "tsv", None)
+    return write_words(file, columns, _PARTS, "no white space in what columns holds", "columns", _DOCUMENT_START)
 
 
 @contextmanager
-def _write(
+def write_words(
     file: TextIO, columns: Columns, wrong: re.Pattern[str], expected: str, format: str, skipped: str | None
 ) -> Iterator[Put]:
+    """``word<TAB>label``, a blank line after each sequence.
+
+    Arguments:
+        wrong: what no word and no label may hold; ``expected`` says so in messages.
+        skipped: a word that readers pass over.
+    """
+
     def put(example: Example, answer: Answer) -> None:
         words, labels = words_of(example, format), answer[columns.key]
         refuse(example, (*words, *labels), wrong, expected)
@@ -57,7 +49,16 @@ def _write(
     yield put
 
 
-def _read(file: File, columns: Columns, split: Callable[[str], list[str]], skipped: str | None) -> Iterator[Record]:
+def read_words(
+    file: File, columns: Columns, split: Callable[[str], list[str]], skipped: str | None
+) -> Iterator[Record]:
+    """Sequences of lines that ``split`` takes apart: the word first, the label last or in the column of that number.
+
+    Lines that begin with ``skipped`` part sequences, as blank lines do.
+
+    Raises:
+        DataError: a line without a word, or without its label.
+    """
     path, wanted = file.name, columns.goal
     index = _label_index(wanted, path) if columns.labelled else None
     first: tuple[int, int] | None = None  # how many columns the first item has, and its line

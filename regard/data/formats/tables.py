@@ -1,0 +1,66 @@
+"""What tables of text have in common: rows as named values, each with its place; items and goal as cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+
+from regard.data.formats import Answer
+from regard.data.formats.refused import text_of, words_of
+from regard.data.items import join_cell
+from regard.data.records import Columns, Example, Field, Place, Record, name_columns, short
+
+
+def table_records(
+    rows: Iterator[tuple[int, list[str]]], path: str, columns: Columns, *, may_be_bare: bool
+) -> Iterator[Record]:
+    """A record for every row below the header; of a table that ``may_be_bare``, from the first row on if that is none.
+
+    Raises:
+        DataError: a row that does not fit the first, or a header without the columns that are wanted.
+    """
+    first, top = next(rows, (0, []))
+    if not top:
+        return
+    bare = _bare_names(top, columns) if may_be_bare else None
+    names = [cell.strip() for cell in top] if bare is None else bare
+    header = _check_header(names, columns.wanted, Place(path, first))
+    for line, cells in rows if bare is None else chain([(first, top)], rows):
+        place = Place(path, line)
+        if len(cells) != len(header):
+            raise place.error(f"{len(header)} columns as in line {first}", f"{len(cells)}: {short(cells)}")
+        yield Record(dict(zip(header, cells, strict=True)), place, is_row=True)
+
+
+def _bare_names(cells: Sequence[str], columns: Columns) -> list[str] | None:
+    """The names of the columns where the first row is no header, else None."""
+    defaults = [columns.items.usual[0], columns.goal.usual[0]]
+    if is_header(cells, columns) or len(cells) > 2 or (len(cells) == 1 and columns.labelled):
+        return None
+    if len(cells) == 1:
+        return defaults[:1]
+    return defaults[::-1] if columns.goal_first else defaults
+
+
+def is_header(cells: Sequence[str], columns: Columns) -> bool:
+    """Whether there are names of columns in a first row, or must be."""
+    fields = [field for field in (columns.items, columns.goal) if field.usual[0]]
+    last = cells[-1].strip().lower()
+    return any(field.is_named or cells[0] == field.usual[0] or last in field.usual for field in fields)
+
+
+def _check_header(names: Sequence[str], fields: Iterable[Field], place: Place) -> list[str]:
+    header = name_columns(names, fields, place)
+    for field in fields:
+        if field.find(header) is None:
+            raise place.error(f"a column {field.described()}", f"the columns {', '.join(header)}")
+    return header
+
+
+def table_cells(example: Example, answer: Answer, columns: Columns, format: str) -> list[str]:
+    """Items and goal of an example as cells, and the score where an answer is one of several."""
+    goal = answer[columns.key]
+    score = [f"{answer['score']:.4f}"] if columns.scored else []
+    if isinstance(goal, list):
+        return [join_cell(words_of(example, format)), join_cell(goal), *score]
+    return [text_of(example, format), goal, *score]

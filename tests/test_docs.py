@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from regard.cli.run import run
+from regard.cli import run
 from regard.tasks import TASKS
 from regard.tasks.label.options import LabelConfig
 from regard.training.config import read_config

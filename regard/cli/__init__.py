@@ -1,5 +1,5 @@
 """The command line."""
 
-from regard.cli.run import run
+from regard.cli.app import run
 
 __all__ = ["run"]

@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Literal
 
 import typer
 
-from regard.cli.models import open_model, refuse_unknown
-from regard.cli.report import print_json, print_table
+from regard.cli.common import AsJson, Device, Format, Run, open_model, refuse_unknown
 
 
 def evaluate(
-    run: str,
-    file: str,
-    options: dict[str, Any],
-    *,
-    format: str,
-    as_json: bool,
-    device: str,
+    run: Run,
+    file: Annotated[str, typer.Argument(help="Labelled file.", show_default=False)],
+    as_json: AsJson = False,
+    column: Annotated[
+        str | None, typer.Option(help="Which label to score; that of training if unset.", show_default=False)
+    ] = None,
+    format: Format = "auto",
+    unseen_labels: Annotated[
+        Literal["refuse", "count-wrong"] | None,
+        typer.Option(help="Labels that training never had; as in training if unset.", show_default=False),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="File of targets, where FILE is one of sources.", show_default=False)
+    ] = None,
+    beam: Annotated[
+        int | None, typer.Option(help="Hypotheses kept in decoding; as in training if unset.", show_default=False)
+    ] = None,
+    confusion: Annotated[
+        str | None,
+        typer.Option(metavar="PNG", help="Draw which labels are taken for which (classify).", show_default=False),
+    ] = None,
+    device: Device = "auto",
 ) -> None:
-    """Scores as the options that were given say.
+    """Score a trained model on a labelled file."""
+    from regard.cli.report import print_json, print_table
 
-    Raises:
-        ConfigError: an option that this task does not have.
-    """
+    options = {
+        "column": column,
+        "unseen_labels": unseen_labels,
+        "target": target,
+        "beam": beam,
+        "confusion": confusion,
+    }
     model = open_model(run, device)
     given = {name: value for name, value in options.items() if value is not None}
     if "unseen_labels" in given and hasattr(model.config, "unseen_labels"):

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 import typer
 
-from regard.cli.models import open_model
-from regard.tasks.export import export_huggingface
+from regard.cli.common import Run, open_model
 
 
-def export(run: str, output: str) -> None:
-    """Writes the model as a BERT, and says how to open it."""
-    model = open_model(run)
-    name = export_huggingface(model, output)
+def export(
+    run: Run,
+    output: Annotated[str, typer.Option("--output", "-o", help="Folder to write.", show_default=False)],
+    format: Annotated[Literal["huggingface"], typer.Option(help="What will open it.")] = "huggingface",
+) -> None:
+    """Write a model that other programs open: a BERT for `transformers`."""
+    from regard.tasks.export import export_huggingface
+
+    name = export_huggingface(open_model(run), output)
     typer.echo(f"{output} holds a BERT: transformers.{name}.from_pretrained({output!r})")

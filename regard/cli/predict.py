@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import IO, Any, TypeVar
+from typing import IO, Annotated, Any, TypeVar
 
-from regard.cli.models import open_model, refuse_unknown
-from regard.data import open_writer, output_format, writable_formats
-from regard.data.formats import check_name
+import typer
+
+from regard.cli.common import AsJson, Device, ReadFormat, Run, open_model, refuse_unknown
+from regard.data.formats import check_name, output_format, writable_formats
 from regard.errors import ConfigError
 from regard.files import atomic_write
 
@@ -17,7 +18,64 @@ MOST = 1024  # sequences predicted at once
 T = TypeVar("T")
 
 
+def _decoding(metavar: str, help: str) -> Any:
+    return typer.Option(metavar=metavar, help=help, show_default=False, rich_help_panel="Decoding (transduce)")
+
+
 def predict(
+    run: Run,
+    file: Annotated[str, typer.Argument(help="File to label; - is standard input.")] = "-",
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", help="File to write; standard output if unset.", show_default=False)
+    ] = None,
+    format: ReadFormat = "auto",
+    output_format: Annotated[
+        str | None,
+        typer.Option(
+            help="Any that holds what the task predicts: conllu, csv, jsonl, text, ...; that of the input if unset.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+    column: Annotated[
+        str | None, typer.Option(help="Which column to fill; that of training if unset.", show_default=False)
+    ] = None,
+    item_column: Annotated[
+        str | None,
+        typer.Option(
+            "--text-column",
+            "--source-column",
+            help="Column or key of the text; that of training if unset.",
+            show_default=False,
+        ),
+    ] = None,
+    device: Device = "auto",
+    beam: Annotated[int | None, _decoding("K", "Hypotheses kept; 1 is greedy; as in training if unset.")] = None,
+    n_best: Annotated[int | None, _decoding("N", "Best outputs of each source, with their scores.")] = None,
+    samples: Annotated[int | None, _decoding("N", "Draw so many outputs of each source at random instead.")] = None,
+    temperature: Annotated[float | None, _decoding("X", "Of drawing: below 1 likelier, above 1 bolder.")] = None,
+    top_k: Annotated[int | None, _decoding("K", "Draw from the K likeliest next items alone.")] = None,
+    top_p: Annotated[float | None, _decoding("P", "Draw from the likeliest items of probability P together.")] = None,
+    seed: Annotated[int | None, _decoding("N", "Draw the same again.")] = None,
+) -> None:
+    """Label or transduce new sequences: text, one a line, or any format that training reads."""
+    decoding: dict[str, Any] = {
+        "beam": beam,
+        "n_best": n_best,
+        "samples": samples,
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "seed": seed,
+    }
+    options = {name: value for name, value in decoding.items() if value is not None}
+    written = "jsonl" if as_json else output_format
+    names = {"column": column, "item_column": item_column}
+    columns = {name: value for name, value in names.items() if value is not None}
+    _predict(run, file, options, output=output, format=format, written=written, columns=columns, device=device)
+
+
+def _predict(
     run: str,
     source: str,
     options: dict[str, Any],
@@ -38,6 +96,7 @@ def predict(
     Raises:
         ConfigError: an option that this task does not have, or one that needs another.
     """
+    from regard.data import open_writer
     from regard.tasks.sources import iter_read
 
     model = open_model(run, device)

@@ -7,10 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-INTERRUPTED = 130  # the exit code after Ctrl-C
 Scores = dict[str, dict[str, float]]
 
 
@@ -20,6 +17,9 @@ def print_json(value: Any) -> None:
 
 def print_table(title: str, scores: Scores) -> None:
     """One row for the model and each of its baselines, one column for each metric, in per cent."""
+    from rich.console import Console
+    from rich.table import Table
+
     metrics = list(dict.fromkeys(metric for row in scores.values() for metric in row))
     table = Table("")
     for metric in metrics:

@@ -11,11 +11,16 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from regard.cli.report import INTERRUPTED, print_json, print_trained
+from regard.cli.common import INTERRUPTED, AsJson
+from regard.cli.report import print_json, print_trained
 from regard.errors import ConfigError
 from regard.tasks import Task
 from regard.training.config import FILE, Config, Window, describe, make_config, panel_of, read_config
 
+ConfigFile = Annotated[
+    str | None, typer.Option(help="TOML file of the options below; a flag wins over it.", show_default=False)
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --output where it stopped.")]
 METAVARS = {int: "N", float: "X", bool: ""}
 
 
@@ -79,6 +84,19 @@ def parse_window(text: str) -> Window:
     if len(sides) == 1 and sides[0] is not None:
         return sides[0]
     raise typer.BadParameter(f"a window is W, or LEFT,RIGHT with 'all' for no limit, or none; got '{text}'")
+
+
+def training_of(task: Task) -> Callable[..., None]:
+    """The command that trains a task, with a flag for each of its options."""
+
+    @with_config_flags(task.config)
+    def command(
+        *, config: ConfigFile = None, resume: Resume = False, as_json: AsJson = False, flags: dict[str, Any]
+    ) -> None:
+        train(task, flags, config=config, resume=resume, as_json=as_json)
+
+    command.__doc__ = task.help
+    return command
 
 
 def train(task: Task, flags: dict[str, Any], *, config: str | None, resume: bool, as_json: bool) -> None:

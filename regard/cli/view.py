@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from itertools import islice
+from typing import Annotated
 
 import typer
 
-from regard.cli.models import open_model
-from regard.data.goals import GOALS
+from regard.cli.common import Run, open_model
 from regard.errors import ConfigError, DataError
 
 
-def view(run: str, given: str, *, number: int | None, output: str) -> None:
-    """Draws the sequence that was typed, or the ``number``-th of a file.
-
-    Raises:
-        ConfigError: the model reads vectors, which cannot be typed.
-        DataError: the file has fewer sequences.
-    """
+def view(
+    run: Run,
+    given: Annotated[
+        str,
+        typer.Argument(metavar="INPUT", help="A text (a tagger's words are separated by spaces); or a file."),
+    ],
+    number: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="INPUT is a file: draw its N-th sequence.", show_default=False),
+    ] = None,
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="Page or picture: .html, .png, .svg, .pdf.")
+    ] = "page.html",
+) -> None:
+    """Draw who attends to whom in one sequence: a heat map for every layer and head."""
+    from regard.data.goals import GOALS
     from regard.tasks.sources import item_kind, iter_read
 
     model = open_model(run)

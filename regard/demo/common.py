@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from regard.cli.report import INTERRUPTED
+from regard.cli.common import INTERRUPTED
 from regard.errors import ConfigError
 from regard.tasks import load
 from regard.tasks.run_folder import SCORES

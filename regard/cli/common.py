@@ -1,13 +1,24 @@
-"""Opening a run folder on a device, and which options its model takes."""
+"""What the commands share: arguments, opening a run folder on a device, which options its model takes."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from regard.errors import ConfigError
 from regard.tasks import load
+
+INTERRUPTED = 130  # the exit code after Ctrl-C
+Run = Annotated[str, typer.Argument(help="Run folder of a trained model.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (JSON Lines of predictions), for machines.")]
+Format = Annotated[str, typer.Option(help="auto, or one of those that training reads; auto goes by the file's name.")]
+ReadFormat = Annotated[
+    str, typer.Option(help="auto, text, or one of those that training reads; auto goes by the file's name.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
 
 
 def open_model(run: str, device: str = "cpu") -> Any:

@@ -1,0 +1,27 @@
+"""`regard demo`: from real data to a model and its score."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+def demo(
+    task: Annotated[Literal["label", "classify", "transduce"], typer.Argument(help="Which demo.")] = "label",
+    output: Annotated[
+        str | None,
+        typer.Option(help="Run folder to write, or to use again; runs/demo-TASK if unset.", show_default=False),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the training data; training's default if unset.")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Seconds, not minutes: a small network on few sentences.")
+    ] = False,
+) -> None:
+    """Train on real data, score, and show: a tagger; who is speaking; how words are pronounced."""
+    from regard.demo import DEMOS
+
+    DEMOS[task](Path(output or f"runs/demo-{task}"), epochs=epochs, quick=quick)

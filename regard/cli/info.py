@@ -1,0 +1,17 @@
+"""`regard info`: what a run folder holds."""
+
+from __future__ import annotations
+
+from regard.cli.common import AsJson, Run, open_model
+
+
+def info(run: Run, as_json: AsJson = False) -> None:
+    """Tell what a run folder holds: network, data, scores."""
+    from regard.cli.report import print_info, print_json
+
+    model = open_model(run)
+    if as_json:
+        names = {"names": model.labels} if hasattr(model, "labels") else {}
+        print_json({**model.describe(), **names, "config": model.config.model_dump(), **model.scores})
+    else:
+        print_info(model, run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import islice
 from typing import IO, Annotated, Any, TypeVar
 
@@ -18,8 +19,7 @@ MOST = 1024  # sequences predicted at once
 T = TypeVar("T")
 
 
-def _decoding(metavar: str, help: str) -> Any:
-    return typer.Option(metavar=metavar, help=help, show_default=False, rich_help_panel="Decoding (transduce)")
+_decoding = partial(typer.Option, show_default=False, rich_help_panel="Decoding (transduce)")
 
 
 def predict(
@@ -50,13 +50,23 @@ def predict(
         ),
     ] = None,
     device: Device = "auto",
-    beam: Annotated[int | None, _decoding("K", "Hypotheses kept; 1 is greedy; as in training if unset.")] = None,
-    n_best: Annotated[int | None, _decoding("N", "Best outputs of each source, with their scores.")] = None,
-    samples: Annotated[int | None, _decoding("N", "Draw so many outputs of each source at random instead.")] = None,
-    temperature: Annotated[float | None, _decoding("X", "Of drawing: below 1 likelier, above 1 bolder.")] = None,
-    top_k: Annotated[int | None, _decoding("K", "Draw from the K likeliest next items alone.")] = None,
-    top_p: Annotated[float | None, _decoding("P", "Draw from the likeliest items of probability P together.")] = None,
-    seed: Annotated[int | None, _decoding("N", "Draw the same again.")] = None,
+    beam: Annotated[
+        int | None, _decoding(metavar="K", help="Hypotheses kept; 1 is greedy; as in training if unset.")
+    ] = None,
+    n_best: Annotated[
+        int | None, _decoding(metavar="N", help="Best outputs of each source, with their scores.")
+    ] = None,
+    samples: Annotated[
+        int | None, _decoding(metavar="N", help="Draw so many outputs of each source at random instead.")
+    ] = None,
+    temperature: Annotated[
+        float | None, _decoding(metavar="X", help="Of drawing: below 1 likelier, above 1 bolder.")
+    ] = None,
+    top_k: Annotated[int | None, _decoding(metavar="K", help="Draw from the K likeliest next items alone.")] = None,
+    top_p: Annotated[
+        float | None, _decoding(metavar="P", help="Draw from the likeliest items of probability P together.")
+    ] = None,
+    seed: Annotated[int | None, _decoding(metavar="N", help="Draw the same again.")] = None,
 ) -> None:
     """Label or transduce new sequences: text, one a line, or any format that training reads."""
     decoding: dict[str, Any] = {

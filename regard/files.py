@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,6 +45,29 @@ def atomic_write(path: str | os.PathLike[str], binary: bool = False) -> Iterator
             os.replace(part, target)
     except BaseException:
         part.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A folder to fill that takes its place at ``path`` only when it is complete.
+
+    Raises:
+        RegardError: something stands there already, the place cannot be written, or the disk is full.
+    """
+    target = Path(path)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise RegardError(f"{path}: cannot be written, something is there already; name a new folder")
+    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}{PART}")
+    with explain_failures(path):
+        part.mkdir()
+    try:
+        with explain_full_disk(path):
+            yield part
+        with explain_failures(path):
+            os.replace(part, target)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
         raise
 
 

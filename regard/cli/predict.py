@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import IO, Annotated, Any, TypeVar
 
 import typer
@@ -13,7 +14,7 @@ import typer
 from regard.cli.common import AsJson, Device, ReadFormat, Run, open_model, refuse_unknown
 from regard.data.formats import check_name, output_format, writable_formats
 from regard.errors import ConfigError
-from regard.files import atomic_write
+from regard.files import atomic_folder, atomic_write
 
 MOST = 1024  # sequences predicted at once
 T = TypeVar("T")
@@ -118,18 +119,24 @@ def _predict(
     row = output_format(source, format, goal=goal) if written is None else known[check_name(written, tuple(known))]
     several = max(options.get("n_best", 1), options.get("samples", 1)) > 1
 
-    def write(file: IO[Any]) -> None:
+    def write(file: IO[Any] | Path) -> None:
         names: dict[str, Any] = (dict(model.columns()) if model.config.goal == goal else {}) | columns
         with open_writer(file, format=row.name, goal=goal, several=several, **names) as put:
             for some in growing(examples):
                 for example, answer in zip(some, model.answers(some, **options), strict=True):
                     put(example, answer)
-                file.flush()
+                if not isinstance(file, Path):
+                    file.flush()
 
-    if output is not None:
-        with atomic_write(output, binary=row.binary) as file:
+    if row.medium == "folder":
+        if output is None:
+            raise ConfigError(f"output: required with the format {row.name}; name a folder to write")
+        with atomic_folder(output) as folder:
+            write(folder)
+    elif output is not None:
+        with atomic_write(output, binary=row.medium == "bytes") as file:
             write(file)
-    elif row.binary:
+    elif row.medium == "bytes":
         write(sys.stdout.buffer)
     else:
         sys.stdout.reconfigure(encoding="utf-8", newline="")  # type: ignore[union-attr]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import IO, Any
 
 from regard.data.formats import Answer, Put, check_name, writable_formats
@@ -30,7 +31,7 @@ def write(
 
 @contextmanager
 def open_writer(
-    file: IO[Any],
+    file: IO[Any] | Path,
     *,
     format: str,
     goal: str,
@@ -41,7 +42,8 @@ def open_writer(
     """A context with the function that writes an example with its answer; the file is whole once it is left.
 
     Arguments:
-        file: of text, opened with ``newline=""`` where line ends must stay as they are; of bytes for a binary format.
+        file: of text, opened with ``newline=""`` where line ends must stay as they are; of bytes, or a folder that
+            is empty, where the format's ``medium`` is that.
         format: a name of :func:`regard.data.formats.writable_formats`.
         goal: "labels", "label" or "target", the key of an answer that holds it; other keys are told by jsonl.
         column, item_column: what goal and items are called, as in :func:`regard.data.read`.

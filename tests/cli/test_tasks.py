@@ -39,6 +39,11 @@ def test_classify(call, data, tmp_path):
     out = tmp_path / "out.csv"
     assert call("predict", run, data / "films.csv", "--output", out).code == 0
     assert out.read_text() == (data / "films.csv").read_text()
+    sorted_into = ("--output-format", "folder", "--output", tmp_path / "sorted")
+    assert call("predict", run, data / "films.txt", *sorted_into).code == 0
+    assert sorted(path.name for path in (tmp_path / "sorted" / "good").iterdir()) == ["000001.txt", "000002.txt"]
+    assert "something is there already" in call("predict", run, data / "films.txt", *sorted_into).complaint
+    assert "output: required" in call("predict", run, data / "films.txt", "--output-format", "folder").complaint
     assert call("view", run, "a fine film", "--output", tmp_path / "view.html").code == 0
     assert "2 labels: bad good" in call("info", run).out
 

@@ -30,7 +30,7 @@ def written(rows, *, goal, format, **names):
     """The bytes of a file with these items and goals."""
     examples = [items if isinstance(items, Example) else Example(items) for items, _ in rows]
     answers = [told if isinstance(told, dict) else {goal: told} for _, told in rows]
-    if writable_formats(goal)[format].binary:
+    if writable_formats(goal)[format].medium == "bytes":
         out = io.BytesIO()
         data.write(examples, answers, out, format=format, goal=goal, **names)
         return out.getvalue()

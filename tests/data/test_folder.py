@@ -4,6 +4,7 @@ from functools import partial
 import pytest
 
 from regard import data
+from regard.data import Example, write
 from regard.errors import DataError
 
 read = partial(data.read, goal="label")
@@ -79,3 +80,30 @@ def test_a_file_or_nothing_in_place_of_a_folder(save, tmp_path):
 def test_an_empty_folder_without_labels(folder):
     with pytest.raises(DataError, match=r"reviews: expected text files \(.txt, .txt.gz\), found an empty folder"):
         read(folder(**{".keep": ""}), labelled=False)
+
+
+def test_what_is_written_is_read_again(folder, tmp_path):
+    texts = read(
+        folder(**{"pos__a.txt": "one\ntwo", "neg__a.txt": "", "neg__b.txt.gz": gzip.compress(b"three\n")}),
+        labelled=False,
+    )
+    (tmp_path / "out").mkdir()
+    write(
+        texts,
+        [{"label": label} for label in ("good", "good", "bad one")],
+        tmp_path / "out",
+        format="folder",
+        goal="label",
+    )
+    files = {str(path.relative_to(tmp_path / "out")): path.read_text() for path in (tmp_path / "out").rglob("*.txt")}
+    assert files == {"good/a.txt": "\n", "good/b.txt": "three\n", "bad one/a.txt": "one\ntwo\n"}
+    (tmp_path / "again").mkdir()
+    write([Example("x"), Example("y")], [{"label": "A"}] * 2, tmp_path / "again", format="folder", goal="label")
+    assert [(e.items, e.goal) for e in read(tmp_path / "again")] == [("x", "A"), ("y", "A")]
+
+
+@pytest.mark.parametrize("label", ["a/b", "..", ".hidden", "x" * 300, "a\0b"])
+def test_a_label_that_names_no_folder_is_refused(tmp_path, label):
+    with pytest.raises(DataError, match=r"a label that can name a folder, found .*; format=jsonl takes it"):
+        write([Example("x")], [{"label": label}], tmp_path, format="folder", goal="label")
+    assert not list(tmp_path.iterdir())

@@ -51,4 +51,4 @@ def test_which_there_are(goal, labelled, names):
 
 def test_all_but_folders_are_written():
     for goal in ("labels", "label", "target"):
-        assert set(writable_formats(goal)) == {*formats_for(goal), "text"} - {"folder"}
+        assert set(writable_formats(goal)) == {*formats_for(goal), "text"}

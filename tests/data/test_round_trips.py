@@ -25,7 +25,7 @@ SEQUENCES = st.lists(st.lists(st.tuples(WORDS, WORDS), max_size=5), min_size=1, 
     lambda sequences: [([word for word, _ in pairs], [label for _, label in pairs]) for pairs in sequences]
 )
 HOLDS_ALL = ("csv", "jsonl", "parquet")
-NOT_READ = ("text",)  # what stands there is the answers alone, or words and labels on a line
+NOT_READ = ("text", "folder")  # answers alone, or words and labels on a line; no file (see test_folder.py)
 
 quick = settings(max_examples=50, deadline=None)
 needs_arrow = pytest.mark.skipif(find_spec("pyarrow") is None, reason="needs pyarrow")
@@ -53,7 +53,7 @@ def bytes_of(rows, goal, format, *, may_refuse, **names):
         assert may_refuse
         assert "format=jsonl takes it" in refused
         return None
-    if not writable_formats(goal)[format].binary:
+    if writable_formats(goal)[format].medium == "text":
         assume(b"\0" not in content and not content.startswith(b"\xef\xbb\xbf"))  # marks of binary files, and of UTF-8
     return content
 

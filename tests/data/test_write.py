@@ -68,7 +68,7 @@ def test_arrays_come_out_as_labels_in_the_text_formats_in_jsonl_only():
     example = Example(np.zeros((2, 3), np.float32))
     told = written([(example, ["up", "down"])], goal="labels", format="jsonl")
     assert json.loads(told) == {"labels": ["up", "down"]}
-    text_formats = {name for name, row in writable_formats("labels").items() if not row.binary}
+    text_formats = {name for name, row in writable_formats("labels").items() if row.medium == "text"}
     assert text_formats == {"conllu", "columns", "csv", "tsv", "jsonl", "text"}
     for format in text_formats - {"jsonl"}:
         with pytest.raises(DataError, match=f"words, which {format} is made of, found an array; format=jsonl takes it"):

@@ -127,7 +127,9 @@ def test_a_line_end_where_each_stands_on_one_line():
 
 
 def test_wrong_calls():
-    with pytest.raises(ConfigError, match="format must be csv, tsv, jsonl, parquet, ts, npz, text, got 'conllu'"):
+    with pytest.raises(
+        ConfigError, match="format must be csv, tsv, jsonl, parquet, ts, npz, folder, text, got 'conllu'"
+    ):
         data.write([], [], io.StringIO(), format="conllu", goal="label")
     known = "lines, csv, tsv, jsonl, parquet, text"
     with pytest.raises(ConfigError, match=f"format must be {known}, got 'line'; did you mean 'lines'"):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Answer = dict[str, Any]
 Put = Callable[["Example", Answer], None]
 Read = Callable[[File, "Columns"], Iterator["Record"]]
-Write = Callable[[IO[Any], "Columns"], AbstractContextManager[Put]]
+Write = Callable[[IO[Any] | Path, "Columns"], AbstractContextManager[Put]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Format:
         holds: which goals, see :data:`regard.data.goals.GOALS`; items alone are in all of them.
         by_lines: whether every record is a run of lines, so that it can be read from anywhere in a plain file.
         has_head: whether the lines above the first record are needed to read any other.
-        binary: whether its writer takes a file of bytes.
+        medium: what its writer takes: a file of "text" or of "bytes", or a "folder".
     """
 
     name: str
@@ -44,14 +44,14 @@ class Format:
     holds: tuple[str, ...]
     by_lines: bool = False
     has_head: bool = False
-    binary: bool = False
+    medium: str = "text"
 
     def read(self, file: File, columns: Columns) -> Iterator[Record]:
         """The records of a file, as they come in."""
         read: Read = _find(self.reader)
         return read(file, columns)
 
-    def write(self, file: IO[Any], columns: Columns) -> AbstractContextManager[Put]:
+    def write(self, file: IO[Any] | Path, columns: Columns) -> AbstractContextManager[Put]:
         """A context with the function that writes an example with its answer."""
         assert self.writer is not None
         write: Write = _find(self.writer)
@@ -75,10 +75,10 @@ FORMATS = (
     Format("csv", (".csv",), "csv:read", "csv:write", ("labels", *WHOLE), by_lines=True, has_head=True),
     Format("tsv", (".tsv",), "tsv:read", "tsv:write", WHOLE, by_lines=True, has_head=True),
     Format("jsonl", (".jsonl", ".ndjson"), "jsonl:read", "jsonl:write", ("labels", *WHOLE), by_lines=True),
-    Format("parquet", (".parquet",), "parquet:read", "parquet:write", ("labels", *WHOLE), binary=True),
+    Format("parquet", (".parquet",), "parquet:read", "parquet:write", ("labels", *WHOLE), medium="bytes"),
     Format("ts", (".ts",), "ts:read", "ts:write", ("label",), by_lines=True, has_head=True),
-    Format("npz", (".npz",), "npz:read", "npz:write", ("labels", "label"), binary=True),
-    Format("folder", (), "folder:read", None, ("label",)),
+    Format("npz", (".npz",), "npz:read", "npz:write", ("labels", "label"), medium="bytes"),
+    Format("folder", (), "folder:read", "folder:write", ("label",), medium="folder"),
     Format("text", (".txt",), "text:read", "text:write", (), by_lines=True),
 )
 PLAIN = ("text", "lines")  # whose files hold nothing to learn
@@ -155,7 +155,7 @@ def writable_formats(goal: str) -> dict[str, Format]:
     """The formats in which predictions can be written.
 
     >>> list(writable_formats("label"))
-    ['csv', 'tsv', 'jsonl', 'parquet', 'ts', 'npz', 'text']
+    ['csv', 'tsv', 'jsonl', 'parquet', 'ts', 'npz', 'folder', 'text']
     """
     return {name: row for name, row in (formats_for(goal) | {"text": FORMATS[-1]}).items() if row.writer is not None}
 
@@ -170,7 +170,7 @@ def output_format(source: Any, format: str = "auto", *, goal: str) -> Format:
     known = writable_formats(goal)
     if isinstance(source, str | Path):
         found = find_format(source, format, goal=goal, labelled=False)
-        if found.name in known and not found.binary and found.name != "ts":
+        if found.name in known and found.medium == "text" and found.name != "ts":
             return found
     return known["jsonl"]
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from regard.data.formats import Answer, Put
+from regard.data.formats.refused import refuse, text_of
 from regard.data.lines import File, read_lines, show
-from regard.data.records import Columns, Place, Record
+from regard.data.records import Columns, Example, Place, Record
 from regard.errors import DataError
 
 _ENDINGS = (".txt", ".txt.gz")
+_NO_NAME = re.compile(r"[/\\\0]|^\.|^$|^.{200}")  # of a folder, everywhere
+_LINE_END_AT_END = re.compile(r"[\r\n]\Z")
 _FILES = f"text files ({', '.join(_ENDINGS)})"
 
 
@@ -32,6 +38,29 @@ def read(file: File, columns: Columns) -> Iterator[Record]:
         for path in _texts(part):
             text = "".join(read_lines(path)).rstrip("\r\n")
             yield Record({columns.items.name: text, columns.goal.name: part.name}, Place(show(path)))
+
+
+@contextmanager
+def write(folder: Path, columns: Columns) -> Iterator[Put]:
+    """A file for each text in the folder of its label, under its own name, or numbered where it has none."""
+    number = 0
+
+    def put(example: Example, answer: Answer) -> None:
+        nonlocal number
+        number += 1
+        label, text = answer[columns.key], text_of(example, "folder")
+        refuse(example, [label], _NO_NAME, "a label that can name a folder")
+        refuse(example, [text], _LINE_END_AT_END, "no line end at the end of what folder holds")
+        name = f"{number:06}"
+        if example.place.line is None and example.place.source is not None:
+            name = Path(example.place.source).name.removesuffix(".gz").removesuffix(".txt")
+        path = folder / label / f"{name}.txt"
+        if path.exists():  # two of one name, from different folders
+            path = path.with_name(f"{name}-{number:06}.txt")
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes((text + "\n").encode())
+
+    yield put
 
 
 def _texts(folder: Path) -> list[Path]:

@@ -60,8 +60,11 @@ def fit(
     for name, given in (("train", train), ("dev", dev), ("output", output)):
         options[name] = str(given) if isinstance(given, str | Path) else None
     model.config = make_config(type(model.config), model.config.model_dump(exclude_unset=True) | options)
-    if output is None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise ConfigError("output: required with several processes, which share the run folder")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        if output is None:
+            raise ConfigError("output: required with several processes, which share the run folder")
+        if model.config.baselines == "all":
+            raise ConfigError("baselines: all trains other encoders, which one process does; choose simple or none")
     if output is not None:
         run_folder.check_free(Path(output), resume=resume)
     start = resolve(model)

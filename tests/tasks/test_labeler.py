@@ -137,3 +137,15 @@ def test_whatever_becomes_of_the_baselines_the_run_is_whole(tmp_path):
     assert (tmp_path / "run" / "README.md").is_file()
     assert list(json.loads((tmp_path / "run" / "scores.json").read_text())["scores"]) == ["regard"]
     assert len(regard.load(tmp_path / "run").predict([SAW[0]])[0]) == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({}, "output: required with several processes"), ({"output": "run", "baselines": "all"}, "baselines: all trains")],
+)
+def test_what_one_process_alone_can_do_is_refused_to_several(tmp_path, monkeypatch, options, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match=message):
+        Labeler(**SMALL).fit(tmp_path / "nowhere.conllu", **options)
+    assert not list(tmp_path.iterdir())

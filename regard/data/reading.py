@@ -142,11 +142,13 @@ def _examples(
             if row.blank == "skipped" and not (made.strip() if isinstance(made, str) else len(made)):
                 continue
             check_not_blank(made, record.place)
-        if not columns.labelled:
+        if not labelled:
             yield Example(made, None, record.place, record, _original(record, columns, made))
-            continue
-        value = _goal(record, columns, row.article)
-        yield Example(made, row.make(value, made, record.goal_place or record.place), record.place)
+        elif not columns.labelled:
+            yield Example(made, None, record.place)  # nothing is to be written of it
+        else:
+            value = _goal(record, columns, row.article)
+            yield Example(made, row.make(value, made, record.goal_place or record.place), record.place)
 
 
 def _original(record: Record, columns: Columns, made: Items) -> Items | None:

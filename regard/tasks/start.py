@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from regard.attention.check import window_sides
 from regard.errors import ConfigError, ModelError
 from regard.files import read_json
 from regard.tasks import MODEL, TASKS, run_folder, task_of
@@ -64,12 +65,21 @@ def _of_run(folder: Path) -> Start:
     if vocabulary is None:
         raise ModelError(f"{folder / MODEL}: a part is missing or altered; copy it again or train again")
     config = read_config(folder / CONFIG, TASKS[task_of(folder)].config)
-    shared = [name for name in Config.model_fields if panel_of(Config, name) == "Network" and name not in FREE]
+    free = FREE - {"window", "causal"} if _window_shapes_weights(config) else FREE
+    shared = [name for name in Config.model_fields if panel_of(Config, name) == "Network" and name not in free]
     parts: dict[str, dict[str, Tensor]] = {}
     for name, tensor in run_folder.read_weights(folder / run_folder.WEIGHTS).items():
         part, _, rest = name.partition(".")
         parts.setdefault(part, {})[rest] = tensor
     return Start({name: getattr(config, name) for name in shared}, {"front_end": vocabulary}, parts)
+
+
+def _window_shapes_weights(config: Config) -> bool:
+    """Whether another window asks for weights of another shape: those of neighbours, or a table that ends with it."""
+    if config.encoder in ("sliding", "convolution"):
+        return True
+    sides = window_sides(config.window, config.causal)
+    return config.positions == "relative" and any(side is not None and side < config.position_reach for side in sides)
 
 
 def _of_bert(folder: Path) -> Start:

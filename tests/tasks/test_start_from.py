@@ -137,3 +137,17 @@ def test_a_started_model_writes_what_the_run_never_read(runs):
     options = {"front_end": "characters", "target_units": "characters", "pretrained": str(runs / "characters")}
     model = Seq2Seq(**options).fit(pairs, epochs=30, batch_tokens=60, average=0, learning_rate=0.01, label_smoothing=0)
     assert model.predict(["one", "two"]) == ["xy", "yx"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"window": 2}, {"causal": True}, {"encoder": "convolution"}, {"encoder": "sliding", "window": (1, 0)}],
+    ids=str,
+)
+def test_a_window_that_shapes_the_weights_comes_with_them(tmp_path, options):
+    words = [(["one", "two", "three"], ["ODD", "EVEN", "ODD"])] * 6
+    Labeler(**SMALL, **options).fit(words, output=tmp_path / "run", **ONCE)
+    model = Labeler(pretrained=str(tmp_path / "run")).fit(words, **ONCE)
+    assert {name: getattr(model.config, name) for name in options} == options
+    with pytest.raises(ConfigError, match=r"^window: the pretrained network has "):
+        Labeler(pretrained=str(tmp_path / "run"), window=3).fit(words, **ONCE)

@@ -133,3 +133,13 @@ class TestParquet:
         assert read_back(written(ROWS, goal="labels", format="parquet"), "a.parquet", goal="labels") == ROWS
         many = [([str(number)], ["X"]) for number in range(3000)]
         assert read_back(written(many, goal="labels", format="parquet"), "a.parquet", goal="labels") == many
+
+
+def test_parquet_begins_with_many_empty_sequences(tmp_path):
+    pytest.importorskip("pyarrow")
+    rows = [data.Example([])] * 1500 + [data.Example(["a", "b"])]
+    answers = [{"labels": [], "scores": []}] * 1500 + [{"labels": ["X", "Y"], "scores": [0.5, 1.0]}]
+    with (tmp_path / "a.parquet").open("wb") as file:
+        data.write(rows, answers, file, format="parquet", goal="labels")
+    examples = data.read(tmp_path / "a.parquet", goal="labels")
+    assert (len(examples), examples[-1].items, examples[-1].goal) == (1501, ["a", "b"], ["X", "Y"])

@@ -59,6 +59,7 @@ class Format:
 
 
 WHOLE = ("label", "target")  # goals of a whole sequence
+TEXT = Format("text", (".txt",), "text:read", "text:write", (), by_lines=True)  # of every goal, without it
 
 FORMATS = (
     Format("conllu", (".conllu",), "conllu:read", "conllu:write", ("labels",), by_lines=True),
@@ -79,7 +80,7 @@ FORMATS = (
     Format("ts", (".ts",), "ts:read", "ts:write", ("label",), by_lines=True, has_head=True),
     Format("npz", (".npz",), "npz:read", "npz:write", ("labels", "label"), medium="bytes"),
     Format("folder", (), "folder:read", "folder:write", ("label",), medium="folder"),
-    Format("text", (".txt",), "text:read", "text:write", (), by_lines=True),
+    TEXT,
 )
 PLAIN = ("text", "lines")  # whose files hold nothing to learn
 
@@ -95,7 +96,7 @@ def formats_for(goal: str, *, labelled: bool = True) -> dict[str, Format]:
     else:
         found = {row.name: row for row in FORMATS if goal in row.holds}
         if not labelled and "lines" not in found:
-            found["text"] = FORMATS[-1]
+            found["text"] = TEXT
     return found
 
 
@@ -157,7 +158,7 @@ def writable_formats(goal: str) -> dict[str, Format]:
     >>> list(writable_formats("label"))
     ['csv', 'tsv', 'jsonl', 'parquet', 'ts', 'npz', 'folder', 'text']
     """
-    return {name: row for name, row in (formats_for(goal) | {"text": FORMATS[-1]}).items() if row.writer is not None}
+    return {name: row for name, row in (formats_for(goal) | {"text": TEXT}).items() if row.writer is not None}
 
 
 def output_format(source: Any, format: str = "auto", *, goal: str) -> Format:

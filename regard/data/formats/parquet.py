@@ -67,10 +67,9 @@ def write(file: IO[bytes], columns: Columns) -> Iterator[Put]:
 
     def flush() -> None:
         nonlocal writer
-        table = arrow.Table.from_pylist(rows, schema=None if writer is None else writer.schema)
         if writer is None:
-            writer = ParquetWriter(file, table.schema)
-        writer.write_table(table)
+            writer = ParquetWriter(file, _schema(arrow, rows))
+        writer.write_table(arrow.Table.from_pylist(rows, schema=writer.schema))
         rows.clear()
 
     try:
@@ -80,6 +79,16 @@ def write(file: IO[bytes], columns: Columns) -> Iterator[Put]:
     finally:
         if writer is not None:
             writer.close()
+
+
+def _schema(arrow: Any, rows: Sequence[dict[str, Any]]) -> Any:
+    """That of the first rows; a list that is empty in all of them is one of numbers by its name, else of texts."""
+    found = arrow.Table.from_pylist(rows).schema
+    empty = {"vectors": arrow.list_(arrow.list_(arrow.float64())), "scores": arrow.list_(arrow.float64())}
+    for place, field in enumerate(found):
+        if arrow.types.is_list(field.type) and arrow.types.is_null(field.type.value_type):
+            found = found.set(place, field.with_type(empty.get(field.name, arrow.list_(arrow.string()))))
+    return found
 
 
 def _row(example: Example, answer: Answer, columns: Columns) -> dict[str, Any]:

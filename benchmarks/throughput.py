@@ -19,8 +19,8 @@ from torch.nn import functional as F
 from benchmarks.data import sentence_lengths
 from benchmarks.timing import in_turns
 from regard import Ragged
-from regard.data.batches import plan_epoch, split_step
 from regard.nn import build_encoder
+from regard.ragged import plan_epoch, split_step
 
 DIM, DEPTH, HEADS, LABELS, WORDS, BATCHES, DROPOUT = 192, 3, 4, 17, 1000, 12, 0.3
 

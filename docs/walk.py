@@ -29,11 +29,11 @@ BEGINS = {  # the functions with which a step begins, in either tree
     ("tasks/fitting.py", "_new_network"): "vocabulary",
     ("training/loop.py", "train"): "batch, loss, step",
     ("tasks/fitting.py", "save"): "saved",
-    ("tasks/run_folder.py", "save_run"): "saved",
+    ("tasks/files.py", "save_run"): "saved",
+    ("training/checkpoint.py", "save_weights"): "saved",
 }
 NETWORK = ("nn/", "attention/", "ragged.py")
 BELONGS = {  # where a file is at home that is asked something before
-    "tasks/run_folder.py": "saved",
     "training/checkpoint.py": "saved",
     "training/learner.py": "batch, loss, step",
     "front_ends/__init__.py": "vocabulary",

@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "data": {"errors", "files"},
     "decoding": {"errors"},
     "formats": {"errors", "files", "nn", "front_ends"},
-    "training": {"errors", "files", "data", "front_ends"},
+    "training": {"errors", "ragged", "files", "data", "front_ends"},
     "viewer": {"errors", "ragged", "files", "attention", "nn"},
     "tasks": {
         *("errors", "ragged", "files", "attention", "nn", "front_ends", "data", "decoding", "formats", "training"),

@@ -108,7 +108,7 @@ def _predict(
         ConfigError: an option that this task does not have, or one that needs another.
     """
     from regard.data import open_writer
-    from regard.tasks.sources import iter_read
+    from regard.tasks.files import iter_read
 
     model = open_model(run, device)
     options = _with_generator(options, model)

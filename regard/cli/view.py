@@ -27,7 +27,7 @@ def view(
 ) -> None:
     """Draw who attends to whom in one sequence: a heat map for every layer and head."""
     from regard.data.goals import GOALS
-    from regard.tasks.sources import item_kind, iter_read
+    from regard.tasks.files import item_kind, iter_read
 
     model = open_model(run)
     kind = item_kind(model.config)

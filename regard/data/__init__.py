@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from regard.data.formats import FORMATS, find_format, formats_for, output_format, writable_formats
-    from regard.data.labels import check_spans, span_scheme
+    from regard.data.goals import check_spans, span_scheme
     from regard.data.reading import Source, iter_read, read
     from regard.data.records import Example, Place, Record
     from regard.data.writing import open_writer, write
@@ -36,8 +36,8 @@ __all__ = [
 _HOMES = {
     "records": ("Example", "Place", "Record"),
     "formats": ("FORMATS", "find_format", "formats_for", "output_format", "writable_formats"),
+    "goals": ("check_spans", "span_scheme"),
     "reading": ("Source", "iter_read", "read"),
-    "labels": ("check_spans", "span_scheme"),
     "writing": ("open_writer", "write"),
 }
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from regard.data.formats import Format, find_format
-from regard.data.goals import GOALS, check_not_blank, columns_of
+from regard.data.goals import GOALS, check_not_blank, check_spans, columns_of
 from regard.data.items import (
     LIST_NAMES,
     as_found,
@@ -23,7 +23,6 @@ from regard.data.items import (
     kind_of,
     split_cell,
 )
-from regard.data.labels import check_spans
 from regard.data.lazy import LazyExamples
 from regard.data.lines import STDIN, File, is_gzip, show
 from regard.data.python_values import read_python

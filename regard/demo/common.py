@@ -12,7 +12,7 @@ import typer
 from regard.cli.common import INTERRUPTED
 from regard.errors import ConfigError
 from regard.tasks import load
-from regard.tasks.run_folder import SCORES
+from regard.tasks.files import SCORES
 from regard.training.checkpoint import is_interrupted
 
 

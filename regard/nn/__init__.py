@@ -6,8 +6,7 @@ from regard.nn.cache import Cache, Projected
 from regard.nn.chunk import Chunk, Places
 from regard.nn.compared import NeighbourLayer, neighbours
 from regard.nn.decoder import Decoder, DecoderLayer
-from regard.nn.encoder import Encoder
-from regard.nn.layers import Dropout, EncoderLayer, FeedForward, Residual
+from regard.nn.layers import Dropout, Encoder, EncoderLayer, FeedForward, Residual
 from regard.nn.masked_head import MaskedHead
 from regard.nn.pooling import Pooling
 from regard.nn.positions import Alibi, Learned, Order, Relative, Rotary, Sinusoidal

@@ -14,8 +14,7 @@ from regard.errors import ConfigError
 from regard.nn.attention import MultiHeadAttention
 from regard.nn.compared import NeighbourLayer
 from regard.nn.decoder import Decoder, DecoderLayer
-from regard.nn.encoder import Encoder
-from regard.nn.layers import NORM_EPS, Activation, EncoderLayer, FeedForward, find_activation
+from regard.nn.layers import NORM_EPS, Activation, Encoder, EncoderLayer, FeedForward, find_activation
 from regard.nn.positions import Alibi, Learned, Ordering, Relative, Rotary, Sinusoidal
 
 ENCODERS = ("attention", "pointwise", "sliding", "convolution")

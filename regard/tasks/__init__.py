@@ -99,7 +99,7 @@ def load(folder: str | Path) -> Any:
     folder = Path(folder)
     if not folder.is_dir():
         raise ModelError(f"{folder}: no such run folder; `regard train TASK --train FILE --output {folder}` writes one")
-    from regard.tasks.run_folder import open_run
+    from regard.tasks.files import open_run
 
     return open_run(TASKS[task_of(folder)].new(), folder)
 

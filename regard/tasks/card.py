@@ -1,4 +1,4 @@
-"""The model card: README.md of a run folder."""
+"""What a run scored: as JSON, and in the model card, README.md of a run folder."""
 
 from __future__ import annotations
 
@@ -7,10 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from regard.data import Example
-from regard.files import atomic_write
+from regard.files import atomic_write, write_json
 from regard.tasks import TASKS
+from regard.tasks.files import SCORES, item_kind
 from regard.tasks.model import Model
-from regard.tasks.sources import item_kind
+
+CARD = "README.md"
+
+
+def write_scores(model: Model, folder: Path, train: Sequence[Example], dev: Sequence[Example] | None) -> None:
+    """The scores, and the card, of a model that was trained."""
+    write_json(model.scores, folder / SCORES)
+    write_card(model, folder / CARD, train, dev)
 
 
 def write_card(model: Model, path: Path, train: Sequence[Example], dev: Sequence[Example] | None) -> None:

@@ -13,14 +13,15 @@ import torch
 from torch import nn
 
 from regard.data import Example, Source
-from regard.data.batches import fill
 from regard.errors import ConfigError, RegardError
 from regard.front_ends import learn_front_end, restore_front_end
 from regard.nn import build_encoder
-from regard.tasks import run_folder
+from regard.ragged import fill
+from regard.tasks.card import write_scores
+from regard.tasks.files import check_free, check_length, digest, item_kind, read, save_run
 from regard.tasks.model import Model, Scores
-from regard.tasks.sources import check_length, item_kind, read
 from regard.tasks.start import NOTHING, Start, open_start, take_over, with_options_of
+from regard.training.checkpoint import WEIGHTS, load_weights
 from regard.training.config import Config, check_tokenizer, make_config
 from regard.training.learner import choose_device, is_main_process
 from regard.viewer.maps import Maps
@@ -66,7 +67,7 @@ def fit(
         if model.config.baselines == "all":
             raise ConfigError("baselines: all trains other encoders, which one process does; choose simple or none")
     if output is not None:
-        run_folder.check_free(Path(output), resume=resume)
+        check_free(Path(output), resume=resume)
     start = resolve(model)
     examples = _read_part(model, train, "train")
     dev_examples = None if dev is None else _read_part(model, dev, "dev")
@@ -122,23 +123,23 @@ def train_on(
         select=model.metric(train, dev),
         config=model.config,
         output=output,
-        save=lambda network, folder: run_folder.save_run(model, network, folder),
+        save=lambda network, folder: save_run(model, network, folder),
         resume=resume,
-        data_digest=run_folder.digest(train, model.vocabulary()),
-        dev_digest="" if dev is None else run_folder.digest(dev),
+        data_digest=digest(train, model.vocabulary()),
+        dev_digest="" if dev is None else digest(dev),
     )
     if result.stopped == "interrupted":
         raise KeyboardInterrupt
-    run_folder.load_weights(network, output / run_folder.WEIGHTS)
+    load_weights(network, output / WEIGHTS)
     if is_main_process():
         speed = {"seconds": result.seconds, "tokens_per_second": result.tokens_per_second}
         model.scores = {"measured_on": "train" if dev is None else "dev", "training": speed}
         own = {"regard": model.score(network, train if dev is None else dev, pictures=output)}
         model.scores["scores"] = own
-        run_folder.write_scores(model, output, train, dev)  # whatever becomes of the baselines, the run is whole
+        write_scores(model, output, train, dev)  # whatever becomes of the baselines, the run is whole
         if model.config.baselines != "none":
             model.scores["scores"] = own | _baselines(model, train, dev)
-            run_folder.write_scores(model, output, train, dev)
+            write_scores(model, output, train, dev)
     return model
 
 

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from regard.attention.check import window_sides
 from regard.errors import ConfigError, ModelError
 from regard.files import read_json
-from regard.tasks import MODEL, TASKS, run_folder, task_of
+from regard.tasks import MODEL, TASKS, task_of
+from regard.training.checkpoint import WEIGHTS, read_weights
 from regard.training.config import FILE as CONFIG
 from regard.training.config import Config, make_config, panel_of, read_config
 
@@ -68,7 +69,7 @@ def _of_run(folder: Path) -> Start:
     free = FREE - {"window", "causal"} if _window_shapes_weights(config) else FREE
     shared = [name for name in Config.model_fields if panel_of(Config, name) == "Network" and name not in free]
     parts: dict[str, dict[str, Tensor]] = {}
-    for name, tensor in run_folder.read_weights(folder / run_folder.WEIGHTS).items():
+    for name, tensor in read_weights(folder / WEIGHTS).items():
         part, _, rest = name.partition(".")
         parts.setdefault(part, {})[rest] = tensor
     return Start({name: getattr(config, name) for name in shared}, {"front_end": vocabulary}, parts)

@@ -1,4 +1,4 @@
-"""The checkpoint that a training resumes from: one safetensors file, replaced as a whole."""
+"""What a training leaves on disk: the checkpoint that it resumes from, and weights, a safetensors file each."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from regard.errors import ConfigError, ModelError
 from regard.files import atomic_write
+from regard.training.config import FILE as CONFIG
 from regard.training.config import Config
 
 VERSION = 1
-FOLDER, FILE = "resume", "state.safetensors"
+FOLDER, FILE, WEIGHTS = "resume", "state.safetensors", "model.safetensors"
 
 # Options that may change between the sittings of one training: they do not change its weights.
 FREE = {"train", "dev", "output", "format", "unseen_labels"}
@@ -126,6 +128,66 @@ def read_checkpoint(output: Path, identity: Identity) -> tuple[State, dict[str, 
         raise ModelError(f"{path}: version {version}, this regard knows {VERSION}; resume with the one that wrote it")
     identity.check(about["identity"], output)
     return State(**about["state"]), tensors
+
+
+def save_weights(network: nn.Module, path: Path) -> None:
+    """The weights as safetensors, with a digest that tells an altered file from a whole one."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in states(network).items()}
+    with atomic_write(path, binary=True) as file:
+        file.write(save(tensors, metadata={"format": "pt", "sha256": _digest(tensors)}))
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of :func:`save_weights`.
+
+    Raises:
+        ModelError: the file is missing, truncated or altered.
+    """
+    if not path.is_file():
+        raise ModelError(f"{path}: no such file; a run folder holds {WEIGHTS} once its first evaluation is done")
+    try:
+        with safe_open(path, framework="pt") as file:
+            digest = (file.metadata() or {}).get("sha256")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelError(f"{path}: not a whole safetensors file ({error}); copy it again or train again") from error
+    if digest != _digest(tensors):
+        raise ModelError(f"{path}: the weights are not those that were saved (their digest differs); copy it again")
+    return tensors
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Fills the network from :func:`save_weights`.
+
+    Raises:
+        ModelError: the file is missing, truncated, altered, or belongs to another network.
+    """
+    tensors = read_weights(path)
+    own = states(network)
+    expected = {name: tensor.shape for name, tensor in own.items()}
+    found = {name: tensor.shape for name, tensor in tensors.items()}
+    if expected != found:
+        wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+        raise ModelError(
+            f"{path}: weights and {CONFIG} belong to different networks, first at '{wrong[0]}': "
+            f"config asks for {_shape(expected.get(wrong[0]))}, the file has {_shape(found.get(wrong[0]))}"
+        )
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(tensors[name])
+
+
+def _digest(tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _shape(shape: torch.Size | None) -> str:
+    return "nothing" if shape is None else str(list(shape))
 
 
 def states(network: nn.Module) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regard.files import atomic_write
-from regard.training.journal import read_journal
+from regard.training.progress import read_journal
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -13,18 +13,15 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from regard.data.batches import plan_epoch, split_step
 from regard.errors import ConfigError, RegardError
 from regard.files import explain_failures, remove_parts
+from regard.ragged import plan_epoch, split_step
 from regard.training.checkpoint import FOLDER, Identity, State, is_interrupted, read_checkpoint, write_checkpoint
 from regard.training.config import FILE as CONFIG
 from regard.training.config import Config, write_config
 from regard.training.curves import draw_curves
-from regard.training.journal import FILE as JOURNAL
-from regard.training.journal import Journal, read_journal
-from regard.training.learner import Collate, Learner, Loss, is_main_process
-from regard.training.optimizer import one_cycle
-from regard.training.progress import Interrupt, Progress, say
+from regard.training.learner import Collate, Learner, Loss, is_main_process, one_cycle
+from regard.training.progress import JOURNAL, Interrupt, Journal, Progress, read_journal, say
 
 __all__ = ["Result", "is_main_process", "train"]
 

@@ -8,7 +8,7 @@ from itertools import chain
 import numpy as np
 from torch import Tensor
 
-from regard.data.labels import span_scheme
+from regard.data.goals import span_scheme
 from regard.errors import DataError, RegardError
 
 Labels = Sequence[Sequence[str]]

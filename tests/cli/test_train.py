@@ -13,7 +13,7 @@ import typer
 from command_line import SENTENCES, SMALL, TINY, as_conllu
 from safetensors.torch import load_file
 
-from regard.cli.train import gather, parse_window
+from regard.cli.app import gather, parse_window
 from regard.errors import ConfigError
 from regard.tasks import TASKS
 from regard.tasks.label.options import LabelConfig

@@ -4,7 +4,7 @@ from safetensors.torch import load_file
 from small_training import SmallNetwork, run
 
 from regard.errors import ConfigError, DataError, RegardError
-from regard.training.journal import read_journal
+from regard.training.progress import read_journal
 
 
 def lines_of(output, kind):

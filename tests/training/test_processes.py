@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from small_training import run
 
 from regard.errors import ConfigError
-from regard.training.journal import read_journal
+from regard.training.progress import read_journal
 
 
 @pytest.fixture(scope="module")

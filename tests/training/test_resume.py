@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from small_training import run, sequences
 
 from regard.errors import ConfigError, ModelError, RegardError
-from regard.training.journal import read_journal
+from regard.training.progress import read_journal
 
 STATE = Path("resume") / "state.safetensors"
 TIMES = ("seconds", "step_seconds", "tokens_per_second", "identity")

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from regard.data import Example, Source
-from regard.data.labels import check_known
+from regard.data.goals import check_known
 from regard.nn import Pooling
 from regard.ragged import offsets_of, on_device
-from regard.tasks import fitting, sources
+from regard.tasks import files, fitting
 from regard.tasks.classify.baselines import class_baselines
 from regard.tasks.classify.confusion import draw_confusion
 from regard.tasks.classify.options import ClassifyConfig
@@ -121,7 +121,7 @@ class Classifier:
 
         ``confusion`` names a PNG to write, which shows which labels are taken for which.
         """
-        examples = sources.read(self, source, format=format, column=column)
+        examples = files.read(self, source, format=format, column=column)
         self.check(examples)
         return self._measure(self.network, examples, None if confusion is None else Path(confusion))
 
@@ -131,7 +131,7 @@ class Classifier:
 
     def probabilities(self, source: Source, *, format: str = "auto") -> list[dict[str, float]]:
         """How likely each label is, for every example."""
-        rows = self._chances(self.network, sources.read(self, source, labelled=False, format=format))
+        rows = self._chances(self.network, files.read(self, source, labelled=False, format=format))
         return [dict(zip(self.labels, row, strict=True)) for row in rows.tolist()]
 
     def answers(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
@@ -160,7 +160,7 @@ class Classifier:
         return {"column": self.config.column, "item_column": self.config.text_column}
 
     def texts_of(self, part: str, train: Sequence[Example]) -> Iterable[Any]:
-        return sources.Values(train, "items")
+        return files.Values(train, "items")
 
     def learn_labels(self, train: Sequence[Example]) -> None:
         counts = Counter(example.goal for example in train)
@@ -172,7 +172,7 @@ class Classifier:
     def check(self, examples: Sequence[Example]) -> None:
         """Also tells of long sequences: they are not cut without a word."""
         check_known(examples, self.labels, self.config.unseen_labels)
-        longest = sources.longest_window(self.config)
+        longest = files.longest_window(self.config)
         long = sum(self.length(example) > longest for example in examples)
         if long:
             logger.warning(
@@ -193,7 +193,7 @@ class Classifier:
         return int(self.network.front_end.count(example.items))
 
     def collate(self, examples: Sequence[Example]) -> ClassBatch:
-        front_end, longest = self.network.front_end, sources.longest_window(self.config)
+        front_end, longest = self.network.front_end, files.longest_window(self.config)
         parts = [
             [example.items] if self.length(example) <= longest else front_end.split(example.items, longest)
             for example in examples

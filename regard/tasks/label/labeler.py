@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from regard.data import Example, Source, span_scheme
-from regard.data.labels import check_known
+from regard.data.goals import check_known
 from regard.ragged import Ragged, on_device
-from regard.tasks import fitting, sources
+from regard.tasks import files, fitting
 from regard.tasks.label.baselines import simple_baselines
 from regard.tasks.label.options import LabelConfig
 from regard.tasks.model import Columns, Scores
@@ -104,13 +104,13 @@ class Labeler:
 
     def evaluate(self, source: Source, *, format: str = "auto", column: str | None = None) -> dict[str, float]:
         """Scores against labelled sequences: ``accuracy``, and where labels are BIO or IOBES the spans' ``f1``."""
-        examples = sources.read(self, source, format=format, column=column)
+        examples = files.read(self, source, format=format, column=column)
         self.check(examples)
         return self.score(self.network, examples)
 
     def predict(self, source: Source, *, format: str = "auto") -> list[list[str]]:
         """Labels for every sequence, in order: a list of words or an array ``[N, C]`` each, or a file of them."""
-        examples = sources.read(self, source, labelled=False, format=format)
+        examples = files.read(self, source, labelled=False, format=format)
         return [answer["labels"] for answer in self.answers(examples)]
 
     @torch.inference_mode()
@@ -141,7 +141,7 @@ class Labeler:
         return {"column": self.config.column, "item_column": None}
 
     def texts_of(self, part: str, train: Sequence[Example]) -> Iterable[Any]:
-        return sources.Values(train, "items")
+        return files.Values(train, "items")
 
     def learn_labels(self, train: Sequence[Example]) -> None:
         self.labels = sorted({label for example in train for label in example.goal})
@@ -153,7 +153,7 @@ class Labeler:
 
     def check_length(self, example: Example) -> None:
         """Refuses a sequence that is too long to be taken, as this network counts it."""
-        sources.check_length(
+        files.check_length(
             self.config,
             example,
             self.length(example),

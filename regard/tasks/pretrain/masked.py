@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from regard.data import Example, Source
 from regard.errors import UnsupportedError
-from regard.tasks import fitting, sources
+from regard.tasks import files, fitting
 from regard.tasks.model import Columns, Scores
 from regard.tasks.pretrain.masking import choose
 from regard.tasks.pretrain.network import MaskedBatch, MaskedNetwork
@@ -81,13 +81,13 @@ class MaskedModel:
 
     def evaluate(self, source: Source, *, format: str = "auto") -> dict[str, float]:
         """How well what is hidden is guessed: ``accuracy`` and ``likelihood``, e^−loss; or ``explained`` of vectors."""
-        return self.score(self.network, sources.read(self, source, format=format))
+        return self.score(self.network, files.read(self, source, format=format))
 
     def predict(self, source: Source, *, format: str = "auto") -> list[str]:
         """Texts with each blank, written [MASK], filled in with the likeliest token or word."""
-        if sources.item_kind(self.config) == "vectors":
+        if files.item_kind(self.config) == "vectors":
             raise UnsupportedError("a model with front_end=vectors reads no text with blanks to fill")
-        return [answer["target"] for answer in self.answers(sources.read(self, source, labelled=False, format=format))]
+        return [answer["target"] for answer in self.answers(files.read(self, source, labelled=False, format=format))]
 
     def answers(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
         """For each example ``target``, the text with its blanks filled, and ``scores``, how likely each guess is."""
@@ -163,7 +163,7 @@ class MaskedModel:
         return {"column": None, "item_column": self.config.text_column}
 
     def texts_of(self, part: str, train: Sequence[Example]) -> Iterable[Any]:
-        return sources.Values(train, "items")
+        return files.Values(train, "items")
 
     def learn_labels(self, train: Sequence[Example]) -> None:
         """There are none."""
@@ -186,7 +186,7 @@ class MaskedModel:
         return int(self.network.front_end.count(example.items))
 
     def collate(self, examples: Sequence[Example]) -> MaskedBatch:
-        front_end, longest = self.network.front_end, sources.longest_window(self.config)
+        front_end, longest = self.network.front_end, files.longest_window(self.config)
         parts: list[Any] = []
         for example in examples:
             long = self.length(example) > longest

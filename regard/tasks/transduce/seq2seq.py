@@ -17,7 +17,7 @@ from regard.data import Example, Source
 from regard.decoding.search import Hypothesis, sample, search
 from regard.errors import ConfigError
 from regard.nn import build_decoder
-from regard.tasks import fitting, sources
+from regard.tasks import files, fitting
 from regard.tasks.model import Columns, Scores
 from regard.tasks.transduce.baselines import text_baselines
 from regard.tasks.transduce.metrics import text_scores
@@ -91,7 +91,7 @@ class Seq2Seq:
         self, source: Source, *, target: str | Path | None = None, format: str = "auto", beam: int | None = None
     ) -> dict[str, float]:
         """Scores against true targets: see :func:`regard.tasks.transduce.metrics.text_scores`."""
-        examples = sources.read(self, source, target=target, format=format)
+        examples = files.read(self, source, target=target, format=format)
         self.check(examples)
         return self._measure(self.network, examples, self.config.beam if beam is None else beam)
 
@@ -115,13 +115,13 @@ class Seq2Seq:
         if seed is not None:
             generator = torch.Generator(fitting.device_of(self.network)).manual_seed(seed)
         draw = partial(sample, samples=samples, temperature=temperature, top_k=top_k, top_p=top_p, generator=generator)
-        return self._texts(sources.read(self, source, labelled=False, format=format), draw)
+        return self._texts(files.read(self, source, labelled=False, format=format), draw)
 
     def candidates(
         self, source: Source, *, format: str = "auto", beam: int | None = None, n_best: int = 1
     ) -> list[list[tuple[str, float]]]:
         """The ``n_best`` outputs for every source with their scores, ``log p / length ^ penalty``, best first."""
-        examples = sources.read(self, source, labelled=False, format=format)
+        examples = files.read(self, source, labelled=False, format=format)
         return self._texts(examples, partial(search, beam=self.config.beam if beam is None else beam, n_best=n_best))
 
     def answers(
@@ -165,7 +165,7 @@ class Seq2Seq:
     @torch.inference_mode()
     def attention(self, items: Any, target: str | None = None) -> PairMaps:
         """Who attends to whom: source and target to themselves, target to source. The target is predicted if None."""
-        example = sources.read(self, [items], labelled=False)[0]
+        example = files.read(self, [items], labelled=False)[0]
         network = self.network.eval()
         encoder = fitting.attention_maps(self, example)
         written = self.predict([example])[0] if target is None else target
@@ -201,10 +201,8 @@ class Seq2Seq:
 
     def texts_of(self, part: str, train: Sequence[Example]) -> Iterable[Any]:
         if part == "target":
-            return sources.Values(train, "goal")
-        return (
-            sources.Values(train, "items", "goal") if self.config.shared_vocabulary else sources.Values(train, "items")
-        )
+            return files.Values(train, "goal")
+        return files.Values(train, "items", "goal") if self.config.shared_vocabulary else files.Values(train, "items")
 
     def learn_labels(self, train: Sequence[Example]) -> None:
         """There are none."""
@@ -213,10 +211,10 @@ class Seq2Seq:
         """What is too long to be read whole is refused: a part of it would have another meaning."""
         network = self.network
         for example in examples:
-            sources.check_length(self.config, example, network.front_end.count(example.items), what="source")
+            files.check_length(self.config, example, network.front_end.count(example.items), what="source")
             if example.goal is not None:
                 length = network.target.count(example.goal)  # the end is written and not read
-                sources.check_length(self.config, example, length, what="target", places=length - 1)
+                files.check_length(self.config, example, length, what="target", places=length - 1)
 
     def build(self, front_ends: dict[str, nn.Module]) -> Transformer:
         front_end, target = front_ends["front_end"], front_ends.get("target", front_ends["front_end"])

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regard.data.batches import plan_epoch, split_step
 from regard.errors import DataError
+from regard.ragged import plan_epoch, split_step
 
 LENGTHS = st.lists(st.integers(0, 60), min_size=1, max_size=80).filter(any)
 

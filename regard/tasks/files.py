@@ -1,19 +1,31 @@
-"""What a task is given: examples, read as its options say, and no longer than the network takes."""
+"""Between a model and files: examples, read as its options say, and the run folder that it is kept in."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import numpy as np
+from torch import nn
 
 from regard.data import Example, Source, reading
 from regard.data.formats import ending, find_format
 from regard.data.goals import GOALS
 from regard.data.lines import STDIN
-from regard.errors import DataError
-from regard.front_ends import items_of
+from regard.errors import ConfigError, DataError, ModelError
+from regard.files import read_json, write_json
+from regard.front_ends import items_of, restore_front_end
+from regard.tasks import MODEL
 from regard.tasks.model import Model
-from regard.training.config import Config
+from regard.training.checkpoint import WEIGHTS, is_interrupted, load_weights, save_weights
+from regard.training.config import FILE as CONFIG
+from regard.training.config import Config, read_config, write_config
+
+SCORES = "scores.json"
+M = TypeVar("M", bound=Model)
 
 
 def read(model: Model, source: Source, *, labelled: bool = True, **how: Any) -> Sequence[Example]:
@@ -101,3 +113,56 @@ def check_length(
 def longest_window(config: Config) -> int:
     """How many items are read at once of a sequence that may be cut."""
     return min(config.longest, config.position_reach) if config.positions == "learned" else config.longest
+
+
+def check_free(output: Path, *, resume: bool) -> None:
+    """Refuses to train into a folder that holds a finished run.
+
+    Raises:
+        ConfigError: what stands there, and what to do.
+    """
+    for place in (output, *output.parents):
+        if place.is_file():
+            raise ConfigError(f"output: {place} is a file; name a folder to write the run into")
+    if not resume and (output / WEIGHTS).is_file():
+        raise ConfigError(f"output: {output} already holds a run; choose another folder, delete it, or resume it")
+    if not resume and is_interrupted(output):
+        raise ConfigError(f"output: {output} holds an interrupted training; resume it, delete it or name another one")
+
+
+def save_run(model: Model, network: nn.Module, folder: Path) -> None:
+    """Weights, vocabularies and options, from which :func:`open_run` makes the model again."""
+    save_weights(network, folder / WEIGHTS)
+    write_json({"task": model.config.task, **model.vocabulary()}, folder / MODEL)
+    write_config(model.config, folder / CONFIG)
+
+
+def open_run(model: M, folder: Path) -> M:
+    """Fills a new model with what a training left in a folder.
+
+    Raises:
+        ModelError: a file is missing, damaged, or from a newer version.
+    """
+    vocabulary = read_json(folder / MODEL)
+    model.config = read_config(folder / CONFIG, type(model.config))
+    try:
+        model.restore(vocabulary)
+        kinds = model.front_ends()
+        model.network = model.build(
+            {part: restore_front_end(kind, vocabulary[part], model.config) for part, kind in kinds.items()}
+        )
+    except (KeyError, TypeError) as error:
+        raise ModelError(f"{folder / MODEL}: a part is missing or altered ({error})") from error
+    load_weights(model.network, folder / WEIGHTS)
+    if (folder / SCORES).is_file():
+        model.scores = read_json(folder / SCORES)
+    return model
+
+
+def digest(examples: Iterable[Example], vocabulary: object = None) -> str:
+    """Tells one set of examples, and what was learned from it, from another."""
+    whole = hashlib.sha256(json.dumps(vocabulary).encode())
+    for example in examples:
+        items = example.items.tobytes() if isinstance(example.items, np.ndarray) else repr(example.items).encode()
+        whole.update(items + repr(example.goal).encode())
+    return whole.hexdigest()

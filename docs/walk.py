@@ -34,6 +34,7 @@ BEGINS = {  # the functions with which a step begins, in either tree
 }
 NETWORK = ("nn/", "attention/", "ragged.py")
 BELONGS = {  # where a file is at home that is asked something before
+    "files.py": "saved",
     "training/checkpoint.py": "saved",
     "training/learner.py": "batch, loss, step",
     "front_ends/__init__.py": "vocabulary",

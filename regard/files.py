@@ -1,21 +1,28 @@
-"""Writing files so that a kill, an error or a full disk at any moment leaves the old file whole."""
+"""Writing files so that a kill, an error or a full disk at any moment leaves the old file whole; locks; JSON."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
+import logging
 import os
 import secrets
 import shutil
+import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from regard.errors import ModelError, RegardError
+from regard.errors import ConfigError, ModelError, RegardError
 
 PART = ".part"  # ends the name of a file that is still being written
+LOCK = ".regard-lock"  # in a folder that a training wrote into, or writes
+SEAL = "sha256"  # in a JSON object: the digest of all else
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+logger = logging.getLogger("regard")
 
 
 @contextmanager
@@ -75,6 +82,81 @@ def remove_parts(folder: Path) -> None:
     """Deletes what a killed :func:`atomic_write` left beside the files of a folder."""
     for part in folder.glob(f".*.????????{PART}"):
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """A folder, made where there is none, for this process alone. The operating system frees it, even after a kill.
+
+    Raises:
+        ConfigError: another process holds it, which the message names.
+        RegardError: it cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    made, path = not folder.exists(), folder / LOCK
+
+    def sign(file: int) -> None:
+        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}
+        os.truncate(file, 0)
+        os.write(file, json.dumps(holder).encode())
+
+    with explain_failures(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, blocking=False, fallback_to_soft=False, preserve_lock_file=True, on_acquired=sign)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise ConfigError(
+            f"output: {folder} is being written by {_holder(path)}; wait for it, stop it, or name another folder"
+        ) from None
+    except OSError as error:
+        if error.errno != errno.ENOSYS:
+            with explain_failures(path):
+                raise
+        logger.warning("%s: this file system has no locks; see to it that nothing else trains there", folder)
+    try:
+        yield
+    finally:
+        if os.path.isdir(folder) and os.listdir(folder) == [LOCK]:  # nothing came of it
+            path.unlink()
+            if made:
+                folder.rmdir()
+        lock.release()
+
+
+def _holder(path: Path) -> str:
+    try:
+        holder = json.loads(path.read_text())
+        since = time.strftime("%Y-%m-%d %H:%M", time.localtime(holder["since"]))
+        return f"process {holder['pid']} on {holder['host']}, since {since}"
+    except (OSError, ValueError, KeyError, TypeError):  # it has just begun, or the system lets nobody read
+        return "another process"
+
+
+def digest_of(value: Any) -> str:
+    """Tells a JSON value from any other."""
+    return hashlib.sha256(json.dumps(json.loads(json.dumps(value)), sort_keys=True).encode()).hexdigest()
+
+
+def sealed(value: dict[str, Any]) -> dict[str, Any]:
+    """A JSON object with its digest, by which :func:`unsealed` tells whether it was altered."""
+    return value | {SEAL: digest_of(value)}
+
+
+def unsealed(value: dict[str, Any], path: Path, *, required: bool = True) -> dict[str, Any]:
+    """What :func:`sealed` was given.
+
+    Arguments:
+        required: False takes an object without a digest, of an earlier version, as it is.
+
+    Raises:
+        ModelError: it is not what was written.
+    """
+    rest = {name: part for name, part in value.items() if name != SEAL}
+    if (required or SEAL in value) and value.get(SEAL) != digest_of(rest):
+        raise ModelError(f"{path}: not what was saved (its digest differs); copy it again or train again")
+    return rest
 
 
 def write_json(value: Any, path: Path) -> None:

@@ -14,6 +14,7 @@ from regard.data import read
 from regard.demo.common import find_data, train_once
 from regard.tasks import Classifier
 from regard.tasks.classify.baselines import class_baselines
+from regard.tasks.files import taken
 
 PACKAGE, FOLDER = "aeon", "aeon/datasets/data/JapaneseVowels"
 INSTALL = "pip install --no-deps aeon"  # only the data is wanted
@@ -25,10 +26,11 @@ def demo_classify(output: Path, *, epochs: int | None, quick: bool) -> None:
     parts = {name: output / "data" / f"{name}.ts" for name in ("train", "test")}
 
     def fit(classifier: Classifier, *, resume: bool) -> None:
-        for name, path in parts.items():
-            source = find_data(PACKAGE, f"{FOLDER}/JapaneseVowels_{name.upper()}.ts", INSTALL)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, path)
+        with taken(output, resume=resume):
+            for name, path in parts.items():
+                source = find_data(PACKAGE, f"{FOLDER}/JapaneseVowels_{name.upper()}.ts", INSTALL)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, path)
         passes = epochs if epochs is not None else 10 if quick else 60
         classifier.fit(parts["train"], None, output, epochs=passes, batch_tokens=300, resume=resume)
 

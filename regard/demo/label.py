@@ -12,6 +12,7 @@ from regard.data import read
 from regard.demo.common import find_data, train_once
 from regard.files import atomic_write
 from regard.tasks import Labeler
+from regard.tasks.files import taken
 from regard.tasks.label.baselines import simple_baselines
 
 PACKAGE, TREEBANK, INSTALL = "turkish-treebanks", "data/web.conllu", "pip install 'regard[demo]'"
@@ -25,7 +26,8 @@ def demo_label(output: Path, *, epochs: int | None, quick: bool) -> None:
     parts = {name: output / "data" / f"{name}.conllu" for name in ("train", "dev", "test")}
 
     def fit(labeler: Labeler, *, resume: bool) -> None:
-        cut_treebank(parts, every=QUICK_EVERY if quick else 1)
+        with taken(output, resume=resume):
+            cut_treebank(parts, every=QUICK_EVERY if quick else 1)
         passes = labeler.config.epochs if epochs is None else epochs
         labeler.fit(parts["train"], parts["dev"], output, epochs=passes, resume=resume)
 

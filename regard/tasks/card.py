@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from regard.data import Example
-from regard.files import atomic_write, write_json
+from regard.files import atomic_write, sealed, write_json
 from regard.tasks import TASKS
 from regard.tasks.files import SCORES, item_kind
 from regard.tasks.model import Model
@@ -17,7 +17,7 @@ CARD = "README.md"
 
 def write_scores(model: Model, folder: Path, train: Sequence[Example], dev: Sequence[Example] | None) -> None:
     """The scores, and the card, of a model that was trained."""
-    write_json(model.scores, folder / SCORES)
+    write_json(sealed(model.scores), folder / SCORES)
     write_card(model, folder / CARD, train, dev)
 
 

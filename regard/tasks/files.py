@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,13 +17,15 @@ from regard.data.formats import ending, find_format
 from regard.data.goals import GOALS
 from regard.data.lines import STDIN
 from regard.errors import ConfigError, DataError, ModelError
-from regard.files import read_json, write_json
+from regard.files import LOCK, only_writer, read_json, sealed, unsealed, write_json
 from regard.front_ends import items_of, restore_front_end
 from regard.tasks import MODEL
 from regard.tasks.model import Model
-from regard.training.checkpoint import WEIGHTS, is_interrupted, load_weights, save_weights
+from regard.training.checkpoint import FOLDER as RESUME
+from regard.training.checkpoint import WEIGHTS, check_beside, is_interrupted, load_weights, save_weights
 from regard.training.config import FILE as CONFIG
 from regard.training.config import Config, read_config, write_config
+from regard.training.learner import is_main_process
 
 SCORES = "scores.json"
 M = TypeVar("M", bound=Model)
@@ -115,15 +118,43 @@ def longest_window(config: Config) -> int:
     return min(config.longest, config.position_reach) if config.positions == "learned" else config.longest
 
 
-def check_free(output: Path, *, resume: bool) -> None:
-    """Refuses to train into a folder that holds a finished run.
+@contextmanager
+def taken(output: Path, *, resume: bool) -> Iterator[None]:
+    """A run folder for one training alone, which may be of several processes.
 
     Raises:
-        ConfigError: what stands there, and what to do.
+        ConfigError: what stands there, or who writes it, and what to do.
     """
+    if not is_main_process():
+        yield
+        return
+    _check_own(output)
+    with only_writer(output):
+        _check_free(output, resume=resume)
+        yield
+
+
+def _check_own(output: Path) -> None:
+    """Refuses a folder in which something stands that is no run."""
     for place in (output, *output.parents):
         if place.is_file():
             raise ConfigError(f"output: {place} is a file; name a folder to write the run into")
+    if not output.is_dir():
+        return
+    for folder in (output, output / RESUME):
+        for entry in sorted(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else ():
+            if entry.is_symlink():
+                raise ConfigError(
+                    f"output: {entry} is a link, which a training would write through; remove it or name another folder"
+                )
+    names = sorted(entry.name for entry in output.iterdir())
+    is_run = (output / WEIGHTS).is_file() and (output / MODEL).is_file()
+    if names and not (is_run or is_interrupted(output) or LOCK in names):
+        raise ConfigError(f"output: {output} holds other things than a run ('{names[0]}'); name a new folder")
+
+
+def _check_free(output: Path, *, resume: bool) -> None:
+    """Refuses a folder with a run that would be lost."""
     if not resume and (output / WEIGHTS).is_file():
         raise ConfigError(f"output: {output} already holds a run; choose another folder, delete it, or resume it")
     if not resume and is_interrupted(output):
@@ -132,8 +163,9 @@ def check_free(output: Path, *, resume: bool) -> None:
 
 def save_run(model: Model, network: nn.Module, folder: Path) -> None:
     """Weights, vocabularies and options, from which :func:`open_run` makes the model again."""
-    save_weights(network, folder / WEIGHTS)
-    write_json({"task": model.config.task, **model.vocabulary()}, folder / MODEL)
+    vocabulary = {"task": model.config.task, **model.vocabulary()}
+    save_weights(network, folder / WEIGHTS, config=model.config, vocabulary=vocabulary)
+    write_json(sealed(vocabulary), folder / MODEL)
     write_config(model.config, folder / CONFIG)
 
 
@@ -143,7 +175,7 @@ def open_run(model: M, folder: Path) -> M:
     Raises:
         ModelError: a file is missing, damaged, or from a newer version.
     """
-    vocabulary = read_json(folder / MODEL)
+    vocabulary = unsealed(read_json(folder / MODEL), folder / MODEL, required=False)
     model.config = read_config(folder / CONFIG, type(model.config))
     try:
         model.restore(vocabulary)
@@ -153,9 +185,10 @@ def open_run(model: M, folder: Path) -> M:
         )
     except (KeyError, TypeError) as error:
         raise ModelError(f"{folder / MODEL}: a part is missing or altered ({error})") from error
+    is_sealed = check_beside(folder / WEIGHTS, config=model.config, vocabulary=vocabulary)
     load_weights(model.network, folder / WEIGHTS)
     if (folder / SCORES).is_file():
-        model.scores = read_json(folder / SCORES)
+        model.scores = unsealed(read_json(folder / SCORES), folder / SCORES, required=is_sealed)
     return model
 
 

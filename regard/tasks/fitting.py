@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +19,7 @@ from regard.front_ends import learn_front_end, restore_front_end
 from regard.nn import build_encoder
 from regard.ragged import fill
 from regard.tasks.card import write_scores
-from regard.tasks.files import check_free, check_length, digest, item_kind, read, save_run
+from regard.tasks.files import check_length, digest, item_kind, read, save_run, taken
 from regard.tasks.model import Model, Scores
 from regard.tasks.start import NOTHING, Start, open_start, take_over, with_options_of
 from regard.training.checkpoint import WEIGHTS, load_weights
@@ -66,15 +67,17 @@ def fit(
             raise ConfigError("output: required with several processes, which share the run folder")
         if model.config.baselines == "all":
             raise ConfigError("baselines: all trains other encoders, which one process does; choose simple or none")
-    if output is not None:
-        check_free(Path(output), resume=resume)
-    start = resolve(model)
-    examples = _read_part(model, train, "train")
-    dev_examples = None if dev is None else _read_part(model, dev, "dev")
-    if output is not None:
-        return train_on(model, examples, dev_examples, Path(output), start, resume=resume)
-    with tempfile.TemporaryDirectory(prefix="regard-") as folder:
-        return train_on(model, examples, dev_examples, Path(folder), start, resume=False)
+    with ExitStack() as stack:
+        if output is None:
+            resume = False  # from the nothing in a folder of its own
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="regard-"))
+        else:
+            folder = str(output)
+        stack.enter_context(taken(Path(folder), resume=resume))
+        start = resolve(model)
+        examples = _read_part(model, train, "train")
+        dev_examples = None if dev is None else _read_part(model, dev, "dev")
+        return train_on(model, examples, dev_examples, Path(folder), start, resume=resume)
 
 
 def resolve(model: Model) -> Start:

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from regard.attention.check import window_sides
 from regard.errors import ConfigError, ModelError
-from regard.files import read_json
+from regard.files import read_json, unsealed
 from regard.tasks import MODEL, TASKS, task_of
-from regard.training.checkpoint import WEIGHTS, read_weights
+from regard.training.checkpoint import WEIGHTS, check_beside, read_weights
 from regard.training.config import FILE as CONFIG
 from regard.training.config import Config, make_config, panel_of, read_config
 
@@ -62,17 +62,18 @@ def open_start(folder: str | Path) -> Start:
 
 
 def _of_run(folder: Path) -> Start:
-    vocabulary = read_json(folder / MODEL).get("front_end")
-    if vocabulary is None:
+    vocabulary = unsealed(read_json(folder / MODEL), folder / MODEL, required=False)
+    if "front_end" not in vocabulary:
         raise ModelError(f"{folder / MODEL}: a part is missing or altered; copy it again or train again")
     config = read_config(folder / CONFIG, TASKS[task_of(folder)].config)
+    check_beside(folder / WEIGHTS, config=config, vocabulary=vocabulary)
     free = FREE - {"window", "causal"} if _window_shapes_weights(config) else FREE
     shared = [name for name in Config.model_fields if panel_of(Config, name) == "Network" and name not in free]
     parts: dict[str, dict[str, Tensor]] = {}
     for name, tensor in read_weights(folder / WEIGHTS).items():
         part, _, rest = name.partition(".")
         parts.setdefault(part, {})[rest] = tensor
-    return Start({name: getattr(config, name) for name in shared}, {"front_end": vocabulary}, parts)
+    return Start({name: getattr(config, name) for name in shared}, {"front_end": vocabulary["front_end"]}, parts)
 
 
 def _window_shapes_weights(config: Config) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,11 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from regard.errors import ConfigError, ModelError
-from regard.files import atomic_write
+from regard.files import atomic_write, digest_of
 from regard.training.config import FILE as CONFIG
 from regard.training.config import Config
 
-VERSION = 1
+VERSION = 2
 FOLDER, FILE, WEIGHTS = "resume", "state.safetensors", "model.safetensors"
 
 # Options that may change between the sittings of one training: they do not change its weights.
@@ -36,7 +37,7 @@ class State:
         step: optimizer steps done; ``epoch``: epochs finished; ``step_of_epoch``: steps done in the present one.
         tokens: items trained on; ``seconds``: time spent, evaluations too; ``step_seconds``: time spent in steps.
         best: highest score so far; ``waited``: evaluations since.
-        loss, count: sums since the last line of the journal; ``journal_bytes``: its length.
+        loss, count: sums since the last line of the journal; ``journal_bytes``, ``journal_digest``: of it.
     """
 
     step: int = 0
@@ -50,6 +51,7 @@ class State:
     loss: float = 0.0
     count: int = 0
     journal_bytes: int = 0
+    journal_digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,9 @@ def write_checkpoint(output: Path, state: State, tensors: dict[str, Tensor], ide
     """Replaces the checkpoint of a run; a kill or an error at any moment leaves the previous one whole."""
     about = {"version": VERSION, "state": asdict(state), "identity": asdict(identity)}
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    text = json.dumps(about)
     with atomic_write(output / FOLDER / FILE, binary=True) as file:
-        file.write(save(whole, metadata={"regard": json.dumps(about)}))
+        file.write(save(whole, metadata={"regard": text, "sha256": _digest(whole, text)}))
 
 
 def read_checkpoint(output: Path, identity: Identity) -> tuple[State, dict[str, Tensor]]:
@@ -117,24 +120,64 @@ def read_checkpoint(output: Path, identity: Identity) -> tuple[State, dict[str, 
         ConfigError: it belongs to a training with other options, data or processes.
     """
     path = output / FOLDER / FILE
+    hint = f"delete {path.parent} to train anew"
+    with _opened(path, "checkpoint", hint) as file:
+        metadata, tensors = file.metadata() or {}, _tensors_of(file)
     try:
-        with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {})["regard"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        about = json.loads(metadata["regard"])
         version = about["version"]
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise ModelError(f"{path}: not a whole checkpoint ({error}); delete {path.parent} to train anew") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path}: not a whole checkpoint ({error}); {hint}") from error
     if version != VERSION:
         raise ModelError(f"{path}: version {version}, this regard knows {VERSION}; resume with the one that wrote it")
+    if metadata.get("sha256") != _digest(tensors, metadata["regard"]):
+        raise ModelError(f"{path}: not the checkpoint that was saved (its digest differs); copy it again, or {hint}")
     identity.check(about["identity"], output)
     return State(**about["state"]), tensors
 
 
-def save_weights(network: nn.Module, path: Path) -> None:
-    """The weights as safetensors, with a digest that tells an altered file from a whole one."""
+def save_weights(
+    network: nn.Module, path: Path, *, config: Config | None = None, vocabulary: dict[str, Any] | None = None
+) -> None:
+    """The weights as safetensors, with a digest that tells an altered file from a whole one.
+
+    Arguments:
+        config, vocabulary: what they were trained with, which :func:`check_beside` finds beside them again.
+    """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in states(network).items()}
+    metadata = {"format": "pt", "sha256": _digest(tensors)}
+    if config is not None:
+        metadata["config"] = json.dumps(config.model_dump(mode="json", exclude=FREE))
+    if vocabulary is not None:
+        metadata["vocabulary"] = digest_of(vocabulary)
     with atomic_write(path, binary=True) as file:
-        file.write(save(tensors, metadata={"format": "pt", "sha256": _digest(tensors)}))
+        file.write(save(tensors, metadata=metadata))
+
+
+def check_beside(path: Path, *, config: Config, vocabulary: dict[str, Any]) -> bool:
+    """Refuses options or vocabularies that are not those with which the weights at ``path`` were trained.
+
+    False of weights of an earlier version, which do not know.
+
+    Raises:
+        ModelError: the first thing that differs, or the file is damaged.
+    """
+    if not path.is_file():
+        return False  # which is said where they are read
+    with _opened(path) as file:
+        metadata = file.metadata() or {}
+    if "config" not in metadata:
+        return False
+    then = json.loads(metadata["config"])
+    for name, now in config.model_dump(mode="json", exclude=FREE).items():
+        if name in then and then[name] != now:
+            raise ModelError(
+                f"{path.parent / CONFIG}: {name} is {now!r}, the weights were trained with {then[name]!r}; put that "
+                "back, or copy the file again"
+            )
+    if metadata.get("vocabulary") != digest_of(vocabulary):
+        raise ModelError(f"{path}: weights and vocabulary are of two trainings; copy the whole folder again")
+    return True
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -145,15 +188,24 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise ModelError(f"{path}: no such file; a run folder holds {WEIGHTS} once its first evaluation is done")
-    try:
-        with safe_open(path, framework="pt") as file:
-            digest = (file.metadata() or {}).get("sha256")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise ModelError(f"{path}: not a whole safetensors file ({error}); copy it again or train again") from error
+    with _opened(path) as file:
+        digest, tensors = (file.metadata() or {}).get("sha256"), _tensors_of(file)
     if digest != _digest(tensors):
         raise ModelError(f"{path}: the weights are not those that were saved (their digest differs); copy it again")
     return tensors
+
+
+@contextmanager
+def _opened(path: Path, what: str = "safetensors file", hint: str = "copy it again or train again") -> Iterator[Any]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelError(f"{path}: not a whole {what} ({error}); {hint}") from error
+
+
+def _tensors_of(file: Any) -> dict[str, Tensor]:
+    return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
@@ -177,8 +229,8 @@ def load_weights(network: nn.Module, path: Path) -> None:
             tensor.copy_(tensors[name])
 
 
-def _digest(tensors: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256()
+def _digest(tensors: dict[str, Tensor], beside: str = "") -> str:
+    digest = hashlib.sha256(beside.encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

@@ -21,7 +21,7 @@ from regard.training.config import FILE as CONFIG
 from regard.training.config import Config, write_config
 from regard.training.curves import draw_curves
 from regard.training.learner import Collate, Learner, Loss, is_main_process, one_cycle
-from regard.training.progress import JOURNAL, Interrupt, Journal, Progress, read_journal, say
+from regard.training.progress import JOURNAL, Interrupt, Journal, Progress, last_line, say
 
 __all__ = ["Result", "is_main_process", "train"]
 
@@ -99,7 +99,7 @@ def train(
     total = sum(lengths) * config.epochs
     progress = Progress(epochs=config.epochs, total=total, done=state.tokens, shown=journal is not None)
     interrupt = Interrupt(lambda: progress.note("stopping after this step; once more stops at once"))
-    with journal or nullcontext(), progress, interrupt:
+    with journal or nullcontext(), interrupt, progress:  # a signal must not end what starts to draw
         progress.note(note)
         run = _Run(learner, lengths, total, config, state, output, identity, journal, progress, interrupt)
         stopped = run.all_epochs(evaluate, select, save)
@@ -109,10 +109,9 @@ def train(
 
 def _finished(output: Path, identity: Identity) -> Result | None:
     """How a training that needs no resuming ended, by the last line of its journal."""
-    lines = read_journal(output / JOURNAL)
-    if not lines or lines[-1]["kind"] != "end":
+    end = last_line(output / JOURNAL)
+    if end is None:
         return None
-    end = lines[-1]
     identity.check(end["identity"], output)
     return Result(end["stopped"], end["seconds"], end["tokens"] / max(1e-9, end["step_seconds"]), end["step"])
 
@@ -124,7 +123,9 @@ def _open_folder(output: Path, config: Config, state: State) -> Journal:
     for folder in (output, output / FOLDER):
         remove_parts(folder)
     write_config(config, output / CONFIG)
-    return Journal(output, length=state.journal_bytes, step=state.step, tensorboard=config.tensorboard)
+    return Journal(
+        output, length=state.journal_bytes, digest=state.journal_digest, step=state.step, tensorboard=config.tensorboard
+    )
 
 
 @dataclass
@@ -207,7 +208,7 @@ class _Run:
                     save(self.learner.network, self.output)
             self.progress.evaluation(state.epoch, select, score, best=better)
             values = {"epoch": state.epoch + 1, "seconds": self.seconds(), **scores, "best": better}
-            state.journal_bytes = self.journal.write("evaluation", state.step, values)
+            state.journal_bytes, state.journal_digest = self.journal.write("evaluation", state.step, values)
         better = self.learner.agree(better)  # the other processes wait here
         state.best, state.waited = (score, 0) if better else (state.best, state.waited + 1)
         state.epoch, state.step_of_epoch = state.epoch + 1, 0
@@ -224,7 +225,7 @@ class _Run:
         if self.journal is not None:
             values = {"epoch": state.epoch + 1, "seconds": self.seconds(), "loss": loss, "learning_rate": rate}
             values |= {"gradient_norm": norm, "tokens_per_second": round(speed, 1)}
-            state.journal_bytes = self.journal.write("step", state.step, values)
+            state.journal_bytes, state.journal_digest = self.journal.write("step", state.step, values)
 
     def checkpoint(self) -> None:
         self.mean_loss()
@@ -257,7 +258,7 @@ class _Run:
             values: dict[str, Any] = {"stopped": stopped, "seconds": self.state.seconds}
             values |= {"step_seconds": self.state.step_seconds, "tokens": self.state.tokens}
             values |= {"identity": asdict(self.identity)}
-            self.journal.write("end", self.state.step, values)
+            self.journal.end(self.state.step, values)
             draw_curves(self.output / JOURNAL, self.output / "loss.png", select)
             shutil.rmtree(self.output / FOLDER)
         self.learner.agree(False)  # no process goes on before the files are there

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -16,8 +17,8 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from regard.errors import DataError, UnsupportedError
-from regard.files import explain_failures, explain_full_disk
+from regard.errors import DataError, ModelError, UnsupportedError
+from regard.files import explain_failures, explain_full_disk, sealed, unsealed
 
 SAME = 1.0  # seconds in which a launcher may pass on the very signal that the terminal has sent already
 LINE_EVERY = 30.0  # seconds between plain lines within an epoch
@@ -141,26 +142,45 @@ JOURNAL = "metrics.jsonl"  # one JSON object a line
 
 
 class Journal:
-    """``metrics.jsonl`` of a run folder, from its first ``length`` bytes on; what stands behind them is cut off."""
+    """``metrics.jsonl`` of a run folder, from its first ``length`` bytes on; what stands behind them is cut off.
 
-    def __init__(self, output: Path, *, length: int, step: int, tensorboard: bool) -> None:
+    Raises:
+        ModelError: these bytes do not have that ``digest``.
+    """
+
+    def __init__(self, output: Path, *, length: int, digest: str, step: int, tensorboard: bool) -> None:
         self.path = output / JOURNAL
         with explain_failures(self.path):
-            self._file = open(self.path, "ab")  # noqa: SIM115
-            os.truncate(self.path, min(length, os.path.getsize(self.path)))
+            self._file = open(self.path, "a+b")  # noqa: SIM115
+            self._file.seek(0)
+            before = self._file.read(length)
+        self._digest = hashlib.sha256(before)
+        if before and self._digest.hexdigest() != digest:  # of one that was deleted there is nothing to check
+            self._file.close()
+            raise ModelError(
+                f"{self.path}: not the journal of this training (its digest differs); copy it again or delete it"
+            )
+        with explain_failures(self.path):
+            self._file.truncate(len(before))
         self._board = _open_board(output, step) if tensorboard else None
 
-    def write(self, kind: str, step: int, values: dict[str, Any]) -> int:
-        """Adds a line and returns the length of the file."""
-        line = json.dumps({"kind": kind, "step": step, **values}, ensure_ascii=False)
+    def write(self, kind: str, step: int, values: dict[str, Any]) -> tuple[int, str]:
+        """Adds a line; the length and the digest of the whole file."""
+        line = json.dumps({"kind": kind, "step": step, **values}, ensure_ascii=False).encode() + b"\n"
         with explain_full_disk(self.path):
-            self._file.write(line.encode() + b"\n")
+            self._file.write(line)
             self._file.flush()
+        self._digest.update(line)
         if self._board is not None:
             for name, value in values.items():
                 if isinstance(value, int | float):
                     self._board.add_scalar(f"{kind}/{name}", value, step)
-        return os.path.getsize(self.path)
+        return os.path.getsize(self.path), self._digest.hexdigest()
+
+    def end(self, step: int, values: dict[str, Any]) -> None:
+        """Adds the last line, which tells whether any was altered."""
+        line = {"kind": "end", "step": step, **values, "journal": self._digest.hexdigest()}
+        self.write("end", step, sealed(line))
 
     def __enter__(self) -> Self:
         return self
@@ -188,6 +208,22 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
         except ValueError:
             raise DataError("a JSON object", repr(line[:40].decode(errors="replace")), path=path, line=number) from None
     return lines
+
+
+def last_line(path: Path) -> dict[str, Any] | None:
+    """The line that :meth:`Journal.end` wrote; None where a training has not come to its end.
+
+    Raises:
+        DataError: a line is not JSON.
+        ModelError: the journal was altered.
+    """
+    lines = read_journal(path)
+    if not lines or lines[-1]["kind"] != "end":
+        return None
+    end, before = unsealed(lines[-1], path), path.read_bytes()[:-1].rpartition(b"\n")[0] + b"\n"
+    if end.get("journal") not in (None, hashlib.sha256(before).hexdigest()):
+        raise ModelError(f"{path}: not the journal that was written (its digest differs); copy it again")
+    return end
 
 
 def _open_board(output: Path, step: int) -> SummaryWriter:

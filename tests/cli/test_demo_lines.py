@@ -18,7 +18,6 @@ VOWELS = "@dimensions 12\n@equalLength false\n@classLabel true 1 2\n@data\n"
 def test_what_a_demo_prints(call, tmp_path, monkeypatch, task):
     """The second start of a demo, which trains nothing."""
     output, folder = tmp_path / "my demo", tmp_path / "my demo" / "data"
-    folder.mkdir(parents=True)
     ending, content, model = {
         "label": (".conllu", as_conllu(SENTENCES * 4), Labeler(**SMALL)),
         "classify": (
@@ -32,9 +31,12 @@ def test_what_a_demo_prints(call, tmp_path, monkeypatch, task):
             Seq2Seq(**SMALL, front_end="characters", target_units="symbols"),
         ),
     }[task]
+    train = tmp_path / f"train{ending}"
+    train.write_text(content)
+    model.fit(train, output=output, epochs=1, average=0)
+    folder.mkdir()
     for part in ("train", "dev", "test"):
         (folder / f"{part}{ending}").write_text(content)
-    model.fit(folder / f"train{ending}", output=output, epochs=1, average=0)
     shown = call("demo", task, "--output", output)
     assert "was trained before" in shown.out, shown.err
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"yourword\n")))

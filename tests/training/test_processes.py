@@ -2,14 +2,17 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from small_training import run
 
 from regard.errors import ConfigError
+from regard.training.checkpoint import Identity, State, write_checkpoint
 from regard.training.progress import read_journal
 
 
@@ -74,6 +77,9 @@ def test_an_interrupted_process_stops_all_and_they_go_on_bit_for_bit(two):
 def test_another_number_of_processes_is_refused(tmp_path):
     run(tmp_path, stop_at=3)
     state = tmp_path / "resume" / "state.safetensors"
-    state.write_bytes(state.read_bytes().replace(rb"\"processes\": 1", rb"\"processes\": 2"))
+    with safe_open(state, framework="pt") as file:
+        about = json.loads(file.metadata()["regard"])
+    of_two = replace(Identity(**about["identity"]), processes=2)
+    write_checkpoint(tmp_path, State(**about["state"]), load_file(state), of_two)
     with pytest.raises(ConfigError, match=r"processes: .* was trained with 2, now 1; resume with the same"):
         run(tmp_path, resume=True)

@@ -16,7 +16,7 @@ from regard.errors import ConfigError, ModelError, RegardError
 from regard.training.progress import read_journal
 
 STATE = Path("resume") / "state.safetensors"
-TIMES = ("seconds", "step_seconds", "tokens_per_second", "identity")
+TIMES = ("seconds", "step_seconds", "tokens_per_second", "identity", "journal", "sha256")
 
 
 def journal(output):

@@ -1,0 +1,247 @@
+"""A run folder belongs to one training, holds nothing else, and every file that is read back is the one written."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+import torch
+
+import regard
+from regard import ConfigError, Labeler, RegardError
+from regard.files import only_writer
+from regard.tasks import MaskedModel
+from regard.training.checkpoint import FREE
+
+SENTENCE = (["I", "saw", "a", "saw"], ["PRON", "VERB", "DET", "NOUN"])
+SMALL = {"dim": 16, "depth": 1, "heads": 2}
+ONCE = {"epochs": 1, "average": 0}
+LINES = "".join(f"{word}\t{label}\n" for word, label in zip(*SENTENCE, strict=True)) + "\n"
+FLAGS = ("--dim", "16", "--depth", "1", "--heads", "2", "--average", "0")
+
+
+def train(output, *flags, launch=("-m", "regard"), **options):
+    """`regard train label` as a process of its own."""
+    data = output.parent / "data.tsv"
+    data.write_text(LINES * 8)
+    command = [sys.executable, *launch, "train", "label", "--train", data, "--output", output, *FLAGS, *flags]
+    return subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+    )
+
+
+def wait_for(path, process):
+    while not path.exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+
+
+def test_a_second_training_is_refused_by_the_name_of_the_first(tmp_path):
+    output = tmp_path / "run"
+    first = train(output, "--epochs", "100000")
+    try:
+        wait_for(output / "resume" / "state.safetensors", first)
+        for options in (["--epochs", "1"], ["--resume"], ["--epochs", "1", "--dim", "32"]):
+            second = train(output, *options)
+            _, err = second.communicate(timeout=120)
+            assert second.returncode == 1
+            assert err.count("\n") == 1
+            assert f"{output} is being written by process {first.pid} on " in err
+            assert "name another folder" in err
+        with pytest.raises(ConfigError, match=rf"written by process {first.pid} on"):
+            Labeler(**SMALL).fit([SENTENCE], output=output, **ONCE)
+    finally:
+        first.kill()  # which lets go of the folder
+        first.communicate()
+    again = train(output, "--resume", "--epochs", "100000")
+    try:
+        before = os.path.getmtime(output / "metrics.jsonl")
+        while os.path.getmtime(output / "metrics.jsonl") == before:
+            assert again.poll() is None, again.communicate()
+            time.sleep(0.01)
+        again.send_signal(signal.SIGINT)
+        _, err = again.communicate(timeout=60)
+        assert "to go on: regard train label --resume" in err
+    finally:
+        again.kill()
+
+
+def test_a_training_in_another_thread_is_one_too(tmp_path):
+    with only_writer(tmp_path / "run"):
+        found = []
+
+        def fit():
+            try:
+                Labeler(**SMALL).fit([SENTENCE], output=tmp_path / "run", **ONCE)
+            except ConfigError as error:
+                found.append(str(error))
+
+        thread = threading.Thread(target=fit)
+        thread.start()
+        thread.join()
+        assert f"is being written by process {os.getpid()} on" in found[0]
+    assert not (tmp_path / "run").exists()  # nothing came of it
+    Labeler(**SMALL).fit([SENTENCE], output=tmp_path / "run", **ONCE)
+
+
+def test_the_processes_of_one_launch_share_the_folder(tmp_path):
+    launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "regard")
+    process = train(tmp_path / "run", "--epochs", "1", launch=launch, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    _, err = process.communicate(timeout=180)
+    assert process.returncode == 0, err
+    assert regard.load(tmp_path / "run").predict([SENTENCE[0]])
+
+
+def test_refused_options_leave_no_folder(tmp_path):
+    with pytest.raises(ConfigError):
+        Labeler(**SMALL).fit([SENTENCE], output=tmp_path / "new" / "run", heads=3)
+    assert not (tmp_path / "new" / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["README.md", "config.toml", "metrics.jsonl", "notes", ".hidden", "model.safetensors"])
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_folder_with_other_things_is_left_alone(tmp_path, name, resume):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(ConfigError, match=rf"output: .* holds other things than a run \('{name}'\); name a new folder"):
+        Labeler(**SMALL).fit([SENTENCE], output=tmp_path, resume=resume, **ONCE)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, "mine")]
+
+
+def test_the_working_folder_is_no_output(tmp_path):
+    output = tmp_path / "work"
+    output.mkdir()
+    (output / "config.toml").write_text('task = "label"\nepochs = 1\n')
+    process = train(output, "--config", "config.toml", "--output", ".", cwd=output)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "output: . holds other things than a run ('config.toml'); name a new folder" in err
+    assert [path.name for path in output.iterdir()] == ["config.toml"]
+
+
+@pytest.mark.parametrize("name", ["config.toml", "model.safetensors", "loss.png", "resume", "resume/state.safetensors"])
+def test_a_link_in_the_place_of_a_file_is_refused(tmp_path, name):
+    output, theirs = tmp_path / "run", tmp_path / "theirs"
+    interrupted(output)
+    link = output / name
+    if link.exists():
+        link.rename(theirs)
+    else:
+        theirs.write_text("mine")
+    link.symlink_to(theirs)
+    before = theirs.read_bytes() if theirs.is_file() else sorted(theirs.iterdir())
+    with pytest.raises(ConfigError, match=rf"output: .*{name} is a link, which a training would write through; remove"):
+        Labeler(**SMALL).fit([SENTENCE] * 8, output=output, resume=True, epochs=3, average=0)
+    assert (theirs.read_bytes() if theirs.is_file() else sorted(theirs.iterdir())) == before
+
+
+def test_the_output_itself_may_be_a_link(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "run").symlink_to(tmp_path / "disk")
+    Labeler(**SMALL).fit([SENTENCE], output=tmp_path / "run", **ONCE)
+    assert (tmp_path / "disk" / "model.safetensors").is_file()
+
+
+def interrupted(output, epochs=3, seed=1):
+    """A run folder with a checkpoint to go on from, and with weights that were the best so far."""
+
+    class Stop(Labeler):
+        done = 0
+
+        def score(self, network, examples, **options):
+            self.done += 1
+            if self.done == 2:
+                signal.raise_signal(signal.SIGINT)
+            return super().score(network, examples, **options)
+
+    with pytest.raises(KeyboardInterrupt):
+        Stop(**SMALL).fit([SENTENCE] * 8, [SENTENCE], output=output, epochs=epochs, average=0, seed=seed)
+    return output
+
+
+def flipped(path, places):
+    """The file with one bit changed, for each of some places."""
+    whole = path.read_bytes()
+    for place in places:
+        changed = bytearray(whole)
+        changed[place] ^= 1 << (place % 7)
+        path.write_bytes(changed)
+        yield place
+    path.write_bytes(whole)
+
+
+def outcome(function):
+    """What it gives, or the text of its error."""
+    try:
+        return function()
+    except RegardError as error:
+        return str(error)
+
+
+def everything(model):
+    """All that a user sees of a model."""
+    weights = {name: tensor.tolist() for name, tensor in model.network.state_dict().items()}
+    return weights, model.scores, model.vocabulary(), model.config.model_dump(exclude=FREE)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "model.json", "scores.json", "config.toml"])
+def test_a_flipped_bit_is_told_or_changes_nothing(tmp_path, name):
+    output = tmp_path / "run"
+    Labeler(**SMALL).fit([SENTENCE] * 4, [SENTENCE], output=output, **ONCE)
+    sound, refused = everything(regard.load(output)), 0
+    size, rng = (output / name).stat().st_size, random.Random(name)
+    for place in flipped(output / name, sorted(rng.sample(range(size), min(size, 120)))):
+        found = outcome(lambda: everything(regard.load(output)))
+        if isinstance(found, str):
+            assert name in found or "model.safetensors" in found, place
+            refused += 1
+        else:
+            assert found == sound, place
+    assert refused > 20
+
+
+@pytest.mark.parametrize("name", ["resume/state.safetensors", "metrics.jsonl"])
+def test_a_flipped_bit_is_no_part_of_a_resumed_training(tmp_path, name):
+    output = interrupted(tmp_path / "run")
+    size, rng = (output / name).stat().st_size, random.Random(name)
+    for place in flipped(output / name, sorted(rng.sample(range(size), 40))):
+        with pytest.raises(RegardError, match=name.split("/")[-1]):
+            Labeler(**SMALL).fit([SENTENCE] * 8, [SENTENCE], output=output, epochs=3, average=0, resume=True)
+        assert (output / name).stat().st_size == size, place
+    whole = Labeler(**SMALL).fit([SENTENCE] * 8, [SENTENCE], output=output, epochs=3, average=0, resume=True)
+    unbroken = Labeler(**SMALL).fit([SENTENCE] * 8, [SENTENCE], epochs=3, average=0)
+    assert all(
+        torch.equal(*pair) for pair in zip(whole.network.parameters(), unbroken.network.parameters(), strict=True)
+    )
+
+
+def test_the_end_of_a_journal_is_checked(tmp_path):
+    output = tmp_path / "run"
+    Labeler(**SMALL).fit([SENTENCE] * 4, output=output, **ONCE)
+    size = (output / "metrics.jsonl").stat().st_size
+    for place in flipped(output / "metrics.jsonl", random.Random(1).sample(range(size - 1), 40)):
+        found = outcome(lambda: Labeler(**SMALL).fit([SENTENCE] * 4, output=output, resume=True, **ONCE))
+        assert "metrics.jsonl" in str(found), place
+
+
+def test_options_that_were_changed_are_named(tmp_path):
+    output = tmp_path / "run"
+    Labeler(**SMALL, window=8).fit([SENTENCE] * 4, output=output, **ONCE)
+    config = output / "config.toml"
+    config.write_text(config.read_text().replace("window = 8", "window = 2"))
+    with pytest.raises(RegardError, match=r"config\.toml: window is 2, the weights were trained with 8; put that back"):
+        regard.load(output)
+    with pytest.raises(RegardError, match=r"config\.toml: window is 2"):
+        MaskedModel(pretrained=str(output)).fit([["I", "saw"]], **ONCE)
+
+
+def test_files_of_two_trainings_are_no_run(tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    Labeler(**SMALL).fit([SENTENCE] * 4, output=one, **ONCE)
+    Labeler(**SMALL).fit([(SENTENCE[0], ["PRON", "VERB", "DET", "X"])] * 4, output=two, **ONCE)
+    (one / "model.json").write_bytes((two / "model.json").read_bytes())
+    with pytest.raises(RegardError, match=r"weights and vocabulary are of two trainings; copy the whole folder again"):
+        regard.load(one)

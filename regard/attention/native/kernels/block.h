@@ -152,8 +152,8 @@ REGARD_NOINLINE void weigh(Normalizer normalizer, float scale, float statistic, 
   }
 }
 
-// The largest of scores in columns [from, to).
-REGARD_NOINLINE float largest_score(Index from, Index to, const float* scores) {
+// The largest of scores in columns [from, to), in each lane.
+inline Vector largest_scores(Index from, Index to, const float* scores) {
   Vector most = splat(-INFINITE), more = most;
   Index k = from;
   for (; k + 2 * LANES <= to; k += 2 * LANES) {
@@ -161,18 +161,18 @@ REGARD_NOINLINE float largest_score(Index from, Index to, const float* scores) {
     more = max(load(scores + k + LANES), more);
   }
   if (k < to) most = max(load(scores + k), most);
-  return largest(max(most, more));
+  return max(most, more);
 }
 
-// Scores of a row in columns [from, to) to 2^(scale * score - base); returns their sum.
-REGARD_NOINLINE float raise(Index from, Index to, float scale, float base, float* scores) {
+// Scores of a row in columns [from, to) to 2^(scale * score - base); returns their sum in each lane.
+inline Vector raise(Index from, Index to, float scale, float base, float* scores) {
   Vector total{};
   for (Index k = from; k < to; k += LANES) {
     const Vector power = power_of_two(load(scores + k) * splat(scale) - splat(base));
     store(scores + k, power);
     total += power;
   }
-  return sum(total);
+  return total;
 }
 
 // Zero where dropout drops, the rest scaled up.

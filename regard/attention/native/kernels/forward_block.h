@@ -3,45 +3,11 @@
 // no such step.
 #pragma once
 
+#include "forward_sizes.h"
 #include "panels.h"
 #include "scores.h"
 
 namespace regard::REGARD_ISA {
-
-constexpr Index SUMMED = 320;  // keys whose weighted values are summed by themselves before they join the sum of all
-constexpr int TALL = 2 * HIGH;  // rows whose scores are held at a time, so that a panel read once serves two tiles
-
-struct ForwardSizes {
-  static constexpr Index BLOCKS = 64;  // of rows, if there are enough of them
-  Index rows, keys;                    // in a block, in a chunk
-  Index packed_at_once;                // keys
-  Index dim, value_dim;                // filled up to whole vectors
-  Index value_panels;
-  bool shared;  // panels: all blocks of rows begin with the first key of their sequence, and most have several blocks
-
-  explicit ForwardSizes(const Call& call) {
-    dim = round_up(call.dim, LANES), value_dim = round_up(call.value_dim, LANES);
-    value_panels = (value_dim + WIDE - 1) / WIDE;
-    Index most_rows = 0, most_keys = 0;
-    for (Index s = 0; s < call.sequence_count; ++s) {
-      const Sequence& sequence = call.sequences[s];
-      most_rows = max(most_rows, sequence.row_stop - sequence.row_start);
-      most_keys = max(most_keys, sequence.key_stop - sequence.key_start);
-    }
-    const Index budget = max(24576 / (dim + value_dim), 48);  // of rows or keys: 96 KiB
-    // The longer a block, the fewer keys are packed again for the next; but all threads shall have some.
-    const Index share = all_rows(call) * call.batch * call.key_heads / BLOCKS;
-    rows = min(round_up(max(share, 96), TALL), (call.additive ? 2 : 8) * budget / TALL * TALL);
-    rows = max(1, min(rows, most_rows));
-    if (call.left >= 0 && call.right >= 0 && call.left + call.right <= 4 * budget)
-      keys = min(most_keys, call.left + call.right + rows);  // rows move on along them: few are in use at a time
-    else
-      keys = min(most_keys, 4 * budget);
-    keys = round_up(max(1, keys), WIDE);
-    packed_at_once = call.additive ? keys : min(keys, 3 * WIDE);  // additive scores must know the largest of them
-    shared = !call.additive && call.left < 0 && all_rows(call) > rows * call.sequence_count;
-  }
-};
 
 // One block of rows, for all query heads that share a key head.
 class ForwardBlock {
@@ -54,8 +20,8 @@ class ForwardBlock {
       query_copy_ = memory.take(size.rows * size.dim);
       query_doubled_ = memory.take(size.rows * size.dim);
       output_copy_ = memory.take(size.rows * size.value_dim);
-      largest_ = memory.take(size.rows);
-      sums_ = memory.take(size.rows);
+      largest_ = memory.take(size.rows + LANES);
+      sums_ = memory.take(size.rows + LANES);
       raw_ = memory.take(size.shared ? 0 : size.packed_at_once * max(size.dim, size.value_dim));
       own_.key = memory.take(size.shared ? 0 : size.keys * size.dim);
       own_.value = memory.take(size.shared ? 0 : size.keys * size.value_panels * WIDE);
@@ -69,6 +35,9 @@ class ForwardBlock {
     for (Index r = 0; r < rows_; ++r) spans_[r] = seen_by(call, *block.sequence, block.row_start + r);
     first_key_ = spans_[0].low;
     last_key_ = spans_[rows_ - 1].high;
+    const Array& value = call.value;
+    values_in_place_ = !size.shared && value.type == Type::float32 && value.column == 1 &&
+                       call.value_dim == size.value_dim && value.row <= 2 * size.value_dim;
   }
 
   void attend() {
@@ -77,22 +46,34 @@ class ForwardBlock {
     for (Index group = 0; group < groups; ++group) {
       take_query(key_head_ * groups + group);
       place_output();
-      Index start = first_key_;
-      do {
-        const Area area = area_from(start);
-        if (group == 0 || !keys_serve_all) take_keys(area);
-        prepare_head(area);
-        for (Index r = 0; r < rows_; r += TALL) {
-          if (start == first_key_) begin_output(r);
-          if (const Span columns = score(area, r); columns.low < columns.high) {
-            weigh_so_far(area, r);
-            mix(area, r);
-          }
-          if (start + size_.keys >= last_key_) end_output(r);
-        }
-        start += size_.keys;
-      } while (start < last_key_);
+      careful_ = false;
+      if (attend_all(group == 0 || !keys_serve_all)) continue;
+      careful_ = true;  // what is NaN may be so by a value that no row sees
+      attend_all(!keys_serve_all);
     }
+  }
+
+  // All rows of a head; true if the output is finite.
+  bool attend_all(bool take_new_keys) {
+    Vector spoilt{};
+    Index start = first_key_;
+    do {
+      const Area area = area_from(start);
+      if (take_new_keys) take_keys(area);
+      prepare_head(area);
+      for (Index r = 0; r < rows_; r += TALL) {
+        if (start == first_key_) begin_rows(r);
+        if (const Span columns = score(area, r); columns.low < columns.high) {
+          weigh_so_far(area, r);
+          mix(area, r);
+        } else if (start == first_key_) {
+          clear_output(r, height(r));
+        }
+        if (start + size_.keys >= last_key_) spoilt += end_output(r);
+      }
+      start += size_.keys;
+    } while (start < last_key_);
+    return sum(spoilt) == 0;
   }
 
   // The weights themselves, from the statistics that attend() left: [B, H, Q, width] or [T, H, width], in a truncated
@@ -160,7 +141,13 @@ class ForwardBlock {
   void take_keys(const Area& area) {
     prepare_keys(area);
     panels_ = own_;
-    packed_ = asked_for_ = 0, panels_.finite = true, panels_.value_depth = value_depth(call_, area.keys());
+    packed_ = asked_for_ = 0;
+    panels_.value_row = WIDE, panels_.value_across = value_depth(call_, area.keys()) * WIDE;
+    if (values_in_place_) {
+      const Array& x = call_.value;
+      panels_.value = static_cast<float*>(x.data) + batch_ * x.batch + key_head_ * x.head + area.key_start * x.row;
+      panels_.value_row = x.row, panels_.value_across = WIDE;
+    }
     if (!size_.shared) return;
     panels_ = shared_.of(batch_ * call_.key_heads + key_head_, *block_.sequence);
     const Index before = area.key_start - block_.sequence->key_start;
@@ -172,29 +159,31 @@ class ForwardBlock {
   void pack(const Area& area, Index needed) {
     for (; packed_ < min(needed, area.keys()); packed_ += size_.packed_at_once) {
       const Index first = area.key_start + packed_, count = min(size_.packed_at_once, area.keys() - packed_);
-      float *key = panels_.key + packed_ * key_depth(call_), *value = panels_.value + packed_ / per_float(call_) * WIDE;
-      panels_.finite &= weight_ ? pack_additive_keys(area, first, count, key)
-                                : pack_keys(call_, batch_, key_head_, first, count, raw_, key);
-      panels_.finite &= pack_values(call_, batch_, key_head_, first, count, raw_, value, panels_.value_depth);
+      float* key = panels_.key + packed_ * key_depth(call_);
+      if (weight_)
+        pack_additive_keys(area, first, count, key);
+      else
+        pack_keys(call_, batch_, key_head_, first, count, raw_, key);
+      if (!values_in_place_)
+        pack_values(call_, batch_, key_head_, first, count, raw_, panels_.value + packed_ / per_float(call_) * WIDE,
+                    panels_.value_across / WIDE);
     }
   }
-  bool pack_additive_keys(const Area& area, Index first, Index count, float* panels) {
+  void pack_additive_keys(const Area& area, Index first, Index count, float* panels) {
     Rows key = take_rows(call_.key, batch_, key_head_, first, count, call_.dim, 1, area.attended(), raw_);
     easy_ = call_.dim >= 4 && query_size_ + most_magnitude(key, count, size_.dim) < EASY;
     if (easy_) key = doubled_exponentials(key, count, size_.dim, raw_);
-    return by_rows(key, count, call_.dim, 1, panels);
+    by_rows<false, false>(key, count, call_.dim, 1, panels);
   }
 
   // A share of what is wanted next: of the keys and values that will be packed, and of the following rows.
-  void prefetch(const Area& area, Index r, Index share, Index shares) {
-    const Index last = min(packed_ + size_.packed_at_once, area.keys());
-    asked_for_ = max(asked_for_, packed_);
-    for (Index n = 0; n <= TALL / shares && asked_for_ < last; ++n, ++asked_for_) {
+  void prefetch(const Area& area, Index first_row, Index stop_row) {
+    const Index last = min(min(packed_ + size_.packed_at_once, area.keys()), asked_for_ + stop_row - first_row + 1);
+    for (; asked_for_ < last; ++asked_for_) {
       prefetch_row(call_.key, batch_, key_head_, area.key_start + asked_for_, call_.dim);
       prefetch_row(call_.value, batch_, key_head_, area.key_start + asked_for_, call_.value_dim);
     }
-    const Index stop = min(rows_, r + 2 * TALL);
-    for (Index n = r + TALL + TALL * share / shares; n < min(stop, r + TALL + TALL * (share + 1) / shares); ++n)
+    for (Index n = first_row; n < min(stop_row, rows_); ++n)
       prefetch_row(call_.query, batch_, head_, block_.row_start + n, call_.dim);
   }
 
@@ -207,9 +196,12 @@ class ForwardBlock {
     stride_ = in_place_ ? out.row : size_.value_dim;
   }
 
-  void begin_output(Index first) {
+  void clear_output(Index first, Index count) {
+    for (Index r = first; r < first + count; ++r) std::memset(output_ + r * stride_, 0, sizeof(float) * size_.value_dim);
+  }
+
+  void begin_rows(Index first) {
     for (Index r = first; r < first + height(first); ++r) {
-      std::memset(output_ + r * stride_, 0, sizeof(float) * size_.value_dim);
       largest_[r] = -INFINITE, sums_[r] = 0;
       if (softmax_) continue;
       const Index row = block_.row_start + r;
@@ -218,38 +210,56 @@ class ForwardBlock {
     }
   }
 
-  void end_output(Index first) {
-    for (Index r = first; r < first + height(first); ++r) {
-      float* row = output_ + r * stride_;
+  // 0, or NaN in some lane where the output is not finite.
+  Vector end_output(Index first) {
+    Vector spoilt{};
+    float scales[LANES], *const statistics = call_.statistics + plane() + block_.row_start;
+    const Index stride = stride_, value_dim = size_.value_dim;
+    for (Index some = first; some < first + height(first); some += LANES) {
+      const Index stop = min(some + LANES, first + height(first));
       if (softmax_) {
-        const float scale = sums_[r] == 0 ? 0 : 1 / sums_[r];
-        for (Index d = 0; d < size_.value_dim; ++d) row[d] *= scale;
-        call_.statistics[plane() + block_.row_start + r] =
-            sums_[r] == 0 ? INFINITE : largest_[r] + LOG2E * __builtin_logf(sums_[r]);
+        const Vector total = load(sums_ + some), none = splat(INFINITE);
+        store(scales, total == Vector{} ? Vector{} : splat(1.f) / total);
+        float found[LANES];
+        store(found, total == Vector{} ? none : load(largest_ + some) + logarithm(total));
+        std::memcpy(statistics + some, found, sizeof(float) * (stop - some));
+      }
+      for (Index r = some; r < stop; ++r) {
+        const Vector scale = splat(softmax_ ? scales[r - some] : 1.f);
+        float* row = output_ + r * stride;
+        for (Index d = 0; d < value_dim; d += LANES) {
+          const Vector x = load(row + d) * scale;
+          spoilt += x * splat(0.f);
+          store(row + d, x);
+        }
       }
     }
     if (!in_place_)
       put_rows({output_ + first * stride_, stride_}, height(first), call_.value_dim, call_.output, batch_, head_,
                block_.row_start + first);
+    return spoilt;
   }
 
   // Raw scores of up to TALL rows, and the columns that they stand in.
   Span score(const Area& area, Index r) {
     const Index tiles = (height(r) + HIGH - 1) / HIGH;
-    Span columns{area.keys(), 0};
+    Span columns{area.keys(), 0}, seen[TALL / HIGH];
     for (Index t = 0; t < tiles; ++t) {
-      const Span seen = tile_span(area, r, t);
-      if (seen.low >= seen.high) continue;
-      columns = {min(columns.low, seen.low / WIDE * WIDE), max(columns.high, round_up(seen.high, WIDE))};
+      seen[t] = tile_span(area, r, t);
+      if (seen[t].low >= seen[t].high) continue;
+      columns = {min(columns.low, seen[t].low / WIDE * WIDE), max(columns.high, round_up(seen[t].high, WIDE))};
     }
     pack(area, columns.high);
+    asked_for_ = max(asked_for_, packed_);
+    const Index rows_a_panel = columns.low < columns.high ? TALL * WIDE / (columns.high - columns.low) + 1 : 0;
+    Index row = r + TALL;
     const Rows asking = easy_ ? query_as_exponentials_ : query_;
     for (Index k = columns.low; k < columns.high; k += WIDE) {
-      prefetch(area, r, (k - columns.low) / WIDE, (columns.high - columns.low) / WIDE);
+      prefetch(area, row, min(row + rows_a_panel, r + 2 * TALL));
+      row = min(row + rows_a_panel, r + 2 * TALL);
       for (Index t = 0; t < tiles; ++t) {
-        const Span seen = tile_span(area, r, t);
-        if (k + WIDE <= seen.low || k >= seen.high) continue;
-        const Index skipped = max(seen.low - k, 0) / LANES * LANES;  // vectors of the panel that no row sees
+        if (k + WIDE <= seen[t].low || k >= seen[t].high) continue;
+        const Index skipped = max(seen[t].low - k, 0) / LANES * LANES;  // vectors of the panel that no row sees
         const float *a = asking.data + (r + t * HIGH) * asking.stride, *panel = panels_.key + k * key_depth(call_);
         float* s = scores_ + t * HIGH * size_.keys + k;
         if (weight_)
@@ -257,61 +267,89 @@ class ForwardBlock {
                           size_.keys);
         else
           product(pairs_, tile_height(r, t), a, asking.stride, 1, panel + skipped, WIDE, 0, s + skipped, size_.keys,
-                  min(WIDE, seen.high - k) - skipped, key_depth(call_), false);
+                  min(WIDE, seen[t].high - k) - skipped, key_depth(call_), false);
       }
     }
     return columns;
   }
 
   // Scores of up to TALL rows to weights: under softmax not yet divided by their sum, and the output made to fit.
-  void weigh_so_far(const Area& area, Index r) {
-    float most[TALL];
-    for (Index m = 0; m < height(r); ++m) {  // of all rows first: none waits for the largest score of another
-      float* scores = scores_ + m * size_.keys;
-      const Span span = span_of(area, block_.row_start + r + m), whole = whole_vectors(span);
-      if (pairs_ && !scaled_late(call_)) multiply(scores, whole, call_.scale * log2_factor(call_));
-      hide(area, block_.row_start + r + m, span, scores);
-      const float largest_here = softmax_ ? largest_score(whole.low, whole.high, scores) * late_scale(call_) : 0;
-      most[m] = largest_here > largest_[r + m] ? largest_here : largest_[r + m];
+  void weigh_so_far(const Area& area, Index first) {
+    for (Index some = first; some < first + height(first); some += LANES)
+      weigh_some(area, first, some, min(some + LANES, first + height(first)));
+  }
+
+  // Rows [low, high), a lane for each, of those from `first` on.
+  void weigh_some(const Area& area, Index first, Index low, Index high) {
+    const auto scores_of = [&](Index r) { return scores_ + (r - first) * size_.keys; };
+    Vector lanes[LANES];
+    for (Vector& lane : lanes) lane = splat(-INFINITE);
+    for (Index r = low; r < high; ++r) {
+      const Span span = span_of(area, block_.row_start + r), whole = whole_vectors(span);
+      if (pairs_ && !scaled_late(call_)) multiply(scores_of(r), whole, call_.scale * log2_factor(call_));
+      hide(area, block_.row_start + r, span, scores_of(r));
+      if (softmax_) lanes[r - low] = largest_scores(whole.low, whole.high, scores_of(r));
     }
-    for (Index m = 0; m < height(r); ++m) {
-      float* scores = scores_ + m * size_.keys;
-      const Index row = block_.row_start + r + m;
-      const Span whole = whole_vectors(span_of(area, row)), mixed = whole_vectors(mixed_keys(area, r, m / HIGH));
+    const Vector before = load(largest_ + low);
+    const Vector here = joined(lanes, [](Vector a, Vector b) { return max(a, b); }) * splat(late_scale(call_));
+    const Vector most = here > before ? here : before;
+    float bases[LANES];
+    store(bases, most == splat(-INFINITE) ? Vector{} : most);
+    for (Vector& lane : lanes) lane = Vector{};
+    for (Index r = low; r < high; ++r) {
+      const Index row = block_.row_start + r;
+      float* scores = scores_of(r);
+      const Span whole = whole_vectors(span_of(area, row));
+      const Span mixed = whole_vectors(mixed_keys(area, first, (r - first) / HIGH));
       if (softmax_)
-        raise_to(r + m, most[m], whole, scores);
+        lanes[r - low] = raise(whole.low, whole.high, late_scale(call_), bases[r - low], scores);
       else
         weigh(call_.normalizer, late_scale(call_), call_.statistics[plane() + row], whole.low, whole.high, scores, scores);
       if (call_.dropout > 0) drop(area, row, whole.low, whole.high, scores);
       clear_outside(whole, mixed.low, mixed.high, scores);
     }
+    if (!softmax_) return;
+    if (area.key_start > first_key_) shrink_to(most, low, high);
+    store(largest_ + low, most);
+    store(sums_ + low, load(sums_ + low) + joined(lanes, [](Vector a, Vector b) { return a + b; }));
   }
-  void raise_to(Index r, float most, Span columns, float* scores) {
-    const float total = raise(columns.low, columns.high, late_scale(call_), most == -INFINITE ? 0 : most, scores);
-    if (most > largest_[r] && sums_[r] != 0) {
-      const float shrink = __builtin_exp2f(largest_[r] - most);
+
+  // What rows [low, high) have seen so far, where their largest score is now larger.
+  void shrink_to(Vector most, Index low, Index high) {
+    for (Index r = low; r < high; ++r) {
+      if (!(most[r - low] > largest_[r]) || sums_[r] == 0) continue;
+      const float shrink = __builtin_exp2f(largest_[r] - most[r - low]);
       sums_[r] *= shrink;
       for (Index d = 0; d < size_.value_dim; ++d) output_[r * stride_ + d] *= shrink;
     }
-    largest_[r] = most, sums_[r] += total;
   }
 
   // Adds weights @ value to the output.
   void mix(const Area& area, Index r) {
-    if (!panels_.finite) return mix_carefully(area, r);
+    const bool is_first = area.key_start == first_key_;  // nothing is there to be added to
+    if (careful_) {
+      if (is_first) clear_output(r, height(r));
+      return mix_carefully(area, r);
+    }
     for (Index m = 0; pairs_ && m < height(r); ++m) {
       const Span keys = mixed_keys(area, r, m / HIGH);
       narrow(scores_ + m * size_.keys, keys.low, keys.high, 1, narrowed_ + m * size_.keys / 2);
     }
     const Index part = pairs_ ? 2 : 1;
+    for (Index t = 0; t * HIGH < height(r); ++t) {
+      const Span keys = mixed_keys(area, r, t);
+      if (is_first && keys.low >= keys.high) clear_output(r + t * HIGH, tile_height(r, t));
+    }
     for (Index column = 0; column < size_.value_dim; column += WIDE)
       for (Index t = 0; t * HIGH < height(r); ++t) {
         const Span keys = mixed_keys(area, r, t);
         for (Index k = keys.low; k < keys.high; k += SUMMED)
           product(pairs_, tile_height(r, t), (pairs_ ? narrowed_ : scores_) + (t * HIGH * size_.keys + k) / part,
-                  size_.keys / part, 1, panels_.value + column * panels_.value_depth + k / part * WIDE, WIDE, 0,
-                  output_ + (r + t * HIGH) * stride_ + column, stride_, min(WIDE, size_.value_dim - column),
-                  (min(k + SUMMED, keys.high) - k) / part, true);
+                  size_.keys / part, 1,
+                  panels_.value + column / WIDE * panels_.value_across + k / part * panels_.value_row,
+                  panels_.value_row, 0, output_ + (r + t * HIGH) * stride_ + column, stride_,
+                  min(WIDE, size_.value_dim - column), (min(k + SUMMED, keys.high) - k) / part,
+                  !(is_first && k == keys.low));
       }
   }
   // Whole pairs: the weights beyond the span are 0.
@@ -323,9 +361,9 @@ class ForwardBlock {
   // What is hidden is never multiplied, for 0 times NaN is NaN.
   void mix_carefully(const Area& area, Index r) {
     const auto value = [&](Index k, Index d) {
-      const float* panels = panels_.value + d / WIDE * panels_.value_depth * WIDE + d % WIDE;
-      if (!pairs_) return panels[k * WIDE];
-      const std::uint32_t bits = bits_of(panels[k / 2 * WIDE]);
+      const float* panel = panels_.value + d / WIDE * panels_.value_across + d % WIDE;
+      if (!pairs_) return panel[k * panels_.value_row];
+      const std::uint32_t bits = bits_of(panel[k / 2 * panels_.value_row]);
       return float_of(k % 2 ? bits & 0xFFFF0000u : bits << 16);
     };
     for (Index m = 0; m < height(r); ++m) {
@@ -356,7 +394,7 @@ class ForwardBlock {
   float query_size_ = 0;
   Index packed_ = 0, asked_for_ = 0;  // keys: as panels, on their way
   Panels own_{}, panels_{};           // of the keys at hand: panels_ are used
-  bool easy_ = false, in_place_ = false;
+  bool easy_ = false, in_place_ = false, values_in_place_ = false, careful_ = false;
   float* output_ = nullptr;
   Index stride_ = 0;
 };

@@ -9,30 +9,28 @@ inline Index per_float(const Call& call) { return in_pairs(call) ? 2 : 1; }
 inline Index key_depth(const Call& call) { return (call.dim + per_float(call) - 1) / per_float(call); }  // of a panel
 inline Index value_depth(const Call& call, Index keys) { return (keys + per_float(call) - 1) / per_float(call); }
 
-// Keys [count] from `first` on, or their values, as panels; `raw` is for what cannot be read where it lies. True if all
-// are finite.
-inline bool pack_keys(const Call& call, Index batch, Index head, Index first, Index count, float* raw, float* panels) {
+// Keys [count] from `first` on, or their values, as panels; `raw` is for what cannot be read where it lies.
+inline void pack_keys(const Call& call, Index batch, Index head, Index first, Index count, float* raw, float* panels) {
   const bool* attended = call.key_mask ? call.key_mask + batch * call.keys + first : nullptr;
   if (!in_pairs(call)) {
     const Rows key = take_rows(call.key, batch, head, first, count, call.dim, 1, attended, raw);
-    return by_rows(key, count, call.dim, call.scale * log2_factor(call), panels);
+    by_rows<false, false>(key, count, call.dim, call.scale * log2_factor(call), panels);
+    return;
   }
   const Rows key = take_pairs(call.key, batch, head, first, count, call.dim, attended, raw);
-  return by_rows<true>(key, count, key_depth(call), 1, panels);
+  by_rows<true, false>(key, count, key_depth(call), 1, panels);
 }
-inline bool pack_values(const Call& call, Index batch, Index head, Index first, Index count, float* raw, float* panels,
+inline void pack_values(const Call& call, Index batch, Index head, Index first, Index count, float* raw, float* panels,
                         Index depth) {
   const bool* attended = call.key_mask ? call.key_mask + batch * call.keys + first : nullptr;
   const auto take = in_pairs(call) ? take_row_pairs : take_all_rows;
   const Rows value = take(call.value, batch, head, first, count, call.value_dim, attended, raw);
-  const auto pack = in_pairs(call) ? by_columns<true> : by_columns<false>;
-  return pack(value, value_depth(call, count), round_up(call.value_dim, LANES), panels, depth);
+  by_columns(value, value_depth(call, count), round_up(call.value_dim, LANES), panels, depth);
 }
 
 struct Panels {
   float *key, *value;
-  Index value_depth;
-  bool finite;
+  Index value_row, value_across;  // from a value to the next, and from WIDE columns of all to the next
 };
 
 // The panels of a few planes of key heads, where blocks of rows share them.
@@ -48,7 +46,6 @@ class SharedPanels {
     plane_size_ = keys() * (key_size_ + value_size_);
     planes_ = min(planes_, max(1, (8 << 20) / max(1, plane_size_)));
     floats_ = Memory<float>(planes_ * plane_size_);
-    finite_ = Memory<bool>(planes_ * call.sequence_count);
   }
 
   Index planes_at_once() const { return planes_; }
@@ -56,7 +53,6 @@ class SharedPanels {
   void pack(Index first_plane, Index count) {
     if (!floats_) return;
     first_plane_ = first_plane;
-    std::memset(finite_, true, count * call_.sequence_count);
     const Index parts = keys() / PART;
     in_parallel(count * parts, call_.threads, [&](Index i) {
       const Index plane = first_plane + i / parts, place = i % parts * PART, s = sequence_at(place);
@@ -68,26 +64,23 @@ class SharedPanels {
         raw = memory.take(PART * round_up(max(call_.dim, call_.value_dim), LANES));
       });
       const Panels panels = of(plane, call_.sequences[s]);
-      const bool finite_keys = pack_keys(call_, batch, head, first, there, raw, panels.key + done * key_size_);
-      const bool finite_values = pack_values(call_, batch, head, first, there, raw,
-                                             panels.value + done / per_float(call_) * WIDE, panels.value_depth);
-      if (!finite_keys || !finite_values) __atomic_store_n(&finite_[number(plane, s)], false, __ATOMIC_RELAXED);
+      pack_keys(call_, batch, head, first, there, raw, panels.key + done * key_size_);
+      pack_values(call_, batch, head, first, there, raw, panels.value + done / per_float(call_) * WIDE,
+                  panels.value_across / WIDE);
     });
   }
 
   Panels of(Index plane, const Sequence& sequence) const {
     const Index s = &sequence - call_.sequences;
     float* key = floats_ + (plane - first_plane_) * plane_size_;
-    return {key + starts_[s] * key_size_, key + keys() * key_size_ + starts_[s] * value_size_,
-            value_depth(call_, sequence.key_stop - sequence.key_start),
-            __atomic_load_n(&finite_[number(plane, s)], __ATOMIC_RELAXED)};
+    return {key + starts_[s] * key_size_, key + keys() * key_size_ + starts_[s] * value_size_, WIDE,
+            value_depth(call_, sequence.key_stop - sequence.key_start) * WIDE};
   }
 
  private:
   static constexpr Index PART = 3 * WIDE;  // keys that are packed together
 
   Index keys() const { return starts_[call_.sequence_count]; }
-  Index number(Index plane, Index s) const { return (plane - first_plane_) * call_.sequence_count + s; }
   Index sequence_at(Index place) const {
     Index low = 0, high = call_.sequence_count;  // it starts at or before the place, the next after it
     while (high - low > 1) {
@@ -101,7 +94,6 @@ class SharedPanels {
   Index planes_, first_plane_ = 0, key_size_ = 0, value_size_ = 0, plane_size_ = 0;
   Memory<Index> starts_;
   Memory<float> floats_;
-  Memory<bool> finite_;
 };
 
 }  // namespace regard::REGARD_ISA

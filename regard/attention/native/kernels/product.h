@@ -205,57 +205,57 @@ REGARD_NOINLINE bool all_finite(Rows rows, Index count, Index dim) {
   return sum(spoilt) == 0;
 }
 
-// Rows as the next ones of panels [dim / WIDE][length][WIDE]: their columns are the columns of a product. True if all are
-// finite.
-template <bool pairs = false>
-REGARD_NOINLINE bool by_columns(Rows rows, Index count, Index dim, float* panels, Index length) {
-  Vector spoilt{};
+// Rows as the next ones of panels [dim / WIDE][length][WIDE]: their columns are the columns of a product.
+REGARD_NOINLINE void by_columns(Rows rows, Index count, Index dim, float* panels, Index length) {
   for (Index column = 0; column < dim; column += WIDE, panels += length * WIDE)
     for (Index n = 0; n < count; ++n)
-      for (Index w = 0; w < WIDE; w += LANES) {
-        const Vector x = column + w < dim ? load(rows.data + n * rows.stride + column + w) : Vector{};
-        spoilt += spoilt_by<pairs>(x);
-        store(panels + n * WIDE + w, x);
-      }
-  return sum(spoilt) == 0;
+      for (Index w = 0; w < WIDE; w += LANES)
+        store(panels + n * WIDE + w, column + w < dim ? load(rows.data + n * rows.stride + column + w) : Vector{});
 }
 
-// Rows i and i + LANES / 2 shuffled as cards are; done log2(LANES) times, rows have become columns.
-inline void shuffle(const Vector* from, Vector* to) {
-  for (int i = 0; i < LANES / 2; ++i) {
-    const Vector a = from[i], b = from[i + LANES / 2];
-#if defined(__AVX512F__) || defined(REGARD_EMULATE_AVX512)
-    to[2 * i] = REGARD_SHUFFLE(Integers, a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-    to[2 * i + 1] = REGARD_SHUFFLE(Integers, a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-#elif defined(__AVX__)
-    to[2 * i] = REGARD_SHUFFLE(Integers, a, b, 0, 8, 1, 9, 2, 10, 3, 11);
-    to[2 * i + 1] = REGARD_SHUFFLE(Integers, a, b, 4, 12, 5, 13, 6, 14, 7, 15);
-#else
-    to[2 * i] = REGARD_SHUFFLE(Integers, a, b, 0, 4, 1, 5);
-    to[2 * i + 1] = REGARD_SHUFFLE(Integers, a, b, 2, 6, 3, 7);
-#endif
-  }
+// Rows become columns: shuffled as cards are, log2(LANES) times. All stays in registers.
+template <int times = LANES>
+inline void turn(Vector (&square)[LANES]) {
+  Vector shuffled[LANES];
+#pragma GCC unroll 8
+  for (int i = 0; i < LANES / 2; ++i)
+    shuffle(square[i], square[i + LANES / 2], shuffled[2 * i], shuffled[2 * i + 1]);
+  if constexpr (times > 2) turn<times / 2>(shuffled);
+#pragma GCC unroll 16
+  for (int i = 0; i < LANES; ++i) square[i] = shuffled[i];
 }
 
 // Rows times `scale` as panels [count / WIDE][dim][WIDE], the last filled up with zeros: their rows are the columns of a
-// product. True if all are finite. Pairs have no scale.
-template <bool pairs = false>
+// product. True if all are finite, or nobody asks. Pairs have no scale.
+template <bool pairs = false, bool asked = true>
 REGARD_NOINLINE bool by_rows(Rows rows, Index count, Index dim, float scale, float* panels) {
   Vector spoilt{};
   for (Index first = 0; first < count; first += WIDE, panels += dim * WIDE)
     for (Index w = 0; w < WIDE; w += LANES)
       for (Index d = 0; d < dim; d += LANES) {
-        Vector square[2][LANES];
-        for (Index i = 0; i < LANES; ++i) {
-          const Index row = first + w + i;
-          const Vector x = row < count ? load(rows.data + row * rows.stride + d) : Vector{};
-          square[0][i] = pairs ? x : x * splat(scale);
-          spoilt += spoilt_by<pairs>(square[0][i]);
+        Vector square[LANES];
+        const float* from = rows.data + (first + w) * rows.stride + d;
+        const Index there = min(LANES, count - first - w);
+        if (there == LANES)
+#pragma GCC unroll 16
+          for (int i = 0; i < LANES; ++i) square[i] = load(from + i * rows.stride);
+        else
+#pragma GCC unroll 16
+          for (int i = 0; i < LANES; ++i) square[i] = i < there ? load(from + i * rows.stride) : Vector{};
+#pragma GCC unroll 16
+        for (int i = 0; i < LANES; ++i) {
+          if (!pairs) square[i] *= splat(scale);
+          if (asked) spoilt += spoilt_by<pairs>(square[i]);
         }
-        int turned = 0;
-#pragma GCC unroll 4
-        for (int step = 1; step < LANES; step *= 2, turned ^= 1) shuffle(square[turned], square[turned ^ 1]);
-        for (int i = 0; i < LANES && d + i < dim; ++i) store(panels + (d + i) * WIDE + w, square[turned][i]);
+        turn(square);
+        float* to = panels + d * WIDE + w;
+        if (d + LANES <= dim)
+#pragma GCC unroll 16
+          for (int i = 0; i < LANES; ++i) store(to + i * WIDE, square[i]);
+        else
+#pragma GCC unroll 16
+          for (int i = 0; i < LANES; ++i)
+            if (d + i < dim) store(to + i * WIDE, square[i]);
       }
   return sum(spoilt) == 0;
 }

@@ -1,6 +1,10 @@
 // Vectors of float in the compiler's own terms, so that one source serves every instruction set.
 #pragma once
 
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
 #include <cstdint>
 #include <cstring>
 
@@ -79,29 +83,75 @@ inline float joined(Vector x, const Join& join) {
   x = join(x, moved<2>(x));
   return join(x, moved<1>(x))[0];
 }
+// Rows i and i + LANES / 2 shuffled as cards are.
+inline void shuffle(const Vector& a, const Vector& b, Vector& lower, Vector& upper) {
+#if defined(__AVX512F__) || defined(REGARD_EMULATE_AVX512)
+  lower = REGARD_SHUFFLE(Integers, a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  upper = REGARD_SHUFFLE(Integers, a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+#elif defined(__AVX__)
+  lower = REGARD_SHUFFLE(Integers, a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+  upper = REGARD_SHUFFLE(Integers, a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+#else
+  lower = REGARD_SHUFFLE(Integers, a, b, 0, 4, 1, 5);
+  upper = REGARD_SHUFFLE(Integers, a, b, 2, 6, 3, 7);
+#endif
+}
+// All lanes of 2 * half vectors, LANES of them, into one each: lane i is that of vector i. The vectors are lost.
+template <int half = LANES / 2, class Join>
+inline Vector joined(Vector* x, const Join& join) {
+#pragma GCC unroll 8
+  for (int i = 0; i < half; ++i) {
+    Vector lower, upper;
+    shuffle(x[i], x[i + half], lower, upper);
+    x[i] = join(lower, upper);
+  }
+  if constexpr (half > 1) return joined<half / 2>(x, join);
+  return x[0];
+}
 inline float sum(Vector x) {
   return joined(x, [](Vector a, Vector b) { return a + b; });
 }
-inline float largest(Vector x) { return joined(x, [](Vector a, Vector b) { return max(a, b); }); }
 
 constexpr float LOG2E = 1.44269504f;
 constexpr float ROUNDING = 12582912.f;  // 1.5 * 2^23: adding it rounds to a whole number, held in the low bits
 
-// 2^rest times 2^integer to 1.6e-7, relative; `rounded` is integer + ROUNDING.
-inline Vector power_of_two(Vector rounded, Vector rest) {
-  Vector y = splat(1.326951548e-3f);  // the polynomial of degree 5 nearest to 2^rest on [-0.5, 0.5], with 1 at 0
+// 2^rest to 1.6e-7, relative, for rest from -0.5 to 0.5.
+inline Vector power_near_one(Vector rest) {
+  Vector y = splat(1.326951548e-3f);  // the polynomial of degree 5 nearest to it, with 1 at 0
   y = y * rest + splat(9.671290405e-3f);
   y = y * rest + splat(5.550710857e-2f);
   y = y * rest + splat(2.402224690e-1f);
   y = y * rest + splat(6.931470037e-1f);
-  y = y * rest + splat(1.f);
-  return of_bits(bits_of(y) + (bits_of(rounded) << 23));
+  return y * rest + splat(1.f);
+}
+
+// 2^rest times 2^integer; `rounded` is integer + ROUNDING.
+inline Vector power_of_two(Vector rounded, Vector rest) {
+  return of_bits(bits_of(power_near_one(rest)) + (bits_of(rounded) << 23));
 }
 
 // 2^x for x below 128. Below -126 it is 0; NaN stays NaN.
 inline Vector power_of_two(Vector x) {
+#if defined(__AVX512F__)
+  const __m512 whole = _mm512_maskz_roundscale_ps(0xFFFF, (__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  const __mmask16 is_kept = _mm512_cmp_ps_mask((__m512)x, _mm512_set1_ps(-126.f), _CMP_NLT_UQ);
+  return (Vector)_mm512_maskz_scalef_ps(is_kept, (__m512)power_near_one(x - (Vector)whole), whole);
+#else
   const Vector rounded = x + splat(ROUNDING), rest = x - (rounded - splat(ROUNDING));
   return x < splat(-126.f) ? Vector{} : power_of_two(rounded, rest);
+#endif
+}
+
+// log2 x to 2e-7, of normal numbers above 0: a whole number, and log2 m with m from sqrt(1/2) to sqrt(2).
+inline Vector logarithm(Vector x) {
+  const Integers bits = (Integers)bits_of(x), whole = (bits - 0x3F3504F3) >> 23;
+  const Vector m = of_bits((Unsigned)(bits - (whole << 23))), t = (m - splat(1.f)) / (m + splat(1.f)), square = t * t;
+  Vector y = splat(2.f / 9);  // 2 artanh t, which is log m
+  y = y * square + splat(2.f / 7);
+  y = y * square + splat(2.f / 5);
+  y = y * square + splat(2.f / 3);
+  y = y * square + splat(2.f);
+  return __builtin_convertvector(whole, Vector) + splat(LOG2E) * (y * t) + (x - x);
 }
 
 // e^x. Below -87 it is 0, above 88 inf; NaN stays NaN.

@@ -49,7 +49,8 @@ def read(
 
     Arguments:
         source: a path (``-`` for standard input), plain or gzip; or an iterable of pairs ``(items, goal)``, dicts,
-            Examples, or bare items where no goal is wanted; or a dataset of the `datasets` library.
+            Examples, or bare items where no goal is wanted; or a table: a DataFrame of pandas or polars, one of Arrow,
+            a dataset of the `datasets` library, a dict of columns.
         goal: "labels" (one for each item; those of spans must follow one scheme), "label", "target" or "nothing".
         items: "text", "words" or "vectors", which the items are made into; None leaves them as they are found.
         labelled: whether every sequence must have its goal; otherwise goals are left unread.

@@ -35,7 +35,7 @@ def read(file: File, columns: Columns) -> Iterator[Record]:
             schema = table.schema_arrow
             header = name_columns(schema.names, (columns.items, columns.goal), Place(file.name))
             goal = columns.goal.find(header) if columns.labelled else None
-            names = None if goal is None else _class_names(schema.metadata, schema.names[header.index(goal)])
+            names = None if goal is None else class_names_of(schema.metadata, schema.names[header.index(goal)])
             for batch in table.iter_batches(_ROWS):
                 for row in batch.rename_columns(header).to_pylist():
                     number += 1
@@ -109,7 +109,7 @@ def _pyarrow() -> Any:
     return pyarrow
 
 
-def _class_names(metadata: Mapping[bytes, bytes] | None, column: str) -> Sequence[str] | None:
+def class_names_of(metadata: Mapping[bytes, bytes] | None, column: str) -> Sequence[str] | None:
     """The names of numbered labels, as `datasets` leaves them in the files that it writes."""
     about = (metadata or {}).get(b"huggingface", b"{}")
     try:

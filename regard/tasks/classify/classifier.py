@@ -97,8 +97,8 @@ class Classifier:
         """Trains on a file or an iterable of examples, and keeps the weights that did best on ``dev``.
 
         Arguments:
-            train, dev: a path in any format of docs/formats.md, or an iterable of ``(text, label)``; instead of a
-                text a list of words, or an array ``[N, C]``.
+            train, dev: a path in any format of docs/formats.md, an iterable of ``(text, label)``, or a table with
+                columns of them; instead of a text a list of words, or an array ``[N, C]``.
             output: run folder to write; without it nothing is left on disk.
             resume: go on from the checkpoint in ``output``, bit for bit.
             The rest are the options of training, as on the command line.

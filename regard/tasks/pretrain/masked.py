@@ -67,8 +67,8 @@ class MaskedModel:
         """Trains on a file or an iterable of raw sequences, and keeps the weights that did best on ``dev``.
 
         Arguments:
-            train, dev: a text file, one sequence a line, which may be larger than memory; a file of vectors; or an
-                iterable of texts or arrays ``[N, C]``.
+            train, dev: a text file, one sequence a line, which may be larger than memory; a file of vectors; an
+                iterable of texts or arrays ``[N, C]``; or a table with a column of them.
             output: run folder to write; without it nothing is left on disk.
             resume: go on from the checkpoint in ``output``, bit for bit.
             The rest are the options of training, as on the command line.

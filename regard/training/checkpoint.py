@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ VERSION = 1
 FOLDER, FILE, WEIGHTS = "resume", "state.safetensors", "model.safetensors"
 
 # Options that may change between the sittings of one training: they do not change its weights.
-FREE = {"train", "dev", "output", "format", "unseen_labels"}
+FREE = {"train", "dev", "output", "format", "unseen_labels", "largest_record", "largest_unpacked"}
 FREE |= {"device", "checkpoint_seconds", "tensorboard", "baselines"}
 
 
@@ -143,14 +144,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         ModelError: the file is missing, truncated or altered.
     """
-    if not path.is_file():
-        raise ModelError(f"{path}: no such file; a run folder holds {WEIGHTS} once its first evaluation is done")
-    try:
-        with safe_open(path, framework="pt") as file:
-            digest = (file.metadata() or {}).get("sha256")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise ModelError(f"{path}: not a whole safetensors file ({error}); copy it again or train again") from error
+    with _open_weights(path) as file:
+        digest = (file.metadata() or {}).get("sha256")
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     if digest != _digest(tensors):
         raise ModelError(f"{path}: the weights are not those that were saved (their digest differs); copy it again")
     return tensors
@@ -164,17 +160,44 @@ def load_weights(network: nn.Module, path: Path) -> None:
     """
     tensors = read_weights(path)
     own = states(network)
-    expected = {name: tensor.shape for name, tensor in own.items()}
-    found = {name: tensor.shape for name, tensor in tensors.items()}
+    _check_shapes(own, {name: tuple(tensor.shape) for name, tensor in tensors.items()}, path)
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(tensors[name])
+
+
+def check_weights(network: nn.Module, path: Path) -> None:
+    """Refuses a file that :func:`load_weights` would refuse to load into a network, by its names and shapes alone.
+
+    The network may be one without memory, on the device "meta".
+
+    Raises:
+        ModelError: the file is missing or truncated, or belongs to another network.
+    """
+    with _open_weights(path) as file:
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    _check_shapes(states(network), shapes, path)
+
+
+@contextmanager
+def _open_weights(path: Path) -> Iterator[Any]:
+    if not path.is_file():
+        raise ModelError(f"{path}: no such file; a run folder holds {WEIGHTS} once its first evaluation is done")
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelError(f"{path}: not a whole safetensors file ({error}); copy it again or train again") from error
+
+
+def _check_shapes(own: dict[str, Tensor], found: dict[str, tuple[int, ...]], path: Path) -> None:
+    expected = {name: tuple(tensor.shape) for name, tensor in own.items()}
     if expected != found:
         wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
         raise ModelError(
             f"{path}: weights and {CONFIG} belong to different networks, first at '{wrong[0]}': "
             f"config asks for {_shape(expected.get(wrong[0]))}, the file has {_shape(found.get(wrong[0]))}"
         )
-    with torch.no_grad():
-        for name, tensor in own.items():
-            tensor.copy_(tensors[name])
 
 
 def _digest(tensors: dict[str, Tensor]) -> str:
@@ -186,7 +209,7 @@ def _digest(tensors: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _shape(shape: torch.Size | None) -> str:
+def _shape(shape: tuple[int, ...] | None) -> str:
     return "nothing" if shape is None else str(list(shape))
 
 

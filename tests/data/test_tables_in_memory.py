@@ -134,7 +134,7 @@ def test_arrays_in_cells(tmp_path):
         (pyarrow.array(["+", "-"]).dictionary_encode(), ["+", "-"]),
         (np.array([1, 0], dtype=np.int8), ["1", "0"]),
     ],
-    ids=repr,
+    ids=["category", "int64", "Int64", "bool", "string", "Categorical", "Enum", "UInt8", "dictionary", "int8"],
 )
 def test_labels_of_any_type(labels, names):
     make = {"pandas": pandas.DataFrame, "polars": polars.DataFrame, "pyarrow": pyarrow.table}
@@ -218,7 +218,7 @@ def test_missing_values_are_told_by_row(make, kind):
     assert len(read_label(make({"text": ["a"], "label": [None]}), labelled=False)) == 1
 
 
-@pytest.mark.parametrize("missing", [pandas.NA, pandas.NaT, float("nan"), None], ids=repr)
+@pytest.mark.parametrize("missing", [pandas.NA, pandas.NaT, float("nan"), None], ids=["NA", "NaT", "NaN", "None"])
 def test_all_that_pandas_has_for_nothing(missing):
     table = pandas.DataFrame({"text": ["a", "b"], "label": pandas.Series(["X", missing], dtype=object)})
     with pytest.raises(DataError, match=r"^row 2 of the DataFrame: expected a value in the column 'label'"):

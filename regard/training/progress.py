@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import json
 import os
 import signal
@@ -20,6 +21,7 @@ from regard.errors import DataError, UnsupportedError
 from regard.files import explain_failures, explain_full_disk
 
 SAME = 1.0  # seconds in which a launcher may pass on the very signal that the terminal has sent already
+GRACE = 30.0  # seconds that a step may go on in once it was asked to stop
 LINE_EVERY = 30.0  # seconds between plain lines within an epoch
 
 
@@ -106,13 +108,26 @@ def say(text: str, shown: bool) -> None:
 
 
 class Interrupt:
-    """While entered, ``requested`` tells whether a signal came. Outside the main thread signals are left alone."""
+    """While entered, ``requested`` tells whether a signal came. Outside the main thread signals are left alone.
 
-    def __init__(self, on_request: Callable[[], None]) -> None:
+    A second signal raises KeyboardInterrupt; so does the first, ``grace`` seconds later, unless it was :meth:`heeded`.
+    Python runs neither in the middle of one operation of PyTorch, but between two of them.
+    """
+
+    def __init__(self, on_request: Callable[[], None], *, grace: float = GRACE) -> None:
         self.requested = False
-        self._on_request = on_request
+        self._on_request, self._grace = on_request, grace
         self._when = 0.0
         self._before: dict[signal.Signals, Any] = {}
+        self._timer: threading.Timer | None = None
+        self._waiting = threading.Lock()  # held while the timer's signal is sent
+
+    def heeded(self) -> None:
+        """What is done now, a checkpoint say, is to be finished."""
+        with self._waiting:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = None
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
@@ -123,15 +138,28 @@ class Interrupt:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.heeded()
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if not self.requested:
             self.requested, self._when = True, time.monotonic()
+            self._timer = threading.Timer(self._grace, self._send_again, [signal.Signals(number)])
+            self._timer.daemon = True
+            self._timer.start()
             self._on_request()
-        elif time.monotonic() - self._when > SAME:
+        elif time.monotonic() - self._when > min(SAME, self._grace / 2):
             raise KeyboardInterrupt
+
+    def _send_again(self, number: signal.Signals) -> None:
+        with self._waiting:
+            if self._timer is None:
+                return
+            if hasattr(signal, "pthread_kill"):  # which also ends a wait of the main thread
+                signal.pthread_kill(threading.main_thread().ident or 0, number)
+            else:
+                _thread.interrupt_main(number)
 
 
 if TYPE_CHECKING:

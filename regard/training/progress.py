@@ -1,16 +1,12 @@
-"""How a training goes: as a bar or plain lines on the terminal, in a journal, for TensorBoard; and Ctrl-C."""
+"""How a training goes: as a bar or plain lines on the terminal, in a journal, for TensorBoard."""
 
 from __future__ import annotations
 
-import _thread
 import json
 import os
-import signal
-import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
@@ -20,8 +16,6 @@ from rich.progress import Progress as Bar
 from regard.errors import DataError, UnsupportedError
 from regard.files import explain_failures, explain_full_disk
 
-SAME = 1.0  # seconds in which a launcher may pass on the very signal that the terminal has sent already
-GRACE = 30.0  # seconds that a step may go on in once it was asked to stop
 LINE_EVERY = 30.0  # seconds between plain lines within an epoch
 
 
@@ -105,61 +99,6 @@ class Progress:
 def say(text: str, shown: bool) -> None:
     """One line outside any training."""
     Console(stderr=True, quiet=not shown, highlight=False).print(text, soft_wrap=True, markup=False)
-
-
-class Interrupt:
-    """While entered, ``requested`` tells whether a signal came. Outside the main thread signals are left alone.
-
-    A second signal raises KeyboardInterrupt; so does the first, ``grace`` seconds later, unless it was :meth:`heeded`.
-    Python runs neither in the middle of one operation of PyTorch, but between two of them.
-    """
-
-    def __init__(self, on_request: Callable[[], None], *, grace: float = GRACE) -> None:
-        self.requested = False
-        self._on_request, self._grace = on_request, grace
-        self._when = 0.0
-        self._before: dict[signal.Signals, Any] = {}
-        self._timer: threading.Timer | None = None
-        self._waiting = threading.Lock()  # held while the timer's signal is sent
-
-    def heeded(self) -> None:
-        """What is done now, a checkpoint say, is to be finished."""
-        with self._waiting:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer = None
-
-    def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._receive)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.heeded()
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _receive(self, number: int, frame: FrameType | None) -> None:
-        if not self.requested:
-            self.requested, self._when = True, time.monotonic()
-            self._timer = threading.Timer(self._grace, self._send_again, [signal.Signals(number)])
-            self._timer.daemon = True
-            self._timer.start()
-            self._on_request()
-        elif time.monotonic() - self._when > min(SAME, self._grace / 2):
-            raise KeyboardInterrupt
-
-    def _send_again(self, number: signal.Signals) -> None:
-        with self._waiting:
-            if self._timer is None:
-                return
-            if hasattr(signal, "pthread_kill"):  # which also ends a wait of the main thread
-                signal.pthread_kill(threading.main_thread().ident or 0, number)
-            else:
-                _thread.interrupt_main(number)
 
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,6 +21,7 @@ from regard.errors import DataError
 
 STDIN = "-"
 BYTE_ORDER_MARK = "\ufeff"
+_MARK = BYTE_ORDER_MARK.encode()
 _GZIP = b"\x1f\x8b"
 _BINARY = {  # first bytes → what the file is
     b"PK\x03\x04": "a zip archive",
@@ -81,12 +83,12 @@ def read_lines(path: str | Path, limits: Limits, *, held: bool) -> Iterator[str]
             check_file(path)
         with _open(path, limits if held else None) as stream:
             refuse_binary(stream, name)
-            for number, line in enumerate(iter(partial(stream.readline, most), b""), 1):
-                if len(line) == most and line[-1:] != b"\n":
+            first = stream.readline(most + len(_MARK)).removeprefix(_MARK)
+            rest = iter(partial(stream.readline, most), b"")
+            for number, line in enumerate(chain([first] if first else (), rest), 1):  # a mark alone is an empty file
+                if len(line) >= most and len(line.removesuffix(b"\n")) >= most:
                     raise limits.long_record(name, number, what="line")
-                text = line.decode() if number > 1 else line.decode().removeprefix(BYTE_ORDER_MARK)
-                if text:  # a mark alone is an empty file
-                    yield text
+                yield line.decode()
     except UnicodeDecodeError as error:
         raise not_utf8(error, name, number) from None
     except EOFError:

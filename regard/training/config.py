@@ -61,7 +61,10 @@ class Config(BaseModel):
     longest_windowed: int = data(150_000, "Longest sequence taken in windows, or with one, in items.", gt=0, le=LONGEST)
     largest_record: int = data(RECORD, "Largest record of a file (a line, a row, a text), in MiB.", gt=0, le=MIB)
     largest_unpacked: int = data(
-        UNPACKED, "Largest packed file (gzip, npz) that is held in memory, in MiB when it is unpacked.", gt=0, le=MIB
+        UNPACKED,
+        "Largest packed file (gzip, npz, Parquet) that is held in memory, in MiB when it is unpacked.",
+        gt=0,
+        le=MIB,
     )
 
     pretrained: str | None = network(None, "Run folder, or Hugging Face BERT folder, whose encoder to start from.")

@@ -7,7 +7,9 @@ import zipfile
 from functools import partial
 
 import numpy as np
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from regard import data
 from regard.data import lines
@@ -170,6 +172,35 @@ def test_a_small_file_with_one_long_line_takes_little_memory(save):
     most, said = peak("data.read(sys.argv[1], goal='label')", path)
     assert "a.csv.gz:2: expected a line of at most 16 MiB" in said[0]
     assert most < 250
+
+
+class TestParquet:
+    def test_a_column_that_nobody_asked_for_is_not_read(self, tmp_path):
+        broken = pyarrow.Array.from_buffers(pyarrow.string(), 1, pyarrow.array([b"\xff"]).buffers())
+        parquet.write_table(pyarrow.table({"a": broken, "text": ["a"], "label": ["X"]}), tmp_path / "a.parquet")
+        assert data.read(tmp_path / "a.parquet", goal="label")[0].items == "a"
+
+    def test_a_row_that_is_too_long(self, tmp_path):
+        parquet.write_table(pyarrow.table({"text": ["x" * (MIB + 1)] * 2, "label": ["X", "Y"]}), tmp_path / "a.parquet")
+        with pytest.raises(DataError, match=r"a\.parquet: expected a row of at most 1 MiB .*`largest_record`"):
+            read(tmp_path / "a.parquet", goal="label")
+        assert len(data.read(tmp_path / "a.parquet", goal="label", largest_record=2)) == 2
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the peak")
+    @pytest.mark.parametrize("nested", [False, True], ids=["text", "struct"])
+    def test_one_long_text_in_many_rows_is_read_a_few_at_a_time(self, tmp_path, nested):
+        """1 MiB, which stands in the file once, in 2,000 rows."""
+        text = pyarrow.DictionaryArray.from_arrays(pyarrow.array([0] * 2000, pyarrow.int32()), ["x y " * (MIB // 4)])
+        pairs = pyarrow.StructArray.from_arrays([pyarrow.array(["X"] * 2000), text], ["de", "en"])
+        columns = {"translation": pairs} if nested else {"text": text, "label": ["X"] * 2000}
+        parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet", store_schema=False)
+        assert (tmp_path / "a.parquet").stat().st_size < 2 * MIB
+        names = {"goal": "target", "item_column": "de", "column": "en"} if nested else {"goal": "label"}
+        most, said = peak(f"print(sum(1 for _ in data.iter_read(sys.argv[1], **{names})))", tmp_path / "a.parquet")
+        assert said == ["2000"]
+        assert most < 400
+        with pytest.raises(DataError, match=r"a\.parquet: expected a packed file that holds at most 100 MiB"):
+            data.read(tmp_path / "a.parquet", largest_unpacked=100, **names)
 
 
 def test_the_defaults_are_those_of_the_options():

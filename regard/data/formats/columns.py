@@ -81,17 +81,17 @@ def _blocks(
 ) -> Iterator[list[tuple[int, list[str]]]]:
     """The fields of the lines of each sequence, numbered."""
     block: list[tuple[int, list[str]]] = []
-    size, most = 0, file.limits.record_bytes
+    left = file.limits.record_bytes
     for number, line in file.lines():
         fields = split(line) if line.strip(_SEPARATORS) else []
         if fields and fields[0] != skipped:
             block.append((number, fields))
-            size += len(line)
-            if size > most:
+            left -= len(line)
+            if left < 0:
                 raise file.limits.long_record(file.name, block[0][0], what="sequence")
         elif block:
             yield block
-            block, size = [], 0
+            block, left = [], file.limits.record_bytes
     if block:
         yield block
 

@@ -35,7 +35,7 @@ MAY_IMPORT = {
 }
 
 OPTIONAL = ("accelerate", "sklearn", "nervaluate", "matplotlib", "datasets", "pyarrow", "rich", "typer", "tensorboard")
-OPTIONAL += ("sacrebleu", "jiwer", "tokenizers", "transformers")
+OPTIONAL += ("sacrebleu", "jiwer", "tokenizers", "transformers", "pandas", "polars")
 
 
 def imports_of(path):
@@ -109,6 +109,21 @@ def test_importing_regard_does_not_wait_for_torch():
 def test_every_public_name_together_loads_no_optional_package():
     code = f"import sys; from regard import *; print([name for name in {OPTIONAL} if name in sys.modules])"
     assert run_python(code) == "[]"
+
+
+def test_reading_a_dict_of_columns_loads_no_library_of_tables():
+    code = f"""
+import sys
+from regard import data
+assert data.read({{"text": ["a"], "label": ["X"]}}, goal="label")[0].goal == "X"
+print([name for name in {OPTIONAL} if name in sys.modules])
+"""
+    assert run_python(code) == "[]"
+
+
+def test_no_library_of_tables_is_imported_anywhere():
+    libraries = {"pandas", "polars", "datasets"}
+    assert not [path for path in ROOT.rglob("*.py") if libraries & {name.split(".")[0] for name in imports_of(path)}]
 
 
 def test_the_changelog_is_about_this_version():

@@ -10,6 +10,7 @@ import typer
 
 from regard.errors import ConfigError
 from regard.tasks import load
+from regard.training.config import make_config
 
 INTERRUPTED = 130  # the exit code after Ctrl-C
 Run = Annotated[str, typer.Argument(help="Run folder of a trained model.", show_default=False)]
@@ -17,6 +18,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (JSON Lines of 
 Format = Annotated[str, typer.Option(help="auto, or one of those that training reads; auto goes by the file's name.")]
 ReadFormat = Annotated[
     str, typer.Option(help="auto, text, or one of those that training reads; auto goes by the file's name.")
+]
+LargestRecord = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="MiB of one record, as in training if unset.", show_default=False),
+]
+LargestUnpacked = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="MiB of a packed file, as in training if unset.", show_default=False),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
 
@@ -33,6 +42,16 @@ def open_model(run: str, device: str = "cpu") -> Any:
     model = load(run)
     model.network.to(choose_device(device))
     return model
+
+
+def change_options(model: Any, **options: Any) -> None:
+    """Gives the model options of reading and scoring in the place of those of its training; None leaves those.
+
+    Raises:
+        ConfigError: a value that an option does not take.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    model.config = make_config(type(model.config), model.config.model_dump(exclude_unset=True) | given)
 
 
 def refuse_unknown(options: Mapping[str, Any], function: Callable[..., Any], task: str) -> None:

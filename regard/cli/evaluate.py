@@ -6,7 +6,17 @@ from typing import Annotated, Literal
 
 import typer
 
-from regard.cli.common import AsJson, Device, Format, Run, open_model, refuse_unknown
+from regard.cli.common import (
+    AsJson,
+    Device,
+    Format,
+    LargestRecord,
+    LargestUnpacked,
+    Run,
+    change_options,
+    open_model,
+    refuse_unknown,
+)
 
 
 def evaluate(
@@ -31,6 +41,8 @@ def evaluate(
         str | None,
         typer.Option(metavar="PNG", help="Draw which labels are taken for which (classify).", show_default=False),
     ] = None,
+    largest_record: LargestRecord = None,
+    largest_unpacked: LargestUnpacked = None,
     device: Device = "auto",
 ) -> None:
     """Score a trained model on a labelled file."""
@@ -44,9 +56,10 @@ def evaluate(
         "confusion": confusion,
     }
     model = open_model(run, device)
+    change_options(model, largest_record=largest_record, largest_unpacked=largest_unpacked)
     given = {name: value for name, value in options.items() if value is not None}
     if "unseen_labels" in given and hasattr(model.config, "unseen_labels"):
-        model.config = model.config.model_copy(update={"unseen_labels": given.pop("unseen_labels")})
+        change_options(model, unseen_labels=given.pop("unseen_labels"))
     refuse_unknown(given, model.evaluate, model.config.task)
     scores = model.evaluate(file, format=format, **given)
     if as_json:

@@ -11,7 +11,17 @@ from typing import IO, Annotated, Any, TypeVar
 
 import typer
 
-from regard.cli.common import AsJson, Device, ReadFormat, Run, open_model, refuse_unknown
+from regard.cli.common import (
+    AsJson,
+    Device,
+    LargestRecord,
+    LargestUnpacked,
+    ReadFormat,
+    Run,
+    change_options,
+    open_model,
+    refuse_unknown,
+)
 from regard.data.formats import check_name, output_format, writable_formats
 from regard.errors import ConfigError
 from regard.files import atomic_folder, atomic_write
@@ -50,6 +60,8 @@ def predict(
             show_default=False,
         ),
     ] = None,
+    largest_record: LargestRecord = None,
+    largest_unpacked: LargestUnpacked = None,
     device: Device = "auto",
     beam: Annotated[
         int | None, _decoding(metavar="K", help="Hypotheses kept; 1 is greedy; as in training if unset.")
@@ -83,11 +95,13 @@ def predict(
     written = "jsonl" if as_json else output_format
     names = {"column": column, "item_column": item_column}
     columns = {name: value for name, value in names.items() if value is not None}
-    _predict(run, file, options, output=output, format=format, written=written, columns=columns, device=device)
+    model = open_model(run, device)
+    change_options(model, largest_record=largest_record, largest_unpacked=largest_unpacked)
+    _predict(model, file, options, output=output, format=format, written=written, columns=columns)
 
 
 def _predict(
-    run: str,
+    model: Any,
     source: str,
     options: dict[str, Any],
     *,
@@ -95,7 +109,6 @@ def _predict(
     format: str,
     written: str | None,
     columns: dict[str, Any],
-    device: str,
 ) -> None:
     """Reads, predicts and writes; a file takes its place only when it is complete.
 
@@ -110,7 +123,6 @@ def _predict(
     from regard.data import open_writer
     from regard.tasks.files import iter_read
 
-    model = open_model(run, device)
     options = _with_generator(options, model)
     refuse_unknown(options, model.answers, model.config.task)
     examples = iter_read(model, source, format=format, **columns)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import overload
@@ -55,7 +56,7 @@ class LazyExamples(Sequence[Example]):
         """The byte and the line where each record begins that makes an example."""
         begins: dict[int, int] = {}  # line → byte, of the lines since the last record
         starts, numbers = array("q"), array("q")  # 16 bytes a record, and no objects
-        records = self._format.read(File(self._file.path, part=self._lines(0, 1, begins)), self._columns)
+        records = self._format.read(replace(self._file, part=self._lines(0, 1, begins)), self._columns)
         for example in check(self._make(self._noting_head(records))):
             line = example.place.line or 0
             starts.append(begins[line])
@@ -78,10 +79,12 @@ class LazyExamples(Sequence[Example]):
 
     def _lines(self, place: int, number: int, begins: dict[int, int] | None = None) -> Numbered:
         """The lines from a byte on, the first of which has that number."""
-        end = len(self._bytes)
+        end, most = len(self._bytes), self._file.limits.record_bytes + 1
         while place < end:
-            stop = self._bytes.find(b"\n", place)
+            stop = self._bytes.find(b"\n", place, place + most)
             after = end if stop < 0 else stop + 1
+            if after - place > most or (stop < 0 and after - place == most):
+                raise self._file.limits.long_record(self._file.name, number, what="line")
             if begins is not None:
                 begins[number] = place
             try:
@@ -103,7 +106,7 @@ class LazyExamples(Sequence[Example]):
         start, number = int(self._starts[place]), int(self._numbers[place])
         head = [] if number == self._first else self._head
         lines = chain(head, self._lines(start, number))
-        records = self._format.read(File(self._file.path, part=lines), self._columns)
+        records = self._format.read(replace(self._file, part=lines), self._columns)
         return next(self._make(islice(records, int(number > self._first > 0), None)))
 
     def __len__(self) -> int:

@@ -11,13 +11,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
+from regard.data.limits import DEFAULT, LINE, Limits
 from regard.errors import DataError
 
 STDIN = "-"
 BYTE_ORDER_MARK = "\ufeff"
+_MARK = BYTE_ORDER_MARK.encode()
 _GZIP = b"\x1f\x8b"
 _BINARY = {  # first bytes → what the file is
     b"PK\x03\x04": "a zip archive",
@@ -40,11 +44,14 @@ class File:
         path: ``-`` is standard input.
         beside: the file whose lines go with those of this one, where there is one.
         part: the numbered lines to read in place of all, for a record in the middle of a file.
+        limits: of what is read; ``held``: whether all of it stays in memory.
     """
 
     path: str | Path
     beside: str | Path | None = None
     part: Iterable[tuple[int, str]] | None = None
+    limits: Limits = DEFAULT
+    held: bool = False
 
     @property
     def name(self) -> str:
@@ -53,27 +60,35 @@ class File:
 
     def lines(self) -> Iterable[tuple[int, str]]:
         """Numbers from 1, and lines with their ends."""
-        return enumerate(read_lines(self.path), 1) if self.part is None else self.part
+        return enumerate(self.read_lines(self.path), 1) if self.part is None else self.part
+
+    def read_lines(self, path: str | Path) -> Iterator[str]:
+        """The lines of this file, or of one that goes with it, within the limits of this one."""
+        return read_lines(path, self.limits, held=self.held)
 
 
-def read_lines(path: str | Path) -> Iterator[str]:
+def read_lines(path: str | Path, limits: Limits, *, held: bool) -> Iterator[str]:
     """The lines of a UTF-8 file, plain or gzip, each with its line end, as they come in; ``-`` is standard input.
 
     Only a line feed ends a line. A byte order mark is dropped.
 
     Raises:
-        DataError: no such file, a folder, a binary file, a damaged gzip file, or bytes that are not UTF-8.
+        DataError: no such file, a folder, a binary file, a damaged gzip file, bytes that are not UTF-8, a line that is
+            too long, or a packed file that is too large to be ``held``.
     """
     name, number = show(path), 0
+    most = limits.record_bytes + 1
     try:
         if str(path) != STDIN:
             check_file(path)
-        with _open(path) as stream:
+        with _open(path, limits if held else None) as stream:
             refuse_binary(stream, name)
-            for number, line in enumerate(stream, 1):
-                text = line.decode() if number > 1 else line.decode().removeprefix(BYTE_ORDER_MARK)
-                if text:  # a mark alone is an empty file
-                    yield text
+            first = stream.readline(most + len(_MARK)).removeprefix(_MARK)
+            rest = iter(partial(stream.readline, most), b"")
+            for number, line in enumerate(chain([first] if first else (), rest), 1):  # a mark alone is an empty file
+                if len(line) >= most and len(line.removesuffix(b"\n")) >= most:
+                    raise limits.long_record(name, number, what="line")
+                yield line.decode()
     except UnicodeDecodeError as error:
         raise not_utf8(error, name, number) from None
     except EOFError:
@@ -118,14 +133,30 @@ def check_file(path: str | Path) -> None:
     raise DataError("a file", "nothing of that name" + (f"; did you mean '{near[0]}'?" if near else ""), path=path)
 
 
+class _Unpacked(gzip.GzipFile):
+    """What a gzip file holds, up to a limit."""
+
+    def __init__(self, packed: io.BufferedReader[Any], name: str, limits: Limits) -> None:
+        super().__init__(fileobj=packed)
+        self._limits, self._name, self._left = limits, name, limits.unpacked_bytes
+
+    def read(self, size: int | None = -1) -> bytes:
+        block = super().read(size)
+        self._left -= len(block) + LINE * block.count(b"\n")
+        if self._left < 0:
+            raise self._limits.large_file(self._name)
+        return block
+
+
 @contextmanager
-def _open(path: str | Path) -> Iterator[io.BufferedReader[Any]]:
+def _open(path: str | Path, limits: Limits | None) -> Iterator[io.BufferedReader[Any]]:
     with _open_stdin() if str(path) == STDIN else Path(path).open("rb") as stream:
         if not stream.peek(2).startswith(_GZIP):
             yield stream
             return
-        with io.BufferedReader(gzip.GzipFile(fileobj=stream)) as unpacked:
-            yield unpacked
+        unpacked = gzip.GzipFile(fileobj=stream) if limits is None else _Unpacked(stream, show(path), limits)
+        with io.BufferedReader(unpacked) as lines:
+            yield lines
 
 
 @contextmanager

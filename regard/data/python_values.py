@@ -1,4 +1,4 @@
-"""Examples that are already in memory: Python values, and datasets of the `datasets` library, which is not imported."""
+"""Examples that are already in memory: Python values, tables, and datasets of the `datasets` library."""
 
 from __future__ import annotations
 
@@ -9,29 +9,36 @@ from typing import Any
 import numpy as np
 
 from regard.data.records import NOWHERE, Columns, Example, Place, Record, named_labels, short
+from regard.data.tables import find_table, read_table, values_of
 from regard.errors import DataError
 
 
 def read_python(source: Iterable[Any], columns: Columns) -> Iterator[Record]:
-    """Records of pairs ``(items, goal)``, dicts and Examples; of bare items too where no goals are asked for.
+    """Records of pairs ``(items, goal)``, dicts, Examples and rows; of bare items too where no goals are asked for.
 
     A tuple of two whose second is a goal is always a pair: words stand in a list.
 
     Raises:
         DataError: a wrong example, named by its number from 1.
     """
+    table = find_table(source, columns)
+    if table is not None:
+        yield from read_table(table, columns)
+        return
     check_iterable(source)
-    features = getattr(source, "features", None) or {}
+    known = getattr(source, "features", None)
+    features: Mapping[str, Any] = known if isinstance(known, Mapping) else {}
+    source = _narrow(source, features, columns)
     names = class_names(features, columns.goal.find(features)) if columns.labelled else None
     items, goal = columns.items.name, columns.goal.name
     expected = columns.key if columns.per_item else f"a {columns.key}"
-    for number, entry in enumerate(source, 1):
+    for number, entry in enumerate(values_of(source), 1):
         place = Place(number=number)
         if isinstance(entry, Example):
-            known = place if entry.place == NOWHERE else entry.place
+            here = place if entry.place == NOWHERE else entry.place
             if columns.labelled and entry.goal is None:
-                raise known.error(expected, "none; read it with labelled=True")
-            record = Record({}, known) if entry.record is None else replace(entry.record, is_row=False)
+                raise here.error(expected, "none; read it with labelled=True")
+            record = Record({}, here) if entry.record is None else replace(entry.record, is_row=False)
             yield replace(record, values={items: entry.found, goal: entry.goal})
         elif isinstance(entry, Mapping):
             values = dict(entry)
@@ -41,7 +48,7 @@ def read_python(source: Iterable[Any], columns: Columns) -> Iterator[Record]:
             yield Record(values, place)
         elif columns.labelled:
             if not isinstance(entry, tuple | list) or len(entry) != 2:
-                found = f"{short(entry)} ({type(entry).__name__})"
+                found = f"{short(entry)} ({type(entry).__name__}); zip(items, goals) makes pairs"
                 raise place.error(f"a pair (items, {columns.key}), a dict or an Example", found)
             if entry[1] is None:
                 raise place.error(expected, "None")
@@ -63,13 +70,21 @@ def check_iterable(source: Any) -> None:
     Raises:
         DataError: what it is instead.
     """
-    if isinstance(source, Mapping):
-        keys = ", ".join(map(str, source))
-        raise DataError(
-            "an iterable of examples", f"a mapping with the keys {keys}; take one of them, as in data['train']"
-        )
     if isinstance(source, bytes) or not hasattr(source, "__iter__"):
         raise DataError("a path or an iterable of examples", f"{source!r} ({type(source).__name__})")
+
+
+def _narrow(dataset: Any, features: Mapping[str, Any], columns: Columns) -> Any:
+    """A dataset with nothing to decode but the columns that are wanted, its rows as Python values or arrays.
+
+    One with a transform of the user's own stays as it is: that may need every column.
+    """
+    form = getattr(dataset, "format", None)
+    kind = form.get("type") if isinstance(form, Mapping) else None
+    names = {name for field in columns.wanted if (name := field.find(features)) is not None}
+    if kind != "custom" and len(names) == len(columns.wanted) and hasattr(dataset, "select_columns"):
+        dataset = dataset.select_columns(sorted(names))
+    return dataset if kind in (None, "numpy", "custom") else dataset.with_format(None)
 
 
 def _is_pair(entry: Any, columns: Columns) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from regard.data.items import (
     split_cell,
 )
 from regard.data.lazy import LazyExamples
+from regard.data.limits import RECORD, UNPACKED, Limits
 from regard.data.lines import STDIN, File, is_gzip, show
 from regard.data.python_values import read_python
 from regard.data.records import Columns, Example, Items, Record, describe_keys
@@ -44,12 +46,15 @@ def read(
     item_column: str | None = None,
     target: str | Path | None = None,
     lazily: bool | None = None,
+    largest_record: int = RECORD,
+    largest_unpacked: int = UNPACKED,
 ) -> Sequence[Example]:
     """All sequences of a file, a folder or an iterable, each with its goal, checked.
 
     Arguments:
         source: a path (``-`` for standard input), plain or gzip; or an iterable of pairs ``(items, goal)``, dicts,
-            Examples, or bare items where no goal is wanted; or a dataset of the `datasets` library.
+            Examples, or bare items where no goal is wanted; or a table: a DataFrame of pandas or polars, one of Arrow,
+            a dataset of the `datasets` library, a dict of columns.
         goal: "labels" (one for each item; those of spans must follow one scheme), "label", "target" or "nothing".
         items: "text", "words" or "vectors", which the items are made into; None leaves them as they are found.
         labelled: whether every sequence must have its goal; otherwise goals are left unread.
@@ -60,6 +65,8 @@ def read(
         target: the file whose line n is the target of line n of ``source``, where targets have a file of their own.
         lazily: whether records are read when they are asked for; None does so with a plain file of lines that is
             larger than :data:`LARGE`.
+        largest_record: MiB of a line of a file, or of all lines of a record.
+        largest_unpacked: MiB that a packed file (gzip, npz) may hold.
 
     >>> read([(["The", "dog"], ["DET", "NOUN"])], goal="labels")[0].goal
     ['DET', 'NOUN']
@@ -71,18 +78,18 @@ def read(
         ConfigError: a format that does not exist, or that does not go with ``target``.
         UnsupportedError: Parquet, and pyarrow is not installed.
     """
-    columns = columns_of(goal, column, item_column, labelled=labelled)
+    columns, limits = columns_of(goal, column, item_column, labelled=labelled), Limits(largest_record, largest_unpacked)
     make = partial(_examples, columns=columns, goal=goal, items=items, labelled=labelled)
     path = show(source) if isinstance(source, str | Path) else None
     check = partial(_of_one_kind, path=path, wanted=_wanted(columns, labelled=labelled))
     examples: Sequence[Example] | None = None
     if isinstance(source, str | Path):
-        file, found = _open(source, goal, format, target, labelled=labelled)
+        file, found = _open(source, goal, format, target, limits, labelled=labelled)
         if (_is_large(file) if lazily is None else lazily) and _can_be_lazy(file, found):
             examples = LazyExamples(file, found, columns, make, check)
     if examples is None:
-        options = {"format": format, "column": column, "item_column": item_column, "target": target}
-        examples = list(iter_read(source, goal=goal, items=items, labelled=labelled, **options))  # type: ignore[arg-type]
+        records = _records(source, columns, goal, format, target, limits, labelled=labelled, held=True)
+        examples = list(check(make(records)))
     if columns.labelled and columns.per_item:
         check_spans(examples)
     return examples
@@ -98,25 +105,42 @@ def iter_read(
     column: str | None = None,
     item_column: str | None = None,
     target: str | Path | None = None,
+    largest_record: int = RECORD,
+    largest_unpacked: int = UNPACKED,
 ) -> Iterator[Example]:
     """:func:`read` one by one, as they come in: memory stays bounded, and errors come when they are met."""
-    columns = columns_of(goal, column, item_column, labelled=labelled)
-    if isinstance(source, str | Path):
-        file, found = _open(source, goal, format, target, labelled=labelled)
-        path, records = file.name, found.read(file, columns)
-    elif target is not None:
-        raise ConfigError(f"target goes with the path of a source, got '{target}' and Python values; give pairs")
-    else:
-        path, records = None, read_python(source, columns)
+    columns, limits = columns_of(goal, column, item_column, labelled=labelled), Limits(largest_record, largest_unpacked)
+    path = show(source) if isinstance(source, str | Path) else None
+    records = _records(source, columns, goal, format, target, limits, labelled=labelled, held=False)
     made = _examples(records, columns=columns, goal=goal, items=items, labelled=labelled)
     yield from _of_one_kind(made, path=path, wanted=_wanted(columns, labelled=labelled))
 
 
+def _records(
+    source: Source,
+    columns: Columns,
+    goal: str,
+    format: str,
+    target: str | Path | None,
+    limits: Limits,
+    *,
+    labelled: bool,
+    held: bool,
+) -> Iterator[Record]:
+    if isinstance(source, str | Path):
+        file, found = _open(source, goal, format, target, limits, labelled=labelled)
+        return found.read(replace(file, held=held), columns)
+    if target is not None:
+        raise ConfigError(f"target goes with the path of a source, got '{target}' and Python values; give pairs")
+    return read_python(source, columns)
+
+
 def _open(
-    source: str | Path, goal: str, format: str, target: str | Path | None, *, labelled: bool
+    source: str | Path, goal: str, format: str, target: str | Path | None, limits: Limits, *, labelled: bool
 ) -> tuple[File, Format]:
     beside = target if labelled else None
-    return File(source, beside=beside), find_format(source, format, goal=goal, labelled=labelled, beside=beside)
+    found = find_format(source, format, goal=goal, labelled=labelled, beside=beside)
+    return File(source, beside=beside, limits=limits), found
 
 
 def _is_large(file: File) -> bool:

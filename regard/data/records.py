@@ -23,12 +23,14 @@ class Place:
         line: the line on which it begins, from 1.
         number: which one it is, from 1, where there are no lines.
         item_lines: the line of each item, where items stand on lines of their own.
+        table: what the table in memory is called whose row it is.
     """
 
     source: str | None = None
     line: int | None = None
     number: int | None = None
     item_lines: Sequence[int] | None = field(default=None, repr=False)
+    table: str | None = None
 
     def error(self, expected: str, found: str, item: int | None = None) -> DataError:
         """What is wrong with the record, or with item ``item`` (from 0) of it."""
@@ -39,7 +41,8 @@ class Place:
         if self.number is None:
             return DataError(expected, found, path=self.source, line=self.line)
         if self.source is None:
-            return DataError(expected, found, path=f"example {self.number}")
+            here = "example {}" if self.table is None else f"row {{}} of the {self.table}"
+            return DataError(expected, found, path=here.format(self.number))
         return DataError(expected, f"{found} in sequence {self.number}", path=self.source)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from threading import Thread
 from typing import Any, Self
 
 import torch
@@ -50,8 +51,28 @@ def _learn_bpe(texts: Iterable[str], size: int, lowercase: bool) -> Tokenizer:
     trainer = trainers.BpeTrainer(
         vocab_size=size, special_tokens=_special_tokens(), initial_alphabet=alphabet, show_progress=False
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    in_a_thread(lambda: tokenizer.train_from_iterator(texts, trainer))
     return tokenizer
+
+
+def in_a_thread(work: Callable[[], object]) -> None:
+    """Lets a library work for long where Ctrl-C does not wait for it: while the main thread is inside of it, it would.
+
+    What was begun goes on by itself, unless the process ends.
+    """
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            failed.append(error)
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed[0]
 
 
 def _special_tokens() -> list[AddedToken]:
@@ -80,7 +101,7 @@ def _learn_wordpiece(texts: Iterable[str], size: int, lowercase: bool) -> Tokeni
         limit_alphabet=len(alphabet),
         show_progress=False,
     )
-    learning.train_from_iterator(texts, trainer)
+    in_a_thread(lambda: learning.train_from_iterator(texts, trainer))
     tokenizer = with_model(models.WordPiece(learning.get_vocab(), unk_token=UNKNOWN))
     tokenizer.add_special_tokens(list(SPECIAL))
     return tokenizer

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import torch
 from torch import nn
 
 from regard.data import Example, Source, reading
@@ -22,12 +23,20 @@ from regard.front_ends import items_of, restore_front_end
 from regard.tasks import MODEL
 from regard.tasks.model import Model
 from regard.training.checkpoint import FOLDER as RESUME
-from regard.training.checkpoint import WEIGHTS, check_beside, is_interrupted, load_weights, save_weights
+from regard.training.checkpoint import (
+    WEIGHTS,
+    check_beside,
+    check_weights,
+    is_interrupted,
+    load_weights,
+    save_weights,
+)
 from regard.training.config import FILE as CONFIG
 from regard.training.config import Config, read_config, write_config
 from regard.training.learner import is_main_process
 
 SCORES = "scores.json"
+MOST_BYTES = 12  # of a character, once it is normalized
 M = TypeVar("M", bound=Model)
 
 
@@ -53,7 +62,9 @@ def _how(model: Model, source: Source, *, labelled: bool, format: str = "auto", 
     if not labelled and config.predicts_from is not None and kind == "words":
         kind = config.predicts_from
     given = {name: value for name, value in how.items() if value is not None}
-    return {"goal": config.goal, "items": kind, "labelled": labelled, "format": format} | dict(model.columns()) | given
+    limits = {"largest_record": config.largest_record, "largest_unpacked": config.largest_unpacked}
+    how = {"goal": config.goal, "items": kind, "labelled": labelled, "format": format} | limits
+    return how | dict(model.columns()) | given
 
 
 def item_kind(config: Config) -> str:
@@ -90,11 +101,12 @@ def check_length(
     windowed: bool = False,
     places: int | None = None,
 ) -> None:
-    """Refuses what cannot be taken whole: more than learned positions tell apart, or, unless ``windowed``, ``longest``.
+    """Refuses what cannot be taken whole: more than learned positions tell apart, or more than ``longest``.
 
     Arguments:
         length: of the example, as the network counts it; ``places``: positions that it takes, if not as many.
         what: it is called.
+        windowed: whether attention has a window, so that the cost grows with the length alone.
 
     Raises:
         DataError: with its place, what to do.
@@ -106,11 +118,34 @@ def check_length(
             "`position_reach`, or with positions that have no end: relative, sinusoidal)",
             f"one of {length}",
         )
-    if length > config.longest and not windowed:
+    if windowed:
+        check_windowed(config, example, length)
+    elif length > config.longest:
         raise example.place.error(
             f"a {what} of at most {config.longest} items (split it, or train with a larger `longest`)",
             f"one of {length}",
         )
+
+
+def check_windowed(config: Config, example: Example, length: int) -> None:
+    """Refuses what would take too much memory, though it is read in windows, or with one.
+
+    Raises:
+        DataError: with its place, what to do.
+    """
+    if length > config.longest_windowed:
+        raise example.place.error(
+            f"a sequence of at most {config.longest_windowed} items, all in memory at once (split it, or set a larger "
+            "`longest_windowed`)",
+            f"one of {length}",
+        )
+
+
+def may_be_longer(example: Example, longest: int) -> bool:
+    """Whether there can be more items than that, told without cutting anything: a token has a byte at least."""
+    items = example.items
+    size = len(items) if isinstance(items, str | np.ndarray) else len(items) + sum(map(len, items))
+    return 2 + size * MOST_BYTES > longest
 
 
 def longest_window(config: Config) -> int:
@@ -177,19 +212,23 @@ def open_run(model: M, folder: Path) -> M:
     """
     vocabulary = unsealed(read_json(folder / MODEL), folder / MODEL, required=False)
     model.config = read_config(folder / CONFIG, type(model.config))
+    is_sealed = check_beside(folder / WEIGHTS, config=model.config, vocabulary=vocabulary)
     try:
         model.restore(vocabulary)
-        kinds = model.front_ends()
-        model.network = model.build(
-            {part: restore_front_end(kind, vocabulary[part], model.config) for part, kind in kinds.items()}
-        )
+        with torch.device("meta"):  # without memory: options that were altered may ask for any amount
+            check_weights(_built(model, vocabulary), folder / WEIGHTS)
+        model.network = _built(model, vocabulary)
     except (KeyError, TypeError) as error:
         raise ModelError(f"{folder / MODEL}: a part is missing or altered ({error})") from error
-    is_sealed = check_beside(folder / WEIGHTS, config=model.config, vocabulary=vocabulary)
     load_weights(model.network, folder / WEIGHTS)
     if (folder / SCORES).is_file():
         model.scores = unsealed(read_json(folder / SCORES), folder / SCORES, required=is_sealed)
     return model
+
+
+def _built(model: Model, vocabulary: dict[str, Any]) -> Any:
+    kinds = model.front_ends()
+    return model.build({part: restore_front_end(kind, vocabulary[part], model.config) for part, kind in kinds.items()})
 
 
 def digest(examples: Iterable[Example], vocabulary: object = None) -> str:

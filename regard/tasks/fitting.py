@@ -92,10 +92,22 @@ def resolve(model: Model) -> Start:
         model.config = with_options_of(start, model.config)
     config = model.config
     check_tokenizer(config, model.front_ends().values())
-    choose_device(config.device)
+    device = choose_device(config.device)
     with torch.device("meta"):
-        make_encoder(config)  # which refuses sizes that do not go together
+        encoder = make_encoder(config)  # which refuses sizes that do not go together
+    _check_memory(count_parameters(encoder), device)
     return start
+
+
+def _check_memory(parameters: int, device: torch.device) -> None:
+    """Refuses an encoder of which the machine cannot hold the weights; nor, on the CPU, gradients and two moments."""
+    needed = parameters * 4 * (4 if device.type == "cpu" else 1)  # bytes
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else needed
+    if needed > there:
+        raise ConfigError(
+            f"dim, depth, feed_forward_dim: an encoder of {parameters:,} parameters needs {needed / 2**30:,.0f} GiB, "
+            f"got a machine with {there / 2**30:,.0f}; choose smaller ones"
+        )
 
 
 def _read_part(model: Model, source: Source, part: str) -> Sequence[Example]:

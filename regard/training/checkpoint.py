@@ -25,7 +25,7 @@ VERSION = 2
 FOLDER, FILE, WEIGHTS = "resume", "state.safetensors", "model.safetensors"
 
 # Options that may change between the sittings of one training: they do not change its weights.
-FREE = {"train", "dev", "output", "format", "unseen_labels"}
+FREE = {"train", "dev", "output", "format", "unseen_labels", "largest_record", "largest_unpacked"}
 FREE |= {"device", "checkpoint_seconds", "tensorboard", "baselines"}
 
 
@@ -186,9 +186,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         ModelError: the file is missing, truncated or altered.
     """
-    if not path.is_file():
-        raise ModelError(f"{path}: no such file; a run folder holds {WEIGHTS} once its first evaluation is done")
-    with _opened(path) as file:
+    with _open_weights(path) as file:
         digest, tensors = (file.metadata() or {}).get("sha256"), _tensors_of(file)
     if digest != _digest(tensors):
         raise ModelError(f"{path}: the weights are not those that were saved (their digest differs); copy it again")
@@ -216,17 +214,41 @@ def load_weights(network: nn.Module, path: Path) -> None:
     """
     tensors = read_weights(path)
     own = states(network)
-    expected = {name: tensor.shape for name, tensor in own.items()}
-    found = {name: tensor.shape for name, tensor in tensors.items()}
+    _check_shapes(own, {name: tuple(tensor.shape) for name, tensor in tensors.items()}, path)
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(tensors[name])
+
+
+def check_weights(network: nn.Module, path: Path) -> None:
+    """Refuses a file that :func:`load_weights` would refuse to load into a network, by its names and shapes alone.
+
+    The network may be one without memory, on the device "meta".
+
+    Raises:
+        ModelError: the file is missing or truncated, or belongs to another network.
+    """
+    with _open_weights(path) as file:
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    _check_shapes(states(network), shapes, path)
+
+
+@contextmanager
+def _open_weights(path: Path) -> Iterator[Any]:
+    if not path.is_file():
+        raise ModelError(f"{path}: no such file; a run folder holds {WEIGHTS} once its first evaluation is done")
+    with _opened(path) as file:
+        yield file
+
+
+def _check_shapes(own: dict[str, Tensor], found: dict[str, tuple[int, ...]], path: Path) -> None:
+    expected = {name: tuple(tensor.shape) for name, tensor in own.items()}
     if expected != found:
         wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
         raise ModelError(
             f"{path}: weights and {CONFIG} belong to different networks, first at '{wrong[0]}': "
             f"config asks for {_shape(expected.get(wrong[0]))}, the file has {_shape(found.get(wrong[0]))}"
         )
-    with torch.no_grad():
-        for name, tensor in own.items():
-            tensor.copy_(tensors[name])
 
 
 def _digest(tensors: dict[str, Tensor], beside: str = "") -> str:
@@ -238,7 +260,7 @@ def _digest(tensors: dict[str, Tensor], beside: str = "") -> str:
     return digest.hexdigest()
 
 
-def _shape(shape: torch.Size | None) -> str:
+def _shape(shape: tuple[int, ...] | None) -> str:
     return "nothing" if shape is None else str(list(shape))
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, get_args, get
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from regard.data.limits import MIB, RECORD, UNPACKED
 from regard.errors import ConfigError, ModelError
 from regard.files import atomic_write
 from regard.front_ends import FRONT_ENDS
@@ -38,6 +39,9 @@ def option_of(panel: str) -> Callable[..., Any]:
     return option
 
 
+# What no network or machine of today comes near: a larger number is a slip, or was put there to take all memory.
+WIDEST, DEEPEST, LONGEST = 2**16, 1000, 2**31
+
 data, network, training = (option_of(panel) for panel in ("Data", "Network", "Training"))
 
 
@@ -53,7 +57,15 @@ class Config(BaseModel):
     train: str | None = data(None, "Training file.")
     dev: str | None = data(None, "File to evaluate on while training; keeps the best checkpoint.")
     output: str | None = data(None, "Run folder to write.")
-    longest: int = data(20_000, "Longest sequence taken without a window, in items.", gt=0)
+    longest: int = data(20_000, "Longest sequence taken without a window, in items.", gt=0, le=LONGEST)
+    longest_windowed: int = data(150_000, "Longest sequence taken in windows, or with one, in items.", gt=0, le=LONGEST)
+    largest_record: int = data(RECORD, "Largest record of a file (a line, a row, a text), in MiB.", gt=0, le=MIB)
+    largest_unpacked: int = data(
+        UNPACKED,
+        "Largest packed file (gzip, npz, Parquet) that is held in memory, in MiB when it is unpacked.",
+        gt=0,
+        le=MIB,
+    )
 
     pretrained: str | None = network(None, "Run folder, or Hugging Face BERT folder, whose encoder to start from.")
     front_end: FrontEndName = network("subwords", "How raw items become vectors.")
@@ -61,20 +73,24 @@ class Config(BaseModel):
         None, "What cuts text into subwords: tokenizer.json, vocab.txt or a folder of one; learned from train if unset."
     )
     subword_model: Literal["bpe", "wordpiece"] = network("bpe", "Kind of the subwords that are learned.")
-    subwords: int = network(8000, "Largest number of different subwords.", gt=0)
+    subwords: int = network(8000, "Largest number of different subwords.", gt=0, le=2**24)
     lowercase: bool = network(False, "Whether subwords and characters are read in lower case.")
     case: bool = network(False, "Tell each subword how it was written, which a lower-casing tokenizer forgets.")
     encoder: Literal["attention", "pointwise", "sliding", "convolution"] = network(
         "attention", "What looks at the sequence."
     )
-    dim: int = network(192, "Width of the network.", gt=0)
-    depth: int = network(3, "Number of layers.", ge=0)
-    heads: int = network(4, "Attention heads per layer.", gt=0)
-    feed_forward_dim: int | None = network(None, "Inner width of the fully connected parts; 4 × dim if unset.")
+    dim: int = network(192, "Width of the network.", gt=0, le=WIDEST)
+    depth: int = network(3, "Number of layers.", ge=0, le=DEEPEST)
+    heads: int = network(4, "Attention heads per layer.", gt=0, le=WIDEST)
+    feed_forward_dim: int | None = network(
+        None, "Inner width of the fully connected parts; 4 × dim if unset.", gt=0, le=4 * WIDEST
+    )
     positions: Literal["relative", "sinusoidal", "learned", "rotary", "alibi", "none"] = network(
         "relative", "How order is told."
     )
-    position_reach: int = network(16, "Distances told apart to each side (relative); longest sequence (learned).", gt=0)
+    position_reach: int = network(
+        16, "Distances told apart to each side (relative); longest sequence (learned).", gt=0, le=2**24
+    )
     window: Window = network(None, "Truncated self-attention: w, or (left, right), items to each side; none for all.")
     causal: bool = network(False, "See only the past.")
     score: Literal["dot", "additive"] = network("dot", "How query and key are compared.")
@@ -86,11 +102,11 @@ class Config(BaseModel):
     dropout: float = network(0.3, "Share of activations dropped in training.", ge=0, lt=1)
     implementation: str = network("auto", "Code that computes attention; never changes the meaning.")
 
-    epochs: int = training(10, "Passes over the training data.", gt=0)
+    epochs: int = training(10, "Passes over the training data.", gt=0, le=LONGEST)
     batch_tokens: int = training(
-        1000, "Vectors in a batch, as the network reads them: of words, subwords, frames, ...", gt=0
+        1000, "Vectors in a batch, as the network reads them: of words, subwords, frames, ...", gt=0, le=LONGEST
     )
-    accumulate: int = training(1, "Batches summed before each step.", gt=0)
+    accumulate: int = training(1, "Batches summed before each step.", gt=0, le=WIDEST)
     learning_rate: float = training(2e-3, "Peak of the one-cycle schedule.", gt=0)
     layer_decay: float = training(
         1.0,
@@ -104,7 +120,7 @@ class Config(BaseModel):
     label_smoothing: float = training(0.1, "Share of each target spread over all labels.", ge=0, lt=1)
     average: float = training(0.998, "Decay of the running average of weights that is kept; 0 for none.", ge=0, lt=1)
     patience: int = training(0, "Stop after so many evaluations without a better one; 0 never.", ge=0)
-    seed: int = training(1, "Same seed, same machine: same weights.", ge=0)
+    seed: int = training(1, "Same seed, same machine: same weights.", ge=0, lt=2**63)
     device: str = training("auto", "auto, cpu, cuda, cuda:1, ...")
     precision: Literal["auto", "float32", "bfloat16"] = training("auto", "auto: bfloat16 where a GPU has it.")
     checkpoint_seconds: float = training(60.0, "Write a resumable checkpoint this often, beside each epoch's.", ge=0)

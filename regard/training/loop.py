@@ -20,8 +20,9 @@ from regard.training.checkpoint import FOLDER, Identity, State, is_interrupted, 
 from regard.training.config import FILE as CONFIG
 from regard.training.config import Config, write_config
 from regard.training.curves import draw_curves
+from regard.training.interrupt import GRACE, Interrupt
 from regard.training.learner import Collate, Learner, Loss, is_main_process, one_cycle
-from regard.training.progress import JOURNAL, Interrupt, Journal, Progress, last_line, say
+from regard.training.progress import JOURNAL, Journal, Progress, last_line, say
 
 __all__ = ["Result", "is_main_process", "train"]
 
@@ -98,7 +99,9 @@ def train(
     journal = _open_folder(output, config, state) if is_main_process() else None
     total = sum(lengths) * config.epochs
     progress = Progress(epochs=config.epochs, total=total, done=state.tokens, shown=journal is not None)
-    interrupt = Interrupt(lambda: progress.note("stopping after this step; once more stops at once"))
+    interrupt = Interrupt(
+        lambda: progress.note(f"stopping after this step, or in {GRACE:.0f} seconds; once more stops at once")
+    )
     with journal or nullcontext(), interrupt, progress:  # a signal must not end what starts to draw
         progress.note(note)
         run = _Run(learner, lengths, total, config, state, output, identity, journal, progress, interrupt)
@@ -188,6 +191,8 @@ class _Run:
             state.step_seconds += time.perf_counter() - start
             if norm is not None:
                 self.log(rate, norm)
+            if step.stop:
+                self.interrupt.heeded()
             if step.stop or (time.monotonic() - self.saved > config.checkpoint_seconds and not last):
                 self.checkpoint()
             if step.stop:
@@ -202,6 +207,7 @@ class _Run:
                 scores = {} if evaluate is None else evaluate(self.learner.network)
                 if evaluate is not None and select not in scores:
                     raise RegardError(f"select: evaluation gave {', '.join(scores)}, not {select}; is dev like train?")
+                self.interrupt.heeded()  # the score is there; what it says is kept
                 score = scores.get(select)
                 better = score is None or state.best is None or score > state.best
                 if better:
@@ -250,6 +256,7 @@ class _Run:
 
     def end(self, stopped: Stopped, select: str) -> None:
         """Says how it ended; a finished training needs no checkpoint any more."""
+        self.interrupt.heeded()
         if stopped == "interrupted":
             kept = "it can be resumed" if self.config.output is not None else "without an output nothing is kept"
             self.progress.note(f"stopped after step {self.state.step}, in epoch {self.state.epoch + 1}; {kept}")

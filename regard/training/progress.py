@@ -1,16 +1,13 @@
-"""How a training goes: as a bar or plain lines on the terminal, in a journal, for TensorBoard; and Ctrl-C."""
+"""How a training goes: as a bar or plain lines on the terminal, in a journal, for TensorBoard."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-import signal
-import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
@@ -20,7 +17,6 @@ from rich.progress import Progress as Bar
 from regard.errors import DataError, ModelError, UnsupportedError
 from regard.files import explain_failures, explain_full_disk, sealed, unsealed
 
-SAME = 1.0  # seconds in which a launcher may pass on the very signal that the terminal has sent already
 LINE_EVERY = 30.0  # seconds between plain lines within an epoch
 
 
@@ -104,35 +100,6 @@ class Progress:
 def say(text: str, shown: bool) -> None:
     """One line outside any training."""
     Console(stderr=True, quiet=not shown, highlight=False).print(text, soft_wrap=True, markup=False)
-
-
-class Interrupt:
-    """While entered, ``requested`` tells whether a signal came. Outside the main thread signals are left alone."""
-
-    def __init__(self, on_request: Callable[[], None]) -> None:
-        self.requested = False
-        self._on_request = on_request
-        self._when = 0.0
-        self._before: dict[signal.Signals, Any] = {}
-
-    def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._receive)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _receive(self, number: int, frame: FrameType | None) -> None:
-        if not self.requested:
-            self.requested, self._when = True, time.monotonic()
-            self._on_request()
-        elif time.monotonic() - self._when > SAME:
-            raise KeyboardInterrupt
 
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ OPTIONS = st.fixed_dictionaries(
         "output": st.none() | TEXT,
         "column": TEXT,
         "encoder": st.sampled_from(["attention", "sliding"]),
-        "dim": st.integers(1, 10**9),
+        "dim": st.integers(1, 2**16),
         "feed_forward_dim": st.none() | st.integers(1, 9999),
         "window": SIDE | st.tuples(SIDE, SIDE),
         "causal": st.booleans(),

@@ -46,7 +46,7 @@ def test_a_stopped_training_goes_on_bit_for_bit(tmp_path, unbroken, stop_at, cap
     stopped, _ = run(tmp_path, stop_at=stop_at)
     assert (stopped.stopped, stopped.steps) == ("interrupted", stop_at)
     told = capfd.readouterr().err
-    assert "stopping after this step; once more stops at once" in told
+    assert "stopping after this step, or in 30 seconds; once more stops at once" in told
     assert f"stopped after step {stop_at}, in epoch" in told
     result, network = run(tmp_path, resume=True)
     assert result.stopped == "finished"

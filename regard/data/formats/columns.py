@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TextIO
 
@@ -62,7 +62,7 @@ def read_words(
     path, wanted = file.name, columns.goal
     index = _label_index(wanted, path) if columns.labelled else None
     first: tuple[int, int] | None = None  # how many columns the first item has, and its line
-    for block in _blocks(file.lines(), split, skipped):
+    for block in _blocks(file, split, skipped):
         words: list[str] = []
         labels: list[str] = []
         for number, fields in block:
@@ -77,17 +77,21 @@ def read_words(
 
 
 def _blocks(
-    lines: Iterable[tuple[int, str]], split: Callable[[str], list[str]], skipped: str | None
+    file: File, split: Callable[[str], list[str]], skipped: str | None
 ) -> Iterator[list[tuple[int, list[str]]]]:
     """The fields of the lines of each sequence, numbered."""
     block: list[tuple[int, list[str]]] = []
-    for number, line in lines:
+    left = file.limits.record_bytes
+    for number, line in file.lines():
         fields = split(line) if line.strip(_SEPARATORS) else []
         if fields and fields[0] != skipped:
             block.append((number, fields))
+            left -= len(line)
+            if left < 0:
+                raise file.limits.long_record(file.name, block[0][0], what="sequence")
         elif block:
             yield block
-            block = []
+            block, left = [], file.limits.record_bytes
     if block:
         yield block
 

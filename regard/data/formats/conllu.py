@@ -7,7 +7,7 @@ in writing. https://universaldependencies.org/format.html
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -86,7 +86,7 @@ def read(file: File, columns: Columns) -> Iterator[Record]:
     wanted, name = columns.goal.name, file.name
     column = Column.named(wanted, name) if columns.labelled else None
     words_seen = labels_seen = 0
-    for start, block in _sentences(file.lines()):
+    for start, block in _sentences(file):
         words: list[str] = []
         labels: list[str] = []
         lines: list[int] = []
@@ -155,7 +155,7 @@ def _plain(example: Example, labels: Sequence[str], column: Column) -> str:
     return "".join(lines) + "\n"
 
 
-def _sentences(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, list[str]]]:
+def _sentences(file: File) -> Iterator[tuple[int, list[str]]]:
     """Runs of lines with one sentence each and the number of their first; together they are all lines of the file.
 
     Comments go with the sentence below them; at the end of the file, with the one above.
@@ -163,7 +163,8 @@ def _sentences(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, list[str
     block: list[str] = []
     start = end = 0  # end: where the sentence in hand is over, once its blank line has come
     has_words = False
-    for number, line in lines:
+    size, most = 0, file.limits.record_bytes
+    for number, line in file.lines():
         if not start:
             start = number
         if line.isspace():
@@ -173,8 +174,12 @@ def _sentences(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, list[str
             if end:
                 yield start, block[:end]
                 block, start, end = block[end:], start + end, 0
+                size = sum(map(len, block))
             has_words = True
         block.append(line)
+        size += len(line)
+        if size > most:
+            raise file.limits.long_record(file.name, start, what="sentence")
     if has_words:
         yield start, block
 

@@ -53,12 +53,17 @@ def write(file: TextIO, columns: Columns) -> Iterator[Put]:
 
 def _rows(file: File) -> Iterator[tuple[int, list[str]]]:
     csv.field_size_limit(_LARGEST_CELL)  # the library's own, 128 KiB, is less than a long document
-    start = at = 0  # the lines that begin and end what the library reads
+    start = at = size = 0  # the lines that begin and end what the library reads, and how long it is
+    most = file.limits.record_bytes
 
     def texts() -> Iterator[str]:
-        nonlocal start, at
+        nonlocal start, at, size
         for at, line in file.lines():
-            start = start or at
+            if not start:
+                start, size = at, 0
+            size += len(line)
+            if size > most:  # a quote that does not close would take in the rest of the file
+                raise file.limits.long_record(file.name, start)
             yield line
 
     rows = csv.reader(texts(), strict=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from regard.data.formats import Answer, Put
 from regard.data.formats.refused import refuse, text_of
-from regard.data.lines import File, read_lines, show
+from regard.data.lines import File, show
 from regard.data.records import Columns, Example, Place, Record
 from regard.errors import DataError
 
@@ -36,7 +36,7 @@ def read(file: File, columns: Columns) -> Iterator[Record]:
         raise DataError(f"sub-folders, one for each label, with {_FILES}", found, path=file.name)
     for part in classes or [folder]:
         for path in _texts(part):
-            text = "".join(read_lines(path)).rstrip("\r\n")
+            text = _whole(path, file).rstrip("\r\n")
             yield Record({columns.items.name: text, columns.goal.name: part.name}, Place(show(path)))
 
 
@@ -61,6 +61,16 @@ def write(folder: Path, columns: Columns) -> Iterator[Put]:
         path.write_bytes((text + "\n").encode())
 
     yield put
+
+
+def _whole(path: Path, file: File) -> str:
+    lines, size = [], 0
+    for line in file.read_lines(path):
+        lines.append(line)
+        size += len(line)
+        if size > file.limits.record_bytes:
+            raise file.limits.long_record(show(path), what="text")
+    return "".join(lines)
 
 
 def _texts(folder: Path) -> list[Path]:

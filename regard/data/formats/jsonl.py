@@ -29,8 +29,10 @@ def read(file: File, columns: Columns) -> Iterator[Record]:
         except json.JSONDecodeError as error:
             found = f"{error.msg.lower()} at character {error.colno}"
             raise DataError("a JSON object on one line", found, path=file.name, line=number) from None
-        except RecursionError:
-            found = "lists nested too deeply"
+        except (RecursionError, ValueError) as error:
+            found = (
+                "lists nested too deeply" if isinstance(error, RecursionError) else "a number of thousands of digits"
+            )
             raise DataError("a JSON object on one line", found, path=file.name, line=number) from None
         if not isinstance(values, dict):
             raise DataError("a JSON object on one line", short(values), path=file.name, line=number)

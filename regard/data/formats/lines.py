@@ -8,7 +8,7 @@ from pathlib import Path
 
 from regard.data.formats import text
 from regard.data.formats.text import write
-from regard.data.lines import File, read_lines, show
+from regard.data.lines import File, show
 from regard.data.records import Columns, Place, Record
 
 __all__ = ["read", "write"]
@@ -27,7 +27,7 @@ def read(file: File, columns: Columns) -> Iterator[Record]:
 
 def _read_both(file: File, beside: str | Path, columns: Columns) -> Iterator[Record]:
     name, counts = show(beside), [0, 0]
-    for number, pair in enumerate(zip_longest(read_lines(file.path), read_lines(beside)), 1):
+    for number, pair in enumerate(zip_longest(file.read_lines(file.path), file.read_lines(beside)), 1):
         counts = [count + (line is not None) for count, line in zip(counts, pair, strict=True)]
         if counts[0] == counts[1]:
             source, target = (line.rstrip("\r\n") for line in pair)

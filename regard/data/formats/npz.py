@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import lzma
+import math
+import os
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -16,10 +19,17 @@ from numpy.typing import NDArray
 
 from regard.data.formats import Answer, Put
 from regard.data.formats.refused import refuse
+from regard.data.limits import MIB
 from regard.data.lines import File, check_file
 from regard.data.records import Columns, Example, Place, Record, short
 from regard.errors import DataError
 
+Arrays = dict[str, NDArray[Any] | None]  # by name; None where nobody asked for it
+_ONE = b"\x93NUMPY"  # with which a file of one array begins
+_DAMAGE = (
+    *(ValueError, TypeError, EOFError, OSError, NotImplementedError, RuntimeError),  # the last of an encrypted archive
+    *(zlib.error, lzma.LZMAError, zipfile.BadZipFile),
+)
 _NULL_AT_END = re.compile(r"\0\Z")  # which NumPy drops
 
 
@@ -32,9 +42,11 @@ def read(file: File, columns: Columns) -> Iterator[Record]:
     Raises:
         DataError: not such an archive, or arrays that do not fit together.
     """
-    arrays, name = _open(file), file.name
+    arrays, name = _open(file, columns), file.name
     vectors = _take(arrays, "vectors", name)
-    offsets = arrays.get("offsets", np.array([0, len(vectors)]))
+    offsets = arrays.get("offsets")
+    if offsets is None:
+        offsets = np.array([0, len(vectors)])
     _check_offsets(offsets, len(vectors), name)
     goals = _goals(arrays, columns, len(vectors), len(offsets) - 1, name) if columns.labelled else None
     for number, (start, end) in enumerate(pairwise(offsets.tolist()), 1):
@@ -64,26 +76,62 @@ def write(file: IO[bytes], columns: Columns) -> Iterator[Put]:
     np.savez(file, **named, vectors=vectors, offsets=np.cumsum([0, *map(len, arrays)]))
 
 
-def _open(file: File) -> dict[str, NDArray[Any]]:
+def _open(file: File, columns: Columns) -> Arrays:
+    """The arrays that are asked for; of the others the names."""
     check_file(file.path)
+    goals = columns.goal.find if columns.labelled else lambda names: None
     try:
         with Path(file.path).open("rb") as stream:
-            archive = np.load(stream, allow_pickle=False)
-            arrays = None if isinstance(archive, np.ndarray) else dict(archive)
-    except (ValueError, TypeError, EOFError, OSError, zlib.error, zipfile.BadZipFile) as error:
+            if stream.peek(len(_ONE)).startswith(_ONE):
+                _head(stream)
+                found = "a single array; write it with savez"
+                raise DataError("a NumPy archive (.npz) of named arrays", found, path=file.name)
+            with zipfile.ZipFile(stream) as archive:
+                members = {part.filename.removesuffix(".npy"): part for part in archive.infolist()}
+                wanted = [name for name in ("vectors", "offsets", goals(members)) if name in members]
+                _check_sizes(archive, {name: members[name] for name in wanted}, file)
+                arrays: Arrays = dict.fromkeys(members)
+                for name in wanted:
+                    with archive.open(members[name]) as opened:
+                        arrays[name] = np.lib.format.read_array(opened, allow_pickle=False)
+    except DataError:
+        raise
+    except _DAMAGE as error:
         raise DataError("a NumPy archive (.npz) without pickled objects", str(error).lower(), path=file.name) from None
-    if arrays is None:
-        raise DataError("a NumPy archive (.npz) of named arrays", "a single array; write it with savez", path=file.name)
     return arrays
 
 
-def _take(arrays: dict[str, NDArray[Any]], key: str, path: str) -> NDArray[Any]:
-    if key not in arrays or not arrays[key].ndim:
+def _check_sizes(archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo], file: File) -> None:
+    """Refuses, before any is unpacked, arrays that are larger than they may be, by what their own heads say."""
+    stored, total = os.path.getsize(file.path), 0
+    for name, member in members.items():
+        with archive.open(member) as opened:
+            shape, dtype = _head(opened)
+        size = math.prod(shape) * dtype.itemsize
+        if member.compress_type == zipfile.ZIP_STORED and size > stored:
+            raise ValueError(f"'{name}' cut off: {size} bytes by its head, in a file of {stored}")
+        total += 0 if member.compress_type == zipfile.ZIP_STORED else size
+        if total > file.limits.unpacked_bytes:
+            found = f"'{name}' of shape {list(shape)}, with which there are {math.ceil(total / MIB)}"
+            raise file.limits.large_file(file.name, found)
+
+
+def _head(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and type of an array, by what stands before it."""
+    version = np.lib.format.read_magic(stream)
+    read_head = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read_head(stream)
+    return shape, dtype
+
+
+def _take(arrays: Arrays, key: str, path: str) -> NDArray[Any]:
+    array = arrays.get(key)
+    if array is None or not array.ndim:
         raise DataError(f"an array '{key}'", "the arrays " + ", ".join(arrays), path=path)
-    return arrays[key]
+    return array
 
 
-def _goals(arrays: dict[str, NDArray[Any]], columns: Columns, items: int, sequences: int, path: str) -> NDArray[Any]:
+def _goals(arrays: Arrays, columns: Columns, items: int, sequences: int, path: str) -> NDArray[Any]:
     found = columns.goal.find(arrays)
     goals = _take(arrays, columns.goal_name if found is None else found, path)
     count, what = (items, "vectors") if columns.per_item else (sequences, "sequences")

@@ -16,13 +16,14 @@ from regard.data.records import Columns, Example, Place, Record, name_columns, n
 from regard.errors import DataError, UnsupportedError
 
 _ROWS = 1024  # read or written at once
+_SHORT = 1 << 14  # bytes of a column, of which _ROWS rows are no more than a record may be
 
 
 def read(file: File, columns: Columns) -> Iterator[Record]:
     """The rows, as Python values; labels that the `datasets` library has numbered get their names.
 
     Raises:
-        DataError: no such file, or one that is not Parquet.
+        DataError: no such file, one that is not Parquet, a row that is too long, or a file too large to be held.
         UnsupportedError: pyarrow is not installed.
     """
     check_file(file.path)
@@ -35,9 +36,11 @@ def read(file: File, columns: Columns) -> Iterator[Record]:
             schema = table.schema_arrow
             header = name_columns(schema.names, (columns.items, columns.goal), Place(file.name))
             goal = columns.goal.find(header) if columns.labelled else None
-            names = None if goal is None else _class_names(schema.metadata, schema.names[header.index(goal)])
-            for batch in table.iter_batches(_ROWS):
-                for row in batch.rename_columns(header).to_pylist():
+            names = None if goal is None else class_names_of(schema.metadata, schema.names[header.index(goal)])
+            for batch in _batches(table, file, _wanted(schema.names, header, columns)):
+                for row in batch.rename_columns(
+                    [header[schema.names.index(name)] for name in batch.schema.names]
+                ).to_pylist():
                     number += 1
                     place = Place(file.name, number=number)
                     if names is not None and goal is not None:
@@ -45,6 +48,58 @@ def read(file: File, columns: Columns) -> Iterator[Record]:
                     yield Record(row, place)
     except (arrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError("a sound Parquet file", " ".join(str(error).lower().split()), path=file.name) from None
+
+
+def _wanted(names: Sequence[str], header: Sequence[str], columns: Columns) -> list[str]:
+    """The columns to read; all of them where one is missing, so that the message can name them."""
+    found = [field.find(header) for field in columns.wanted]
+    if None in found:
+        return list(names)
+    return [name for name, called in zip(names, header, strict=True) if called in found or name == "translation"]
+
+
+def _batches(table: Any, file: File, wanted: list[str]) -> Iterator[Any]:
+    """The rows of those columns, few at a time where they are long."""
+    left = file.limits.unpacked_bytes
+    for group in range(table.num_row_groups):
+        longest = _longest_entry(table, file, group, wanted)
+        rows = max(1, min(_ROWS, file.limits.record_bytes // max(1, longest)))
+        for batch in table.iter_batches(rows, row_groups=[group], columns=wanted):
+            left -= batch.nbytes
+            if batch.num_rows and batch.nbytes // batch.num_rows > file.limits.record_bytes:
+                raise file.limits.long_record(file.name, what="row")
+            if file.held and left < 0:
+                raise file.limits.large_file(file.name)
+            yield batch
+
+
+def _longest_entry(table: Any, file: File, group: int, wanted: list[str]) -> int:
+    """Bytes of the longest text of a dictionary, to which many rows may point: a small file may hold long ones."""
+    from pyarrow.compute import binary_length
+    from pyarrow.compute import max as largest
+    from pyarrow.parquet import ParquetFile
+
+    about = table.metadata.row_group(group)
+    chunks = [about.column(number) for number in range(about.num_columns)]
+    paths = [
+        chunk.path_in_schema
+        for chunk in chunks
+        if chunk.has_dictionary_page and chunk.physical_type == "BYTE_ARRAY" and chunk.total_uncompressed_size > _SHORT
+    ]
+    if not paths:
+        return 0
+    with ParquetFile(Path(file.path), read_dictionary=paths) as coded:
+        first = next(coded.iter_batches(1, row_groups=[group], columns=wanted), None)
+        parts = [] if first is None else list(first.columns)
+    longest = 0
+    while parts:
+        part = parts.pop()
+        if hasattr(part, "dictionary"):
+            longest = max(longest, largest(binary_length(part.dictionary)).as_py() or 0)
+        elif hasattr(part, "flatten"):  # lists, structs
+            inner = part.flatten()
+            parts += inner if isinstance(inner, list) else [inner]
+    return longest
 
 
 @contextmanager
@@ -109,7 +164,7 @@ def _pyarrow() -> Any:
     return pyarrow
 
 
-def _class_names(metadata: Mapping[bytes, bytes] | None, column: str) -> Sequence[str] | None:
+def class_names_of(metadata: Mapping[bytes, bytes] | None, column: str) -> Sequence[str] | None:
     """The names of numbered labels, as `datasets` leaves them in the files that it writes."""
     about = (metadata or {}).get(b"huggingface", b"{}")
     try:

@@ -24,7 +24,7 @@ def table_records(
         return
     bare = _bare_names(top, columns) if may_be_bare else None
     names = [cell.strip() for cell in top] if bare is None else bare
-    header = _check_header(names, columns.wanted, Place(path, first))
+    header = check_header(names, columns.wanted, Place(path, first))
     for line, cells in rows if bare is None else chain([(first, top)], rows):
         place = Place(path, line)
         if len(cells) != len(header):
@@ -49,11 +49,18 @@ def is_header(cells: Sequence[str], columns: Columns) -> bool:
     return any(field.is_named or cells[0] == field.usual[0] or last in field.usual for field in fields)
 
 
-def _check_header(names: Sequence[str], fields: Iterable[Field], place: Place) -> list[str]:
+def check_header(names: Sequence[str], fields: Iterable[Field], place: Place) -> list[str]:
+    """The names of columns, among which those that are wanted must be; those asked for by number are called by it.
+
+    Raises:
+        DataError: there is none of a name, or two.
+    """
     header = name_columns(names, fields, place)
     for field in fields:
         if field.find(header) is None:
-            raise place.error(f"a column {field.described()}", f"the columns {', '.join(header)}")
+            raise place.error(
+                f"a column {field.described()}", f"the columns {', '.join(header)}" if header else "no columns"
+            )
     return header
 
 

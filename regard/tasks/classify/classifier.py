@@ -97,8 +97,8 @@ class Classifier:
         """Trains on a file or an iterable of examples, and keeps the weights that did best on ``dev``.
 
         Arguments:
-            train, dev: a path in any format of docs/formats.md, or an iterable of ``(text, label)``; instead of a
-                text a list of words, or an array ``[N, C]``.
+            train, dev: a path in any format of docs/formats.md, an iterable of ``(text, label)``, or a table with
+                columns of them; instead of a text a list of words, or an array ``[N, C]``.
             output: run folder to write; without it nothing is left on disk.
             resume: go on from the checkpoint in ``output``, bit for bit.
             The rest are the options of training, as on the command line.
@@ -131,11 +131,14 @@ class Classifier:
 
     def probabilities(self, source: Source, *, format: str = "auto") -> list[dict[str, float]]:
         """How likely each label is, for every example."""
-        rows = self._chances(self.network, files.read(self, source, labelled=False, format=format))
+        examples = files.read(self, source, labelled=False, format=format)
+        self._checked_lengths(examples)
+        rows = self._chances(self.network, examples)
         return [dict(zip(self.labels, row, strict=True)) for row in rows.tolist()]
 
     def answers(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
         """For each example its ``label``, the ``score``, how likely that is, and the ``probabilities`` of all."""
+        self._checked_lengths(examples)
         answers = []
         for row in self._chances(self.network, examples).tolist():
             chances = dict(zip(self.labels, row, strict=True))
@@ -173,7 +176,7 @@ class Classifier:
         """Also tells of long sequences: they are not cut without a word."""
         check_known(examples, self.labels, self.config.unseen_labels)
         longest = files.longest_window(self.config)
-        long = sum(self.length(example) > longest for example in examples)
+        long = sum(length > longest for length in self._checked_lengths(examples))
         if long:
             logger.warning(
                 "%d of %d sequences are longer than %d items: they are read in overlapping windows of that length, "
@@ -182,6 +185,13 @@ class Classifier:
                 len(examples),
                 longest,
             )
+
+    def _checked_lengths(self, examples: Sequence[Example]) -> list[int]:
+        lengths = []
+        for example in examples:
+            lengths.append(self.length(example))
+            files.check_windowed(self.config, example, lengths[-1])
+        return lengths
 
     def build(self, front_ends: dict[str, nn.Module]) -> ClassNetwork:
         config = self.config

@@ -91,7 +91,8 @@ class Labeler:
         """Trains on a file or an iterable of examples, and keeps the weights that did best on ``dev``.
 
         Arguments:
-            train, dev: a path in any format of docs/formats.md, or an iterable of ``(items, labels)``.
+            train, dev: a path in any format of docs/formats.md, an iterable of ``(items, labels)``, or a
+                table with columns of them.
             output: run folder to write; without it nothing is left on disk.
             resume: go on from the checkpoint in ``output``, bit for bit.
             The rest are the options of training, as on the command line.

@@ -67,8 +67,8 @@ class MaskedModel:
         """Trains on a file or an iterable of raw sequences, and keeps the weights that did best on ``dev``.
 
         Arguments:
-            train, dev: a text file, one sequence a line, which may be larger than memory; a file of vectors; or an
-                iterable of texts or arrays ``[N, C]``.
+            train, dev: a text file, one sequence a line, which may be larger than memory; a file of vectors; an
+                iterable of texts or arrays ``[N, C]``; or a table with a column of them.
             output: run folder to write; without it nothing is left on disk.
             resume: go on from the checkpoint in ``output``, bit for bit.
             The rest are the options of training, as on the command line.
@@ -81,7 +81,9 @@ class MaskedModel:
 
     def evaluate(self, source: Source, *, format: str = "auto") -> dict[str, float]:
         """How well what is hidden is guessed: ``accuracy`` and ``likelihood``, e^−loss; or ``explained`` of vectors."""
-        return self.score(self.network, files.read(self, source, format=format))
+        examples = files.read(self, source, format=format)
+        self.check(examples)
+        return self.score(self.network, examples)
 
     def predict(self, source: Source, *, format: str = "auto") -> list[str]:
         """Texts with each blank, written [MASK], filled in with the likeliest token or word."""
@@ -91,6 +93,9 @@ class MaskedModel:
 
     def answers(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
         """For each example ``target``, the text with its blanks filled, and ``scores``, how likely each guess is."""
+        for example in examples:
+            if files.may_be_longer(example, self.config.longest_windowed):
+                files.check_windowed(self.config, example, len(self.truth.blanks(str(example.items))[1]))
         return [self._filled(str(example.items)) for example in examples]
 
     def candidates(self, text: str, n_best: int = 5) -> list[list[tuple[str, float]]]:
@@ -169,7 +174,10 @@ class MaskedModel:
         """There are none."""
 
     def check(self, examples: Sequence[Example]) -> None:
-        """Whatever is too long is read in windows."""
+        """What is long is read in windows; what is too long for that is refused."""
+        for example in examples:
+            if files.may_be_longer(example, self.config.longest_windowed):
+                files.check_windowed(self.config, example, self.length(example))
 
     def build(self, front_ends: dict[str, nn.Module]) -> MaskedNetwork:
         config, front_end = self.config, front_ends["front_end"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from regard.data.formats import formats_for
-from regard.training.config import Config, data, network, training
+from regard.training.config import LONGEST, Config, data, network, training
 
 if TYPE_CHECKING:
     FormatName = str
@@ -22,9 +22,9 @@ class PretrainConfig(Config):
 
     format: FormatName = data("auto", "Format of the files; auto goes by name, and is text where that tells nothing.")
     text_column: str = data("text", "Column or key of the text.")
-    longest: int = data(512, "Longer sequences are read in windows of so many items.", gt=0)
+    longest: int = data(512, "Longer sequences are read in windows of so many items.", gt=0, le=LONGEST)
     dropout: float = network(0.1, "Share of activations dropped in training.", ge=0, lt=1)
-    batch_tokens: int = training(4000, "Items in a batch.", gt=0)
+    batch_tokens: int = training(4000, "Items in a batch.", gt=0, le=LONGEST)
     label_smoothing: float = training(0.0, "Share of each target spread over all tokens.", ge=0, lt=1)
     mask_share: float = training(0.15, "Share of the items that are to be guessed.", gt=0, lt=1)
     whole_words: bool = training(False, "Hide all subwords of a word together.")

@@ -76,7 +76,7 @@ class Seq2Seq:
 
         Arguments:
             train, dev: a path in any format of docs/formats.md (with ``train_target`` and ``dev_target`` where the
-                targets are a file of their own), or an iterable of ``(source, target)``.
+                targets are a file of their own), an iterable of ``(source, target)``, or a table.
             output: run folder to write; without it nothing is left on disk.
             resume: go on from the checkpoint in ``output``, bit for bit.
             The rest are the options of training, as on the command line.

@@ -1,0 +1,163 @@
+"""Stopping a step that goes on for long, and what comes before the first step, by real signals."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from small_training import run
+
+from regard.front_ends.subwords import in_a_thread, learn_tokenizer
+from regard.training.interrupt import Interrupt
+
+STATE = "resume/state.safetensors"
+both = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+on_posix = pytest.mark.skipif(os.name != "posix", reason="sends signals of POSIX")
+
+
+@both
+@on_posix
+def test_a_step_that_does_not_end_is_given_up(number):
+    """The signal comes again by itself, and ends a wait too."""
+    told, began, before = [], time.monotonic(), signal.getsignal(number)
+
+    def step():
+        with Interrupt(lambda: told.append("stopping"), grace=0.3) as interrupt:
+            os.kill(os.getpid(), number)
+            assert told == ["stopping"]
+            assert interrupt.requested
+            time.sleep(20)
+
+    with pytest.raises(KeyboardInterrupt):
+        step()
+    assert 0.3 <= time.monotonic() - began < 10
+    assert signal.getsignal(number) is before
+
+
+@on_posix
+def test_what_was_heeded_is_finished():
+    with Interrupt(lambda: None, grace=0.2) as interrupt:
+        os.kill(os.getpid(), signal.SIGTERM)
+        interrupt.heeded()
+        time.sleep(0.5)
+    assert interrupt.requested
+
+
+@on_posix
+def test_nothing_comes_once_it_is_over():
+    with Interrupt(lambda: None, grace=0.2):
+        os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(0.5)
+
+
+@on_posix
+def test_only_a_signal_that_came_is_heeded():
+    def step():
+        with Interrupt(lambda: None, grace=0.2) as interrupt:
+            interrupt.heeded()  # an evaluation, say
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(20)
+
+    with pytest.raises(KeyboardInterrupt):
+        step()
+
+
+def read_until(stream, text):
+    for line in stream:
+        if text in line:
+            return
+    raise AssertionError(f"nothing said '{text}'")
+
+
+def in_a_step(output, work, number):
+    """Goes on with a training whose step does some work, and sends a signal twice: exit code, stderr and seconds."""
+    run(output, stop_at=3)
+    before = (output / STATE).read_bytes()
+    code = (
+        "import hashlib, sys, time; sys.path.insert(0, sys.argv[1]); import small_training\n"
+        f"small_training.sum_loss = lambda network, batch: (print('in a step', flush=True), {work})\n"
+        "small_training.run(small_training.Path(sys.argv[2]), resume=True)\n"
+    )
+    command = [sys.executable, "-c", code, os.path.dirname(__file__), output]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        read_until(process.stdout, "in a step")
+        process.send_signal(number)
+        read_until(process.stderr, "stopping after this step, or in 30 seconds; once more stops at once")
+        time.sleep(1.2)
+        began = time.monotonic()
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+    assert (output / STATE).read_bytes() == before
+    return process.returncode, err, time.monotonic() - began
+
+
+@both
+@on_posix
+def test_a_second_signal_ends_a_process_in_the_middle_of_a_step(tmp_path, number):
+    _, err, seconds = in_a_step(tmp_path, "time.sleep(60)", number)
+    assert err.rstrip().endswith("KeyboardInterrupt")
+    assert seconds < 20
+
+
+@on_posix
+def test_a_second_request_to_terminate_ends_a_process_that_hears_no_signal(tmp_path):
+    """One call in C that goes on for minutes, as an operation of PyTorch may: the first signal is told all the same."""
+    code, err, seconds = in_a_step(tmp_path, "hashlib.pbkdf2_hmac('sha256', b'', b'', 500_000_000)", signal.SIGTERM)
+    assert code == 128 + signal.SIGTERM
+    assert "ended in the middle of an operation; the last checkpoint stays" in err
+    assert seconds < 20
+
+
+@both
+@on_posix
+def test_one_signal_is_enough_while_data_are_read(tmp_path, number):
+    """SIGTERM ends a process that has nothing to keep as it ends any other."""
+    os.mkfifo(tmp_path / "a.conllu")
+    command = [sys.executable, "-m", "regard", "train", "label", "--train", tmp_path / "a.conllu"]
+    with (
+        subprocess.Popen([*command, "--output", tmp_path / "run"], stderr=subprocess.PIPE, text=True) as process,
+        open(tmp_path / "a.conllu", "w") as data,  # which waits until somebody reads
+    ):
+        data.write("1\tab\tx\tX\t_\t_\t0\troot\t_\t_\n\n")
+        data.flush()
+        time.sleep(0.5)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=30)
+    if number == signal.SIGINT:
+        assert (process.returncode, err) == (130, "stopped before the first checkpoint; nothing is kept\n")
+    else:
+        assert process.returncode == -signal.SIGTERM
+    assert not (tmp_path / "run").exists()
+
+
+@on_posix
+def test_a_tokenizer_that_is_being_learned_does_not_keep_ctrl_c_waiting():
+    """In a process of its own, since the work goes on until that ends."""
+    code = (
+        "import random, regard.front_ends.subwords as subwords\n"
+        "random.seed(0)\n"
+        "words = [''.join(random.choices('abcdefghijklmnopqrstuvwxyz', k=10)) for _ in range(400_000)]\n"
+        "print('learning', flush=True)\n"
+        "subwords.learn_tokenizer(' '.join(words[at : at + 20]) for at in range(0, len(words), 20))\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        read_until(process.stdout, "learning")
+        time.sleep(1.5)
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert "KeyboardInterrupt" in err
+    assert time.monotonic() - began < 4
+
+
+def test_what_goes_wrong_in_a_thread_is_told():
+    def fail():
+        raise ValueError("here")
+
+    with pytest.raises(ValueError, match="here"):
+        in_a_thread(fail)
+    assert learn_tokenizer(["a b a b"]).get_vocab_size() > 5

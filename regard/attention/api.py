@@ -47,6 +47,10 @@ def attend(
     ``Σ_d w_d · tanh(q_d + k_d)``. With n the number of keys that the query may see, the normalizers are softmax,
     ``relu(s) / n`` and ``sigmoid(s − log n)``. A query that may see no key gets zeros.
 
+    Under ``torch.autocast`` query, key and value are cast as PyTorch's own attention casts them: to autocast's type,
+    float64 excepted. What is added to scores (bias, table) and the additive weight keep their type, for they meet
+    numbers that are float32 or better by then.
+
     Arguments:
         query: dense ``[B, H, Q, D]``, or ragged ``[T, H, D]`` with ``offsets``.
         key: ``[B, Hk, K, D]`` or ``[T, Hk, D]``; Hk divides H (grouped queries).
@@ -67,7 +71,7 @@ def attend(
             meaning.
 
     Returns:
-        ``[B, H, Q, Dv]`` or ``[T, H, Dv]``, of query's dtype.
+        ``[B, H, Q, Dv]`` or ``[T, H, Dv]``, of query's dtype, or autocast's.
 
     Raises:
         ShapeError: tensors that do not fit together.
@@ -95,7 +99,7 @@ def attend(
         "scale": scale,
         "dropout_p": dropout_p,
     }
-    spec = check(query, key, value, options)
+    query, key, value, spec = check(query, key, value, options)
     return operator.attend(query, key, value, spec, _choose(query, key, value, spec, implementation))
 
 
@@ -114,7 +118,7 @@ def attention_weights(
     Raises:
         As :func:`attend`.
     """
-    spec = check(query, key, key, _complete("attention_weights", options))
+    query, key, _, spec = check(query, key, key, _complete("attention_weights", options))
     weights = IMPLEMENTATIONS[_choose_holder(query, key, spec, implementation)].weights
     assert weights is not None
     with torch.no_grad():
@@ -128,7 +132,7 @@ def explain(query: Tensor, key: Tensor, value: Tensor, **options: Unpack[AttendO
     >>> print(explain(x, x, x, window=2))
     native, for sdpa cannot: the window is truncated
     """
-    return _explain(query, key, value, check(query, key, value, _complete("explain", options)))
+    return _explain(*check(query, key, value, _complete("explain", options)))
 
 
 def _complete(function: str, options: AttendOptions) -> AttendOptions:

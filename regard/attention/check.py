@@ -9,7 +9,7 @@ from typing import cast, get_args
 import torch
 from torch import Tensor
 
-from regard.attention.spec import Additive, AttendOptions, Normalizer, RelativeBias, Spec, Window
+from regard.attention.spec import Additive, AttendOptions, Normalizer, RelativeBias, Spec, Window, under_autocast
 from regard.errors import ConfigError, ShapeError
 
 NORMALIZERS: tuple[Normalizer, ...] = get_args(Normalizer)
@@ -18,8 +18,11 @@ WHOLE = (int, torch.SymInt)  # the latter where a network is traced
 NUMBER = (float, Real)  # which a float is too, but found out more slowly
 
 
-def check(query: Tensor, key: Tensor, value: Tensor, options: AttendOptions) -> Spec:
-    """The frozen description of a call, all of whose options are given.
+def check(query: Tensor, key: Tensor, value: Tensor, options: AttendOptions) -> tuple[Tensor, Tensor, Tensor, Spec]:
+    """What is computed with: query, key and value as autocast has them, and the frozen description of the call.
+
+    Arguments:
+        options: all of them.
 
     Raises:
         ShapeError: tensors that do not fit together.
@@ -37,6 +40,7 @@ def check(query: Tensor, key: Tensor, value: Tensor, options: AttendOptions) -> 
             raise _no_tensor(name, given)
     if isinstance(score, Additive) and not isinstance(weight, Tensor):
         raise _no_tensor("Additive weight", weight)
+    query, key, value = under_autocast(query, key, value)
     check_shapes(query, key, value, ragged=offsets is not None)
     check_offsets(query, key, offsets, key_offsets)
     check_choices(query, score, normalizer, scale, dropout_p)
@@ -47,7 +51,7 @@ def check(query: Tensor, key: Tensor, value: Tensor, options: AttendOptions) -> 
             f"query_start must be a whole number from 0, got {query_start!r}; it is the first query's position"
         )
     relative = bias if isinstance(bias, RelativeBias) else None
-    return Spec(
+    spec = Spec(
         additive_weight=weight,
         bias=bias if isinstance(bias, Tensor) else None,
         table=None if relative is None else relative.table,
@@ -63,6 +67,7 @@ def check(query: Tensor, key: Tensor, value: Tensor, options: AttendOptions) -> 
         scale=1 / math.sqrt(query.shape[-1]) if scale is None else float(scale),
         dropout_p=float(dropout_p),
     )
+    return query, key, value, spec
 
 
 def _no_tensor(name: str, given: object) -> ShapeError:

@@ -65,8 +65,7 @@ def _backward(ctx, *grads, gradients: Callable[..., list[Tensor]] = _gradients):
 def _differentiable_backward(ctx, grad: Tensor):  # type: ignore[no-untyped-def]
     """As :func:`_backward`, by the definition, which can be differentiated once more but holds every score."""
     query, key, value, _, _, *tensors = ctx.saved_tensors
-    with torch.autocast(query.device.type, enabled=False):
-        output = reference.attend(query, key, value, Spec(*tensors, *ctx.rest[:-1]))[0]
+    output = reference.attend(query, key, value, Spec(*tensors, *ctx.rest[:-1]))[0]
     given = dict(zip(INPUTS, (query, key, value, *tensors[: len(LEARNED)]), strict=False))
     given = {name: x for name, x in given.items() if x is not None and x.requires_grad}
     found = torch.autograd.grad(output, list(given.values()), grad, create_graph=True, allow_unused=True)

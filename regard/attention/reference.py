@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from regard.attention.dropout import keep_mask
-from regard.attention.spec import Spec, compute_dtype, read_sequences
+from regard.attention.spec import Spec, compute_dtype, read_sequences, without_autocast
 from regard.attention.weights import AttentionWeights
 
 
@@ -20,19 +20,21 @@ def refusals(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> list[str]
 
 def attend(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> tuple[Tensor, None]:
     """``weights @ value`` over all keys; ``[B, H, Q, Dv]`` or ``[T, H, Dv]``. Memory O(Q·K)."""
-    if spec.offsets is None:
-        return _one(query, key, value, spec, 0, 0)[0], None
-    outputs = [_one(*sequence)[0].squeeze(0).transpose(0, 1) for sequence in _unbind(query, key, value, spec)]
+    with without_autocast(query.device):
+        if spec.offsets is None:
+            return _one(query, key, value, spec, 0, 0)[0], None
+        outputs = [_one(*sequence)[0].squeeze(0).transpose(0, 1) for sequence in _unbind(query, key, value, spec)]
     nothing = query[:0, :, :1].expand(-1, -1, value.shape[2])  # so that no sequences at all have a gradient too
     return torch.cat([*outputs, nothing]), None  # [T, H, Dv]
 
 
 def weights(query: Tensor, key: Tensor, spec: Spec) -> AttentionWeights:
     """All weights, then held as the contract says."""
-    if spec.offsets is None:
-        dense = [_one(query, key, key, spec, 0, 0)[1]]  # [B, H, Q, K]
-    else:
-        dense = [_one(*sequence)[1] for sequence in _unbind(query, key, key, spec)]  # [1, H, Q_b, K_b] each
+    with without_autocast(query.device):
+        if spec.offsets is None:
+            dense = [_one(query, key, key, spec, 0, 0)[1]]  # [B, H, Q, K]
+        else:
+            dense = [_one(*sequence)[1] for sequence in _unbind(query, key, key, spec)]  # [1, H, Q_b, K_b] each
     return AttentionWeights.from_dense(
         [x.to(query.dtype) for x in dense],
         heads=query.shape[1],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -126,6 +127,28 @@ LEARNED = Spec._fields[:3]
 def compute_dtype(dtype: torch.dtype) -> torch.dtype:
     """What sums are held in: float32 for the half types."""
     return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def under_autocast(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """As PyTorch casts them for its own attention: the floats in autocast's type where it is on, but for float64."""
+    device = query.device.type
+    if not _is_on(device):
+        return query, key, value
+    dtype = torch.get_autocast_dtype(device)
+
+    def cast(x: Tensor) -> Tensor:
+        return x.to(dtype) if x.is_floating_point() and x.dtype != torch.float64 else x
+
+    return cast(query), cast(key), cast(value)
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager[object]:
+    """Within, sums are held in the type that was chosen for them."""
+    return torch.autocast(device.type, enabled=False) if _is_on(device.type) else nullcontext()
+
+
+def _is_on(device: str) -> bool:
+    return device != "meta" and torch.is_autocast_enabled(device)  # PyTorch refuses to say it of meta
 
 
 def sequences_of(query: Tensor, key: Tensor, spec: Spec) -> Sequences:

@@ -17,7 +17,7 @@ from regard.attention.blocked.blocks import Blocks
 from regard.attention.blocked.cut import CutRules, cut
 from regard.attention.blocked.operands import Operands
 from regard.attention.blocked.pieces import Gathered, Piece
-from regard.attention.spec import Spec
+from regard.attention.spec import Spec, without_autocast
 from regard.attention.weights import AttentionWeights
 
 BUDGET = 1 << 19  # numbers in a piece: what stays in a processor's cache while it is worked on
@@ -30,7 +30,7 @@ def refusals(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> list[str]
 
 def attend(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> tuple[Tensor, Tensor]:
     """The output, ``[B, H, Q, Dv]`` or ``[T, H, Dv]``; nothing is saved for :func:`gradients` beside it."""
-    with torch.autocast(query.device.type, enabled=False):
+    with without_autocast(query.device):
         operands = Operands.of(query, key, value, spec)
         output = _output(operands, query)
         if not bool(output.sum().isfinite()):
@@ -42,7 +42,7 @@ def gradients(
     grad: Tensor, query: Tensor, key: Tensor, value: Tensor, output: Tensor, saved: Tensor, spec: Spec
 ) -> dict[str, Tensor]:
     """The gradients of query, key, value and what is learned."""
-    with torch.autocast(query.device.type, enabled=False):
+    with without_autocast(query.device):
         operands = Operands.of(query, key, value, spec, grad)
         given = {"query": query, "key": key, "value": value} | spec.learned()
         sums = _sums(operands, given)
@@ -78,7 +78,7 @@ def _sums(operands: Operands, given: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def weights(query: Tensor, key: Tensor, spec: Spec) -> AttentionWeights:
     """The weights, a truncated window as a band."""
-    with torch.autocast(query.device.type, enabled=False):
+    with without_autocast(query.device):
         operands = Operands.of(query, key, key, spec)
         return _weights(replace(operands, careful=not bool((query.sum() + key.sum()).isfinite())), query)
 

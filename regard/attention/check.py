@@ -9,12 +9,11 @@ from typing import cast, get_args
 import torch
 from torch import Tensor
 
-from regard.attention.spec import Additive, AttendOptions, Normalizer, RelativeBias, Spec, Window, under_autocast
+from regard.attention.spec import Additive, AttendOptions, Normalizer, RelativeBias, Spec, Window, under_autocast, whole
 from regard.errors import ConfigError, ShapeError
 
 NORMALIZERS: tuple[Normalizer, ...] = get_args(Normalizer)
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
-WHOLE = (int, torch.SymInt)  # the latter where a network is traced
 NUMBER = (float, Real)  # which a float is too, but found out more slowly
 
 
@@ -30,7 +29,7 @@ def check(query: Tensor, key: Tensor, value: Tensor, options: AttendOptions) -> 
     """
     score, bias, scale, dropout_p = options["score"], options["bias"], options["scale"], options["dropout_p"]
     offsets, key_offsets, key_mask = options["offsets"], options["key_offsets"], options["key_mask"]
-    query_start, normalizer = options["query_start"], options["normalizer"]
+    query_start, normalizer = whole(options["query_start"]), options["normalizer"]
     weight = score.weight if isinstance(score, Additive) else None
     for name, x in (("query", query), ("key", key), ("value", value)):
         if not isinstance(x, Tensor):
@@ -46,9 +45,10 @@ def check(query: Tensor, key: Tensor, value: Tensor, options: AttendOptions) -> 
     check_choices(query, score, normalizer, scale, dropout_p)
     check_masks(query, key, key_mask, bias, ragged=offsets is not None)
     left, right = window_sides(options["window"], options["causal"])
-    if not isinstance(query_start, WHOLE) or isinstance(query_start, bool) or query_start < 0:
+    if query_start is None or query_start < 0:
         raise ConfigError(
-            f"query_start must be a whole number from 0, got {query_start!r}; it is the first query's position"
+            f"query_start must be a whole number from 0, got {options['query_start']!r}; "
+            "it is the first query's position"
         )
     relative = bias if isinstance(bias, RelativeBias) else None
     spec = Spec(
@@ -118,6 +118,10 @@ def check_offsets(query: Tensor, key: Tensor, offsets: Tensor | None, key_offset
             raise ShapeError(
                 f"{name} must be int64 of shape [B+1], got {given.dtype} of shape {list(given.shape)}; "
                 "see regard.Ragged, which makes them"
+            )
+        if given is not None and given.is_meta and not query.is_meta:
+            raise ShapeError(
+                f"{name} must hold numbers, got a tensor on meta, which has none; make it on {query.device}"
             )
     if key_offsets is not None and key_offsets.shape != offsets.shape:
         raise ShapeError(
@@ -191,9 +195,10 @@ def check_masks(
 
 def window_sides(window: Window, causal: bool) -> tuple[int | None, int | None]:
     """How many positions to the left and right may be seen; None for no limit."""
-    sides = window if isinstance(window, tuple | list) else (window, window)
-    if len(sides) != 2 or any(
-        side is not None and (not isinstance(side, int) or isinstance(side, bool) or side < 0) for side in sides
+    pair = window if isinstance(window, tuple | list) else (window, window)
+    sides = [whole(side) for side in pair]
+    if len(pair) != 2 or any(
+        given is not None and (side is None or side < 0) for given, side in zip(pair, sides, strict=True)
     ):
         raise ConfigError(
             f"window must be None, a whole number from 0, or (left, right), each such a number or None; got {window!r}"

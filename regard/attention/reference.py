@@ -14,7 +14,9 @@ from regard.attention.weights import AttentionWeights
 
 
 def refusals(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> list[str]:
-    """None: it does every call."""
+    """Every reason why it cannot do the call: none but where a network is traced."""
+    if spec.offsets is not None and torch.compiler.is_compiling():
+        return ["a network is traced, and it reads where each sequence begins"]
     return []
 
 
@@ -78,7 +80,7 @@ def _one(
         visible = visible & spec.key_mask[:, None, None, :]
 
     # A sum over pairs, with what is hidden made zero before it is multiplied: 0 · NaN would be NaN.
-    careful = torch.compiler.is_compiling() or not all(bool(x.isfinite().all()) for x in (query, key, value))
+    careful = not all(_is_seen_finite(x) for x in (query, key, value))
     if spec.additive_weight is None and not careful:
         scores = query @ key.mT * spec.scale  # [B, H, Q, K]
     else:
@@ -110,3 +112,15 @@ def _one(
     else:
         output = (weights[..., None] * torch.where(visible[..., None], value[:, :, None], 0)).sum(-2)
     return output.to(dtype), weights
+
+
+def _is_seen_finite(x: Tensor) -> bool:
+    """False also where PyTorch lets nobody look: where a network is traced, and under ``torch.func.vmap``."""
+    if torch.compiler.is_compiling():
+        return False
+    inner = x
+    while torch._C._functorch.is_functorch_wrapped_tensor(inner):
+        if torch._C._functorch.is_batchedtensor(inner):
+            return False
+        inner = torch._C._functorch.get_unwrapped(inner)
+    return bool(x.isfinite().all())

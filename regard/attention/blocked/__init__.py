@@ -17,15 +17,15 @@ from regard.attention.blocked.blocks import Blocks
 from regard.attention.blocked.cut import CutRules, cut
 from regard.attention.blocked.operands import Operands
 from regard.attention.blocked.pieces import Gathered, Piece
-from regard.attention.spec import Spec, without_autocast
+from regard.attention.spec import Spec, transforms, without_autocast
 from regard.attention.weights import AttentionWeights
 
 BUDGET = 1 << 19  # numbers in a piece: what stays in a processor's cache while it is worked on
 
 
 def refusals(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> list[str]:
-    """None: it does every call."""
-    return []
+    """Every reason why it cannot do the call; none if it can."""
+    return [f"{name} is under way, which cannot see inside it" for name in transforms()]
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> tuple[Tensor, Tensor]:

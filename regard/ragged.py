@@ -36,6 +36,44 @@ def offsets_of(lengths: Sequence[int]) -> Tensor:
     return offsets
 
 
+def on_host(*given: Tensor) -> list[Tensor]:
+    """Offsets on the CPU. A GPU is waited for once for all of them, and not again while they stay what they are.
+
+    What it said is kept as an attribute of each, so that all layers share it, and it goes when they go.
+    """
+    if torch.compiler.is_compiling():
+        return [x if x.is_meta else x.cpu() for x in given]
+    held = [_held(x) for x in given]
+    unknown = [x for x, numbers in zip(given, held, strict=True) if numbers is None]
+    answers = iter(torch.split(torch.cat(unknown).cpu(), [len(x) for x in unknown]) if unknown else ())
+    return [_keep(x, next(answers)) if numbers is None else numbers for x, numbers in zip(given, held, strict=True)]
+
+
+def beside(values: Tensor, offsets: Tensor) -> Tensor:
+    """Offsets from the CPU on the device of the values, which will not be asked for them."""
+    moved = offsets.to(values.device, non_blocking=True)
+    if moved is not offsets:
+        moved._on_host = (_version(moved), offsets)  # type: ignore[attr-defined]
+    return moved
+
+
+def _held(offsets: Tensor) -> Tensor | None:
+    if offsets.device.type in ("cpu", "meta"):
+        return offsets
+    version, held = getattr(offsets, "_on_host", (None, None))
+    return held if version == _version(offsets) else None
+
+
+def _keep(offsets: Tensor, held: Tensor) -> Tensor:
+    if not offsets.is_inference():  # of those nobody is told that they were changed
+        offsets._on_host = (_version(offsets), held)  # type: ignore[attr-defined]
+    return held
+
+
+def _version(x: Tensor) -> int:
+    return 0 if x.is_inference() else x._version
+
+
 @dataclass(frozen=True, eq=False)
 class Ragged:
     """A batch of B sequences laid end to end: sequence b is rows ``offsets[b]:offsets[b+1]`` of ``values``.
@@ -67,7 +105,7 @@ class Ragged:
         offsets = offsets_of(lengths)
         if int(offsets[-1]) != len(values):
             raise ShapeError(f"lengths must sum to the {len(values)} rows of values, got a sum of {int(offsets[-1])}")
-        return cls(values, offsets.to(values.device))
+        return cls(values, beside(values, offsets))
 
     @classmethod
     def from_padded(cls, padded: Tensor, mask: Tensor) -> Ragged:
@@ -82,8 +120,7 @@ class Ragged:
 
     def to_padded(self, fill: float = 0.0) -> tuple[Tensor, Tensor]:
         """The batch as ``[B, N, ...]`` filled up to its longest sequence, and its mask ``[B, N]`` (True = real)."""
-        lengths = self.lengths
-        longest = int(lengths.max()) if len(self) else 0
+        lengths, longest = self.lengths, self.longest
         mask = torch.arange(longest, device=self.values.device) < lengths[:, None]  # [B, N]
         padded = self.values.new_full((len(self), longest, *self.values.shape[1:]), fill)
         padded[mask] = self.values
@@ -93,16 +130,24 @@ class Ragged:
         """The same sequences with other vectors ``[T, ...]``."""
         return Ragged(values, self.offsets)
 
-    to = on_device
+    def to(self, device: torch.device | str) -> Ragged:
+        """The batch on a device."""
+        values = self.values.to(device)
+        return Ragged(values, beside(values, self.offsets) if self.offsets.is_cpu else self.offsets.to(device))
 
     def unbind(self) -> list[Tensor]:
         """The sequences one by one, each ``[N_b, ...]``, as views."""
-        return list(torch.split(self.values, self.lengths.tolist()))
+        return list(torch.split(self.values, on_host(self.offsets)[0].diff().tolist()))
 
     @property
     def lengths(self) -> Tensor:
         """``[B]`` int64."""
         return self.offsets.diff()
+
+    @property
+    def longest(self) -> int:
+        """The largest of the lengths; 0 where there is none."""
+        return int(on_host(self.offsets)[0].diff().max()) if len(self) else 0
 
     @property
     def sequence_ids(self) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from regard.attention import operator, sdpa
 from regard.attention.check import check
 from regard.attention.implementations import IMPLEMENTATIONS
-from regard.attention.spec import Additive, AttendOptions, RelativeBias, Spec, Window
+from regard.attention.spec import Additive, AttendOptions, RelativeBias, Spec, Window, has_no_numbers
 from regard.attention.weights import AttentionWeights
 from regard.errors import ConfigError, UnsupportedError
 
@@ -119,7 +119,8 @@ def attention_weights(
         As :func:`attend`.
     """
     query, key, _, spec = check(query, key, key, _complete("attention_weights", options))
-    weights = IMPLEMENTATIONS[_choose_holder(query, key, spec, implementation)].weights
+    name = _choose_holder(query, key, spec, implementation)
+    weights = IMPLEMENTATIONS["blocked" if query.is_meta else name].weights  # the first looks at no number
     assert weights is not None
     with torch.no_grad():
         return weights(query, key, spec)
@@ -161,6 +162,11 @@ def _choose(query: Tensor, key: Tensor, value: Tensor, spec: Spec, implementatio
 
 def _choose_holder(query: Tensor, key: Tensor, spec: Spec, implementation: str) -> str:
     """As :func:`_choose`, of those that hold weights."""
+    if (has_no_numbers(query) and not query.is_meta) or (spec.offsets is not None and spec.offsets.is_meta):
+        raise UnsupportedError(
+            "attention_weights must know where sequences begin, got tensors without numbers (FakeTensorMode, or "
+            "offsets on meta); give it offsets on the CPU, and tensors on meta for their shapes"
+        )
     if implementation != "auto":
         if implementation in IMPLEMENTATIONS and IMPLEMENTATIONS[implementation].weights is None:
             raise UnsupportedError(

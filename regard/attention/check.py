@@ -11,6 +11,7 @@ from torch import Tensor
 
 from regard.attention.spec import Additive, AttendOptions, Normalizer, RelativeBias, Spec, Window, under_autocast, whole
 from regard.errors import ConfigError, ShapeError
+from regard.ragged import on_host
 
 NORMALIZERS: tuple[Normalizer, ...] = get_args(Normalizer)
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
@@ -50,6 +51,7 @@ def check(query: Tensor, key: Tensor, value: Tensor, options: AttendOptions) -> 
             f"query_start must be a whole number from 0, got {options['query_start']!r}; "
             "it is the first query's position"
         )
+    offsets, key_offsets = _on_host(offsets, key_offsets)
     relative = bias if isinstance(bias, RelativeBias) else None
     spec = Spec(
         additive_weight=weight,
@@ -58,7 +60,7 @@ def check(query: Tensor, key: Tensor, value: Tensor, options: AttendOptions) -> 
         offsets=offsets,
         key_offsets=key_offsets,
         key_mask=key_mask,
-        seed=torch.randint(1 << 62, (1,)) if dropout_p > 0 else None,
+        seed=torch.randint(1 << 62, (1,), device="cpu") if dropout_p > 0 else None,
         table_left=0 if relative is None else relative.reach[0],
         normalizer=cast(Normalizer, normalizer),
         left=left,
@@ -68,6 +70,16 @@ def check(query: Tensor, key: Tensor, value: Tensor, options: AttendOptions) -> 
         dropout_p=float(dropout_p),
     )
     return query, key, value, spec
+
+
+def _on_host(offsets: Tensor | None, key_offsets: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+    """As they are read by all that follows, for backward too: one time."""
+    if offsets is None or (offsets.is_cpu and (key_offsets is None or key_offsets.is_cpu)):
+        return offsets, key_offsets
+    if key_offsets is None:
+        return on_host(offsets)[0], None
+    offsets, key_offsets = on_host(offsets, key_offsets)
+    return offsets, key_offsets
 
 
 def _no_tensor(name: str, given: object) -> ShapeError:
@@ -195,6 +207,8 @@ def check_masks(
 
 def window_sides(window: Window, causal: bool) -> tuple[int | None, int | None]:
     """How many positions to the left and right may be seen; None for no limit."""
+    if window is None or (type(window) is int and window >= 0):  # and soon said: this runs at every call
+        return window, 0 if causal else window
     pair = window if isinstance(window, tuple | list) else (window, window)
     sides = [whole(side) for side in pair]
     if len(pair) != 2 or any(

@@ -43,7 +43,7 @@ def weights(query: Tensor, key: Tensor, spec: Spec) -> AttentionWeights:
         left=spec.left,
         right=spec.right,
         query_start=spec.query_start,
-        offsets=spec.offsets,
+        offsets=None if spec.offsets is None else spec.offsets.to(query.device),
     )
 
 

@@ -120,7 +120,7 @@ class Spec(NamedTuple):
     additive_weight: Tensor | None  # [H, D] of an additive score; None: the scaled dot product
     bias: Tensor | None  # broadcastable to [B, H, Q, K]
     table: Tensor | None  # [H, L] of a relative bias
-    offsets: Tensor | None  # [B+1]; None: the dense layout
+    offsets: Tensor | None  # [B+1], on the CPU; None: the dense layout
     key_offsets: Tensor | None
     key_mask: Tensor | None  # [B, K], True = may be attended
     seed: Tensor | None  # [1] int64, on the CPU; None: no dropout
@@ -150,7 +150,7 @@ def compute_dtype(dtype: torch.dtype) -> torch.dtype:
 
 def under_autocast(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """As PyTorch casts them for its own attention: the floats in autocast's type where it is on, but for float64."""
-    device = query.device.type
+    device = "cpu" if query.is_cpu else query.device.type  # the first is sooner said: this runs at every call
     if not _is_on(device):
         return query, key, value
     dtype = torch.get_autocast_dtype(device)

@@ -226,6 +226,6 @@ def attention_pooling(
     """
     B = len(offsets) - 1
     queries = query.expand(B, -1, -1)  # one for each sequence: [B, H, D]
-    one_each = torch.arange(B + 1, device=query.device)
+    one_each = torch.arange(B + 1, device="cpu")  # where offsets are read
     pooled = attend(queries, key, value, offsets=one_each, key_offsets=offsets, implementation=implementation)
     return pooled.flatten(1)

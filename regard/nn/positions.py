@@ -231,5 +231,6 @@ def _positions(batch: Ragged, start: Tensor | None) -> Tensor:
 
 def _longest(batch: Ragged, start: Tensor | None) -> int:
     """How many positions the longest sequence has with this batch."""
-    lengths = batch.lengths if start is None else batch.lengths + start
-    return int(lengths.max()) if len(batch) else 0
+    if start is None:
+        return batch.longest
+    return int((batch.lengths + start).max()) if len(batch) else 0

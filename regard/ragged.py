@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import wraps
 from heapq import heapify, heappop, heappush
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +17,8 @@ from torch import Tensor
 from regard.errors import DataError, ShapeError
 
 B = TypeVar("B")
+P = ParamSpec("P")
+R = TypeVar("R")
 BLUR = 0.02  # lengths up to so much apart may share a step; few lengths make large products of matrices
 
 
@@ -162,6 +166,47 @@ class Ragged:
     def __len__(self) -> int:
         """The number of sequences, B."""
         return len(self.offsets) - 1
+
+
+def takes_ragged(function: Callable[P, R]) -> Callable[P, R]:
+    """Refuses, in one line, anything but a `Ragged` for arguments of that type, and arguments that there are not.
+
+    Whoever comes from PyTorch's own modules brings padded tensors, masks of them, and a value beside the key.
+    """
+    parameters = inspect.signature(function).parameters
+    may_be_none = {name: "None" in x.annotation for name, x in parameters.items() if str(x.annotation)[:6] == "Ragged"}
+
+    @wraps(function)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        for name, given in (*zip(parameters, args, strict=False), *kwargs.items()):
+            fits = isinstance(given, Ragged) == (name in may_be_none) or (
+                given is None and may_be_none.get(name, False)
+            )
+            if not fits or name not in parameters:
+                raise _not_taken(function, args, name, given)
+        if len(args) > len(parameters):
+            raise _not_taken(function, args, "more", args[len(parameters)])
+        return function(*args, **kwargs)
+
+    return checked
+
+
+def _not_taken(function: Callable[..., object], args: tuple[object, ...], name: str, given: object) -> ShapeError:
+    names, where = list(inspect.signature(function).parameters), function.__name__
+    if names[0] == "self":
+        names, where = names[1:], type(args[0]).__name__ + ("" if where == "forward" else f".{where}")
+    got = type(given).__name__
+    if isinstance(given, Tensor):
+        got = f"a nested tensor of {given.size(0)}" if given.is_nested else f"a tensor of shape {list(given.shape)}"
+    make = (
+        "make one with Ragged.from_padded(x, mask), mask [B, N] True where an element is real, or Ragged.from_list([…])"
+    )
+    if name in names and not isinstance(given, Ragged):
+        return ShapeError(f"{where} takes {name} as a regard.Ragged, sequences without padding; got {got}; {make}")
+    return ShapeError(
+        f"{where} takes {', '.join(names)} and no {name}, got {got}; values are made of the key, and a regard.Ragged "
+        f"has no padding to mask: {make}"
+    )
 
 
 def plan_epoch(lengths: Sequence[int], *, budget: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:

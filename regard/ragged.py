@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import wraps
 from heapq import heapify, heappop, heappush
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +17,8 @@ from torch import Tensor
 from regard.errors import DataError, ShapeError
 
 B = TypeVar("B")
+P = ParamSpec("P")
+R = TypeVar("R")
 BLUR = 0.02  # lengths up to so much apart may share a step; few lengths make large products of matrices
 
 
@@ -34,6 +38,44 @@ def offsets_of(lengths: Sequence[int]) -> Tensor:
     offsets = torch.zeros(len(lengths) + 1, dtype=torch.int64)
     torch.cumsum(torch.tensor(lengths, dtype=torch.int64), 0, out=offsets[1:])
     return offsets
+
+
+def on_host(*given: Tensor) -> list[Tensor]:
+    """Offsets on the CPU. A GPU is waited for once for all of them, and not again while they stay what they are.
+
+    What it said is kept as an attribute of each, so that all layers share it, and it goes when they go.
+    """
+    if torch.compiler.is_compiling():
+        return [x if x.is_meta else x.cpu() for x in given]
+    held = [_held(x) for x in given]
+    unknown = [x for x, numbers in zip(given, held, strict=True) if numbers is None]
+    answers = iter(torch.split(torch.cat(unknown).cpu(), [len(x) for x in unknown]) if unknown else ())
+    return [_keep(x, next(answers)) if numbers is None else numbers for x, numbers in zip(given, held, strict=True)]
+
+
+def beside(values: Tensor, offsets: Tensor) -> Tensor:
+    """Offsets from the CPU on the device of the values, which will not be asked for them."""
+    moved = offsets.to(values.device, non_blocking=True)
+    if moved is not offsets:
+        moved._on_host = (_version(moved), offsets)  # type: ignore[attr-defined]
+    return moved
+
+
+def _held(offsets: Tensor) -> Tensor | None:
+    if offsets.device.type in ("cpu", "meta"):
+        return offsets
+    version, held = getattr(offsets, "_on_host", (None, None))
+    return held if version == _version(offsets) else None
+
+
+def _keep(offsets: Tensor, held: Tensor) -> Tensor:
+    if not offsets.is_inference():  # of those nobody is told that they were changed
+        offsets._on_host = (_version(offsets), held)  # type: ignore[attr-defined]
+    return held
+
+
+def _version(x: Tensor) -> int:
+    return 0 if x.is_inference() else x._version
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +109,7 @@ class Ragged:
         offsets = offsets_of(lengths)
         if int(offsets[-1]) != len(values):
             raise ShapeError(f"lengths must sum to the {len(values)} rows of values, got a sum of {int(offsets[-1])}")
-        return cls(values, offsets.to(values.device))
+        return cls(values, beside(values, offsets))
 
     @classmethod
     def from_padded(cls, padded: Tensor, mask: Tensor) -> Ragged:
@@ -82,8 +124,7 @@ class Ragged:
 
     def to_padded(self, fill: float = 0.0) -> tuple[Tensor, Tensor]:
         """The batch as ``[B, N, ...]`` filled up to its longest sequence, and its mask ``[B, N]`` (True = real)."""
-        lengths = self.lengths
-        longest = int(lengths.max()) if len(self) else 0
+        lengths, longest = self.lengths, self.longest
         mask = torch.arange(longest, device=self.values.device) < lengths[:, None]  # [B, N]
         padded = self.values.new_full((len(self), longest, *self.values.shape[1:]), fill)
         padded[mask] = self.values
@@ -93,16 +134,24 @@ class Ragged:
         """The same sequences with other vectors ``[T, ...]``."""
         return Ragged(values, self.offsets)
 
-    to = on_device
+    def to(self, device: torch.device | str) -> Ragged:
+        """The batch on a device."""
+        values = self.values.to(device)
+        return Ragged(values, beside(values, self.offsets) if self.offsets.is_cpu else self.offsets.to(device))
 
     def unbind(self) -> list[Tensor]:
         """The sequences one by one, each ``[N_b, ...]``, as views."""
-        return list(torch.split(self.values, self.lengths.tolist()))
+        return list(torch.split(self.values, on_host(self.offsets)[0].diff().tolist()))
 
     @property
     def lengths(self) -> Tensor:
         """``[B]`` int64."""
         return self.offsets.diff()
+
+    @property
+    def longest(self) -> int:
+        """The largest of the lengths; 0 where there is none."""
+        return int(on_host(self.offsets)[0].diff().max()) if len(self) else 0
 
     @property
     def sequence_ids(self) -> Tensor:
@@ -117,6 +166,47 @@ class Ragged:
     def __len__(self) -> int:
         """The number of sequences, B."""
         return len(self.offsets) - 1
+
+
+def takes_ragged(function: Callable[P, R]) -> Callable[P, R]:
+    """Refuses, in one line, anything but a `Ragged` for arguments of that type, and arguments that there are not.
+
+    Whoever comes from PyTorch's own modules brings padded tensors, masks of them, and a value beside the key.
+    """
+    parameters = inspect.signature(function).parameters
+    may_be_none = {name: "None" in x.annotation for name, x in parameters.items() if str(x.annotation)[:6] == "Ragged"}
+
+    @wraps(function)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        for name, given in (*zip(parameters, args, strict=False), *kwargs.items()):
+            fits = isinstance(given, Ragged) == (name in may_be_none) or (
+                given is None and may_be_none.get(name, False)
+            )
+            if not fits or name not in parameters:
+                raise _not_taken(function, args, name, given)
+        if len(args) > len(parameters):
+            raise _not_taken(function, args, "more", args[len(parameters)])
+        return function(*args, **kwargs)
+
+    return checked
+
+
+def _not_taken(function: Callable[..., object], args: tuple[object, ...], name: str, given: object) -> ShapeError:
+    names, where = list(inspect.signature(function).parameters), function.__name__
+    if names[0] == "self":
+        names, where = names[1:], type(args[0]).__name__ + ("" if where == "forward" else f".{where}")
+    got = type(given).__name__
+    if isinstance(given, Tensor):
+        got = f"a nested tensor of {given.size(0)}" if given.is_nested else f"a tensor of shape {list(given.shape)}"
+    make = (
+        "make one with Ragged.from_padded(x, mask), mask [B, N] True where an element is real, or Ragged.from_list([…])"
+    )
+    if name in names and not isinstance(given, Ragged):
+        return ShapeError(f"{where} takes {name} as a regard.Ragged, sequences without padding; got {got}; {make}")
+    return ShapeError(
+        f"{where} takes {', '.join(names)} and no {name}, got {got}; values are made of the key, and a regard.Ragged "
+        f"has no padding to mask: {make}"
+    )
 
 
 def plan_epoch(lengths: Sequence[int], *, budget: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:

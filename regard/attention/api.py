@@ -12,7 +12,7 @@ from torch import Tensor
 from regard.attention import operator, sdpa
 from regard.attention.check import check
 from regard.attention.implementations import IMPLEMENTATIONS
-from regard.attention.spec import Additive, AttendOptions, RelativeBias, Spec, Window
+from regard.attention.spec import Additive, AttendOptions, RelativeBias, Spec, Window, has_no_numbers
 from regard.attention.weights import AttentionWeights
 from regard.errors import ConfigError, UnsupportedError
 
@@ -47,6 +47,10 @@ def attend(
     ``Σ_d w_d · tanh(q_d + k_d)``. With n the number of keys that the query may see, the normalizers are softmax,
     ``relu(s) / n`` and ``sigmoid(s − log n)``. A query that may see no key gets zeros.
 
+    Under ``torch.autocast`` query, key and value are cast as PyTorch's own attention casts them: to autocast's type,
+    float64 excepted. What is added to scores (bias, table) and the additive weight keep their type, for they meet
+    numbers that are float32 or better by then.
+
     Arguments:
         query: dense ``[B, H, Q, D]``, or ragged ``[T, H, D]`` with ``offsets``.
         key: ``[B, Hk, K, D]`` or ``[T, Hk, D]``; Hk divides H (grouped queries).
@@ -67,7 +71,7 @@ def attend(
             meaning.
 
     Returns:
-        ``[B, H, Q, Dv]`` or ``[T, H, Dv]``, of query's dtype.
+        ``[B, H, Q, Dv]`` or ``[T, H, Dv]``, of query's dtype, or autocast's.
 
     Raises:
         ShapeError: tensors that do not fit together.
@@ -95,7 +99,7 @@ def attend(
         "scale": scale,
         "dropout_p": dropout_p,
     }
-    spec = check(query, key, value, options)
+    query, key, value, spec = check(query, key, value, options)
     return operator.attend(query, key, value, spec, _choose(query, key, value, spec, implementation))
 
 
@@ -114,8 +118,9 @@ def attention_weights(
     Raises:
         As :func:`attend`.
     """
-    spec = check(query, key, key, _complete("attention_weights", options))
-    weights = IMPLEMENTATIONS[_choose_holder(query, key, spec, implementation)].weights
+    query, key, _, spec = check(query, key, key, _complete("attention_weights", options))
+    name = _choose_holder(query, key, spec, implementation)
+    weights = IMPLEMENTATIONS["blocked" if query.is_meta else name].weights  # the first looks at no number
     assert weights is not None
     with torch.no_grad():
         return weights(query, key, spec)
@@ -128,7 +133,7 @@ def explain(query: Tensor, key: Tensor, value: Tensor, **options: Unpack[AttendO
     >>> print(explain(x, x, x, window=2))
     native, for sdpa cannot: the window is truncated
     """
-    return _explain(query, key, value, check(query, key, value, _complete("explain", options)))
+    return _explain(*check(query, key, value, _complete("explain", options)))
 
 
 def _complete(function: str, options: AttendOptions) -> AttendOptions:
@@ -157,6 +162,11 @@ def _choose(query: Tensor, key: Tensor, value: Tensor, spec: Spec, implementatio
 
 def _choose_holder(query: Tensor, key: Tensor, spec: Spec, implementation: str) -> str:
     """As :func:`_choose`, of those that hold weights."""
+    if (has_no_numbers(query) and not query.is_meta) or (spec.offsets is not None and spec.offsets.is_meta):
+        raise UnsupportedError(
+            "attention_weights must know where sequences begin, got tensors without numbers (FakeTensorMode, or "
+            "offsets on meta); give it offsets on the CPU, and tensors on meta for their shapes"
+        )
     if implementation != "auto":
         if implementation in IMPLEMENTATIONS and IMPLEMENTATIONS[implementation].weights is None:
             raise UnsupportedError(

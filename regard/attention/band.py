@@ -24,15 +24,20 @@ class Band:
     @classmethod
     def of(cls, spec: Spec, sequences: Sequences, device: torch.device) -> Self:
         """The band of a call, from its window and its sequences."""
-        limits = torch.tensor(sequences, dtype=torch.int64, device=device).view(-1, 4)
+        limits = torch.tensor(sequences, dtype=torch.int64, device="cpu").view(-1, 4)
         q0, _, k0, _ = limits.repeat_interleave(limits[:, 1] - limits[:, 0], 0).T
         lengths = limits[:, 3] - limits[:, 2]
         if spec.left is None or spec.right is None:
-            return cls(torch.zeros_like(q0), k0, lengths, max((k1 - k0 for _, _, k0, k1 in sequences), default=0))
-        first = torch.arange(len(q0), device=device) - q0 + spec.query_start - spec.left
-        return cls(first, k0, lengths, spec.left + spec.right + 1)
+            first, width = torch.zeros_like(q0), int(lengths.max()) if len(lengths) else 0
+        else:
+            first = torch.arange(len(q0), device="cpu") - q0 + spec.query_start - spec.left
+            width = spec.left + spec.right + 1
+        first, starts, lengths = (x.to(device, non_blocking=True) for x in (first, k0, lengths))
+        return cls(first, starts, lengths, width)
 
     def weights(self, values: Tensor, spec: Spec) -> AttentionWeights:
         """``values [B, H, Q, W]`` or ``[T, H, W]`` with what they mean."""
-        lengths = self.lengths if spec.offsets is not None else self.lengths.expand(len(values))
-        return AttentionWeights(values, self.first, lengths, spec.query_start, spec.offsets)
+        if spec.offsets is None:
+            return AttentionWeights(values, self.first, self.lengths.expand(len(values)), spec.query_start)
+        offsets = spec.offsets.to(values.device, non_blocking=True)
+        return AttentionWeights(values, self.first, self.lengths, spec.query_start, offsets)

@@ -9,17 +9,20 @@ from typing import cast, get_args
 import torch
 from torch import Tensor
 
-from regard.attention.spec import Additive, AttendOptions, Normalizer, RelativeBias, Spec, Window
+from regard.attention.spec import Additive, AttendOptions, Normalizer, RelativeBias, Spec, Window, under_autocast, whole
 from regard.errors import ConfigError, ShapeError
+from regard.ragged import on_host
 
 NORMALIZERS: tuple[Normalizer, ...] = get_args(Normalizer)
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
-WHOLE = (int, torch.SymInt)  # the latter where a network is traced
 NUMBER = (float, Real)  # which a float is too, but found out more slowly
 
 
-def check(query: Tensor, key: Tensor, value: Tensor, options: AttendOptions) -> Spec:
-    """The frozen description of a call, all of whose options are given.
+def check(query: Tensor, key: Tensor, value: Tensor, options: AttendOptions) -> tuple[Tensor, Tensor, Tensor, Spec]:
+    """What is computed with: query, key and value as autocast has them, and the frozen description of the call.
+
+    Arguments:
+        options: all of them.
 
     Raises:
         ShapeError: tensors that do not fit together.
@@ -27,7 +30,7 @@ def check(query: Tensor, key: Tensor, value: Tensor, options: AttendOptions) -> 
     """
     score, bias, scale, dropout_p = options["score"], options["bias"], options["scale"], options["dropout_p"]
     offsets, key_offsets, key_mask = options["offsets"], options["key_offsets"], options["key_mask"]
-    query_start, normalizer = options["query_start"], options["normalizer"]
+    query_start, normalizer = whole(options["query_start"]), options["normalizer"]
     weight = score.weight if isinstance(score, Additive) else None
     for name, x in (("query", query), ("key", key), ("value", value)):
         if not isinstance(x, Tensor):
@@ -37,24 +40,27 @@ def check(query: Tensor, key: Tensor, value: Tensor, options: AttendOptions) -> 
             raise _no_tensor(name, given)
     if isinstance(score, Additive) and not isinstance(weight, Tensor):
         raise _no_tensor("Additive weight", weight)
+    query, key, value = under_autocast(query, key, value)
     check_shapes(query, key, value, ragged=offsets is not None)
     check_offsets(query, key, offsets, key_offsets)
     check_choices(query, score, normalizer, scale, dropout_p)
     check_masks(query, key, key_mask, bias, ragged=offsets is not None)
     left, right = window_sides(options["window"], options["causal"])
-    if not isinstance(query_start, WHOLE) or isinstance(query_start, bool) or query_start < 0:
+    if query_start is None or query_start < 0:
         raise ConfigError(
-            f"query_start must be a whole number from 0, got {query_start!r}; it is the first query's position"
+            f"query_start must be a whole number from 0, got {options['query_start']!r}; "
+            "it is the first query's position"
         )
+    offsets, key_offsets = _on_host(offsets, key_offsets)
     relative = bias if isinstance(bias, RelativeBias) else None
-    return Spec(
+    spec = Spec(
         additive_weight=weight,
         bias=bias if isinstance(bias, Tensor) else None,
         table=None if relative is None else relative.table,
         offsets=offsets,
         key_offsets=key_offsets,
         key_mask=key_mask,
-        seed=torch.randint(1 << 62, (1,)) if dropout_p > 0 else None,
+        seed=torch.randint(1 << 62, (1,), device="cpu") if dropout_p > 0 else None,
         table_left=0 if relative is None else relative.reach[0],
         normalizer=cast(Normalizer, normalizer),
         left=left,
@@ -63,6 +69,17 @@ def check(query: Tensor, key: Tensor, value: Tensor, options: AttendOptions) -> 
         scale=1 / math.sqrt(query.shape[-1]) if scale is None else float(scale),
         dropout_p=float(dropout_p),
     )
+    return query, key, value, spec
+
+
+def _on_host(offsets: Tensor | None, key_offsets: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+    """As they are read by all that follows, for backward too: one time."""
+    if offsets is None or (offsets.is_cpu and (key_offsets is None or key_offsets.is_cpu)):
+        return offsets, key_offsets
+    if key_offsets is None:
+        return on_host(offsets)[0], None
+    offsets, key_offsets = on_host(offsets, key_offsets)
+    return offsets, key_offsets
 
 
 def _no_tensor(name: str, given: object) -> ShapeError:
@@ -113,6 +130,10 @@ def check_offsets(query: Tensor, key: Tensor, offsets: Tensor | None, key_offset
             raise ShapeError(
                 f"{name} must be int64 of shape [B+1], got {given.dtype} of shape {list(given.shape)}; "
                 "see regard.Ragged, which makes them"
+            )
+        if given is not None and given.is_meta and not query.is_meta:
+            raise ShapeError(
+                f"{name} must hold numbers, got a tensor on meta, which has none; make it on {query.device}"
             )
     if key_offsets is not None and key_offsets.shape != offsets.shape:
         raise ShapeError(
@@ -186,9 +207,12 @@ def check_masks(
 
 def window_sides(window: Window, causal: bool) -> tuple[int | None, int | None]:
     """How many positions to the left and right may be seen; None for no limit."""
-    sides = window if isinstance(window, tuple | list) else (window, window)
-    if len(sides) != 2 or any(
-        side is not None and (not isinstance(side, int) or isinstance(side, bool) or side < 0) for side in sides
+    if window is None or (type(window) is int and window >= 0):  # and soon said: this runs at every call
+        return window, 0 if causal else window
+    pair = window if isinstance(window, tuple | list) else (window, window)
+    sides = [whole(side) for side in pair]
+    if len(pair) != 2 or any(
+        given is not None and (side is None or side < 0) for given, side in zip(pair, sides, strict=True)
     ):
         raise ConfigError(
             f"window must be None, a whole number from 0, or (left, right), each such a number or None; got {window!r}"

@@ -16,17 +16,19 @@ from torch import Tensor
 
 from regard.attention import reference
 from regard.attention.implementations import IMPLEMENTATIONS
-from regard.attention.spec import LEARNED, SCHEMA, TENSORS, Spec
+from regard.attention.spec import LEARNED, SCHEMA, TENSORS, Spec, has_no_numbers, transforms
 
 INPUTS = ("query", "key", "value", *SCHEMA, "implementation")  # of the operator, and of the function of autograd
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, spec: Spec, implementation: str) -> Tensor:
     """The call, with a gradient for query, key, value and whatever of ``spec`` is learned."""
-    row = IMPLEMENTATIONS[implementation]
-    if row.gradients is None:
+    row, traced = IMPLEMENTATIONS[implementation], torch.compiler.is_compiling()
+    if not traced and has_no_numbers(query):
+        traced, implementation = True, "blocked"  # of which nothing runs: the shape is that of all
+    elif row.gradients is None:
         return row.attend(query, key, value, spec)[0]
-    call: Callable[..., tuple[Tensor, Tensor]] = _traced if torch.compiler.is_compiling() else _Eager.apply
+    call: Callable[..., tuple[Tensor, Tensor]] = _traced if traced else _Eager.apply
     return call(query, key, value, *spec, implementation)[0]
 
 
@@ -62,15 +64,19 @@ def _backward(ctx, *grads, gradients: Callable[..., list[Tensor]] = _gradients):
     return _in_place(dict(zip(("query", "key", "value", *learned), found, strict=True)))
 
 
-def _differentiable_backward(ctx, grad: Tensor):  # type: ignore[no-untyped-def]
-    """As :func:`_backward`, by the definition, which can be differentiated once more but holds every score."""
+def _backward_by_definition(ctx, grad: Tensor):  # type: ignore[no-untyped-def]
+    """As :func:`_backward`, in a way that PyTorch can differentiate and transform again, but that holds every score."""
     query, key, value, _, _, *tensors = ctx.saved_tensors
-    with torch.autocast(query.device.type, enabled=False):
-        output = reference.attend(query, key, value, Spec(*tensors, *ctx.rest[:-1]))[0]
-    given = dict(zip(INPUTS, (query, key, value, *tensors[: len(LEARNED)]), strict=False))
-    given = {name: x for name, x in given.items() if x is not None and x.requires_grad}
-    found = torch.autograd.grad(output, list(given.values()), grad, create_graph=True, allow_unused=True)
-    return _in_place(dict(zip(given, found, strict=True)))
+    spec = Spec(*tensors, *ctx.rest[:-1])
+    given = {"query": query, "key": key, "value": value} | spec.learned()
+
+    def output(*inputs: Tensor) -> Tensor:
+        query, key, value, *learned = inputs
+        inner = spec._replace(**dict(zip(spec.learned(), learned, strict=True)))  # type: ignore[arg-type]
+        return reference.attend(query, key, value, inner)[0]
+
+    pull: Callable[[Tensor], tuple[Tensor, ...]] = torch.func.vjp(output, *given.values())[1]
+    return _in_place(dict(zip(given, pull(grad), strict=True)))
 
 
 def _in_place(gradients: dict[str, Tensor | None]) -> tuple[Tensor | None, ...]:
@@ -86,8 +92,9 @@ class _Eager(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, *grads):  # type: ignore[no-untyped-def]
-        asked_for_more = torch.is_grad_enabled()  # by create_graph
-        return _differentiable_backward(ctx, grads[0]) if asked_for_more else _backward(ctx, *grads)
+        many = transforms() or torch._C._functorch.is_legacy_batchedtensor(grads[0])  # by is_grads_batched
+        asked_for_more = many or torch.is_grad_enabled()  # by create_graph
+        return _backward_by_definition(ctx, grads[0]) if asked_for_more else _backward(ctx, *grads)
 
 
 _REST = ", ".join([*(f"{kind} {name}" for name, kind in SCHEMA.items()), "str implementation"])

@@ -9,37 +9,41 @@ import torch
 from torch import Tensor
 
 from regard.attention.dropout import keep_mask
-from regard.attention.spec import Spec, compute_dtype, read_sequences
+from regard.attention.spec import Spec, compute_dtype, read_sequences, without_autocast
 from regard.attention.weights import AttentionWeights
 
 
 def refusals(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> list[str]:
-    """None: it does every call."""
+    """Every reason why it cannot do the call: none but where a network is traced."""
+    if spec.offsets is not None and torch.compiler.is_compiling():
+        return ["a network is traced, and it reads where each sequence begins"]
     return []
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> tuple[Tensor, None]:
     """``weights @ value`` over all keys; ``[B, H, Q, Dv]`` or ``[T, H, Dv]``. Memory O(Q·K)."""
-    if spec.offsets is None:
-        return _one(query, key, value, spec, 0, 0)[0], None
-    outputs = [_one(*sequence)[0].squeeze(0).transpose(0, 1) for sequence in _unbind(query, key, value, spec)]
+    with without_autocast(query.device):
+        if spec.offsets is None:
+            return _one(query, key, value, spec, 0, 0)[0], None
+        outputs = [_one(*sequence)[0].squeeze(0).transpose(0, 1) for sequence in _unbind(query, key, value, spec)]
     nothing = query[:0, :, :1].expand(-1, -1, value.shape[2])  # so that no sequences at all have a gradient too
     return torch.cat([*outputs, nothing]), None  # [T, H, Dv]
 
 
 def weights(query: Tensor, key: Tensor, spec: Spec) -> AttentionWeights:
     """All weights, then held as the contract says."""
-    if spec.offsets is None:
-        dense = [_one(query, key, key, spec, 0, 0)[1]]  # [B, H, Q, K]
-    else:
-        dense = [_one(*sequence)[1] for sequence in _unbind(query, key, key, spec)]  # [1, H, Q_b, K_b] each
+    with without_autocast(query.device):
+        if spec.offsets is None:
+            dense = [_one(query, key, key, spec, 0, 0)[1]]  # [B, H, Q, K]
+        else:
+            dense = [_one(*sequence)[1] for sequence in _unbind(query, key, key, spec)]  # [1, H, Q_b, K_b] each
     return AttentionWeights.from_dense(
         [x.to(query.dtype) for x in dense],
         heads=query.shape[1],
         left=spec.left,
         right=spec.right,
         query_start=spec.query_start,
-        offsets=spec.offsets,
+        offsets=None if spec.offsets is None else spec.offsets.to(query.device),
     )
 
 
@@ -76,7 +80,7 @@ def _one(
         visible = visible & spec.key_mask[:, None, None, :]
 
     # A sum over pairs, with what is hidden made zero before it is multiplied: 0 · NaN would be NaN.
-    careful = torch.compiler.is_compiling() or not all(bool(x.isfinite().all()) for x in (query, key, value))
+    careful = not all(_is_seen_finite(x) for x in (query, key, value))
     if spec.additive_weight is None and not careful:
         scores = query @ key.mT * spec.scale  # [B, H, Q, K]
     else:
@@ -108,3 +112,15 @@ def _one(
     else:
         output = (weights[..., None] * torch.where(visible[..., None], value[:, :, None], 0)).sum(-2)
     return output.to(dtype), weights
+
+
+def _is_seen_finite(x: Tensor) -> bool:
+    """False also where PyTorch lets nobody look: where a network is traced, and under ``torch.func.vmap``."""
+    if torch.compiler.is_compiling():
+        return False
+    inner = x
+    while torch._C._functorch.is_functorch_wrapped_tensor(inner):
+        if torch._C._functorch.is_batchedtensor(inner):
+            return False
+        inner = torch._C._functorch.get_unwrapped(inner)
+    return bool(x.isfinite().all())

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from regard.attention.spec import Spec
+from regard.attention.spec import Spec, transforms
 
 
 def refusals(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> list[str]:
@@ -33,6 +33,8 @@ def refusals(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> list[str]
         reasons.append("float64 has no fused kernel, which would hold every score")
     if value.shape[-1] != key.shape[-1]:
         reasons.append("value's last axis differs from key's")
+    if "forward-mode differentiation" in transforms():
+        reasons.append("forward-mode differentiation is under way, for which it has no rule")
     if query.numel() == 0 or key.numel() == 0:
         reasons.append("there are no queries or no keys")
     return reasons
@@ -40,7 +42,9 @@ def refusals(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> list[str]
 
 def attend(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> tuple[Tensor, None]:
     """``[B, H, Q, Dv]``; PyTorch saves what backward needs."""
-    grouped = query.shape[1] != key.shape[1]
+    grouped = False
+    if query.shape[1] != key.shape[1]:  # itself no bool, where a network is traced with sizes left open
+        grouped = True
     # Without a contiguous last axis PyTorch would take its plain code, which holds every score.
     query, key, value = (x if x.stride(-1) == 1 else x.contiguous() for x in (query, key, value))
     if spec.right is None:

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from numbers import Integral
 from typing import Literal, NamedTuple, TypedDict, get_type_hints
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.autograd import forward_ad
 
 from regard.errors import ShapeError
 
 Normalizer = Literal["softmax", "relu", "sigmoid"]
 Window = int | tuple[int | None, int | None] | None  # to each side, or (left, right); None for no limit
+WHOLE = (int, torch.SymInt)  # the latter where a network is traced
 Sequences = tuple[tuple[int, int, int, int], ...]  # query start, query stop, key start, key stop
+
+
+def whole(number: object) -> int | None:
+    """Any kind of whole number, NumPy's too, as Python's own; None where it is no number, or not whole."""
+    if isinstance(number, bool):
+        return None
+    if isinstance(number, WHOLE):
+        return number  # type: ignore[return-value]
+    return int(number) if isinstance(number, Integral) else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +74,14 @@ class RelativeBias:
                     f"RelativeBias table of even width {width} has no middle; say with left= which entry is distance 0"
                 )
             object.__setattr__(self, "left", width // 2)
-        elif not 0 <= self.left < width:
-            raise ShapeError(f"RelativeBias left must be from 0 to {width - 1} for a table of {width}, got {self.left}")
+            return
+        left = whole(self.left)
+        if left is None or not 0 <= left < width:
+            raise ShapeError(
+                f"RelativeBias left must be a whole number from 0 to {width - 1} for a table of {width}, "
+                f"got {self.left!r}"
+            )
+        object.__setattr__(self, "left", left)
 
     @property
     def reach(self) -> tuple[int, int]:
@@ -100,7 +120,7 @@ class Spec(NamedTuple):
     additive_weight: Tensor | None  # [H, D] of an additive score; None: the scaled dot product
     bias: Tensor | None  # broadcastable to [B, H, Q, K]
     table: Tensor | None  # [H, L] of a relative bias
-    offsets: Tensor | None  # [B+1]; None: the dense layout
+    offsets: Tensor | None  # [B+1], on the CPU; None: the dense layout
     key_offsets: Tensor | None
     key_mask: Tensor | None  # [B, K], True = may be attended
     seed: Tensor | None  # [1] int64, on the CPU; None: no dropout
@@ -126,6 +146,43 @@ LEARNED = Spec._fields[:3]
 def compute_dtype(dtype: torch.dtype) -> torch.dtype:
     """What sums are held in: float32 for the half types."""
     return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def under_autocast(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """As PyTorch casts them for its own attention: the floats in autocast's type where it is on, but for float64."""
+    device = "cpu" if query.is_cpu else query.device.type  # the first is sooner said: this runs at every call
+    if not _is_on(device):
+        return query, key, value
+    dtype = torch.get_autocast_dtype(device)
+
+    def cast(x: Tensor) -> Tensor:
+        return x.to(dtype) if x.is_floating_point() and x.dtype != torch.float64 else x
+
+    return cast(query), cast(key), cast(value)
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager[object]:
+    """Within, sums are held in the type that was chosen for them."""
+    return torch.autocast(device.type, enabled=False) if _is_on(device.type) else nullcontext()
+
+
+def _is_on(device: str) -> bool:
+    return device != "meta" and torch.is_autocast_enabled(device)  # PyTorch refuses to say it of meta
+
+
+def transforms() -> tuple[str, ...]:
+    """What goes on around a call that must see inside it: PyTorch's own operations only let it."""
+    stack = torch._C._functorch.get_interpreter_stack() if not torch.compiler.is_compiling() else None
+    forward_mode = forward_ad._current_level >= 0
+    if stack is None and not forward_mode:
+        return ()
+    vmaps = (level for level in stack or () if level.key() == torch._C._functorch.TransformType.Vmap)
+    return (*(["forward-mode differentiation"] if forward_mode else []), *(["torch.func.vmap"] if any(vmaps) else []))
+
+
+def has_no_numbers(x: Tensor) -> bool:
+    """Only a shape and a type: a tensor on meta, or of PyTorch's FakeTensorMode."""
+    return x.is_meta or isinstance(x, FakeTensor)
 
 
 def sequences_of(query: Tensor, key: Tensor, spec: Spec) -> Sequences:

@@ -17,7 +17,7 @@ from regard.nn.cache import Projected
 from regard.nn.chunk import Chunk, Held, on_device_of, packed
 from regard.nn.positions import NO_ORDER, Order, rotate
 from regard.nn.streaming import AttentionState, Buffer
-from regard.ragged import Ragged
+from regard.ragged import Ragged, takes_ragged
 
 
 class MultiHeadAttention(nn.Module):
@@ -86,6 +86,7 @@ class MultiHeadAttention(nn.Module):
             nn.init.zeros_(self.input.bias)
             nn.init.zeros_(self.output.bias)
 
+    @takes_ragged
     def forward(self, query: Ragged, key: Ragged | None = None, order: Order = NO_ORDER) -> Ragged:
         """``[T, E]`` → ``[T, E]``.
 
@@ -98,6 +99,7 @@ class MultiHeadAttention(nn.Module):
         mixed = attend(q, k, v, offsets=query.offsets, key_offsets=key_offsets, **self._options(order))  # [T, H, D]
         return query.with_values(self.output(mixed.flatten(1)))
 
+    @takes_ragged
     def project(self, key: Ragged) -> Projected:
         """Keys and values of vectors ``[S, E]``, to be given to :meth:`read` again and again."""
         weight, bias, first = self.input.weight, self.input.bias, self.heads * self.head_dim
@@ -105,12 +107,14 @@ class MultiHeadAttention(nn.Module):
         k, v = torch.chunk(kv.view(-1, 2 * self.key_heads, self.head_dim), 2, 1)
         return Projected(k, v, key.offsets)
 
+    @takes_ragged
     def read(self, query: Ragged, memory: Projected) -> Ragged:
         """``[T, E]`` → ``[T, E]``: :meth:`forward` with the vectors that ``memory`` was made from as its key."""
         options = self._options(NO_ORDER) | {"offsets": query.offsets, "key_offsets": memory.offsets}
         mixed = attend(self._project_query(query.values), memory.key, memory.value, **options)  # [T, H, D]
         return query.with_values(self.output(mixed.flatten(1)))
 
+    @takes_ragged
     def attention_weights(self, query: Ragged, key: Ragged | None = None, order: Order = NO_ORDER) -> AttentionWeights:
         """Who attends to whom; the arguments are those of :meth:`forward`."""
         q, k, _, key_offsets = self._project(query, key, order)
@@ -226,6 +230,6 @@ def attention_pooling(
     """
     B = len(offsets) - 1
     queries = query.expand(B, -1, -1)  # one for each sequence: [B, H, D]
-    one_each = torch.arange(B + 1, device=query.device)
+    one_each = torch.arange(B + 1, device="cpu")  # where offsets are read
     pooled = attend(queries, key, value, offsets=one_each, key_offsets=offsets, implementation=implementation)
     return pooled.flatten(1)

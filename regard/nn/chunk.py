@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from regard.errors import ShapeError
-from regard.ragged import Ragged
+from regard.ragged import Ragged, on_host
 
 Counts = NDArray[np.int64]
 
@@ -144,7 +144,7 @@ class Chunk:
                 f"got {ends.dtype} of shape {list(ends.shape)}"
             )
         ended = np.zeros(R, dtype=np.bool_) if ends is None else ends.cpu().numpy()
-        return cls(vectors.values, Places(vectors.lengths.cpu().numpy(), starts, ended))
+        return cls(vectors.values, Places(on_host(vectors.offsets)[0].diff().numpy(), starts, ended))
 
     def with_values(self, values: Tensor) -> Chunk:
         """Other rows ``[T, ...]`` at the same places."""

@@ -12,7 +12,7 @@ from regard.nn.chunk import Chunk, on_device_of, packed
 from regard.nn.layers import NORM_EPS, FeedForward, Residual
 from regard.nn.positions import NO_ORDER, Order
 from regard.nn.streaming import Buffer, LayerState
-from regard.ragged import Ragged
+from regard.ragged import Ragged, takes_ragged
 
 
 class NeighbourLayer(nn.Module):
@@ -44,6 +44,7 @@ class NeighbourLayer(nn.Module):
         self.feed_forward = feed_forward
         self.around_feed_forward = Residual(dim, norm=norm, dropout=dropout, norm_eps=norm_eps)
 
+    @takes_ragged
     def forward(self, batch: Ragged, order: Order = NO_ORDER) -> Ragged:
         """``[T, E]`` → ``[T, E]``; there is no attention that an ``order`` could be told to."""
         _check_order(order)
@@ -101,6 +102,7 @@ def newest_neighbours(chunk: Chunk, past: Buffer, *, left: int, right: int) -> T
     return packed(near[:, :, picked.start : picked.stop], picked).flatten(1)
 
 
+@takes_ragged
 def neighbours(batch: Ragged, *, left: int, right: int) -> Tensor:
     """``[T, (left+right+1)·E]``: each vector between its neighbours in the same sequence, zeros beyond its ends.
 

@@ -16,7 +16,7 @@ from regard.nn.chunk import Chunk, Places
 from regard.nn.layers import NORM_EPS, Residual
 from regard.nn.positions import NO_ORDER, Order, Ordering, enter, orders_of_layers
 from regard.nn.streaming import AttentionState
-from regard.ragged import Ragged
+from regard.ragged import Ragged, takes_ragged
 
 
 class DecoderLayer(nn.Module):
@@ -59,6 +59,7 @@ class DecoderLayer(nn.Module):
         self.around_cross_attention = Residual(dim, norm=norm, dropout=dropout, norm_eps=norm_eps)
         self.around_feed_forward = Residual(dim, norm=norm, dropout=dropout, norm_eps=norm_eps)
 
+    @takes_ragged
     def forward(self, targets: Ragged, memory: Ragged, order: Order = NO_ORDER) -> Ragged:
         """``[T, E]`` → ``[T, E]``.
 
@@ -146,6 +147,7 @@ class Decoder(nn.Module):
         self.positions, self.order, self.norm = positions, order, norm
         self.embedding_norm = embedding_norm
 
+    @takes_ragged
     def forward(self, targets: Ragged, memory: Ragged) -> Ragged:
         """``[T, E]`` → ``[T, E]``; ``memory`` ``[S, E]`` has one sequence for each target, of any length."""
         batch = enter(targets, self.positions, self.embedding_norm)
@@ -154,6 +156,7 @@ class Decoder(nn.Module):
         return batch if self.norm is None else batch.with_values(self.norm(batch.values))
 
     @torch.no_grad()
+    @takes_ragged
     def start(self, memory: Ragged) -> Cache:
         """What :meth:`step` needs to write a sequence for each in ``memory``, with one hypothesis for each at first."""
         layers: list[DecoderLayer] = list(self.layers)  # type: ignore[arg-type]
@@ -162,6 +165,7 @@ class Decoder(nn.Module):
         return Cache(projected, past, torch.arange(len(memory), device=memory.values.device), len(memory))
 
     @torch.no_grad()
+    @takes_ragged
     def extend(self, targets: Ragged, cache: Cache) -> Ragged:
         """``[T, E]`` → ``[T, E]``: the next targets of each hypothesis, without gradient.
 

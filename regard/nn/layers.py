@@ -15,7 +15,7 @@ from regard.nn.attention import MultiHeadAttention
 from regard.nn.chunk import Chunk
 from regard.nn.positions import NO_ORDER, Order, Ordering, enter, orders_of_layers
 from regard.nn.streaming import AttentionState, Buffer, LayerState, Streams
-from regard.ragged import Ragged
+from regard.ragged import Ragged, takes_ragged
 
 Activation = Callable[[Tensor], Tensor]
 ACTIVATIONS: dict[str, Activation] = {"relu": F.relu, "gelu": F.gelu}
@@ -174,6 +174,7 @@ class EncoderLayer(nn.Module):
         self.around_attention = Residual(dim, norm=norm, dropout=dropout, norm_eps=norm_eps)
         self.around_feed_forward = Residual(dim, norm=norm, dropout=dropout, norm_eps=norm_eps)
 
+    @takes_ragged
     def forward(self, batch: Ragged, order: Order = NO_ORDER) -> Ragged:
         """``[T, E]`` → ``[T, E]``; ``order`` is what positions tell the attention."""
 
@@ -243,6 +244,7 @@ class Encoder(nn.Module):
         self.positions, self.order, self.norm = positions, order, norm
         self.embedding_norm = embedding_norm
 
+    @takes_ragged
     def forward(self, batch: Ragged) -> Ragged:
         """``[T, E]`` → ``[T, E]``."""
         batch = enter(batch, self.positions, self.embedding_norm)
@@ -260,6 +262,7 @@ class Encoder(nn.Module):
         return Streams([layer.start() for layer in layers], streams)
 
     @torch.no_grad()
+    @takes_ragged
     def extend(self, vectors: Ragged, streams: Streams, finish: Tensor | None = None) -> Ragged:
         """``[T, E]`` → ``[T', E]``: takes in what came of R streams, and gives what does not change any more.
 

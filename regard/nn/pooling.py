@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from regard.errors import ConfigError
 from regard.nn.attention import attention_pooling
-from regard.ragged import Ragged
+from regard.ragged import Ragged, takes_ragged
 
 POOLINGS = ("query", "mean", "max", "first", "bert")
 
@@ -48,6 +48,7 @@ class Pooling(nn.Module):
         if kind == "bert":
             self.dense = nn.Linear(dim, dim)
 
+    @takes_ragged
     def forward(self, batch: Ragged) -> Tensor:
         """``Ragged [T, E]`` → ``[B, E]``."""
         if self.kind == "query":

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from regard.attention import RelativeBias
 from regard.errors import ConfigError
-from regard.ragged import Ragged
+from regard.ragged import Ragged, takes_ragged
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +48,7 @@ class Sinusoidal(nn.Module):
             [0.8415, 0.5403, 0.0100, 0.9999]])
     """
 
+    @takes_ragged
     def forward(self, batch: Ragged, start: Tensor | None = None) -> Ragged:
         """``[T, E]`` → ``[T, E]``."""
         dim = batch.values.shape[-1]
@@ -72,6 +73,7 @@ class Learned(nn.Module):
         self.table = nn.Parameter(torch.empty(length, dim))
         nn.init.normal_(self.table, std=0.1)  # small beside vectors of unit scale
 
+    @takes_ragged
     def forward(self, batch: Ragged, start: Tensor | None = None) -> Ragged:
         """``[T, E]`` → ``[T, E]``."""
         longest, length = _longest(batch, start), len(self.table)
@@ -104,6 +106,7 @@ class Relative(nn.Module):
         self.tables = nn.Parameter(torch.empty(depth, heads, left + right + 1))
         nn.init.normal_(self.tables, std=1 / TABLE_SCALE)
 
+    @takes_ragged
     def forward(self, batch: Ragged, start: Tensor | None = None) -> Iterable[Order]:
         """For each layer a bias, table ``[H, left+right+1]``; the same for all batches."""
         return [Order(bias=RelativeBias(table, self.left)) for table in torch.unbind(self.tables * TABLE_SCALE)]
@@ -130,6 +133,7 @@ class Alibi(nn.Module):
         self.left, self.right = left, right
         self.register_buffer("slopes", alibi_slopes(heads), persistent=False)
 
+    @takes_ragged
     def forward(self, batch: Ragged, start: Tensor | None = None) -> Iterable[Order]:
         """For all layers one bias, whose table ends with the window or the longest sequence."""
         return repeat(self.of_layer(0, batch, start))
@@ -160,6 +164,7 @@ class Rotary(nn.Module):
             )
         self.head_dim = head_dim
 
+    @takes_ragged
     def forward(self, batch: Ragged, start: Tensor | None = None) -> Iterable[Order]:
         """For all layers one rotation of the rows ``[T]``."""
         return repeat(self.of_layer(0, batch, start))
@@ -231,5 +236,6 @@ def _positions(batch: Ragged, start: Tensor | None) -> Tensor:
 
 def _longest(batch: Ragged, start: Tensor | None) -> int:
     """How many positions the longest sequence has with this batch."""
-    lengths = batch.lengths if start is None else batch.lengths + start
-    return int(lengths.max()) if len(batch) else 0
+    if start is None:
+        return batch.longest
+    return int((batch.lengths + start).max()) if len(batch) else 0

@@ -79,6 +79,15 @@ OFFSETS = [
     refused(ShapeError, "offsets must run from 0 to the 6 rows of query", "0 to 5", query=R, offsets=offsets(0, 5)),
     refused(ShapeError, "offsets must run from 0 to the 6 rows of query", "1 to 6", query=R, offsets=offsets(1, 6)),
     refused(ShapeError, "offsets must run from 0 to the 6 rows of query", "0 to 0", query=R, offsets=offsets(0)),
+    refused(ShapeError, "offsets must hold numbers", "on cpu", query=R, offsets=offsets(0, 6).to("meta")),
+    refused(
+        ShapeError,
+        "key_offsets must hold numbers",
+        "meta",
+        query=R,
+        offsets=offsets(0, 6),
+        key_offsets=offsets(0, 6).to("meta"),
+    ),
     refused(ShapeError, "offsets must never fall", "4 then 2 at sequence 1", query=R, offsets=offsets(0, 4, 2, 6)),
     refused(
         ShapeError,
@@ -106,7 +115,7 @@ CHOICES = [
         refused(
             ConfigError, "window must be None, a whole number from 0, or (left, right)", repr(window), window=window
         )
-        for window in (-1, 1.5, True, (1, -2), (1, 2, 3), "8", (None, "8"))
+        for window in (-1, 1.5, True, (1, -2), (1, 2, 3), "8", (None, "8"), np.int64(-1), np.float64(2))
     ],
     refused(ConfigError, "query_start must be a whole number from 0", "-1", query_start=-1),
     refused(ConfigError, "query_start must be a whole number from 0", "2.0", query_start=2.0),
@@ -168,15 +177,16 @@ def test_what_is_no_tensor_is_refused(name: str, given: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["offsets", "key_offsets", "key_mask", "Additive weight"])
-def test_an_option_that_is_no_tensor_is_refused(name: str) -> None:
-    wrong: Any = [0, 6]
+@pytest.mark.parametrize("given", [[0, 6], np.array([0, 6])], ids=["list", "array"])
+def test_an_option_that_is_no_tensor_is_refused(name: str, given: Any) -> None:
+    wrong: Any = given
     query, options = {
         "offsets": (R, {"offsets": wrong}),
         "key_offsets": (R, {"offsets": offsets(0, 6), "key_offsets": wrong}),
         "key_mask": (Q, {"key_mask": wrong}),
         "Additive weight": (Q, {"score": Additive(wrong)}),
     }[name]
-    with pytest.raises(ShapeError, match=f"{name} must be a tensor, got list"):
+    with pytest.raises(ShapeError, match=f"{name} must be a tensor, got {type(given).__name__}; make one with"):
         regard.attend(query, query, query, **options)
 
 
@@ -186,9 +196,12 @@ def test_an_option_that_is_no_tensor_is_refused(name: str) -> None:
         (torch.zeros(4), None, r"must be a tensor of shape \[H, left\+right\+1\], got \[4\]"),
         (torch.zeros(4, 0), None, r"must be a tensor of shape \[H, left\+right\+1\], got \[4, 0\]"),
         (torch.zeros(4, 6), None, "even width 6 has no middle; say with left="),
-        (torch.zeros(4, 5), 5, "left must be from 0 to 4 for a table of 5, got 5"),
-        (torch.zeros(4, 5), -1, "left must be from 0 to 4 for a table of 5, got -1"),
+        (torch.zeros(4, 5), 5, "left must be a whole number from 0 to 4 for a table of 5, got 5"),
+        (torch.zeros(4, 5), -1, "left must be a whole number from 0 to 4 for a table of 5, got -1"),
         ([[0.0]], None, r"must be a tensor of shape \[H, left\+right\+1\], got list"),
+        (torch.zeros(4, 5), 1.0, "left must be a whole number from 0 to 4 for a table of 5, got 1.0"),
+        (torch.zeros(4, 5), True, "left must be a whole number from 0 to 4 for a table of 5, got True"),
+        (torch.zeros(4, 5), "2", "left must be a whole number from 0 to 4 for a table of 5, got '2'"),
         (torch.tensor(0.0), None, r"must be a tensor of shape \[H, left\+right\+1\], got \[\]"),
     ],
 )
@@ -206,6 +219,22 @@ def test_relative_bias_reach() -> None:
 @pytest.mark.parametrize("window", [3, (3, 3), [3, 3], (3, None), (None, 0), (None, None), 0])
 def test_windows_that_are_taken(window: Any) -> None:
     assert regard.attend(Q, Q, Q, window=window).shape == Q.shape
+
+
+@pytest.mark.parametrize("implementation", ["reference", "blocked", "native"])
+def test_numbers_of_numpy_are_taken(implementation: str) -> None:
+    x, table = torch.randn(2, 4, 5, 3), torch.randn(4, 5)
+    options: dict[str, Any] = {"implementation": implementation, "dropout_p": 0.0, "scale": 0.5}
+    expected = regard.attend(x, x, x, window=(2, 1), query_start=1, bias=RelativeBias(table, 1), **options)
+    options |= {"dropout_p": np.float64(0), "scale": np.float32(0.5), "query_start": np.int64(1)}
+    for window in ((np.int64(2), np.uint8(1)), (np.int32(2), 1), list(np.array([2, 1]))):
+        bias: Any = RelativeBias(table, np.int64(1))  # type: ignore[arg-type]
+        given: Any = window
+        assert torch.equal(regard.attend(x, x, x, window=given, bias=bias, **options), expected)
+    one: Any = np.int64(1)
+    both = regard.attend(x, x, x, window=1, implementation=implementation)
+    assert torch.equal(regard.attend(x, x, x, window=one, implementation=implementation), both)
+    assert regard.attention_weights(x, x, window=one, implementation=implementation).values.shape[-1] == 3
 
 
 def test_int32_offsets_are_taken() -> None:

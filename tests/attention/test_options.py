@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 import regard
 from regard.attention.implementations import IMPLEMENTATIONS
@@ -69,14 +68,3 @@ def test_every_implementation_has_the_one_shape(name: str) -> None:
         (row.saved_shape, ["query"]),
     ):
         assert function is None or list(inspect.signature(function).parameters) == arguments
-
-
-@pytest.mark.parametrize("implementation", ["blocked", "native"])
-def test_weights_are_those_of_the_output_under_autocast_too(implementation: str) -> None:
-    def weights() -> Tensor:
-        return regard.attention_weights(x, x, window=2, implementation=implementation).values
-
-    x = torch.randn(1, 2, 20, 8)
-    expected = weights()
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(weights(), expected)

@@ -45,3 +45,12 @@ def test_what_is_refused():
         Pooling("last", dim=6)
     with pytest.raises(ConfigError, match="dim must be a multiple of heads, got dim 6 and 4 heads"):
         Pooling("query", dim=6, heads=4)
+
+
+@pytest.mark.parametrize("kind", POOLINGS)
+def test_autocast(kind):
+    pooling = Pooling(kind, dim=8, heads=2)
+    batch = Ragged.from_list([torch.randn(5, 8), torch.randn(3, 8)])
+    with torch.autocast("cpu", torch.bfloat16):
+        half = pooling(batch)
+    torch.testing.assert_close(half.float(), pooling(batch), atol=0.03, rtol=0.03)

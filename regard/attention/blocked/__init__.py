@@ -1,13 +1,13 @@
 """Attention in portable PyTorch, a bounded piece at a time: time and memory O(N·window), forward and backward.
 
 Backward computes each piece's weights again, so that nothing but the inputs is kept. A hidden NaN or Inf would spoil
-sums (0 · NaN is NaN), so that a result which is not finite is computed once more, with care.
+sums (0 · NaN is NaN). On a processor a result that is not finite is computed once more, with care; of a GPU, which
+would have to be waited for, nothing is asked, and all is computed with care.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -15,26 +15,30 @@ from torch import Tensor
 from regard.attention.band import Band
 from regard.attention.blocked.blocks import Blocks
 from regard.attention.blocked.cut import CutRules, cut
-from regard.attention.blocked.operands import Operands
+from regard.attention.blocked.operands import Operands, free_to_read
 from regard.attention.blocked.pieces import Gathered, Piece
-from regard.attention.spec import Spec
+from regard.attention.spec import Spec, transforms, without_autocast
 from regard.attention.weights import AttentionWeights
 
 BUDGET = 1 << 19  # numbers in a piece: what stays in a processor's cache while it is worked on
+# Of a GPU: some 40 µs of its memory's time to read and write once, ten times as long as it takes to be told to; and
+# with the few tensors of that size that are held together, 64 MiB each, still less than half a gigabyte.
+GPU_BUDGET = 1 << 24
 
 
 def refusals(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> list[str]:
-    """None: it does every call."""
-    return []
+    """Every reason why it cannot do the call; none if it can."""
+    return [f"{name} is under way, which cannot see inside it" for name in transforms()]
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> tuple[Tensor, Tensor]:
     """The output, ``[B, H, Q, Dv]`` or ``[T, H, Dv]``; nothing is saved for :func:`gradients` beside it."""
-    with torch.autocast(query.device.type, enabled=False):
+    with without_autocast(query.device):
         operands = Operands.of(query, key, value, spec)
-        output = _output(operands, query)
-        if not bool(output.sum().isfinite()):
-            output = _output(replace(operands, careful=True), query)
+        free = free_to_read(query)
+        output = _output(operands if free else operands.carefully(), query)
+        if free and not bool(output.sum().isfinite()):
+            output = _output(operands.carefully(), query)
         return output.to(query.dtype), query.new_empty(saved_shape(query), dtype=torch.float32)
 
 
@@ -42,12 +46,13 @@ def gradients(
     grad: Tensor, query: Tensor, key: Tensor, value: Tensor, output: Tensor, saved: Tensor, spec: Spec
 ) -> dict[str, Tensor]:
     """The gradients of query, key, value and what is learned."""
-    with torch.autocast(query.device.type, enabled=False):
+    with without_autocast(query.device):
         operands = Operands.of(query, key, value, spec, grad)
         given = {"query": query, "key": key, "value": value} | spec.learned()
-        sums = _sums(operands, given)
-        if not bool((sums["query"].sum() + sums["value"].sum()).isfinite()):  # no NaN or Inf passes both by
-            sums = _sums(replace(operands, careful=True), given)
+        free = free_to_read(query)
+        sums = _sums(operands if free else operands.carefully(), given)
+        if free and not bool((sums["query"].sum() + sums["value"].sum()).isfinite()):  # no NaN or Inf passes both by
+            sums = _sums(operands.carefully(), given)
         return {name: sums[name].to(x.dtype) for name, x in given.items()}
 
 
@@ -60,7 +65,7 @@ def _output(operands: Operands, query: Tensor) -> Tensor:
     output = operands.query.new_zeros(*query.shape[:-1], operands.value.shape[-1])
     by_plane = operands.planes_of(output)  # [P, G, Nq, Dv]
     for blocks in _blocks(operands):
-        blocks.piece.put_rows(blocks.rows(by_plane), blocks.mix(blocks.drop(blocks.weights()), blocks.value))
+        blocks.piece.put_rows(blocks.rows(by_plane), blocks.mix(blocks.drop(blocks.weights())))
     return output
 
 
@@ -78,9 +83,10 @@ def _sums(operands: Operands, given: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def weights(query: Tensor, key: Tensor, spec: Spec) -> AttentionWeights:
     """The weights, a truncated window as a band."""
-    with torch.autocast(query.device.type, enabled=False):
+    with without_autocast(query.device):
         operands = Operands.of(query, key, key, spec)
-        return _weights(replace(operands, careful=not bool((query.sum() + key.sum()).isfinite())), query)
+        finite = free_to_read(query) and bool((query.sum() + key.sum()).isfinite())
+        return _weights(operands if finite else operands.carefully(), query)
 
 
 def _weights(operands: Operands, query: Tensor) -> AttentionWeights:
@@ -105,10 +111,12 @@ def _blocks(operands: Operands) -> Iterator[Blocks]:
     if planes == 0:
         return
     held = 1 if spec.additive_weight is None else dim  # additive scores hold a vector for each query and key
-    device, relative = operands.query.device, spec.table is not None
-    rules = CutRules(planes, spec.left, spec.right, int(spec.query_start), relative, max(1, BUDGET // held), device)
+    device, relative, on_gpu = operands.query.device, spec.table is not None, not free_to_read(operands.query)
+    budget = max(1, (GPU_BUDGET if on_gpu else BUDGET) // held)
+    copied = dim if on_gpu else 0
+    rules = CutRules(planes, spec.left, spec.right, int(spec.query_start), relative, budget, copied, device)
     for piece in cut(operands.sequences, rules):
-        visible = _visible(piece, device, careful=operands.careful)
+        visible = _visible(piece, device, careful=operands.ill is not None)
         for start in range(0, planes, piece.planes):
             for group in range(groups):
                 yield Blocks(operands, piece, visible, start, min(start + piece.planes, planes), group)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from regard.attention.blocked.operands import Operands
-from regard.attention.blocked.pieces import Piece
+from regard.attention.blocked.pieces import Piece, Strided
 from regard.attention.dropout import keep_mask
 from regard.attention.normalizers import normalize, through_normalizer
 
@@ -60,7 +61,15 @@ class Blocks:
     @cached_property
     def hidden(self) -> Tensor | None:
         """``[b or 1, R, W]``, only where NaN or Inf must be kept out of sums."""
-        return None if self.bias is None or not self.operands.careful else self.bias == -math.inf
+        return None if self.bias is None or self.operands.ill is None else self.bias == -math.inf
+
+    @cached_property
+    def ill(self) -> list[Tensor]:
+        """``[b, R, 1]`` and ``[b, 1, W]``: NaN or Inf in the query, or in the key, leaves a pair without a score."""
+        if self.operands.ill is None:
+            return []
+        rows = self.piece.take_rows(self.rows(self.operands.ill.query))
+        return [rows, self.piece.take_keys(self.operands.ill.key[self.planes]).mT]
 
     def weights(self) -> Tensor:
         """``[b, R, W]``, before dropout."""
@@ -73,9 +82,9 @@ class Blocks:
             scores = torch.baddbmm(bias, self.query, self.key.mT, alpha=spec.scale)
         else:
             scores = torch.bmm(self.query, self.key.mT).mul_(spec.scale)
-        scores = self.clear(scores, -math.inf)
+        scores = self.settle(scores, -math.inf)
         some_see_nothing = self.piece.visible.some_see_nothing or self.operands.hides
-        return self.clear(normalize(spec.normalizer, scores, self.bias, some_see_nothing=some_see_nothing))
+        return self.settle(normalize(spec.normalizer, scores, self.bias, some_see_nothing=some_see_nothing))
 
     def drop(self, weights: Tensor) -> Tensor:
         """Zero where dropout drops, the rest scaled up: weights ``[b, R, W]``, or their gradient."""
@@ -87,23 +96,29 @@ class Blocks:
         keep = keep_mask(int(spec.seed), planes, rows, keys, spec.dropout_p)
         return torch.where(keep, weights / (1 - spec.dropout_p), 0)
 
-    def mix(self, weights: Tensor, vectors: Tensor) -> Tensor:
-        """``weights [b, R, W] @ vectors [b, W, D]``."""
-        return _mix(weights, vectors, self.hidden)
-
-    def mix_turned(self, weights: Tensor, vectors: Tensor) -> Tensor:
-        """``weights [b, R, W]ᵀ @ vectors [b, R, D]``."""
-        return _mix(weights.mT, vectors, None if self.hidden is None else self.hidden.mT)
+    def mix(self, weights: Tensor) -> Tensor:
+        """``weights [b, R, W] @ value [b, W, Dv]``, elements that a row sees and that were NaN or Inf being NaN."""
+        mixed, ill = torch.bmm(weights, self.value), self.operands.ill
+        if ill is None:
+            return mixed
+        seen = torch.ones_like(weights) if self.hidden is None else (~self.hidden).to(weights.dtype).expand_as(weights)
+        elements = self.piece.take_keys(ill.value[self.planes]).to(weights.dtype)  # [b, W, Dv]
+        return mixed.masked_fill_(torch.bmm(seen, elements) > 0, math.nan)
 
     def add_gradients(self, sums: dict[str, Tensor]) -> None:
         """Adds the share of these blocks to sums that are shaped like what ``operands`` holds under the same name."""
         spec, piece, grad = self.operands.spec, self.piece, self.operands.grad
         assert grad is not None
         grad = piece.take_rows(self.rows(grad))  # [b, R, Dv]
-        weights = self.weights()
-        piece.add_keys(sums["value"][self.planes], self.mix_turned(self.drop(weights), grad))
-        slope = self.drop(self.clear(torch.bmm(grad, self.value.mT)))  # of the loss by each weight, [b, R, W]
-        slope = self.clear(through_normalizer(spec.normalizer, slope, weights, self.bias))  # by each score
+        weights, ill = self.weights(), self.operands.ill
+        of_slope: list[Tensor] = []
+        if ill is not None and ill.grad is not None:
+            of_slope = [piece.take_rows(self.rows(ill.grad)), piece.take_keys(ill.value[self.planes]).any(-1)[:, None]]
+            weights = self.settle(weights, also=of_slope[:1])
+        piece.add_keys(sums["value"][self.planes], torch.bmm(self.drop(weights).mT, grad))
+        slope = self.settle(torch.bmm(grad, self.value.mT), also=of_slope)  # of the loss by each weight, [b, R, W]
+        slope = through_normalizer(spec.normalizer, self.drop(slope), weights, self.bias)  # by each score
+        slope = self.settle(slope, also=of_slope)
         if spec.table is not None:
             self._add_table(sums["table"], slope)
         if spec.bias is not None:
@@ -112,7 +127,7 @@ class Blocks:
             by_query, by_key = self._through_additive(slope, sums["additive_weight"])
         else:
             slope.mul_(spec.scale)
-            by_query, by_key = self.mix(slope, self.key), self.mix_turned(slope, self.query)
+            by_query, by_key = torch.bmm(slope, self.key), torch.bmm(slope.mT, self.query)
         piece.put_rows(self.rows(sums["query"]), by_query)
         piece.add_keys(sums["key"][self.planes], by_key)
 
@@ -122,7 +137,7 @@ class Blocks:
     def heads(self) -> Tensor:
         """``[planes]`` the query head of each plane."""
         planes = torch.arange(self.planes.start, self.planes.stop, device=self.query.device)
-        return planes % self.operands.key_heads * self.operands.query.shape[1] + self.group
+        return self.operands.head_of(planes, self.group)
 
     @cached_property
     def batch(self) -> Tensor:
@@ -135,8 +150,14 @@ class Blocks:
         same = x.shape[0] == x.shape[1] == 1
         return x[0] if same else x.expand(self.count, self.piece.size[0], -1, -1).flatten(0, 1)
 
-    def clear(self, scores: Tensor, fill: float = 0.0) -> Tensor:
-        """``[b, R, W]`` with what is hidden overwritten, where NaN or Inf must be kept out of sums."""
+    def settle(self, scores: Tensor, fill: float = 0.0, also: Sequence[Tensor] = ()) -> Tensor:
+        """``[b, R, W]`` with NaN where something is ill, and then what is hidden overwritten; as it is without care.
+
+        Arguments:
+            also: what is ill beside queries and keys, ``[b, R, 1]`` or ``[b, 1, W]``.
+        """
+        for ill in (*self.ill, *also):
+            scores = scores.masked_fill_(ill, math.nan)
         return scores if self.hidden is None else scores.masked_fill_(self.hidden, fill)
 
     # Relative bias
@@ -171,14 +192,14 @@ class Blocks:
 
     def bias_parts(self, bias: Tensor) -> list[Tensor]:
         """The part ``[R or 1, W or 1]`` of a bias, broadcastable to ``[B, H, Q, K]``, of each plane and block."""
-        bias = bias[(None,) * (4 - bias.dim())]
-        rows = self.piece.row_numbers(bias.device)[:, :1].tolist()
-        keys = self.piece.key_numbers(bias.device)[:, :1].tolist()
-        _, height, width = self.piece.size
+        assert isinstance(self.piece, Strided)  # as all of the dense layout are
+        bias, operands = bias[(None,) * (4 - bias.dim())], self.operands
+        (_, height, width), starts = self.piece.size, self.piece.starts()
         parts = []
-        for sequence, head in zip(self.batch.tolist(), self.heads.tolist(), strict=True):
+        for number in range(self.planes.start, self.planes.stop):
+            sequence, head = number // operands.key_heads, operands.head_of(number, self.group)
             plane = bias[sequence if bias.shape[0] > 1 else 0, head if bias.shape[1] > 1 else 0]
-            for (row,), (key,) in zip(rows, keys, strict=True):
+            for row, key in starts:
                 part = plane[row : row + height] if plane.shape[0] > 1 else plane
                 parts.append(part[:, key : key + width] if plane.shape[1] > 1 else part)
         return parts
@@ -198,8 +219,7 @@ class Blocks:
 
     def tangents(self) -> Tensor:
         """``tanh(query + key)``, ``[b, R, W, D]``: as much as is held at a time."""
-        tangents = torch.tanh_(self.query[:, :, None] + self.key[:, None])
-        return tangents if self.hidden is None else tangents.masked_fill_(self.hidden[..., None], 0)
+        return torch.tanh_(self.query[:, :, None] + self.key[:, None])
 
     def _through_additive(self, slope: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         tangents = self.tangents()
@@ -208,11 +228,3 @@ class Blocks:
         steep = tangents.square_().neg_().add_(1).mul_(slope[..., None])  # tanh' = 1 − tanh²
         by_query, by_key = steep.sum(2), steep.sum(1)
         return by_query.mul_(self.additive_weight[:, None]), by_key.mul_(self.additive_weight[:, None])
-
-
-def _mix(weights: Tensor, vectors: Tensor, hidden: Tensor | None) -> Tensor:
-    """A product of matrices that keeps what is hidden out even if it is NaN or Inf: 0 · NaN would be NaN."""
-    if hidden is None:
-        return torch.bmm(weights, vectors)
-    columns = [(weights * column[:, None].masked_fill(hidden, 0)).sum(-1) for column in vectors.unbind(-1)]
-    return torch.stack(columns, -1)

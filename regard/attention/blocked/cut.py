@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,6 +37,9 @@ class CutRules:
     query_start: int
     relative: bool  # whether the distances within a block must be of one shift
     budget: int  # scores in a piece
+    copied: (
+        int  # numbers of each key that are copied, where blocks of several planes are taken together; 0: they are not
+    )
     device: torch.device
 
 
@@ -86,8 +90,8 @@ def _strided(sequence: Sequence, rules: CutRules) -> Iterator[Strided]:
         regular &= (last[block:] - first[block:] == width) & (stops[block:] - starts[block:] == stop - start)
         if regular[1:2].all() and width > 0:
             run = int(regular.argmin()) if not regular.all() else len(regular)
-            together = max(1, rules.budget // int((stop - start) * width))
-            run = min(run, together) if run > rules.planes else 1
+            together = max(1, rules.budget // int(max(stop - start, rules.copied) * width))
+            run = min(run, together) if rules.copied or run > rules.planes else 1
         if width > 0:
             yield _strided_piece(int(start), int(stop - start), int(key_start), int(width), run, rows, sequence, rules)
         block += run
@@ -113,7 +117,7 @@ def _strided_piece(
         row_step=step,
         key_start=key_start,
         key_step=step if run > 1 else 0,
-        planes=1 if run > 1 else max(1, rules.budget // (rows * width)),
+        planes=1 if run > 1 and not rules.copied else max(1, rules.budget // (run * max(rows, rules.copied) * width)),
         visible=_visible(low[None], high[None], shift, width, rules.device),
     )
 
@@ -137,13 +141,10 @@ def _limits(rows: Array, q0: Limit, k0: Limit, k1: Limit, rules: CutRules) -> tu
 
 
 def _visible(low: Array, high: Array, shift: Array, width: int, device: torch.device) -> Visible:
-    def on_device(x: Array) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(x)).to(device)
-
     all_seen = bool((low <= 0).all() and (high >= width).all())
     shift = shift[:1] if (shift == shift[0]).all() else shift
-    limits = (None, None) if all_seen else (on_device(low), on_device(high))
-    return Visible(limits[0], limits[1], on_device(shift), bool((low >= high).any()))
+    limits = (None, None) if all_seen else (_on(device, low), _on(device, high))
+    return Visible(limits[0], limits[1], _on(device, shift), bool((low >= high).any()))
 
 
 def _gathered(sequences: Array, rules: CutRules) -> Iterator[Gathered]:
@@ -204,13 +205,18 @@ def _gathered_piece(
     low = np.where(row_real, low_of[row_index] - key_start[:, None], 0)  # padding sees all: no empty row
     high = np.where(row_real, high_of[row_index] - key_start[:, None], most_keys)
     shift = np.full(len(rows), -rules.query_start)
-    padding = None if row_real.all() else torch.from_numpy(~row_real.reshape(-1, 1)).to(rules.device)
+    filled_up, device = not row_real.all(), rules.device
     return Gathered(
         size=(len(rows), most_rows, most_keys),
-        row_index=torch.from_numpy(row_index.ravel()).to(rules.device),
-        key_index=torch.from_numpy(key_index.ravel()).to(rules.device),
-        padding=padding,
-        real=None if padding is None else (~padding).flatten().nonzero().flatten(),
+        row_index=_on(device, row_index.ravel()),
+        key_index=_on(device, key_index.ravel()),
+        padding=_on(device, ~row_real.reshape(-1, 1)) if filled_up else None,
+        real=_on(device, np.flatnonzero(row_real)) if filled_up else None,
         planes=max(1, rules.budget // (len(rows) * most_rows * most_keys)),
         visible=_visible(low, high, shift, most_keys, rules.device),
     )
+
+
+def _on(device: torch.device, x: NDArray[Any]) -> Tensor:
+    """Numbers on a device, which nobody waits for: they have left the array when this returns."""
+    return torch.from_numpy(np.ascontiguousarray(x)).to(device, non_blocking=True)

@@ -61,6 +61,10 @@ class Strided:
         for first in range(apart):
             into[:, first::apart].add_(values[:, first::apart])
 
+    def starts(self) -> list[tuple[int, int]]:
+        """The first row and the first key of each block."""
+        return [(self.row_start + n * self.row_step, self.key_start + n * self.key_step) for n in range(self.size[0])]
+
     def row_numbers(self, device: torch.device) -> Tensor:
         """``[n, R]``: which rows of the batch they are."""
         return _numbers(self.size[0], self.size[1], self.row_start, self.row_step, device)

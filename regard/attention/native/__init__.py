@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from regard.attention.band import Band
-from regard.attention.spec import Spec, sequences_of
+from regard.attention.spec import Spec, sequences_of, transforms
 from regard.attention.weights import AttentionWeights
 from regard.errors import ConfigError
 
@@ -30,12 +30,13 @@ def refusals(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> list[str]
     reasons = []  # said only where they hold: this runs at every call
     if _kernels is None:
         reasons.append(NOT_BUILT)
-    if query.device.type != "cpu":
+    if query.device.type not in ("cpu", "meta"):
         reasons.append(f"the tensors are on {query.device.type}, not the CPU")
     if query.dtype == torch.float64:
         reasons.append("float64 has no kernel")
     if spec.bias is not None:
         reasons.append("there is a bias tensor")
+    reasons += [f"{name} is under way, which cannot see inside them" for name in transforms()]
     return reasons
 
 

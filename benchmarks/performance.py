@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.attention import unfolded
+from benchmarks.attention import masks_of, unfolded
 from benchmarks.native import both, forward
 from benchmarks.timing import in_turns
 from regard import attend
@@ -74,7 +74,8 @@ def contestants(cell: Cell, query: Tensor, key: Tensor, value: Tensor) -> dict[s
         # Without rotary positions it computes the same as the others.
         local = LocalAttention(REACH, look_forward=1, exact_windowsize=True, use_rotary_pos_emb=False)
         if cell.length > REACH:
-            calls["unfolded SDPA"] = lambda: unfolded(query, key, value, REACH)
+            seen = masks_of(cell.length, REACH, REACH)
+            calls["unfolded SDPA"] = lambda: unfolded(query, key, value, REACH, REACH, seen)
         calls["local-attention"] = lambda: local(query[0], key[0], value[0])
     return calls
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import statistics
+import subprocess
+import tempfile
 import time
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 
 import torch
+
+LIMIT_STEPS = 1_000_000  # some five milliseconds
 
 
 def in_turns(cases: dict[str, Callable[[], object]], *, rounds: int = 7, seconds: float = 0.3) -> dict[str, float]:
@@ -30,3 +38,35 @@ def matmul_rate(rounds: int = 5) -> float:
     """What this machine multiplies: FLOP/s of a 2048³ float32 product."""
     a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
     return 2 * 2048**3 / in_turns({"matmul": lambda: a @ b}, rounds=rounds)["matmul"]
+
+
+@cache
+def _limit() -> ctypes._NamedFuncPointer:
+    with tempfile.TemporaryDirectory() as folder:
+        library = Path(folder, "limit.so")
+        source = Path(__file__).with_name("limit.cpp")
+        flags = ["-O3", "-march=native", "-shared", "-fPIC", "-pthread"]
+        subprocess.run([os.environ.get("CXX", "c++"), *flags, "-o", str(library), str(source)], check=True)
+        limit = ctypes.CDLL(str(library)).limit
+    limit.restype, limit.argtypes = ctypes.c_double, (ctypes.c_int, ctypes.c_long)
+    return limit
+
+
+def multiply_limit() -> float:
+    """What this processor multiplies at most on all of PyTorch's threads, FLOP/s: multiply-adds in registers alone."""
+    return float(_limit()(torch.get_num_threads(), LIMIT_STEPS))
+
+
+def share_of_limit(call: Callable[[], object], operations: float, *, rounds: int = 21) -> float:
+    """How much of the limit a call of so many operations reaches: the median of rounds, each between two looks at it.
+
+    What a processor does at most changes by the minute, with the others on its machine.
+    """
+    shares = []
+    for _ in range(rounds):
+        call()
+        before, start = multiply_limit(), time.perf_counter()
+        call()
+        seconds = time.perf_counter() - start
+        shares.append(operations / seconds / ((before + multiply_limit()) / 2))
+    return statistics.median(shares)

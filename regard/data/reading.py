@@ -25,8 +25,7 @@ from regard.data.items import (
     split_cell,
 )
 from regard.data.lazy import LazyExamples
-from regard.data.limits import RECORD, UNPACKED, Limits
-from regard.data.lines import STDIN, File, is_gzip, show
+from regard.data.lines import RECORD, STDIN, UNPACKED, File, Limits, is_gzip, show
 from regard.data.python_values import read_python
 from regard.data.records import Columns, Example, Items, Record, describe_keys
 from regard.errors import ConfigError, DataError

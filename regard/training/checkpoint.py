@@ -176,7 +176,7 @@ def check_beside(path: Path, *, config: Config, vocabulary: dict[str, Any]) -> b
                 "back, or copy the file again"
             )
     if metadata.get("vocabulary") != digest_of(vocabulary):
-        raise ModelError(f"{path}: weights and vocabulary are of two trainings; copy the whole folder again")
+        raise ModelError(f"{path}: the weights and model.json are of two trainings; copy the whole folder again")
     return True
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, get_args, get
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from regard.data.limits import MIB, RECORD, UNPACKED
+from regard.data.lines import MIB, RECORD, UNPACKED
 from regard.errors import ConfigError, ModelError
 from regard.files import atomic_write
 from regard.front_ends import FRONT_ENDS

@@ -20,9 +20,8 @@ from regard.training.checkpoint import FOLDER, Identity, State, is_interrupted, 
 from regard.training.config import FILE as CONFIG
 from regard.training.config import Config, write_config
 from regard.training.curves import draw_curves
-from regard.training.interrupt import GRACE, Interrupt
 from regard.training.learner import Collate, Learner, Loss, is_main_process, one_cycle
-from regard.training.progress import JOURNAL, Journal, Progress, last_line, say
+from regard.training.progress import GRACE, JOURNAL, Interrupt, Journal, Progress, last_line, say
 
 __all__ = ["Result", "is_main_process", "train"]
 

@@ -243,5 +243,5 @@ def test_files_of_two_trainings_are_no_run(tmp_path):
     Labeler(**SMALL).fit([SENTENCE] * 4, output=one, **ONCE)
     Labeler(**SMALL).fit([(SENTENCE[0], ["PRON", "VERB", "DET", "X"])] * 4, output=two, **ONCE)
     (one / "model.json").write_bytes((two / "model.json").read_bytes())
-    with pytest.raises(RegardError, match=r"weights and vocabulary are of two trainings; copy the whole folder again"):
+    with pytest.raises(RegardError, match=r"weights and model\.json are of two trainings; copy the whole folder"):
         regard.load(one)

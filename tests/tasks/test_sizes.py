@@ -6,6 +6,8 @@ import sys
 import time
 
 import pytest
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from regard import Classifier, Labeler, MaskedModel, Seq2Seq, load
 from regard.errors import ConfigError, DataError, ModelError
@@ -68,8 +70,15 @@ def test_a_run_folder_with_a_size_that_nothing_has(run, tmp_path, option):
     "option", ["dim = 65536", "depth = 400", "position_reach = 16777216", "feed_forward_dim = 262144"]
 )
 def test_a_run_folder_whose_options_ask_for_other_weights_takes_no_memory(run, tmp_path, option):
+    altered = with_option(run, tmp_path / "altered", option)
+    with pytest.raises(ModelError, match=rf"config\.toml: {option.split()[0]} is .*, the weights were trained with"):
+        load(altered)
+    weights = altered / "model.safetensors"
+    with safe_open(weights, framework="pt") as file:
+        digest = file.metadata()["sha256"]
+    save_file(load_file(weights), weights, {"format": "pt", "sha256": digest})  # as earlier versions wrote them
     with pytest.raises(ModelError, match=r"weights and config.toml belong to different networks"):
-        load(with_option(run, tmp_path / "altered", option))
+        load(altered)
 
 
 def with_option(run, folder, option):

@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 
 from regard.data.formats import Answer, Put
 from regard.data.formats.refused import refuse
-from regard.data.limits import MIB
-from regard.data.lines import File, check_file
+from regard.data.lines import MIB, File, check_file
 from regard.data.records import Columns, Example, Place, Record, short
 from regard.errors import DataError
 

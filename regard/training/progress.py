@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from rich.progress import Progress as Bar
 
 from regard.errors import DataError, UnsupportedError
 from regard.files import explain_failures, explain_full_disk
+from regard.streams import Forgiving
 
 SAME = 1.0  # seconds in which a launcher may pass on the very signal that the terminal has sent already
 LINE_EVERY = 30.0  # seconds between plain lines within an epoch
@@ -34,7 +36,7 @@ class Progress:
 
     def __init__(self, *, epochs: int, total: int, done: int, shown: bool, console: Console | None = None) -> None:
         self._epochs, self._total, self._done, self._start = epochs, total, done, done
-        self._console = console or Console(stderr=True, quiet=not shown, highlight=False)
+        self._console = console or _messages(shown)
         self._began = self._last_line = time.monotonic()
         self._loss, self._score, self._speed = "", "", ""
         self._bar = Bar(
@@ -102,11 +104,19 @@ class Progress:
 
 def say(text: str, shown: bool) -> None:
     """One line outside any training."""
-    Console(stderr=True, quiet=not shown, highlight=False).print(text, soft_wrap=True, markup=False)
+    _messages(shown).print(text, soft_wrap=True, markup=False)
+
+
+def _messages(shown: bool) -> Console:
+    """On stderr; a terminal or a pipe that goes away ends no training."""
+    return Console(file=Forgiving(sys.stderr), quiet=not shown, highlight=False)  # type: ignore[arg-type]
 
 
 class Interrupt:
-    """While entered, ``requested`` tells whether a signal came. Outside the main thread signals are left alone."""
+    """While entered, ``requested`` tells whether a signal came. Outside the main thread signals are left alone.
+
+    A terminal that goes away asks too, unless ``nohup`` or the like has it ignored.
+    """
 
     def __init__(self, on_request: Callable[[], None]) -> None:
         self.requested = False
@@ -116,7 +126,7 @@ class Interrupt:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in self._watched():
                 self._before[number] = signal.signal(number, self._receive)
         return self
 
@@ -126,11 +136,16 @@ class Interrupt:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    def _watched(self) -> list[signal.Signals]:
+        hangup = getattr(signal, "SIGHUP", None)  # not on Windows
+        ignored = hangup is None or signal.getsignal(hangup) == signal.SIG_IGN
+        return [signal.SIGINT, signal.SIGTERM, *([] if ignored else [signal.SIGHUP])]
+
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if not self.requested:
             self.requested, self._when = True, time.monotonic()
             self._on_request()
-        elif time.monotonic() - self._when > SAME:
+        elif number in (signal.SIGINT, signal.SIGTERM) and time.monotonic() - self._when > SAME:
             raise KeyboardInterrupt
 
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from regard.errors import ConfigError, ModelError
 from regard.files import atomic_write
+from regard.tensors import read_tensors
 from regard.training.config import FILE as CONFIG
 from regard.training.config import Config
 
@@ -118,11 +118,10 @@ def read_checkpoint(output: Path, identity: Identity) -> tuple[State, dict[str, 
     """
     path = output / FOLDER / FILE
     try:
-        with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {})["regard"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        metadata, tensors = read_tensors(path)
+        about = json.loads(metadata["regard"])
         version = about["version"]
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"{path}: not a whole checkpoint ({error}); delete {path.parent} to train anew") from error
     if version != VERSION:
         raise ModelError(f"{path}: version {version}, this regard knows {VERSION}; resume with the one that wrote it")
@@ -146,12 +145,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise ModelError(f"{path}: no such file; a run folder holds {WEIGHTS} once its first evaluation is done")
     try:
-        with safe_open(path, framework="pt") as file:
-            digest = (file.metadata() or {}).get("sha256")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
+        metadata, tensors = read_tensors(path)
+    except (OSError, ValueError) as error:
         raise ModelError(f"{path}: not a whole safetensors file ({error}); copy it again or train again") from error
-    if digest != _digest(tensors):
+    if metadata.get("sha256") != _digest(tensors):
         raise ModelError(f"{path}: the weights are not those that were saved (their digest differs); copy it again")
     return tensors
 

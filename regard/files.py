@@ -90,7 +90,10 @@ def read_json(path: Path) -> dict[str, Any]:
         ModelError: the file is missing, or does not hold one.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        value = json.loads(text)
+        if "\\ud" in text.lower():  # half a character can be read, and not written
+            json.dumps(value, ensure_ascii=False).encode()
     except FileNotFoundError:
         raise ModelError(f"{path}: no such file; is {path.parent} a run folder that was trained?") from None
     except OSError as error:

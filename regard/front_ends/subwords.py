@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from regard.errors import ConfigError, ModelError
 from regard.front_ends import Options
+from regard.front_ends.stored import check_vocabulary
 from regard.front_ends.tokenizer import read_tokenizer
 from regard.front_ends.tokenizer_rules import check_numbers, check_tokenizer, named_failures
 from regard.front_ends.tokens import END, MASK, SPECIAL, START, UNKNOWN, Joined, TokenInputs, join_texts, join_words
@@ -260,4 +261,5 @@ def learn(texts: Iterable[str | Sequence[str]], options: Options) -> Subwords:
 
 def restore(vocabulary: dict[str, Any], options: Options) -> Subwords:
     """With the tokenizer of an earlier one."""
+    check_vocabulary(vocabulary, tokenizer=("an object", lambda tokenizer: isinstance(tokenizer, dict)))
     return Subwords(**vocabulary, dim=options.dim, dropout=options.dropout, case=options.case)

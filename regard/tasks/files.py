@@ -18,6 +18,7 @@ from regard.data.lines import STDIN
 from regard.errors import ConfigError, DataError, ModelError
 from regard.files import read_json, write_json
 from regard.front_ends import items_of, restore_front_end
+from regard.front_ends.stored import are_names
 from regard.tasks import MODEL
 from regard.tasks.model import Model
 from regard.training.checkpoint import WEIGHTS, is_interrupted, load_weights, save_weights
@@ -148,15 +149,46 @@ def open_run(model: M, folder: Path) -> M:
     try:
         model.restore(vocabulary)
         kinds = model.front_ends()
-        model.network = model.build(
-            {part: restore_front_end(kind, vocabulary[part], model.config) for part, kind in kinds.items()}
-        )
-    except (KeyError, TypeError) as error:
-        raise ModelError(f"{folder / MODEL}: a part is missing or altered ({error})") from error
+        front_ends = {part: restore_front_end(kind, vocabulary.get(part), model.config) for part, kind in kinds.items()}
+    except ModelError as error:
+        raise ModelError(f"{folder / MODEL}: a part is missing or altered: {error}; copy it again") from None
+    try:
+        model.network = model.build(front_ends)
+    except ConfigError as error:
+        raise ConfigError(f"{folder / CONFIG}: {error}") from None
     load_weights(model.network, folder / WEIGHTS)
     if (folder / SCORES).is_file():
-        model.scores = read_json(folder / SCORES)
+        model.scores = _read_scores(folder / SCORES)
     return model
+
+
+def checked_labels(vocabulary: dict[str, Any]) -> list[str]:
+    """The labels of a run folder.
+
+    Raises:
+        ModelError: they are not texts, or not all different.
+    """
+    labels: Any = vocabulary.get("labels")
+    if not are_names(labels):
+        raise ModelError("labels must be a list of different texts")
+    return list(labels)
+
+
+def _read_scores(path: Path) -> dict[str, Any]:
+    scores = read_json(path)
+    rows: Any = scores.get("scores")
+    numbers = [number for row in rows.values() for number in row.values()] if _is_table(rows) else [None]
+    if not isinstance(scores.get("measured_on"), str) or not all(map(_is_score, numbers)):
+        raise ModelError(f"{path}: must tell what was measured_on, and scores by name; copy it again, or delete it")
+    return scores
+
+
+def _is_score(number: Any) -> bool:
+    return type(number) in (int, float) and not abs(number) > 1e9  # which NaN is not
+
+
+def _is_table(rows: Any) -> bool:
+    return isinstance(rows, dict) and all(isinstance(row, dict) for row in rows.values())
 
 
 def digest(examples: Iterable[Example], vocabulary: object = None) -> str:

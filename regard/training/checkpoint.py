@@ -80,13 +80,17 @@ class Identity:
             digest.update(f"{name} {tuple(tensor.shape)}".encode())
         return cls(config.model_dump(mode="json", exclude=FREE), digest.hexdigest(), processes, dev_digest)
 
-    def check(self, found: dict[str, Any], output: Path) -> None:
+    def check(self, found: Any, output: Path) -> None:
         """Refuses to go on with what another training left.
 
         Raises:
             ConfigError: the first thing that differs, with both values.
+            ModelError: what was left is not what a training leaves.
         """
         what_to_do = "resume with the same, or name another output to train anew"
+        whole = isinstance(found, dict) and isinstance(found.get("config"), dict)
+        if not whole or not {"processes", "data"} <= found.keys():
+            raise ModelError(f"{output}: what it tells of its training was altered; name another output to train anew")
         then = found["config"] | {"processes": found["processes"]}
         for name, now in (self.config | {"processes": self.processes}).items():
             if name in then and then[name] != now:
@@ -120,13 +124,17 @@ def read_checkpoint(output: Path, identity: Identity) -> tuple[State, dict[str, 
     try:
         metadata, tensors = read_tensors(path)
         about = json.loads(metadata["regard"])
-        version = about["version"]
-    except (OSError, ValueError, KeyError) as error:
+        version, identified, values = about["version"], about["identity"], dict(about["state"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{path}: not a whole checkpoint ({error}); delete {path.parent} to train anew") from error
     if version != VERSION:
         raise ModelError(f"{path}: version {version}, this regard knows {VERSION}; resume with the one that wrote it")
-    identity.check(about["identity"], output)
-    return State(**about["state"]), tensors
+    identity.check(identified, output)
+    state = State(**{name: value for name, value in values.items() if name in State.__dataclass_fields__})
+    counts = [value for name, value in asdict(state).items() if name != "best" or value is not None]
+    if not all(isinstance(value, int | float) and abs(value) < 2**53 for value in counts):
+        raise ModelError(f"{path}: how far it is was altered; delete {path.parent} to train anew")
+    return state, tensors
 
 
 def save_weights(network: nn.Module, path: Path) -> None:

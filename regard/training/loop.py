@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from regard.errors import ConfigError, RegardError
+from regard.errors import ConfigError, DataError, RegardError
 from regard.files import explain_failures, remove_parts
 from regard.ragged import plan_epoch, split_step
 from regard.training.checkpoint import FOLDER, Identity, State, is_interrupted, read_checkpoint, write_checkpoint
@@ -113,8 +113,12 @@ def _finished(output: Path, identity: Identity) -> Result | None:
     if not lines or lines[-1]["kind"] != "end":
         return None
     end = lines[-1]
-    identity.check(end["identity"], output)
-    return Result(end["stopped"], end["seconds"], end["tokens"] / max(1e-9, end["step_seconds"]), end["step"])
+    numbers: list[Any] = [end.get(name) for name in ("seconds", "tokens", "step_seconds")]
+    if not all(isinstance(number, int | float) and 0 <= number < 2**53 for number in numbers):
+        raise DataError("how the training ended", "an altered line", path=output / JOURNAL, line=len(lines))
+    identity.check(end.get("identity"), output)
+    stopped: Stopped = "patience" if end.get("stopped") == "patience" else "finished"
+    return Result(stopped, numbers[0], numbers[1] / max(1e-9, numbers[2]), end["step"])
 
 
 def _open_folder(output: Path, config: Config, state: State) -> Journal:

@@ -192,17 +192,32 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
     """The whole lines of a journal, in order; none where there is no file.
 
     Raises:
-        DataError: a line is not JSON.
+        DataError: a line is no object with a kind, a step, and numbers.
     """
     if not path.is_file():
         return []
     lines = []
     for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):  # a kill leaves a line without end
         try:
-            lines.append(json.loads(line))
-        except ValueError:
-            raise DataError("a JSON object", repr(line[:40].decode(errors="replace")), path=path, line=number) from None
+            values = json.loads(line)
+        except (ValueError, RecursionError):
+            values = None
+        if not _is_line(values):
+            found = repr(line[:40].decode(errors="replace"))
+            raise DataError("a JSON object as training writes it", found, path=path, line=number)
+        lines.append(values)
     return lines
+
+
+def _is_line(values: Any) -> bool:
+    if not isinstance(values, dict):
+        return False
+    if not isinstance(values.get("kind"), str) or not isinstance(values.get("step"), int):
+        return False
+    numbers = [] if values["kind"] == "end" else [value for name, value in values.items() if name != "kind"]
+    return all(isinstance(number, int | float) and abs(number) < 2**1000 for number in numbers) and (
+        values["kind"] != "step" or "loss" in values
+    )
 
 
 def _open_board(output: Path, step: int) -> SummaryWriter:

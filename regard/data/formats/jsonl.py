@@ -29,6 +29,9 @@ def read(file: File, columns: Columns) -> Iterator[Record]:
         except json.JSONDecodeError as error:
             found = f"{error.msg.lower()} at character {error.colno}"
             raise DataError("a JSON object on one line", found, path=file.name, line=number) from None
+        except ValueError:  # JSON allows it, Python does not
+            found = "a number of thousands of digits"
+            raise DataError("a JSON object on one line", found, path=file.name, line=number) from None
         except RecursionError:
             found = "lists nested too deeply"
             raise DataError("a JSON object on one line", found, path=file.name, line=number) from None

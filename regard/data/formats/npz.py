@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -20,6 +22,11 @@ from regard.data.lines import File, check_file
 from regard.data.records import Columns, Example, Place, Record, short
 from regard.errors import DataError
 
+# What zipfile and NumPy raise about an archive that is damaged, packed in another way or encrypted.
+_DAMAGE = (
+    *(ValueError, TypeError, EOFError, OSError, OverflowError, KeyError, RuntimeError),
+    *(zlib.error, zipfile.BadZipFile, struct.error, tokenize.TokenError),
+)
 _NULL_AT_END = re.compile(r"\0\Z")  # which NumPy drops
 
 
@@ -70,7 +77,7 @@ def _open(file: File) -> dict[str, NDArray[Any]]:
         with Path(file.path).open("rb") as stream:
             archive = np.load(stream, allow_pickle=False)
             arrays = None if isinstance(archive, np.ndarray) else dict(archive)
-    except (ValueError, TypeError, EOFError, OSError, zlib.error, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise DataError("a NumPy archive (.npz) without pickled objects", str(error).lower(), path=file.name) from None
     if arrays is None:
         raise DataError("a NumPy archive (.npz) of named arrays", "a single array; write it with savez", path=file.name)

@@ -144,7 +144,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
             raise ModelError(
                 f"{path}: {key} is {config.get(key)!r}, only {wanted!r} can be read; name the folder of a BERT encoder"
             )
-    if config["hidden_act"] not in ACTIVATIONS:
+    if config["hidden_act"] not in tuple(ACTIVATIONS):
         known = ", ".join(ACTIVATIONS)
         raise ModelError(
             f"{path}: hidden_act must be one of {known}, got {config['hidden_act']!r}; name the folder of another BERT"

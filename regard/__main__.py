@@ -7,9 +7,11 @@ import gc
 import sys
 
 from regard.cli import run
+from regard.streams import settle
 
 
 def main() -> None:
+    settle()
     keep_freed_memory()
     code = run(sys.argv[1:])
     gc.freeze()  # what is alive goes with the process; searching it for cycles first takes a quarter of a second

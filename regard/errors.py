@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from os import PathLike
 
+LONGEST = 2000  # characters of a message, which tells what stood in a file: that may be anything
+
 
 class RegardError(ValueError):
     """Anything that regard refuses. The command line prints its message as one line."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message if len(message) <= LONGEST else f"{message[: LONGEST - 500]} … {message[-490:]}")
 
 
 class ShapeError(RegardError):

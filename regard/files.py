@@ -172,11 +172,18 @@ def read_json(path: Path) -> dict[str, Any]:
         ModelError: the file is missing, or does not hold one.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        value = json.loads(text)
+        if "\\ud" in text.lower():  # half a character can be read, and not written
+            json.dumps(value, ensure_ascii=False).encode()
     except FileNotFoundError:
         raise ModelError(f"{path}: no such file; is {path.parent} a run folder that was trained?") from None
-    except ValueError as error:
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read, {_reason(error)}") from None
+    except ValueError as error:  # also of a whole number with thousands of digits
         raise ModelError(f"{path}: not whole JSON ({error}); copy it again or train again") from error
+    except RecursionError:
+        raise ModelError(f"{path}: lists or objects nested too deeply; copy it again or train again") from None
     if not isinstance(value, dict):
         raise ModelError(
             f"{path}: holds a JSON {type(value).__name__} instead of an object; copy it again or train again"

@@ -39,3 +39,10 @@ def test_a_data_error_comes_whole_through_another_process() -> None:
     assert isinstance(error, DataError)
     assert str(error) == "a.tsv:7: expected a tab, found 'dog'"
     assert (error.path, error.line) == ("a.tsv", 7)
+
+
+def test_a_message_is_short_whatever_stood_in_the_file() -> None:
+    message = str(DataError("a number", "9" * 10**6, path="a.ts", line=7))
+    assert len(message) == 1993
+    assert message.startswith("a.ts:7: expected a number, found 999")
+    assert message.endswith("999")

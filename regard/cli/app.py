@@ -18,7 +18,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from regard.cli.common import INTERRUPTED, AsJson
+from regard.cli.common import BROKEN_PIPE, INTERRUPTED, AsJson
 from regard.cli.demo import demo
 from regard.cli.evaluate import evaluate
 from regard.cli.export import export
@@ -27,6 +27,7 @@ from regard.cli.predict import predict
 from regard.cli.report import print_json, print_trained
 from regard.cli.view import view
 from regard.errors import ConfigError, RegardError
+from regard.streams import OutputLost
 from regard.tasks import TASKS, Task
 from regard.training.config import FILE, Config, Window, describe, make_config, panel_of, read_config
 
@@ -195,7 +196,8 @@ def run(arguments: Sequence[str]) -> int:
     """Runs one command.
 
     The exit code is 0, or 1 after an error in data, files or the machine, 2 where the command itself was wrong,
-    130 after Ctrl-C.
+    130 after Ctrl-C, and 141, without a word, where whoever reads the output has left, as `head` does: a shell says
+    so of every tool that SIGPIPE ends. A training saves all that it has first.
     """
     gc.set_threshold(100_000)  # imports make many objects and no garbage; looking for it takes time
     debug = "--debug" in arguments
@@ -211,11 +213,15 @@ def run(arguments: Sequence[str]) -> int:
             if message := _usage(error):
                 _complain(message)
             return error.exit_code
+        except OutputLost as error:
+            if error.reader_left:
+                return BROKEN_PIPE
+            _complain(str(error))
+            return 1
         except Exception as error:
             if debug:
                 raise
             _complain(_reason(error))
-            _drop_output()
             return 1
     return code if isinstance(code, int) else 0
 
@@ -230,14 +236,6 @@ def _reason(error: Exception) -> str:
     if isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error):
         return "out of memory; a window, a smaller --batch-tokens or shorter sequences need less"
     return f"unexpected {type(error).__name__}: {error}; --debug shows where; please report it"
-
-
-def _drop_output() -> None:
-    """What could not be written must not be tried again, and fail again, when Python exits."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(message: str) -> None:

@@ -13,6 +13,7 @@ from regard.tasks import load
 from regard.training.config import make_config
 
 INTERRUPTED = 130  # the exit code after Ctrl-C
+BROKEN_PIPE = 141  # 128 + SIGPIPE
 Run = Annotated[str, typer.Argument(help="Run folder of a trained model.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON (JSON Lines of predictions), for machines.")]
 Format = Annotated[str, typer.Option(help="auto, or one of those that training reads; auto goes by the file's name.")]

@@ -28,7 +28,7 @@ def print_table(title: str, scores: Scores) -> None:
         cells = [f"{100 * row[metric]:.2f} %" if metric in row else "" for metric in metrics]
         table.add_row(name, *cells, style="bold" if name == "regard" else None)
     typer.echo(title)
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)  # names of runs and labels stay as they are
 
 
 def print_trained(model: Any, output: Path, dev: str | None) -> None:

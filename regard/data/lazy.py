@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import mmap
+import os
+import weakref
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -16,8 +17,10 @@ from numpy.typing import NDArray
 from regard.data.formats import Format
 from regard.data.lines import BYTE_ORDER_MARK, File, not_utf8, refuse_binary
 from regard.data.records import Columns, Example, Record
+from regard.errors import DataError
 
 Numbered = Iterator[tuple[int, str]]
+FIRST, MOST = 1 << 12, 1 << 18  # bytes read at once: of one record few, of many in a row more
 
 
 class LazyExamples(Sequence[Example]):
@@ -31,7 +34,7 @@ class LazyExamples(Sequence[Example]):
         check: passes on all examples, and refuses those that do not go together.
 
     Raises:
-        DataError: a record that cannot be used.
+        DataError: a record that cannot be used; later, a file that is not what it was.
     """
 
     def __init__(
@@ -45,7 +48,9 @@ class LazyExamples(Sequence[Example]):
         self._file, self._format, self._columns, self._make = file, format, columns, make
         with Path(file.path).open("rb") as opened:
             refuse_binary(opened, file.name)
-            self._bytes = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+            self._opened = os.dup(opened.fileno())  # not mapped: in a map, a file that is cut short ends the process
+        weakref.finalize(self, os.close, self._opened)
+        self._about = self._state()
         self._head: list[tuple[int, str]] = []  # the lines without which no record can be read
         self._first = 0  # the line of the first record, where the head holds it
         self._starts, self._numbers = self._scan(check)
@@ -79,22 +84,49 @@ class LazyExamples(Sequence[Example]):
 
     def _lines(self, place: int, number: int, begins: dict[int, int] | None = None) -> Numbered:
         """The lines from a byte on, the first of which has that number."""
-        end, most = len(self._bytes), self._file.limits.record_bytes + 1
-        while place < end:
-            stop = self._bytes.find(b"\n", place, place + most)
-            after = end if stop < 0 else stop + 1
-            if after - place > most or (stop < 0 and after - place == most):
+        most = self._file.limits.record_bytes
+        for raw in self._raw_lines(place, most):
+            if len(raw) - raw.endswith(b"\n") > most:
                 raise self._file.limits.long_record(self._file.name, number, what="line")
             if begins is not None:
                 begins[number] = place
             try:
-                line = self._bytes[place:after].decode()
+                line = raw.decode()
             except UnicodeDecodeError as error:
                 raise not_utf8(error, self._file.name, number) from None
             line = line.removeprefix(BYTE_ORDER_MARK) if place == 0 else line
             if line:  # a mark alone is an empty file
                 yield number, line
-            place, number = after, number + 1
+            place, number = place + len(raw), number + 1
+
+    def _raw_lines(self, place: int, most: int) -> Iterator[bytes]:
+        """The bytes of the lines from a byte on; the last is one that is found to be longer than ``most``."""
+        rest: list[bytes] = []  # of a line whose end has not come yet
+        size = FIRST
+        while block := os.pread(self._opened, size, place):
+            self._check_unchanged()
+            place, size = place + len(block), min(4 * size, MOST)
+            first, *others = block.split(b"\n")
+            rest.append(first)
+            if not others and sum(map(len, rest)) > most:
+                break
+            for other in others:
+                yield b"".join(rest) + b"\n"
+                rest = [other]
+        self._check_unchanged()
+        if line := b"".join(rest):
+            yield line
+
+    def _state(self) -> tuple[int, int]:
+        about = os.fstat(self._opened)
+        return about.st_size, about.st_mtime_ns
+
+    def _check_unchanged(self) -> None:
+        """Refuses to go on with a file that something wrote into; one that is put in its place is another file."""
+        if self._state() != self._about:
+            found = f"one that was changed since ({self._about[0]:,} bytes then, {self._state()[0]:,} now)"
+            expected = "the file that it was when reading began (leave it alone until then, and run again)"
+            raise DataError(expected, found, path=self._file.name)
 
     @overload
     def __getitem__(self, place: int) -> Example: ...

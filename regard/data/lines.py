@@ -200,6 +200,8 @@ def _open(path: str | Path, limits: Limits | None) -> Iterator[io.BufferedReader
 @contextmanager
 def _open_stdin() -> Iterator[io.BufferedReader[Any]]:
     """The stream below Python's own buffer, which hands over lines as they come in. It is left open."""
+    if sys.stdin is None:
+        raise DataError("a file, or lines of standard input", "standard input closed", path=show(STDIN))
     raw = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
     reader = io.BufferedReader(cast(io.RawIOBase, raw))
     try:

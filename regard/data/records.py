@@ -182,6 +182,16 @@ class Columns:
         return self.key if self.per_item else self.goal.written
 
 
+def number_of(text: str) -> int | None:
+    """The number from 1 that a text is, if it is one.
+
+    >>> number_of("4"), number_of("0"), number_of("upos"), number_of("9" * 5000)
+    (4, None, None, None)
+    """
+    number = int(text) if text.isdecimal() and len(text) < 10 else 0
+    return number or None
+
+
 def name_columns(header: Sequence[str], fields: Iterable[Field], place: Place) -> list[str]:
     """The names of columns, where those that are asked for by number, from 1, are called by it.
 
@@ -193,8 +203,9 @@ def name_columns(header: Sequence[str], fields: Iterable[Field], place: Place) -
     """
     names = list(header)
     for wanted in fields:
-        if wanted.name.isdecimal() and wanted.name not in header and 1 <= int(wanted.name) <= len(names):
-            names[int(wanted.name) - 1] = wanted.name
+        number = number_of(wanted.name)
+        if number is not None and wanted.name not in header and number <= len(names):
+            names[number - 1] = wanted.name
     twice = next((name for name in names if name and names.count(name) > 1), None)
     if twice is not None:
         raise place.error("columns of different names", f"two called '{twice}'; choose one by its number")

@@ -104,7 +104,11 @@ def learn_front_end(name: str, sequences: Iterable[Any], options: Options) -> nn
     return front_end
 
 
-def restore_front_end(name: str, vocabulary: dict[str, Any], options: Options) -> nn.Module:
-    """A front end with what ``vocabulary()`` of an earlier one gave."""
+def restore_front_end(name: str, vocabulary: Any, options: Options) -> nn.Module:
+    """A front end with what ``vocabulary()`` of an earlier one gave.
+
+    Raises:
+        ModelError: it is not that.
+    """
     front_end: nn.Module = import_module(FRONT_ENDS[name].module).restore(vocabulary, options)
     return front_end

@@ -17,7 +17,9 @@ from torch import Tensor, nn
 
 from regard.errors import ConfigError, ModelError
 from regard.front_ends import Options
+from regard.front_ends.stored import check_vocabulary
 from regard.front_ends.tokenizer import read_tokenizer
+from regard.front_ends.tokenizer_rules import check_numbers, check_tokenizer, named_failures
 from regard.front_ends.tokens import END, MASK, SPECIAL, START, UNKNOWN, Joined, TokenInputs, join_texts, join_words
 from regard.front_ends.windows import windows
 from regard.nn import Dropout
@@ -124,10 +126,10 @@ class Subwords(nn.Module):
 
     def __init__(self, tokenizer: dict[str, Any], *, dim: int, dropout: float = 0.0, case: bool = False) -> None:
         super().__init__()
-        try:
+        check_tokenizer(tokenizer)
+        with named_failures():
             self.tokenizer = Tokenizer.from_str(json.dumps(tokenizer))
-        except Exception as error:  # the one that it raises has no name
-            raise ModelError(f"tokenizer: not one of the `tokenizers` library ({error})") from None
+        check_numbers(self.tokenizer.get_vocab())
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()
         self.special = self._find(SPECIAL)
@@ -171,11 +173,12 @@ class Subwords(nn.Module):
 
     def text(self, tokens: Iterable[int]) -> str:
         """The text that tokens stand for; special ones are left out."""
-        return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True)).removeprefix(" ")
+        with named_failures():
+            return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True)).removeprefix(" ")
 
     def word_numbers(self, text: str) -> list[int]:
         """For each subword of a text which word it belongs to."""
-        return [int(word or 0) for word in self.tokenizer.encode(text, add_special_tokens=False).word_ids]
+        return [int(word or 0) for word in self._cut([text])[0].word_ids]
 
     def count(self, sequence: str | Sequence[str]) -> int:
         """How many vectors a text becomes."""
@@ -185,7 +188,7 @@ class Subwords(nn.Module):
 
     def split(self, text: str, longest: int) -> list[str]:
         """Overlapping parts of at most so many vectors: a word that is cut may give more pieces than it had."""
-        places = self.tokenizer.encode(text, add_special_tokens=False).offsets
+        places = self._cut([text])[0].offsets
         for most in range(max(1, longest - 2), 0, -1):
             spans = windows(len(places), most)
             parts = [text[places[start][0] : places[stop - 1][1]] if stop else text for start, stop in spans]
@@ -220,14 +223,20 @@ class Subwords(nn.Module):
         return replace(joined, cases=_between(cases))
 
     def _cases_of_text(self, text: str) -> list[int]:
-        places = self.tokenizer.encode(text, add_special_tokens=False).offsets
+        places = self._cut([text])[0].offsets
         return [case_of(text[start:stop]) for start, stop in places]
+
+    def _cut(self, texts: list[str]) -> list[Any]:
+        """The pieces of texts, with their places."""
+        with named_failures():
+            return self.tokenizer.encode_batch(texts, add_special_tokens=False)
 
     def _remember(self, texts: list[str]) -> dict[str, list[int]]:
         """The rows of texts that are new; another thread may forget them at once."""
         if len(self._known) + len(texts) > MOST_KNOWN:
             self._known.clear()
-        cut = self.tokenizer.encode_batch_fast(texts, add_special_tokens=False) if texts else []
+        with named_failures():
+            cut = self.tokenizer.encode_batch_fast(texts, add_special_tokens=False) if texts else []
         new = {text: encoding.ids for text, encoding in zip(texts, cut, strict=True)}
         self._known.update(new)
         return new
@@ -273,4 +282,5 @@ def learn(texts: Iterable[str | Sequence[str]], options: Options) -> Subwords:
 
 def restore(vocabulary: dict[str, Any], options: Options) -> Subwords:
     """With the tokenizer of an earlier one."""
+    check_vocabulary(vocabulary, tokenizer=("an object", lambda tokenizer: isinstance(tokenizer, dict)))
     return Subwords(**vocabulary, dim=options.dim, dropout=options.dropout, case=options.case)

@@ -10,6 +10,7 @@ from torch import nn
 
 from regard.errors import ConfigError
 from regard.front_ends import Options
+from regard.front_ends.stored import are_names, check_vocabulary
 from regard.front_ends.tokens import END, MASK, SPECIAL, START, UNKNOWN, Joined, TokenInputs, join_texts, join_words
 from regard.front_ends.windows import windows
 from regard.nn import Dropout
@@ -125,6 +126,19 @@ def learn(texts: Iterable[str | Sequence[str]], options: Options, *, unit: str =
     return Symbols.learn(joined, unit=unit, lowercase=options.lowercase, dim=options.dim, dropout=options.dropout)
 
 
+def _are_units(value: Any) -> bool:
+    return are_names(value) and not set(SPECIAL) & set(value)
+
+
 def restore(vocabulary: dict[str, Any], options: Options) -> Symbols:
     """With those of an earlier one."""
+    check_vocabulary(
+        vocabulary,
+        units=(
+            "a list of different texts, none of them special",
+            lambda units: are_names(units) and not set(SPECIAL) & set(units),
+        ),
+        unit=(f"one of {', '.join(BETWEEN)}", lambda unit: unit in tuple(BETWEEN)),
+        lowercase=("true or false", lambda lowercase: isinstance(lowercase, bool)),
+    )
     return Symbols(**vocabulary, dim=options.dim, dropout=options.dropout)

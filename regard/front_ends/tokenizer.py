@@ -10,11 +10,13 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 
 from regard.errors import ModelError
 from regard.files import atomic_write, read_json, write_json
+from regard.front_ends.tokenizer_rules import check_numbers, check_tokenizer, named_failures
 from regard.front_ends.tokens import END, MASK, PAD, SPECIAL, START, UNKNOWN
 
 TOKENIZER, VOCABULARY, SETTINGS = "tokenizer.json", "vocab.txt", "tokenizer_config.json"
 SUBWORD_MODELS = {"WordPiece": "wordpiece", "BPE": "bpe"}
 ROLES = {"pad_token": PAD, "unk_token": UNKNOWN, "cls_token": START, "sep_token": END, "mask_token": MASK}
+FLAGS = ("do_lower_case", "strip_accents", "tokenize_chinese_chars")  # of the settings
 BERT_MODEL = {
     "type": "WordPiece",
     "unk_token": UNKNOWN,
@@ -36,13 +38,14 @@ def read_tokenizer(path: Path, *, rows: int | None = None) -> Tokenizer:
         ModelError: it is missing or damaged, or its tokens are not those of the table.
     """
     path = _file_of(path)
-    settings = read_json(path.with_name(SETTINGS)) if path.with_name(SETTINGS).is_file() else {}
+    settings = _read_settings(path.with_name(SETTINGS))
     try:
-        tokenizer = Tokenizer.from_file(str(path)) if path.suffix == ".json" else _from_vocabulary(path)
-        if str(settings.get("tokenizer_class", "Bert")).startswith("Bert"):
-            tokenizer.normalizer = _normalizer(tokenizer.normalizer, settings)
-    except Exception as error:  # the one that `tokenizers` raises has no name
-        raise ModelError(f"{path}: not one of the `tokenizers` library ({error}); copy it again") from error
+        tokenizer = _from_json(path) if path.suffix == ".json" else _from_vocabulary(path)
+        check_numbers(tokenizer.get_vocab())
+    except ModelError as error:
+        raise ModelError(f"{path}: {str(error).removeprefix('tokenizer: ')}") from None
+    if str(settings.get("tokenizer_class", "Bert")).startswith("Bert"):
+        tokenizer.normalizer = _normalizer(tokenizer.normalizer, settings)
     tokenizer.no_padding()
     tokenizer.no_truncation()
     if rows is not None:
@@ -64,9 +67,25 @@ def _file_of(path: Path) -> Path:
     return found
 
 
+def _read_settings(path: Path) -> dict[str, Any]:
+    settings = read_json(path) if path.is_file() else {}
+    for name in FLAGS:
+        if settings.get(name) not in (True, False, None):
+            raise ModelError(f"{path}: {name} must be true or false, got {settings[name]!r}; copy it again")
+    return settings
+
+
+def _from_json(path: Path) -> Tokenizer:
+    tokenizer = read_json(path)
+    check_tokenizer(tokenizer)
+    with named_failures():
+        return Tokenizer.from_str(json.dumps(tokenizer))
+
+
 def _from_vocabulary(path: Path) -> Tokenizer:
-    tokens = models.WordPiece.read_file(str(path))
-    tokenizer = Tokenizer(models.WordPiece(tokens, unk_token=UNKNOWN))
+    with named_failures():
+        tokens = models.WordPiece.read_file(str(path))
+        tokenizer = Tokenizer(models.WordPiece(tokens, unk_token=UNKNOWN))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
@@ -78,11 +97,13 @@ def _normalizer(normalizer: Any, settings: dict[str, Any]) -> Any:
     """With what the settings say of it."""
     if not isinstance(normalizer, normalizers.BertNormalizer):
         return normalizer
+    chinese, lowercase = settings.get("tokenize_chinese_chars"), settings.get("do_lower_case")
+    accents = settings.get("strip_accents", normalizer.strip_accents)
     return normalizers.BertNormalizer(
         clean_text=normalizer.clean_text,
-        handle_chinese_chars=settings.get("tokenize_chinese_chars", normalizer.handle_chinese_chars),
-        strip_accents=settings.get("strip_accents", normalizer.strip_accents),
-        lowercase=settings.get("do_lower_case", normalizer.lowercase),
+        handle_chinese_chars=normalizer.handle_chinese_chars if chinese is None else bool(chinese),
+        strip_accents=None if accents is None else bool(accents),
+        lowercase=normalizer.lowercase if lowercase is None else bool(lowercase),
     )
 
 

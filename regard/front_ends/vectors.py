@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from regard.errors import DataError
+from regard.errors import DataError, ModelError
 from regard.front_ends import Options
+from regard.front_ends.stored import are_numbers, check_vocabulary
 from regard.front_ends.windows import windows
 from regard.nn import Dropout
 from regard.ragged import Ragged
@@ -78,4 +79,11 @@ def learn(arrays: Iterable[NDArray[Any]], options: Options) -> Vectors:
 
 def restore(vocabulary: dict[str, Any], options: Options) -> Vectors:
     """With those of an earlier one."""
+    check_vocabulary(
+        vocabulary,
+        mean=("a list of numbers", are_numbers),
+        std=("a list of numbers above 0", lambda std: are_numbers(std) and min(std) > 0),
+    )
+    if len(vocabulary["mean"]) != len(vocabulary["std"]):
+        raise ModelError(f"mean has {len(vocabulary['mean'])} channels, std {len(vocabulary['std'])}")
     return Vectors(**vocabulary, dim=options.dim, dropout=options.dropout)

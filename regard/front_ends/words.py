@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from regard.front_ends import Options
+from regard.front_ends.stored import are_counts, are_names, check_vocabulary
 from regard.front_ends.windows import windows
 from regard.nn import Dropout, attention_pooling, build_encoder
 from regard.ragged import Ragged, offsets_of, on_device
@@ -240,4 +241,9 @@ def learn(sentences: Iterable[Sequence[str]], options: Options) -> Words:
 
 def restore(vocabulary: dict[str, Any], options: Options) -> Words:
     """With those of an earlier one."""
+    check_vocabulary(
+        vocabulary,
+        features=("counts of features by name", are_counts),
+        characters=("a list of different characters", are_names),
+    )
     return Words(**vocabulary, dim=options.dim, dropout=options.dropout, implementation=options.implementation)

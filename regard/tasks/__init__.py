@@ -111,7 +111,7 @@ def task_of(folder: Path) -> str:
         ModelError: it says none, or one that this version does not know.
     """
     task = read_json(folder / MODEL).get("task")
-    if task not in TASKS:
+    if not isinstance(task, str) or task not in TASKS:
         known = ", ".join(f"'{name}'" for name in TASKS)
         raise ModelError(f"{folder / MODEL}: task is {task!r}, this version knows {known}; update regard")
     return str(task)

@@ -20,6 +20,7 @@ from regard.data.lines import STDIN
 from regard.errors import ConfigError, DataError, ModelError
 from regard.files import LOCK, only_writer, read_json, sealed, unsealed, write_json
 from regard.front_ends import items_of, restore_front_end
+from regard.front_ends.stored import are_names
 from regard.tasks import MODEL
 from regard.tasks.model import Model
 from regard.training.checkpoint import FOLDER as RESUME
@@ -215,20 +216,53 @@ def open_run(model: M, folder: Path) -> M:
     is_sealed = check_beside(folder / WEIGHTS, config=model.config, vocabulary=vocabulary)
     try:
         model.restore(vocabulary)
+        front_ends = _front_ends(model, vocabulary)
+    except ModelError as error:
+        raise ModelError(f"{folder / MODEL}: a part is missing or altered: {error}; copy it again") from None
+    try:
         with torch.device("meta"):  # without memory: options that were altered may ask for any amount
-            check_weights(_built(model, vocabulary), folder / WEIGHTS)
-        model.network = _built(model, vocabulary)
-    except (KeyError, TypeError) as error:
-        raise ModelError(f"{folder / MODEL}: a part is missing or altered ({error})") from error
+            check_weights(model.build(_front_ends(model, vocabulary)), folder / WEIGHTS)
+        model.network = model.build(front_ends)
+    except ConfigError as error:
+        raise ConfigError(f"{folder / CONFIG}: {error}") from None
     load_weights(model.network, folder / WEIGHTS)
     if (folder / SCORES).is_file():
-        model.scores = unsealed(read_json(folder / SCORES), folder / SCORES, required=is_sealed)
+        model.scores = _read_scores(folder / SCORES, sealed=is_sealed)
     return model
 
 
-def _built(model: Model, vocabulary: dict[str, Any]) -> Any:
-    kinds = model.front_ends()
-    return model.build({part: restore_front_end(kind, vocabulary[part], model.config) for part, kind in kinds.items()})
+def _front_ends(model: Model, vocabulary: dict[str, Any]) -> dict[str, Any]:
+    kinds = model.front_ends().items()
+    return {part: restore_front_end(kind, vocabulary.get(part), model.config) for part, kind in kinds}
+
+
+def checked_labels(vocabulary: dict[str, Any]) -> list[str]:
+    """The labels of a run folder.
+
+    Raises:
+        ModelError: they are not texts, or not all different.
+    """
+    labels: Any = vocabulary.get("labels")
+    if not are_names(labels):
+        raise ModelError("labels must be a list of different texts")
+    return list(labels)
+
+
+def _read_scores(path: Path, *, sealed: bool) -> dict[str, Any]:
+    scores = unsealed(read_json(path), path, required=sealed)
+    rows: Any = scores.get("scores")
+    numbers = [number for row in rows.values() for number in row.values()] if _is_table(rows) else [None]
+    if not isinstance(scores.get("measured_on"), str) or not all(map(_is_score, numbers)):
+        raise ModelError(f"{path}: must tell what was measured_on, and scores by name; copy it again, or delete it")
+    return scores
+
+
+def _is_score(number: Any) -> bool:
+    return type(number) in (int, float) and not abs(number) > 1e9  # which NaN is not
+
+
+def _is_table(rows: Any) -> bool:
+    return isinstance(rows, dict) and all(isinstance(row, dict) for row in rows.values())
 
 
 def digest(examples: Iterable[Example], vocabulary: object = None) -> str:

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from regard.errors import ConfigError, ModelError
 from regard.files import atomic_write, digest_of
+from regard.tensors import TensorFile, open_tensors
 from regard.training.config import FILE as CONFIG
 from regard.training.config import Config
 
@@ -82,13 +82,17 @@ class Identity:
             digest.update(f"{name} {tuple(tensor.shape)}".encode())
         return cls(config.model_dump(mode="json", exclude=FREE), digest.hexdigest(), processes, dev_digest)
 
-    def check(self, found: dict[str, Any], output: Path) -> None:
+    def check(self, found: Any, output: Path) -> None:
         """Refuses to go on with what another training left.
 
         Raises:
             ConfigError: the first thing that differs, with both values.
+            ModelError: what was left is not what a training leaves.
         """
         what_to_do = "resume with the same, or name another output to train anew"
+        whole = isinstance(found, dict) and isinstance(found.get("config"), dict)
+        if not whole or not {"processes", "data"} <= found.keys():
+            raise ModelError(f"{output}: what it tells of its training was altered; name another output to train anew")
         then = found["config"] | {"processes": found["processes"]}
         for name, now in (self.config | {"processes": self.processes}).items():
             if name in then and then[name] != now:
@@ -122,18 +126,18 @@ def read_checkpoint(output: Path, identity: Identity) -> tuple[State, dict[str, 
     path = output / FOLDER / FILE
     hint = f"delete {path.parent} to train anew"
     with _opened(path, "checkpoint", hint) as file:
-        metadata, tensors = file.metadata() or {}, _tensors_of(file)
+        metadata, tensors = file.metadata, _tensors_of(file)
     try:
         about = json.loads(metadata["regard"])
-        version = about["version"]
-    except (ValueError, KeyError, TypeError) as error:
+        version, identified, values = about["version"], about["identity"], dict(about["state"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{path}: not a whole checkpoint ({error}); {hint}") from error
     if version != VERSION:
         raise ModelError(f"{path}: version {version}, this regard knows {VERSION}; resume with the one that wrote it")
     if metadata.get("sha256") != _digest(tensors, metadata["regard"]):
         raise ModelError(f"{path}: not the checkpoint that was saved (its digest differs); copy it again, or {hint}")
-    identity.check(about["identity"], output)
-    return State(**about["state"]), tensors
+    identity.check(identified, output)
+    return State(**values), tensors
 
 
 def save_weights(
@@ -165,7 +169,7 @@ def check_beside(path: Path, *, config: Config, vocabulary: dict[str, Any]) -> b
     if not path.is_file():
         return False  # which is said where they are read
     with _opened(path) as file:
-        metadata = file.metadata() or {}
+        metadata = file.metadata
     if "config" not in metadata:
         return False
     then = json.loads(metadata["config"])
@@ -187,23 +191,25 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         ModelError: the file is missing, truncated or altered.
     """
     with _open_weights(path) as file:
-        digest, tensors = (file.metadata() or {}).get("sha256"), _tensors_of(file)
+        digest, tensors = file.metadata.get("sha256"), _tensors_of(file)
     if digest != _digest(tensors):
         raise ModelError(f"{path}: the weights are not those that were saved (their digest differs); copy it again")
     return tensors
 
 
 @contextmanager
-def _opened(path: Path, what: str = "safetensors file", hint: str = "copy it again or train again") -> Iterator[Any]:
+def _opened(
+    path: Path, what: str = "safetensors file", hint: str = "copy it again or train again"
+) -> Iterator[TensorFile]:
     try:
-        with safe_open(path, framework="pt") as file:
+        with open_tensors(path) as file:
             yield file
-    except (SafetensorError, OSError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise ModelError(f"{path}: not a whole {what} ({error}); {hint}") from error
 
 
-def _tensors_of(file: Any) -> dict[str, Tensor]:
-    return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+def _tensors_of(file: TensorFile) -> dict[str, Tensor]:
+    return {name: file.read(name) for name in file.entries}
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
@@ -229,12 +235,12 @@ def check_weights(network: nn.Module, path: Path) -> None:
         ModelError: the file is missing or truncated, or belongs to another network.
     """
     with _open_weights(path) as file:
-        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        shapes = {name: entry.shape for name, entry in file.entries.items()}
     _check_shapes(states(network), shapes, path)
 
 
 @contextmanager
-def _open_weights(path: Path) -> Iterator[Any]:
+def _open_weights(path: Path) -> Iterator[TensorFile]:
     if not path.is_file():
         raise ModelError(f"{path}: no such file; a run folder holds {WEIGHTS} once its first evaluation is done")
     with _opened(path) as file:

@@ -236,6 +236,8 @@ def read_config(path: str | Path, kind: type[C]) -> C:
         raise ModelError(f"{path}: no such file") from None
     except OSError as error:
         raise ModelError(f"{path}: cannot be read, {(error.strerror or str(error)).lower()}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: not a TOML file of options, lists or tables nested too deeply") from None
     except ValueError as error:  # neither UTF-8 nor TOML
         raise ConfigError(f"{path}: not a TOML file, {str(error)[0].lower()}{str(error)[1:]}") from None
     version = options.pop(VERSION_KEY, VERSION)

@@ -9,6 +9,7 @@ import os
 import select
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from rich.progress import Progress as Bar
 
 from regard.errors import DataError, ModelError, UnsupportedError
 from regard.files import explain_failures, explain_full_disk, sealed, unsealed
+from regard.streams import Forgiving
 
 LINE_EVERY = 30.0  # seconds between plain lines within an epoch
 
@@ -37,7 +39,7 @@ class Progress:
 
     def __init__(self, *, epochs: int, total: int, done: int, shown: bool, console: Console | None = None) -> None:
         self._epochs, self._total, self._done, self._start = epochs, total, done, done
-        self._console = console or Console(stderr=True, quiet=not shown, highlight=False)
+        self._console = console or _messages(shown)
         self._began = self._last_line = time.monotonic()
         self._loss, self._score, self._speed = "", "", ""
         self._bar = Bar(
@@ -105,7 +107,12 @@ class Progress:
 
 def say(text: str, shown: bool) -> None:
     """One line outside any training."""
-    Console(stderr=True, quiet=not shown, highlight=False).print(text, soft_wrap=True, markup=False)
+    _messages(shown).print(text, soft_wrap=True, markup=False)
+
+
+def _messages(shown: bool) -> Console:
+    """On stderr; a terminal or a pipe that goes away ends no training."""
+    return Console(file=Forgiving(sys.stderr), quiet=not shown, highlight=False)  # type: ignore[arg-type]
 
 
 if TYPE_CHECKING:
@@ -170,16 +177,20 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
     """The whole lines of a journal, in order; none where there is no file.
 
     Raises:
-        DataError: a line is not JSON.
+        DataError: a line is no object with a kind, a step, and numbers.
     """
     if not path.is_file():
         return []
     lines = []
     for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):  # a kill leaves a line without end
         try:
-            lines.append(json.loads(line))
-        except ValueError:
-            raise DataError("a JSON object", repr(line[:40].decode(errors="replace")), path=path, line=number) from None
+            values = json.loads(line)
+        except (ValueError, RecursionError):
+            values = None
+        if not _is_line(values):
+            found = repr(line[:40].decode(errors="replace"))
+            raise DataError("a JSON object as training writes it", found, path=path, line=number)
+        lines.append(values)
     return lines
 
 
@@ -199,6 +210,17 @@ def last_line(path: Path) -> dict[str, Any] | None:
     return end
 
 
+def _is_line(values: Any) -> bool:
+    if not isinstance(values, dict):
+        return False
+    if not isinstance(values.get("kind"), str) or not isinstance(values.get("step"), int):
+        return False
+    numbers = [] if values["kind"] == "end" else [value for name, value in values.items() if name != "kind"]
+    return all(isinstance(number, int | float) and abs(number) < 2**1000 for number in numbers) and (
+        values["kind"] != "step" or "loss" in values
+    )
+
+
 def _open_board(output: Path, step: int) -> SummaryWriter:
     try:
         from torch.utils.tensorboard import SummaryWriter
@@ -212,7 +234,7 @@ def _open_board(output: Path, step: int) -> SummaryWriter:
 SAME = 1.0  # seconds in which a launcher may pass on the very signal that the terminal has sent already
 GRACE = 30.0  # seconds that a step may go on in once it was asked to stop
 HARD = 5.0  # seconds that one operation of PyTorch may then go on in after SIGTERM
-NUMBERS = (signal.SIGINT, signal.SIGTERM)
+STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupt:
@@ -236,7 +258,7 @@ class Interrupt:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for number in NUMBERS:
+            for number in _watched():
                 self._before[number] = signal.signal(number, self._receive)
             self._reader, self._writer = socket.socketpair()
             self._writer.setblocking(False)
@@ -259,7 +281,8 @@ class Interrupt:
             signal.signal(number, handler)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        if self._at_once or (self.requested and self._is_another(self._when)):
+        is_another = number in STOPS and self.requested and self._is_another(self._when)
+        if self._at_once or is_another:
             self.requested = True
             raise KeyboardInterrupt
         if not self.requested:
@@ -277,13 +300,13 @@ class Interrupt:
                 came = self._reader.recv(1)
                 if not came:
                     return
-                if came[0] not in NUMBERS:
+                if came[0] not in self._before:
                     continue
                 number = signal.Signals(came[0])
                 if not first:
                     first, until = time.monotonic(), time.monotonic() + self._grace
                     self._on_request()  # not in a handler, which may interrupt the very import that printing needs
-                elif not self._at_once and self._is_another(first):
+                elif number in STOPS and not self._at_once and self._is_another(first):
                     self._at_once = True
                     until, kills = time.monotonic() + HARD, number == signal.SIGTERM
             elif self._heeded:
@@ -297,6 +320,12 @@ class Interrupt:
                 os._exit(128 + signal.SIGTERM)
             else:
                 until = 0.0
+
+
+def _watched() -> tuple[signal.Signals, ...]:
+    hangup = getattr(signal, "SIGHUP", None)  # of a terminal that goes away; not on Windows
+    ignored = hangup is None or signal.getsignal(hangup) == signal.SIG_IGN
+    return STOPS if ignored else (*STOPS, signal.SIGHUP)
 
 
 def _send(number: signal.Signals) -> None:

@@ -89,3 +89,9 @@ def test_words_and_vectors_do_not_mix(save):
         read(save("a.jsonl", f"{words}\n{two}\n"), labelled=False)
     with pytest.raises(DataError, match=r"a.jsonl:3: expected arrays \[N, 2\] as before, found arrays \[N, 3\]"):
         read(save("a.jsonl", f"{two}\n{two}\n{three}\n"), labelled=False)
+
+
+def test_a_number_of_thousands_of_digits(save):
+    path = save("a.jsonl", f'{{"text": "a", "label": {"9" * 5000}}}\n')
+    with pytest.raises(DataError, match=r"a.jsonl:1: expected a JSON object .* found a number of thousands of digits"):
+        data.read(path, goal="label")

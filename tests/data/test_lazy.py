@@ -1,6 +1,7 @@
 """Records that are read when they are asked for: the same as those that are held in memory."""
 
 import gzip
+import os
 import random
 import subprocess
 import sys
@@ -178,3 +179,28 @@ def test_the_memory_stays_bounded(tmp_path, format):
     assert path.stat().st_size > 20_000_000
     assert held()[0] > 20_000_000
     assert max(held(lazily=True)) < 2_000_000
+
+
+CHANGES = {
+    "cut short": lambda path: os.truncate(path, 10),
+    "longer": lambda path: path.write_bytes(path.read_bytes() + b"more\n"),
+    "as long": lambda path: path.write_bytes(path.read_bytes()[::-1]),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_file_that_is_changed_while_it_is_read(save, change):
+    path = save("a.txt", "one two three\n" * 5000)
+    os.utime(path, (0, 0))
+    examples = data.read(path, goal="nothing", lazily=True)
+    assert examples[4999].items == "one two three"
+    CHANGES[change](path)
+    with pytest.raises(DataError, match=r"a.txt: expected the file that it was .* changed since .70,000 bytes then"):
+        examples[4998]
+
+
+def test_a_file_that_another_replaces_is_read_on(save):
+    path = save("a.txt", "one\ntwo\n")
+    examples = data.read(path, goal="nothing", lazily=True)
+    save("b.txt", "").replace(path)
+    assert [example.items for example in examples] == ["one", "two"]

@@ -107,3 +107,9 @@ def test_japanese_vowels(part, count):
     np.testing.assert_allclose(
         examples[0].items, np.stack([np.fromstring(part, sep=",") for part in first[:-1]], 1), rtol=1e-6
     )
+
+
+def test_a_number_of_thousands_of_digits(save):
+    path = save("a.ts", f"@dimensions {'9' * 5000}\n@classLabel true X\n@data\n1:X\n")
+    with pytest.raises(DataError, match=r"a.ts:3: expected a number of dimensions, from 1, found '@dimensions 999"):
+        data.read(path, goal="label")

@@ -83,7 +83,10 @@ BAD_FOLDERS = [
     (write("vocab.txt", "\n".join(VOCABULARY).replace("[CLS]", "<s>")), r"vocab.txt: it lacks \[CLS\]; only one with"),
     (write("tokenizer.json", "{}"), "tokenizer.json: not one of the `tokenizers` library"),
     (write("tokenizer.json", '{"version": "1.0", "model": {"type": "Unigram", "vocab": [["a", 0.5]]}}'), "got Unigram"),
-    (write("tokenizer_config.json", '{"do_lower_case": "no"}'), "vocab.txt: not one of the `tokenizers` library"),
+    (
+        write("tokenizer_config.json", '{"do_lower_case": "no"}'),
+        "config.json: do_lower_case must be true or false",
+    ),
     (write("tokenizer_config.json", "?"), "tokenizer_config.json: not whole JSON"),
 ]
 

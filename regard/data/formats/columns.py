@@ -10,7 +10,7 @@ from typing import TextIO
 from regard.data.formats import Answer, Put
 from regard.data.formats.refused import refuse, words_of
 from regard.data.lines import File
-from regard.data.records import Columns, Example, Field, Place, Record, short
+from regard.data.records import Columns, Example, Field, Place, Record, number_of, short
 from regard.errors import DataError
 
 _DOCUMENT_START = "-DOCSTART-"
@@ -98,12 +98,13 @@ def _blocks(
 
 def _label_index(wanted: Field, path: str) -> int:
     """Where the label stands in a line: -1, the last, unless a number from 1 is given."""
-    column = wanted.name
     if wanted.is_default:
         return -1
-    if not column.isdecimal() or int(column) < 1:
-        raise DataError("the number of a column, from 1 (these columns have no names)", f"'{column}'", path=path)
-    return int(column) - 1
+    number = number_of(wanted.name)
+    if number is None:
+        found = short(wanted.name)
+        raise DataError("the number of a column, from 1 (these columns have no names)", found, path=path)
+    return number - 1
 
 
 def _word(fields: list[str], path: str, line: int) -> str:

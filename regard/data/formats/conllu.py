@@ -16,7 +16,7 @@ from typing import TextIO
 from regard.data.formats import Answer, Put
 from regard.data.formats.refused import refuse, words_of
 from regard.data.lines import File
-from regard.data.records import Columns, Example, Place, Record, short
+from regard.data.records import Columns, Example, Place, Record, number_of, short
 from regard.errors import DataError
 
 COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
@@ -45,8 +45,9 @@ class Column:
         name, dot, key = column.partition(".")
         if name in COLUMNS and (not dot or (key and name in _KEYED)):
             return cls(COLUMNS.index(name), key or None)
-        if column.isdecimal() and 1 <= int(column) <= len(COLUMNS):
-            return cls(int(column) - 1)
+        number = number_of(column)
+        if number is not None and number <= len(COLUMNS):
+            return cls(number - 1)
         near = get_close_matches(column.lower(), COLUMNS, n=1)
         raise DataError(
             f"a column of CoNLL-U: {', '.join(COLUMNS)}, 1 to {len(COLUMNS)}, feats.KEY or misc.KEY",

@@ -6,6 +6,8 @@ import lzma
 import math
 import os
 import re
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -25,9 +27,10 @@ from regard.errors import DataError
 
 Arrays = dict[str, NDArray[Any] | None]  # by name; None where nobody asked for it
 _ONE = b"\x93NUMPY"  # with which a file of one array begins
+# What zipfile and NumPy raise about an archive that is damaged, packed in another way or encrypted.
 _DAMAGE = (
-    *(ValueError, TypeError, EOFError, OSError, NotImplementedError, RuntimeError),  # the last of an encrypted archive
-    *(zlib.error, lzma.LZMAError, zipfile.BadZipFile),
+    *(ValueError, TypeError, EOFError, OSError, OverflowError, KeyError, NotImplementedError, RuntimeError),
+    *(zlib.error, lzma.LZMAError, zipfile.BadZipFile, struct.error, tokenize.TokenError),
 )
 _NULL_AT_END = re.compile(r"\0\Z")  # which NumPy drops
 

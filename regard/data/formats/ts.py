@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from regard.data.formats import Answer, Put
 from regard.data.formats.refused import refuse
 from regard.data.lines import File
-from regard.data.records import Columns, Example, Place, Record, short
+from regard.data.records import Columns, Example, Place, Record, number_of, short
 from regard.errors import DataError
 
 _PARTS = re.compile(r"[\s,:]|^$")
@@ -84,9 +84,9 @@ def _read_tags(tags: dict[str, str], place: Place, *, labelled: bool) -> _Header
         raise place.error("series without time stamps", "'@timeStamps true'; write values at equal steps")
     dimensions = 1 if tags.get("univariate", "").lower() == "true" else None
     if "dimensions" in tags:
-        if not tags["dimensions"].isdecimal() or int(tags["dimensions"]) < 1:
-            raise place.error("a number of dimensions, from 1", f"'@dimensions {tags['dimensions']}'")
-        dimensions = int(tags["dimensions"])
+        dimensions = number_of(tags["dimensions"])
+        if dimensions is None:
+            raise place.error("a number of dimensions, from 1", short(f"@dimensions {tags['dimensions']}"))
     flag, *labels = tags.get("classlabel", "").split() or [""]
     has_labels, has_number = flag.lower() == "true", tags.get("targetlabel", "").lower() == "true"
     if labelled and not has_labels:

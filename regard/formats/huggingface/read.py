@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from regard.errors import ModelError
@@ -19,6 +18,7 @@ from regard.formats.huggingface import bert
 from regard.formats.huggingface.bert import CONFIG, PREDICTIONS, WEIGHTS, Shapes, Sizes, State
 from regard.front_ends.tokenizer import is_lowercase, read_tokenizer, subword_model
 from regard.nn.layers import ACTIVATIONS
+from regard.tensors import BadTensors, open_tensors
 
 logger = logging.getLogger(__name__)
 
@@ -144,7 +144,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
             raise ModelError(
                 f"{path}: {key} is {config.get(key)!r}, only {wanted!r} can be read; name the folder of a BERT encoder"
             )
-    if config["hidden_act"] not in ACTIVATIONS:
+    if config["hidden_act"] not in tuple(ACTIVATIONS):
         known = ", ".join(ACTIVATIONS)
         raise ModelError(
             f"{path}: hidden_act must be one of {known}, got {config['hidden_act']!r}; name the folder of another BERT"
@@ -193,16 +193,15 @@ def _weights_of(folder: Path) -> Path:
 def _read_tensors(path: Path, sizes: Sizes) -> State:
     """Those of the encoder, of the pooler and of the masked head, as far as there are any."""
     try:
-        with safe_open(path, framework="pt") as file:
-            names = _plain_names(path, file.keys())
-            slices = {name: file.get_slice(full) for name, full in names.items()}
-            found = {name: tuple(part.get_shape()) for name, part in slices.items()}
+        with open_tensors(path) as file:
+            names = _plain_names(path, file.entries)
+            found = {name: file.entries[full].shape for name, full in names.items()}
             wanted = _wanted(found, sizes)
             _check_shapes(path, wanted, found, sizes)
-            _check_numbers(path, {name: slices[name].get_dtype() for name in wanted})
-            tensors = {name: file.get_tensor(names[name]).float() for name in wanted}
-            output = file.get_tensor(names[f"{DECODER}.weight"]).float() if f"{DECODER}.weight" in names else None
-    except (SafetensorError, OSError) as error:
+            _check_numbers(path, {name: file.entries[names[name]].kind for name in wanted})
+            tensors = {name: file.read(names[name]).float() for name in wanted}
+            output = file.read(names[f"{DECODER}.weight"]).float() if f"{DECODER}.weight" in names else None
+    except (OSError, BadTensors) as error:
         raise ModelError(f"{path}: not a whole safetensors file ({error}); copy it again") from error
     left = sorted(found.keys() - wanted.keys() - {POSITION_IDS})
     if output is not None and f"{PREDICTIONS}bias" in tensors and not torch.equal(output, tensors[bert.WORDS]):

@@ -211,7 +211,7 @@ class Labeler:
         return {"labels": self.labels, "front_end": self.network.front_end.vocabulary()}
 
     def restore(self, vocabulary: dict[str, Any]) -> None:
-        self.labels = list(vocabulary["labels"])
+        self.labels = files.checked_labels(vocabulary)
 
 
 @dataclass(frozen=True, eq=False)

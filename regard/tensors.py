@@ -1,0 +1,138 @@
+"""Reading safetensors files, https://huggingface.co/docs/safetensors, without mapping them into memory.
+
+The library maps a file and hands out tensors that lie in it: one that is cut short or written into before it is copied
+ends the process, or changes the weights.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from torch import Tensor
+
+LONGEST_HEADER = 100_000_000  # bytes, as in the library
+LARGEST = 2**63  # what PyTorch counts with
+KINDS = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+
+
+class BadTensors(ValueError):
+    """A file that is not whole safetensors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A tensor of a file: its kind of numbers, its shape, and its bytes, counted behind the header."""
+
+    kind: str
+    shape: tuple[int, ...]
+    start: int
+    stop: int
+
+
+class TensorFile:
+    """The header of an open file, and its tensors when they are asked for.
+
+    Arguments:
+        file: opened to read bytes.
+
+    Raises:
+        BadTensors: it is no safetensors file, or not a whole one.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        size = os.fstat(file.fileno()).st_size
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or not 2 <= length <= min(LONGEST_HEADER, size - 8):
+            raise BadTensors(f"its header has no length that fits in {size:,} bytes")
+        self._begin = 8 + length
+        header = _parsed(file.read(length))
+        self.metadata: dict[str, str] = header.pop("__metadata__", {})
+        if not isinstance(self.metadata, dict) or not all(isinstance(text, str) for text in self.metadata.values()):
+            raise BadTensors("its metadata are not texts")
+        self.entries = {name: _entry(name, about) for name, about in header.items()}
+        end = 0
+        for entry in sorted(self.entries.values(), key=lambda entry: (entry.start, entry.stop)):
+            if entry.start != end:
+                raise BadTensors(f"its tensors do not follow each other, at byte {end:,}")
+            end = entry.stop
+        if self._begin + end != size:
+            raise BadTensors(f"its header asks for {self._begin + end:,} bytes, the file has {size:,}")
+
+    def read(self, name: str) -> Tensor:
+        """One tensor, in memory of its own.
+
+        Raises:
+            BadTensors: numbers of a kind that cannot be read, or a file that has become shorter.
+        """
+        entry = self.entries[name]
+        if entry.kind not in KINDS:
+            raise BadTensors(f"'{name}' holds {entry.kind}, only {', '.join(KINDS)} can be read")
+        tensor = torch.empty(entry.shape, dtype=KINDS[entry.kind])
+        if not tensor.numel():
+            return tensor
+        bytes_of: Any = tensor.view(-1).view(torch.uint8).numpy()
+        self._file.seek(self._begin + entry.start)
+        if self._file.readinto(memoryview(bytes_of)) != len(bytes_of):  # type: ignore[attr-defined]
+            raise BadTensors(f"the file became shorter while '{name}' was read")
+        return tensor
+
+
+@contextmanager
+def open_tensors(path: str | os.PathLike[str]) -> Iterator[TensorFile]:
+    """A safetensors file while it is read.
+
+    Raises:
+        BadTensors: it is no safetensors file, or not a whole one.
+        OSError: it cannot be opened.
+    """
+    with Path(path).open("rb") as file:
+        yield TensorFile(file)
+
+
+def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """The metadata and all tensors of a file; see :func:`open_tensors`."""
+    with open_tensors(path) as file:
+        return file.metadata, {name: file.read(name) for name in file.entries}
+
+
+def _parsed(header: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(header)
+    except (ValueError, RecursionError) as error:
+        raise BadTensors(f"its header is not JSON, {error}") from None
+    if not isinstance(value, dict):
+        raise BadTensors("its header is not a JSON object")
+    return value
+
+
+def _entry(name: str, about: Any) -> Entry:
+    try:
+        kind, shape, (start, stop) = about["dtype"], tuple(about["shape"]), about["data_offsets"]
+        whole = all(type(number) is int and 0 <= number < LARGEST for number in (*shape, start, stop))
+        whole = whole and prod(max(1, side) for side in shape) < LARGEST  # beside a side of 0, too
+        fits = stop - start == prod(shape) * KINDS[kind].itemsize if kind in KINDS else isinstance(kind, str)
+    except (KeyError, TypeError, ValueError):
+        whole = fits = False
+    if not whole or not fits or start > stop:
+        raise BadTensors(f"'{name}' has no sound entry in its header")
+    return Entry(kind, shape, start, stop)

@@ -1,0 +1,78 @@
+"""A run folder that someone changed by hand: one line that names the file and says what is wrong. More in test_fuzz."""
+
+import json
+import shutil
+
+import pytest
+
+DEEP = "[" * 100_000 + "]" * 100_000
+
+
+def put(*keys, value):
+    """Sets what stands under keys in a JSON document; a whole text takes its place."""
+
+    def change(text):
+        document = json.loads(text)
+        *above, last = keys
+        node = document
+        for key in above:
+            node = node[key]
+        node[last] = value
+        return json.dumps(document)
+
+    return change
+
+
+CASES = {  # the file, what is done to it, and what is said
+    "a task that is a list": ("model.json", put("task", value=[]), "task is [], this version knows 'label'"),
+    "labels that are no list": ("model.json", put("labels", value="NOUN"), "labels must be a list of different texts"),
+    "labels that are numbers": ("model.json", put("labels", value=[1, 2]), "labels must be a list of different texts"),
+    "a label twice": ("model.json", put("labels", value=["X", "X"]), "labels must be a list of different texts"),
+    "half a character": ("model.json", put("labels", value=["\ud800"]), "surrogates not allowed"),
+    "no front end": (
+        "model.json",
+        put("front_end", value=None),
+        "must have the parts features, characters, got NoneType",
+    ),
+    "a part too many": (
+        "model.json",
+        put("front_end", "dim", value=7),
+        "must have the parts features, characters, got",
+    ),
+    "counts that are text": ("model.json", put("front_end", "features", value={"a": "1"}), "features of the vocab"),
+    "nested": ("model.json", lambda text: DEEP, "lists or objects nested too deeply"),
+    "a number of 5,000 digits": ("model.json", lambda text: f'{{"task": {"9" * 5000}}}', "4300 digits"),
+    "scores that are text": ("scores.json", put("scores", "regard", "accuracy", value="good"), "scores by name"),
+    "scores that are too large": ("scores.json", put("scores", "regard", "accuracy", value=10**400), "scores by name"),
+    "no scores": ("scores.json", lambda text: "{}", "must tell what was measured_on"),
+    "nested options": ("config.toml", lambda text: f"dim = {DEEP}", "nested too deeply"),
+    "options that are no text": ("config.toml", lambda text: "dim = [1]", "config.toml:1: dim: "),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_one_line_with_the_file(case, call, trained, tmp_path):
+    name, change, message = CASES[case]
+    run = shutil.copytree(trained, tmp_path / "run")
+    (run / name).write_text(change((run / name).read_text()))
+    complaint = call("info", run).complaint
+    assert complaint.startswith(f"{run / name}:")
+    assert message in complaint
+    assert len(complaint) < 2200
+
+
+def test_names_that_look_like_markup(call, trained, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "[" / "red]")
+    (run / "scores.json").write_text((run / "scores.json").read_text().replace('"regard"', '"[/b] :dog:"'))
+    assert "[/b] :dog:" in call("info", run).out
+
+
+@pytest.mark.parametrize("line", ["[]", "{}", '{"kind": "step", "step": "1", "loss": 1}', "9" * 5000, DEEP])
+def test_a_journal(trained, files, call, tmp_path, line):
+    run = shutil.copytree(trained, tmp_path / "run")
+    with (run / "metrics.jsonl").open("a") as journal:
+        journal.write(line + "\n")
+    data = ("--train", files / "train.conllu", "--dev", files / "dev.conllu")
+    outcome = call("train", "label", *data, "--output", run, "--resume")
+    assert f"{run / 'metrics.jsonl'}:" in outcome.complaint
+    assert "expected a JSON object as training writes it" in outcome.complaint

@@ -1,0 +1,271 @@
+"""Damaged files of every kind that is read, thousands of them: each is read, or refused by an error with a name.
+
+`REGARD_FUZZ=100000` asks for so many in place of 10,000, `REGARD_FUZZ_SEED` for others.
+"""
+
+import io
+import os
+import random
+import re
+import resource
+import shutil
+import time
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mutations import mutated
+
+import regard
+from regard import Classifier, Labeler, MaskedModel, RegardError, Seq2Seq, data
+from regard.cli import run
+from regard.data import FORMATS, Example, open_writer
+from regard.errors import LONGEST
+from regard.formats.huggingface.read import read_bert
+from regard.front_ends.tokenizer import read_tokenizer
+from regard.tasks import TASKS
+from regard.tasks.label.options import LabelConfig
+from regard.training.checkpoint import FOLDER, Identity, State, read_checkpoint, write_checkpoint
+from regard.training.config import make_config, read_config, write_config
+from regard.training.progress import read_journal
+
+CASES = int(os.environ.get("REGARD_FUZZ", "10000"))
+SEED = int(os.environ.get("REGARD_FUZZ_SEED", "1"))
+SLOWEST = 10.0  # seconds of one case
+MOST_MEMORY = 1 << 20  # kilobytes that the memory grows by
+
+WORDS = ["The", "dog", "ça"]
+VECTORS = np.arange(6, dtype=np.float32).reshape(3, 2) / 4
+ITEMS = {"ts": VECTORS, "npz": VECTORS, "columns": WORDS, "conllu": WORDS}
+GOALS = {"labels": ["DET", "NOUN", "X"], "label": "good", "target": "un chien"}
+TEXTS = ["one two three", "two three four", "the dog barks"] * 3
+TINY = {"dim": 8, "depth": 1, "heads": 2}
+QUICK = {"epochs": 1, "average": 0, "baselines": "none"}
+
+
+def outcomes(
+    cases: int, place: Path, damage: Callable[[random.Random], str], read: Callable[[random.Random], None]
+) -> None:
+    """Damages and reads so often; each is read, or refused in few words that name a file in that place.
+
+    Any other error fails the test, and tells of its case.
+    """
+    before, read_whole = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, 0
+    for number in range(cases):
+        rng = random.Random(f"{SEED} {number}")
+        what, started, refused = damage(rng), time.monotonic(), None
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                read(rng)
+            read_whole += 1
+        except RegardError as error:
+            refused = str(error)
+        except BaseException as error:
+            error.add_note(f"case {number} of seed {SEED}: {what}")
+            raise
+        assert time.monotonic() - started < SLOWEST, f"case {number} of seed {SEED}: {what}"
+        assert refused is None or (str(place) in refused and len(refused) <= LONGEST), (number, SEED, refused, what)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MOST_MEMORY
+    assert read_whole < cases, "nothing was damaged"
+
+
+def share(part: float) -> int:
+    """So much of all cases."""
+    return max(3, round(CASES * part))
+
+
+# Files of data
+
+
+def sample(format: data.formats.Format, goal: str) -> bytes:
+    """A small sound file."""
+    items = ITEMS.get(format.name, WORDS if goal == "labels" else "The dog")
+    answer = {goal: GOALS[goal]}
+    if goal == "labels":
+        answer["scores"] = [0.5] * 3
+    out = io.BytesIO() if format.medium == "bytes" else io.StringIO(newline="")
+    with open_writer(out, format=format.name, goal=goal) as put:
+        for _ in range(3):
+            put(Example(items), answer)
+    content = out.getvalue()
+    return content if isinstance(content, bytes) else content.encode()
+
+
+FILES = [(row, goal) for row in FORMATS if row.medium != "folder" for goal in row.holds or ("nothing",)]
+
+
+@pytest.mark.parametrize(("format", "goal"), FILES, ids=[f"{row.name} {goal}" for row, goal in FILES])
+def test_data(format, goal, tmp_path):
+    beside = format.name == "lines"
+    sound = b"The dog\nbarks\n" if beside or format.name == "text" else sample(format, goal)
+    path, targets = tmp_path / "a", tmp_path / "b"
+
+    def damage(rng: random.Random) -> str:
+        content = mutated(sound, rng)
+        path.write_bytes(content)
+        if beside:
+            targets.write_bytes(mutated(sound, rng))
+        return repr(content[:2000])
+
+    def read(rng: random.Random) -> None:
+        labelled = rng.random() < 0.7
+        items = rng.choice((None, None, "vectors" if format.name in ("ts", "npz") else "words", "text"))
+        options = {"goal": goal, "format": format.name, "labelled": labelled, "items": items}
+        if beside and labelled:
+            options["target"] = targets
+        examples = data.read(path, lazily=rng.random() < 0.3, **options)
+        assert all(len(example) >= 0 for example in examples)
+
+    outcomes(share(0.79 / len(FILES)), tmp_path, damage, read)
+
+
+def test_folders(tmp_path):
+    def damage(rng: random.Random) -> str:
+        shutil.rmtree(tmp_path / "a", ignore_errors=True)
+        for label in ("good", "bad"):
+            (tmp_path / "a" / label).mkdir(parents=True)
+            (tmp_path / "a" / label / "1.txt").write_bytes(content := mutated(b"The dog\nbarks\n", rng))
+        return repr(content[:2000])
+
+    outcomes(share(0.02), tmp_path, damage, lambda rng: data.read(tmp_path / "a", goal="label"))
+
+
+# Run folders
+
+
+def spare_sizes(sound: bytes, damaged: bytes) -> bool:
+    """Whether no number asks for more than a machine has; how large a network may be is another question."""
+    most = max(map(len, re.findall(rb"\d+", sound)))
+    return all(len(number) <= most or len(number) > 4000 for number in re.findall(rb"\d+", damaged))
+
+
+def damage_of(folder: Path, names: list[str], small: tuple[str, ...] = ()) -> Callable[[random.Random], str]:
+    """Puts damage into one of the files of a folder, the others as they were."""
+    sound = {name: (folder / name).read_bytes() for name in names}
+
+    def damage(rng: random.Random) -> str:
+        for name, content in sound.items():
+            (folder / name).write_bytes(content)
+        name = rng.choice(names)
+        content = mutated(sound[name], rng)
+        while name in small and not spare_sizes(sound[name], content):
+            content = mutated(sound[name], rng)
+        (folder / name).write_bytes(content)
+        return f"{name}: {content[:4000]!r}"
+
+    return damage
+
+
+def trained(kind: str, folder: Path) -> Path:
+    """A run folder that a tiny training left."""
+    words = [text.split() for text in TEXTS]
+    if kind == "label words":
+        model, train = Labeler(front_end="words", **TINY), [(text, ["X", "Y", "Z"]) for text in words]
+    elif kind == "label subwords":
+        options = {"front_end": "subwords", "subword_model": "wordpiece", "subwords": 60}
+        model, train = Labeler(**options, **TINY), [(text, ["X", "Y", "Z"]) for text in words]
+    elif kind == "classify vectors":
+        model, train = Classifier(front_end="vectors", **TINY), [(VECTORS, "good"), (VECTORS * 2, "bad")] * 3
+    elif kind == "transduce":
+        options = {"front_end": "characters", "target_units": "symbols"}
+        model, train = Seq2Seq(**options, **TINY), [(text, text) for text in TEXTS]
+    else:
+        model, train = MaskedModel(front_end="subwords", subwords=300, **TINY), TEXTS
+    model.fit(train, output=folder, **QUICK)
+    return folder
+
+
+RUNS = ["label words", "label subwords", "classify vectors", "transduce", "pretrain"]
+
+
+@pytest.mark.parametrize("kind", RUNS)
+def test_run_folders(kind, tmp_path, capfd):
+    folder = trained(kind, tmp_path / "run")
+    capfd.readouterr()
+    names = ["model.json", "model.json", "config.toml", "scores.json", "model.safetensors"]
+    given = VECTORS if kind == "classify vectors" else ["one", "two"] if kind.startswith("label") else "one two"
+
+    def read(rng: random.Random) -> None:
+        if rng.random() < 0.1:
+            code = run(["info", str(folder), *(["--json"] if rng.random() < 0.5 else [])])
+            _, err = capfd.readouterr()
+            assert code in (0, 1)
+            assert not err if code == 0 else err.startswith("regard: ") and err.count("\n") == 1
+            assert "please report it" not in err
+        model = regard.load(folder)
+        model.describe()
+        with suppress(RegardError):  # an option that makes this input too long, say; what it names is the input
+            assert len(model.predict([given])) == 1
+
+    outcomes(share(0.08 / len(RUNS)), folder, damage_of(folder, names, ("config.toml",)), read)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_bert_of_others(tmp_path, capfd):
+    run_folder, folder = tmp_path / "run", tmp_path / "bert"
+    options = {"front_end": "subwords", "subword_model": "wordpiece", "subwords": 60, "positions": "learned"}
+    options |= {"norm": "post", "embedding_norm": True, "position_reach": 32}
+    Labeler(**options, **TINY).fit([(text.split(), ["X", "Y", "Z"]) for text in TEXTS], output=run_folder, **QUICK)
+    assert run(["export", str(run_folder), "--output", str(folder)]) == 0
+    capfd.readouterr()
+    (folder / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\none\ntwo\n")
+    names = ["config.json", "tokenizer.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"]
+
+    def read(rng: random.Random) -> None:
+        if rng.random() < 0.1:
+            read_tokenizer(folder / "vocab.txt")
+        read_bert(folder)
+
+    read_bert(folder)
+    outcomes(share(0.03), folder, damage_of(folder, [*names, "vocab.txt"], ("config.json",)), read)
+    assert capfd.readouterr().err == ""
+
+
+# What a training leaves for itself
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    return trained("classify vectors", tmp_path_factory.mktemp("fuzz") / "run")
+
+
+def test_journals(finished):
+    journal = finished / "metrics.jsonl"
+    outcomes(share(0.02), finished, damage_of(finished, [journal.name]), lambda rng: read_journal(journal))
+
+
+def test_finished_trainings(finished):
+    train = [(VECTORS, "good"), (VECTORS * 2, "bad")] * 3
+
+    def read(rng: random.Random) -> None:
+        model = Classifier(front_end="vectors", **TINY)
+        model.fit(train, output=finished, resume=True, **QUICK)
+
+    outcomes(share(0.001), finished, damage_of(finished, ["metrics.jsonl"]), read)
+
+
+def test_checkpoints(tmp_path):
+
+    config = LabelConfig()
+    identity = Identity(config.model_dump(mode="json"), "data", 1, "dev")
+    (tmp_path / FOLDER).mkdir()
+    write_checkpoint(tmp_path, State(step=3), {"network.a": torch.ones(3)}, identity)
+
+    def read(rng: random.Random) -> None:
+        state, tensors = read_checkpoint(tmp_path, identity)
+        assert abs(state.step) >= 0
+        assert all(tensor.numel() >= 0 for tensor in tensors.values())
+
+    outcomes(share(0.03), tmp_path, damage_of(tmp_path / FOLDER, ["state.safetensors"]), read)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_options(task, tmp_path):
+    kind, path = TASKS[task].config, tmp_path / "a.toml"
+    write_config(make_config(kind, {"window": (8, None), "train": "a.csv"}), path)
+    outcomes(share(0.03 / len(TASKS)), path, damage_of(tmp_path, [path.name]), lambda rng: read_config(path, kind))

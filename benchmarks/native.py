@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.attention import unfolded
+from benchmarks.attention import fastest, unfoldings
 from benchmarks.data import sentence_lengths
 from benchmarks.memory import peak
-from benchmarks.timing import in_turns
+from benchmarks.timing import in_turns, multiply_limit, share_of_limit
 from regard import Additive, Ragged, attend
 from regard.attention.native import instruction_set
 
@@ -95,12 +95,12 @@ def truncated() -> Results:
         "native": native(query, key, value, window=REACH),
         "native, relu": native(query, key, value, window=REACH, normalizer="relu"),
         "native, sigmoid": native(query, key, value, window=REACH, normalizer="sigmoid"),
-        "unfolded SDPA": lambda: unfolded(query, key, value, REACH),
+        **unfoldings(query, key, value, REACH),
         "local-attention": lambda: local(query[0], key[0], value[0]),
         "Longformer": longformer(query, key, value),
         "compiled FlexAttention": flex(query, key, value),
     }
-    for name in ("unfolded SDPA", "local-attention", "compiled FlexAttention"):
+    for name in calls.keys() - {"native", "native, relu", "native, sigmoid", "Longformer"}:
         torch.testing.assert_close(calls[name]().view_as(query), calls["native"](), msg=name)
     a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
     product = {"matmul": lambda: a @ b}  # in turns with the others: what the machine multiplies changes by the minute
@@ -121,6 +121,32 @@ def truncated() -> Results:
         results[f"window, {kind}: useful operations, share of the matmul rate"] = operations / own / rate
         for name in list(seconds)[2:]:
             results[f"window, {kind}: {name} / native, time"] = seconds[name] / own
+        results[f"window, {kind}: fastest unfolded SDPA / native, time"] = fastest(seconds, "unfolded SDPA") / own
+    return results
+
+
+def narrow() -> Results:
+    """A window of ±64 over 4,096, and shares of what the processor multiplies at most; a part of its own, to be quick."""
+    results: Results = {"limit of multiply-adds, GFLOP/s": multiply_limit() / 1e9}
+    for length, reach in ((4096, 64), (LENGTH, REACH)):
+        given = inputs(length)
+        calls = {"native": native(*given, window=reach)} | (unfoldings(*given, reach) if reach == 64 else {})
+        useful = 4 * HEADS * DIM * sum(min(reach, i) + min(reach, length - 1 - i) + 1 for i in range(length))
+        for kind, timed, operations in (
+            ("forward", forward, useful),
+            ("forward + backward", lambda call, given=given: both(call, *given), 3.5 * useful),
+        ):
+            cases = {name: timed(call) for name, call in calls.items()}
+            title = f"window ±{reach}, N = {length:,}, {kind}"
+            results[f"{title}: useful operations, share of the limit"] = share_of_limit(cases["native"], operations)
+            if reach != 64:
+                continue
+            seconds = in_turns(cases, rounds=MANY)
+            for name in list(seconds)[1:]:
+                results[f"{title}: {name} / native, time"] = seconds[name] / seconds["native"]
+            results[f"{title}: fastest unfolded SDPA / native, time"] = (
+                fastest(seconds, "unfolded SDPA") / seconds["native"]
+            )
     return results
 
 
@@ -182,6 +208,9 @@ def additive() -> Results:
         "chunked PyTorch": lambda: chunked_additive(query, key, value, weight, reach),
     }
     torch.testing.assert_close(calls["native"](), calls["chunked PyTorch"](), atol=1e-5, rtol=1e-4)
+    compiled = torch.compile(chunked_additive, dynamic=False)
+    calls["compiled chunks"] = lambda: compiled(query, key, value, weight, reach)
+    torch.testing.assert_close(calls["native"](), calls["compiled chunks"](), atol=1e-5, rtol=1e-4)
     pairs = (2 * reach + 1) / (64 + 2 * reach)  # chunks compute more of them than the band holds
     forwards = in_turns({name: forward(call) for name, call in calls.items()})
     del calls["dot"]
@@ -193,6 +222,8 @@ def additive() -> Results:
         "additive, forward + backward: chunked PyTorch / native, time for each pair": pairs
         * boths["chunked PyTorch"]
         / boths["native"],
+        "additive, forward: compiled chunks / native, time": forwards["compiled chunks"] / forwards["native"],
+        "additive, forward + backward: compiled chunks / native, time": boths["compiled chunks"] / boths["native"],
         "additive / dot, forward, time": forwards["native"] / forwards["dot"],
     }
 
@@ -249,6 +280,6 @@ def measured(part: Callable[[], Results]) -> Results:
 
 
 def run() -> Results:
-    parts = [truncated, bfloat16, lengths, full, additive, ragged, accuracy, memory]
+    parts = [truncated, narrow, bfloat16, lengths, full, additive, ragged, accuracy, memory]
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
         return {name: value for results in pool.map(measured, parts) for name, value in results.items()}

@@ -10,8 +10,9 @@ LONGEST = 2000  # characters of a message, which tells what stood in a file: tha
 class RegardError(ValueError):
     """Anything that regard refuses. The command line prints its message as one line."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message if len(message) <= LONGEST else f"{message[: LONGEST - 500]} … {message[-490:]}")
+    def __str__(self) -> str:
+        message = super().__str__()
+        return message if len(message) <= LONGEST else f"{message[: LONGEST - 500]} … {message[-490:]}"
 
 
 class ShapeError(RegardError):

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TextIO
 
 from regard.errors import ConfigError, ModelError, RegardError
 
@@ -189,6 +189,29 @@ def read_json(path: Path) -> dict[str, Any]:
             f"{path}: holds a JSON {type(value).__name__} instead of an object; copy it again or train again"
         )
     return value
+
+
+class Forgiving:
+    """A text stream for messages: where nobody can read them any more they are dropped, and the work goes on."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return len(text) if self._stream is None else self._stream.write(text)
+        except OSError:
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            if self._stream is not None:
+                self._stream.flush()
+        except OSError:
+            pass
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 @contextmanager

@@ -6,7 +6,9 @@ import errno
 import io
 import os
 import sys
-from typing import Any, TextIO
+from typing import Any
+
+from regard.files import Forgiving
 
 
 class OutputLost(Exception):
@@ -36,29 +38,6 @@ class _Output(io.FileIO):
         except OSError as error:
             self.lost = True
             raise OutputLost(error) from None
-
-
-class Forgiving:
-    """A text stream for messages: where nobody can read them any more they are dropped, and the work goes on."""
-
-    def __init__(self, stream: TextIO | None) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        try:
-            return len(text) if self._stream is None else self._stream.write(text)
-        except OSError:
-            return len(text)
-
-    def flush(self) -> None:
-        try:
-            if self._stream is not None:
-                self._stream.flush()
-        except OSError:
-            pass
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
 
 
 def settle() -> None:

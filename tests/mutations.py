@@ -5,6 +5,10 @@ import json
 import random
 import re
 
+from safetensors.torch import save_file
+
+from regard.tensors import read_tensors
+
 TOKENS = [
     *(b"\0", b"\xff", b"\xc3", b"\n", b"\r", b"\r\n", b"\n\n", b"\t", b" ", b'"', b"'", b",", b":", b";", b"\\", b"#"),
     *(b"-", b"_", b"=", b"{", b"}", b"[", b"]", b"@data", b"\\ud800", b"\xef\xbb\xbf", b"\xe2\x80\xa8", b"\x1f\x8b"),
@@ -16,6 +20,17 @@ VALUES = [
     *("", "a", "\ud800", "\0", "[UNK]", "x" * 1000, [], {}, [[]], [None], ["a", "a"], {"a": 1}, [1, 2.5, "a"]),
 ]
 DEEP = "[" * 100_000 + "]" * 100_000
+
+
+def without_seals(run):
+    """The run folder as earlier versions wrote it, without the digests by which every change is found."""
+    weights = run / "model.safetensors"
+    metadata, tensors = read_tensors(weights)
+    save_file(tensors, weights, {name: metadata[name] for name in ("format", "sha256")})
+    for name in ("model.json", "scores.json"):
+        document = json.loads((run / name).read_text())
+        (run / name).write_text(json.dumps({key: value for key, value in document.items() if key != "sha256"}))
+    return run
 
 
 def mutated(content: bytes, rng: random.Random) -> bytes:

@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "errors": set(),
     "ragged": {"errors"},
     "files": {"errors"},
-    "streams": set(),
+    "streams": {"files"},
     "tensors": set(),
     "attention": {"errors", "ragged", "files"},
     "nn": {"errors", "ragged", "files", "attention"},
@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "data": {"errors", "files"},
     "decoding": {"errors"},
     "formats": {"errors", "files", "tensors", "nn", "front_ends"},
-    "training": {"errors", "ragged", "files", "streams", "tensors", "data", "front_ends"},
+    "training": {"errors", "ragged", "files", "tensors", "data", "front_ends"},
     "viewer": {"errors", "ragged", "files", "attention", "nn"},
     "tasks": {
         *("errors", "ragged", "files", "attention", "nn", "front_ends", "data", "decoding", "formats", "training"),

@@ -1,4 +1,4 @@
-"""How a training goes: as a bar or plain lines on the terminal, in a journal, for TensorBoard; and how it is stopped."""
+"""How a training goes: as a bar or plain lines on the terminal, in a journal, for TensorBoard; how it is stopped."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from regard.errors import DataError, ModelError, UnsupportedError
-from regard.files import explain_failures, explain_full_disk, sealed, unsealed
-from regard.streams import Forgiving
+from regard.files import Forgiving, explain_failures, explain_full_disk, sealed, unsealed
 
 LINE_EVERY = 30.0  # seconds between plain lines within an epoch
 

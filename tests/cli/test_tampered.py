@@ -1,9 +1,10 @@
-"""A run folder that someone changed by hand: one line that names the file and says what is wrong. More in test_fuzz."""
+"""A run folder without digests that someone changed by hand: one line that names the file and says what is wrong."""
 
 import json
 import shutil
 
 import pytest
+from mutations import without_seals
 
 DEEP = "[" * 100_000 + "]" * 100_000
 
@@ -53,7 +54,7 @@ CASES = {  # the file, what is done to it, and what is said
 @pytest.mark.parametrize("case", CASES)
 def test_one_line_with_the_file(case, call, trained, tmp_path):
     name, change, message = CASES[case]
-    run = shutil.copytree(trained, tmp_path / "run")
+    run = without_seals(shutil.copytree(trained, tmp_path / "run"))
     (run / name).write_text(change((run / name).read_text()))
     complaint = call("info", run).complaint
     assert complaint.startswith(f"{run / name}:")
@@ -62,7 +63,7 @@ def test_one_line_with_the_file(case, call, trained, tmp_path):
 
 
 def test_names_that_look_like_markup(call, trained, tmp_path):
-    run = shutil.copytree(trained, tmp_path / "[" / "red]")
+    run = without_seals(shutil.copytree(trained, tmp_path / "[" / "red]"))
     (run / "scores.json").write_text((run / "scores.json").read_text().replace('"regard"', '"[/b] :dog:"'))
     assert "[/b] :dog:" in call("info", run).out
 

@@ -126,7 +126,7 @@ def truncated() -> Results:
 
 
 def narrow() -> Results:
-    """A window of ±64 over 4,096, and shares of what the processor multiplies at most; a part of its own, to be quick."""
+    """A window of ±64 over 4,096, and shares of what the processor multiplies at most."""
     results: Results = {"limit of multiply-adds, GFLOP/s": multiply_limit() / 1e9}
     for length, reach in ((4096, 64), (LENGTH, REACH)):
         given = inputs(length)

@@ -144,8 +144,9 @@ inline Vector power_of_two(Vector x) {
 
 // log2 x to 2e-7, of normal numbers above 0: a whole number, and log2 m with m from sqrt(1/2) to sqrt(2).
 inline Vector logarithm(Vector x) {
-  const Integers bits = (Integers)bits_of(x), whole = (bits - 0x3F3504F3) >> 23;
-  const Vector m = of_bits((Unsigned)(bits - (whole << 23))), t = (m - splat(1.f)) / (m + splat(1.f)), square = t * t;
+  const Unsigned bits = bits_of(x);
+  const Integers whole = (Integers)(bits - 0x3F3504F3u) >> 23;
+  const Vector m = of_bits(bits - ((Unsigned)whole << 23)), t = (m - splat(1.f)) / (m + splat(1.f)), square = t * t;
   Vector y = splat(2.f / 9);  // 2 artanh t, which is log m
   y = y * square + splat(2.f / 7);
   y = y * square + splat(2.f / 5);

@@ -56,7 +56,7 @@ def multiply_limit() -> float:
     """What this processor multiplies at most on all of PyTorch's threads, FLOP/s: multiply-adds in registers alone."""
     time.sleep(0.03)  # the threads of the call before wait for more by turning round
     limit, threads = _limit(), torch.get_num_threads()
-    return max(float(limit(threads, LIMIT_STEPS)) for _ in range(3))  # threads may begin on one core together
+    return max(float(limit(threads, LIMIT_STEPS)) for _ in range(8))  # threads may begin on one core together
 
 
 def share_of_limit(call: Callable[[], object], operations: float, *, rounds: int = 21) -> float:

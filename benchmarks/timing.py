@@ -56,19 +56,23 @@ def multiply_limit() -> float:
     """What this processor multiplies at most on all of PyTorch's threads, FLOP/s: multiply-adds in registers alone."""
     time.sleep(0.03)  # the threads of the call before wait for more by turning round
     limit, threads = _limit(), torch.get_num_threads()
-    return max(float(limit(threads, LIMIT_STEPS)) for _ in range(8))  # threads may begin on one core together
+    return max(float(limit(threads, LIMIT_STEPS)) for _ in range(3))
 
 
-def share_of_limit(call: Callable[[], object], operations: float, *, rounds: int = 21) -> float:
+def share_of_limit(call: Callable[[], object], operations: float, *, rounds: int = 21, seconds: float = 0.05) -> float:
     """How much of the limit a call of so many operations reaches: the median of rounds, each between two looks at it.
 
-    What a processor does at most changes by the minute, with the others on its machine.
+    What a processor does at most changes by the minute, with the others on its machine. A call follows others of its
+    kind: the first wakes the threads and fills the caches.
     """
     shares = []
     for _ in range(rounds):
+        before = multiply_limit()
         call()
-        before, start = multiply_limit(), time.perf_counter()
-        call()
-        seconds = time.perf_counter() - start
-        shares.append(operations / seconds / ((before + multiply_limit()) / 2))
+        start, runs = time.perf_counter(), 0
+        while runs == 0 or time.perf_counter() - start < seconds:
+            call()
+            runs += 1
+        took = (time.perf_counter() - start) / runs
+        shares.append(operations / took / ((before + multiply_limit()) / 2))
     return statistics.median(shares)

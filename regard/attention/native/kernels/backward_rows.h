@@ -121,23 +121,25 @@ class BackwardRows {
 
  private:
   // A share of what will be wanted next: the following rows, the following keys, and where those of now are added to.
-  void prefetch(Index r, bool rows, bool keys) const {
-    for (Index row = area_.row_stop + r; rows && row < min(block_.sequence->row_stop, area_.row_stop + r + HIGH);
-         ++row) {
-      prefetch_row(call_.query, area_.batch, area_.head, row, call_.dim);
-      prefetch_row(out_.grad, area_.batch, area_.head, row, call_.value_dim);
+  REGARD_INLINE void prefetch(Index r, bool rows, bool keys) const {
+    if (rows) {
+      const Index row = area_.row_stop + r, stop = min(row + HIGH, block_.sequence->row_stop);
+      prefetch_rows(call_.query, area_.batch, area_.head, row, stop, call_.dim);
+      prefetch_rows(out_.grad, area_.batch, area_.head, row, stop, call_.value_dim);
     }
     const Index first = area_.key_start + r * size_.keys / size_.rows;
-    const Index last = area_.key_start + (r + HIGH) * size_.keys / size_.rows;
-    for (Index key = first; key < min(last, area_.key_stop); ++key) {
+    const Index stop = min(area_.key_start + (r + HIGH) * size_.keys / size_.rows, area_.key_stop);
+    for (Index key = first; key < stop; ++key) {
       prefetch_sum(sums_.key.at(key_plane(), key), call_.dim);
       prefetch_sum(sums_.value.at(key_plane(), key), call_.value_dim);
-      if (!keys || key + size_.keys >= block_.sequence->key_stop) continue;
-      prefetch_row(call_.key, area_.batch, key_head_, key + size_.keys, call_.dim);
-      prefetch_row(call_.value, area_.batch, key_head_, key + size_.keys, call_.value_dim);
+    }
+    if (keys) {
+      const Index next = first + size_.keys, last = min(stop + size_.keys, block_.sequence->key_stop);
+      prefetch_rows(call_.key, area_.batch, key_head_, next, last, call_.dim);
+      prefetch_rows(call_.value, area_.batch, key_head_, next, last, call_.value_dim);
     }
   }
-  static void prefetch_sum(const float* sum, Index dim) {
+  REGARD_INLINE static void prefetch_sum(const float* sum, Index dim) {
     for (Index d = 0; d < dim; d += 16) __builtin_prefetch(sum + d, 1, 2);
   }
   Index key_plane() const { return area_.batch * call_.key_heads + key_head_ - sums_.first; }

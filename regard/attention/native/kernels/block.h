@@ -80,8 +80,8 @@ inline void prepare_head(const Area& area) {
 inline Span whole_vectors(Span span) { return {span.low / LANES * LANES, round_up(span.high, LANES)}; }
 inline Span wider(Span span, Index by) { return {max(span.low - by, 0), span.high + by}; }
 
-// Adds the bias to a row's scores, and -inf where whole vectors reach beyond its span.
-REGARD_NOINLINE void hide(const Area& area, Index row, Span span, float* scores) {
+// Adds the bias and what the key mask hides to a row's scores.
+REGARD_NOINLINE void add_bias(const Area& area, Index row, Span span, float* scores) {
   const Call& call = area.call;
   const float* bias = call.table ? area.bias_of(row) : nullptr;
   const Span whole = whole_vectors(span);
@@ -94,6 +94,12 @@ REGARD_NOINLINE void hide(const Area& area, Index row, Span span, float* scores)
   }
   if (call.key_mask)
     for (Index k = whole.low; k < whole.high; k += LANES) store(scores + k, load(scores + k) + load(area.hiding + k));
+}
+
+// Makes a row's scores -inf where it does not see, also where whole vectors reach beyond its span.
+inline void hide(const Area& area, Index row, Span span, float* scores) {
+  if (area.call.table || area.call.key_mask) add_bias(area, row, span, scores);
+  const Span whole = whole_vectors(span);
   if (whole.low == whole.high) return;
   float *first = scores + whole.low, *last = scores + whole.high - LANES;
   store(first, lane_numbers() < int(span.low - whole.low) ? splat(-INFINITE) : load(first));

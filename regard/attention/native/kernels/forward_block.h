@@ -176,15 +176,16 @@ class ForwardBlock {
     by_rows<false, false>(key, count, call_.dim, 1, panels);
   }
 
-  // A share of what is wanted next: of the keys and values that will be packed, and of the following rows.
-  void prefetch(const Area& area, Index first_row, Index stop_row) {
-    const Index last = min(min(packed_ + size_.packed_at_once, area.keys()), asked_for_ + stop_row - first_row + 1);
-    for (; asked_for_ < last; ++asked_for_) {
-      prefetch_row(call_.key, batch_, key_head_, area.key_start + asked_for_, call_.dim);
-      prefetch_row(call_.value, batch_, key_head_, area.key_start + asked_for_, call_.value_dim);
-    }
-    for (Index n = first_row; n < min(stop_row, rows_); ++n)
-      prefetch_row(call_.query, batch_, head_, block_.row_start + n, call_.dim);
+  // A share of what is wanted next: of the keys and values that will be packed, and of rows to be read and written.
+  REGARD_INLINE void prefetch(const Area& area, Index first_row, Index stop_row) {
+    const Index ready = min(packed_ + size_.packed_at_once, area.keys());
+    const Index key = area.key_start + asked_for_;
+    asked_for_ = max(asked_for_, min(ready, asked_for_ + stop_row - first_row + 1));
+    prefetch_rows(call_.key, batch_, key_head_, key, area.key_start + asked_for_, call_.dim);
+    prefetch_rows(call_.value, batch_, key_head_, key, area.key_start + asked_for_, call_.value_dim);
+    const Index row = block_.row_start + first_row, stop = block_.row_start + min(stop_row, rows_);
+    prefetch_rows(call_.query, batch_, head_, row, stop, call_.dim);
+    prefetch_rows<true>(call_.output, batch_, head_, row, stop, call_.value_dim);
   }
 
   void place_output() {
@@ -243,23 +244,23 @@ class ForwardBlock {
   // Raw scores of up to TALL rows, and the columns that they stand in.
   Span score(const Area& area, Index r) {
     const Index tiles = (height(r) + HIGH - 1) / HIGH;
-    Span columns{area.keys(), 0}, seen[TALL / HIGH];
+    Span columns{area.keys(), 0};
     for (Index t = 0; t < tiles; ++t) {
-      seen[t] = tile_span(area, r, t);
-      if (seen[t].low >= seen[t].high) continue;
-      columns = {min(columns.low, seen[t].low / WIDE * WIDE), max(columns.high, round_up(seen[t].high, WIDE))};
+      const Span seen = seen_by_tile_[t] = tile_span(area, r, t);
+      if (seen.low < seen.high)
+        columns = {min(columns.low, seen.low / WIDE * WIDE), max(columns.high, round_up(seen.high, WIDE))};
     }
     pack(area, columns.high);
     asked_for_ = max(asked_for_, packed_);
-    const Index rows_a_panel = columns.low < columns.high ? TALL * WIDE / (columns.high - columns.low) + 1 : 0;
-    Index row = r + TALL;
+    const Index panels = (columns.high - columns.low) / WIDE;
     const Rows asking = easy_ ? query_as_exponentials_ : query_;
-    for (Index k = columns.low; k < columns.high; k += WIDE) {
-      prefetch(area, row, min(row + rows_a_panel, r + 2 * TALL));
-      row = min(row + rows_a_panel, r + 2 * TALL);
+    for (Index p = 0; p < panels; ++p) {
+      const Index k = columns.low + p * WIDE;
+      prefetch(area, r + TALL + p * TALL / panels, r + TALL + (p + 1) * TALL / panels);
       for (Index t = 0; t < tiles; ++t) {
-        if (k + WIDE <= seen[t].low || k >= seen[t].high) continue;
-        const Index skipped = max(seen[t].low - k, 0) / LANES * LANES;  // vectors of the panel that no row sees
+        const Span seen = seen_by_tile_[t];
+        if (k + WIDE <= seen.low || k >= seen.high) continue;
+        const Index skipped = max(seen.low - k, 0) / LANES * LANES;  // vectors of the panel that no row sees
         const float *a = asking.data + (r + t * HIGH) * asking.stride, *panel = panels_.key + k * key_depth(call_);
         float* s = scores_ + t * HIGH * size_.keys + k;
         if (weight_)
@@ -267,7 +268,7 @@ class ForwardBlock {
                           size_.keys);
         else
           product(pairs_, tile_height(r, t), a, asking.stride, 1, panel + skipped, WIDE, 0, s + skipped, size_.keys,
-                  min(WIDE, seen[t].high - k) - skipped, key_depth(call_), false);
+                  min(WIDE, seen.high - k) - skipped, key_depth(call_), false);
       }
     }
     return columns;
@@ -282,16 +283,18 @@ class ForwardBlock {
   // Rows [low, high), a lane for each, of those from `first` on.
   void weigh_some(const Area& area, Index first, Index low, Index high) {
     const auto scores_of = [&](Index r) { return scores_ + (r - first) * size_.keys; };
+    const float scale = late_scale(call_);
     Vector lanes[LANES];
+    Span wholes[LANES];
     for (Vector& lane : lanes) lane = splat(-INFINITE);
     for (Index r = low; r < high; ++r) {
-      const Span span = span_of(area, block_.row_start + r), whole = whole_vectors(span);
+      const Span span = span_of(area, block_.row_start + r), whole = wholes[r - low] = whole_vectors(span);
       if (pairs_ && !scaled_late(call_)) multiply(scores_of(r), whole, call_.scale * log2_factor(call_));
       hide(area, block_.row_start + r, span, scores_of(r));
       if (softmax_) lanes[r - low] = largest_scores(whole.low, whole.high, scores_of(r));
     }
     const Vector before = load(largest_ + low);
-    const Vector here = joined(lanes, [](Vector a, Vector b) { return max(a, b); }) * splat(late_scale(call_));
+    const Vector here = joined(lanes, [](Vector a, Vector b) { return max(a, b); }) * splat(scale);
     const Vector most = here > before ? here : before;
     float bases[LANES];
     store(bases, most == splat(-INFINITE) ? Vector{} : most);
@@ -299,12 +302,11 @@ class ForwardBlock {
     for (Index r = low; r < high; ++r) {
       const Index row = block_.row_start + r;
       float* scores = scores_of(r);
-      const Span whole = whole_vectors(span_of(area, row));
-      const Span mixed = whole_vectors(mixed_keys(area, first, (r - first) / HIGH));
+      const Span whole = wholes[r - low], mixed = whole_vectors(mixed_keys((r - first) / HIGH));
       if (softmax_)
-        lanes[r - low] = raise(whole.low, whole.high, late_scale(call_), bases[r - low], scores);
+        lanes[r - low] = raise(whole.low, whole.high, scale, bases[r - low], scores);
       else
-        weigh(call_.normalizer, late_scale(call_), call_.statistics[plane() + row], whole.low, whole.high, scores, scores);
+        weigh(call_.normalizer, scale, call_.statistics[plane() + row], whole.low, whole.high, scores, scores);
       if (call_.dropout > 0) drop(area, row, whole.low, whole.high, scores);
       clear_outside(whole, mixed.low, mixed.high, scores);
     }
@@ -332,17 +334,17 @@ class ForwardBlock {
       return mix_carefully(area, r);
     }
     for (Index m = 0; pairs_ && m < height(r); ++m) {
-      const Span keys = mixed_keys(area, r, m / HIGH);
+      const Span keys = mixed_keys(m / HIGH);
       narrow(scores_ + m * size_.keys, keys.low, keys.high, 1, narrowed_ + m * size_.keys / 2);
     }
     const Index part = pairs_ ? 2 : 1;
     for (Index t = 0; t * HIGH < height(r); ++t) {
-      const Span keys = mixed_keys(area, r, t);
+      const Span keys = mixed_keys(t);
       if (is_first && keys.low >= keys.high) clear_output(r + t * HIGH, tile_height(r, t));
     }
     for (Index column = 0; column < size_.value_dim; column += WIDE)
       for (Index t = 0; t * HIGH < height(r); ++t) {
-        const Span keys = mixed_keys(area, r, t);
+        const Span keys = mixed_keys(t);
         for (Index k = keys.low; k < keys.high; k += SUMMED)
           product(pairs_, tile_height(r, t), (pairs_ ? narrowed_ : scores_) + (t * HIGH * size_.keys + k) / part,
                   size_.keys / part, 1,
@@ -353,8 +355,8 @@ class ForwardBlock {
       }
   }
   // Whole pairs: the weights beyond the span are 0.
-  Span mixed_keys(const Area& area, Index r, Index tile) const {
-    const Span seen = tile_span(area, r, tile);
+  Span mixed_keys(Index tile) const {
+    const Span seen = seen_by_tile_[tile];
     return pairs_ && seen.low < seen.high ? Span{seen.low / 2 * 2, round_up(seen.high, 2)} : seen;
   }
 
@@ -387,6 +389,7 @@ class ForwardBlock {
   float* by_distance_;
   std::int32_t* hashes_;
   Span* spans_;  // of each row, over all keys
+  Span seen_by_tile_[TALL / HIGH];  // of those keys that are at hand, by the rows that score() took
 
   Index head_ = 0;
   const float* weight_ = nullptr;

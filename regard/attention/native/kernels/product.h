@@ -16,6 +16,7 @@ REGARD_NOINLINE void product_tile(const float* a, Index am, Index ak, const floa
   for (int m = 0; m < M; ++m)
 #pragma GCC unroll 8
     for (int n = 0; n < N; ++n) sums[m][n] = Vector{};
+#pragma GCC unroll 2
   for (Index k = 0; k < depth; ++k) {
     Vector row[N];
 #pragma GCC unroll 8
@@ -184,11 +185,13 @@ REGARD_NOINLINE void put_rows(Rows rows, Index count, Index dim, const Array& x,
   }
 }
 
-// Asks for a row that will soon be taken.
-inline void prefetch_row(const Array& x, Index batch, Index head, Index row, Index dim) {
-  const Index size = x.type == Type::float32 ? 4 : 2;
-  const char* first = static_cast<const char*>(x.data) + (batch * x.batch + head * x.head + row * x.row) * size;
-  for (Index byte = 0; byte < dim * size && x.column == 1; byte += 64) __builtin_prefetch(first + byte, 0, 2);
+// Asks for rows [first, stop) that will soon be taken or, if `written`, put.
+template <bool written = false>
+REGARD_INLINE void prefetch_rows(const Array& x, Index batch, Index head, Index first, Index stop, Index dim) {
+  const Index size = x.type == Type::float32 ? 4 : 2, bytes = x.column == 1 ? dim * size : 0;
+  const char* row = static_cast<const char*>(x.data) + (batch * x.batch + head * x.head + first * x.row) * size;
+  for (Index n = first; n < stop; ++n, row += x.row * size)
+    for (Index byte = 0; byte < bytes; byte += 64) __builtin_prefetch(row + byte, written, written ? 3 : 2);
 }
 
 // What NaN and infinities make NaN, and all other numbers 0.

@@ -11,6 +11,8 @@
 #include "call.h"
 
 #define REGARD_NOINLINE __attribute__((noinline)) inline
+// For what only asks for memory: called by itself it has no effect, and GCC would drop the calls.
+#define REGARD_INLINE __attribute__((always_inline)) inline
 
 // Every instruction set has a namespace of its own: an inline function compiled for one must never be run by another.
 namespace regard::REGARD_ISA {

@@ -8,15 +8,16 @@ own, so that none pays for what another has done to the memory.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from statistics import median
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.attention import fastest, unfoldings
@@ -31,7 +32,7 @@ MANY = 21  # rounds: in the first second of a process memory may be slow to come
 Results = dict[str, Any]
 
 
-def forward(call: Callable[[], Tensor]) -> Callable[[], None]:
+def forward(call: Callable[[], Tensor | list[Tensor]]) -> Callable[[], None]:
     def timed() -> None:
         with torch.no_grad():
             call()
@@ -39,11 +40,12 @@ def forward(call: Callable[[], Tensor]) -> Callable[[], None]:
     return timed
 
 
-def both(call: Callable[[], Tensor], *leaves: Tensor) -> Callable[[], None]:
-    gradient = torch.ones_like(call())
+def both(call: Callable[[], Tensor | list[Tensor]], *leaves: Tensor) -> Callable[[], None]:
+    outputs = call()
+    gradients = [torch.ones_like(x) for x in ([outputs] if isinstance(outputs, Tensor) else outputs)]
 
     def timed() -> None:
-        torch.autograd.grad(call(), leaves, gradient)
+        torch.autograd.grad(call(), leaves, gradients)
 
     return timed
 
@@ -228,24 +230,48 @@ def additive() -> Results:
     }
 
 
+def padded(parts: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
+    """Sentences ``[n, 3·H, D]`` as one batch ``[B, 3·H, N, D]``, and the mask that it needs, unless all are as long."""
+    batch = nn.utils.rnn.pad_sequence(list(parts), batch_first=True).transpose(1, 2).contiguous().requires_grad_()
+    seen = torch.arange(batch.shape[2]) < torch.tensor([len(part) for part in parts])[:, None]
+    return batch, None if seen.all() else seen[:, None, None]
+
+
 def ragged() -> Results:
+    """Every way of giving sentences to SDPA that may be the fastest; batches and masks are made beforehand."""
     lengths = [max(1, round(n)) for n in sentence_lengths()[:256]]
     batch = Ragged.from_list([torch.randn(n, 3 * HEADS, DIM) for n in lengths])
     values = batch.values.requires_grad_()
-    padded = batch.with_values(values.detach()).to_padded()[0].detach().requires_grad_()  # [B, N, 3·H, D]
-    seen = (torch.arange(padded.shape[1]) < batch.lengths[:, None])[:, None, None]
-
-    def ours() -> Tensor:
-        return attend(*values.chunk(3, 1), offsets=batch.offsets, implementation="native")
-
-    def theirs() -> Tensor:
-        query, key, value = (x.transpose(1, 2) for x in padded.chunk(3, 2))
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=seen)
-
-    seconds = in_turns({"native": both(ours, values), "padded": both(theirs, padded)})
-    return {
-        "ragged, 256 sentences, forward + backward: padded SDPA / native, time": seconds["padded"] / seconds["native"]
+    sentences = values.detach().split(lengths)
+    alike = sorted(sentences, key=len)
+    ways = {
+        "one batch": [sentences],
+        **{f"batches of {size} alike": [alike[i : i + size] for i in range(0, 256, size)] for size in (32, 16, 8)},
+        "batches of one length": [list(group) for _, group in itertools.groupby(alike, len)],
+        "one by one": [[sentence] for sentence in sentences],
     }
+
+    def sdpa(given: list[tuple[Tensor, Tensor | None]]) -> Callable[[], list[Tensor]]:
+        return lambda: [F.scaled_dot_product_attention(*x.chunk(3, 1), attn_mask=seen) for x, seen in given]
+
+    def ours() -> list[Tensor]:
+        return [attend(*values.chunk(3, 1), offsets=batch.offsets, implementation="native")]
+
+    cases = {"native": (ours, [values])}
+    for way, groups in ways.items():
+        given = [padded(group) for group in groups]
+        cases[f"SDPA, {way}"] = sdpa(given), [x for x, _ in given]
+    results: Results = {}
+    for kind, seconds in (
+        ("forward", in_turns({name: forward(call) for name, (call, _) in cases.items()}, rounds=MANY)),
+        ("forward + backward", in_turns({name: both(call, *x) for name, (call, x) in cases.items()}, rounds=MANY)),
+    ):
+        for name in list(seconds)[1:]:
+            results[f"ragged, 256 sentences, {kind}: {name} / native, time"] = seconds[name] / seconds["native"]
+        results[f"ragged, 256 sentences, {kind}: fastest SDPA / native, time"] = (
+            fastest(seconds, "SDPA") / seconds["native"]
+        )
+    return results
 
 
 def accuracy() -> Results:

@@ -3,7 +3,10 @@
     python -m benchmarks throughput
 
 Both take the same sentences, whose lengths are those of a treebank, in batches of about 1,000 words: forward, loss,
-backward and AdamW. PyTorch's gets them padded, once in batches of like length and once in batches as they come.
+backward and AdamW. PyTorch's gets them padded, in batches of like length, which hold almost no padding, and in batches
+as they come. With dropout of its attention weights it takes its slow path (`_scaled_dot_product_attention_math`),
+without the fast one (`_scaled_dot_product_flash_attention_for_cpu`), so both are timed, and the first compiled too; and
+all without dropout, where PyTorch's random numbers cost nothing.
 """
 
 from __future__ import annotations
@@ -26,10 +29,10 @@ DIM, DEPTH, HEADS, LABELS, WORDS, BATCHES, DROPOUT = 192, 3, 4, 17, 1000, 12, 0.
 
 
 class Ours(nn.Module):
-    def __init__(self, implementation: str = "auto") -> None:
+    def __init__(self, implementation: str = "auto", dropout: float = DROPOUT) -> None:
         super().__init__()
         self.encoder = build_encoder(
-            "attention", dim=DIM, depth=DEPTH, heads=HEADS, dropout=DROPOUT, implementation=implementation
+            "attention", dim=DIM, depth=DEPTH, heads=HEADS, dropout=dropout, implementation=implementation
         )
         self.head = nn.Linear(DIM, LABELS)
 
@@ -38,10 +41,14 @@ class Ours(nn.Module):
 
 
 class Padded(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, dropout: float = DROPOUT, *, of_weights: bool = True, compiled: bool = False) -> None:
         super().__init__()
-        layer = nn.TransformerEncoderLayer(DIM, HEADS, 4 * DIM, DROPOUT, batch_first=True, norm_first=True)
+        layer = nn.TransformerEncoderLayer(DIM, HEADS, 4 * DIM, dropout, batch_first=True, norm_first=True)
+        if not of_weights:
+            layer.self_attn.dropout = 0.0
         self.encoder = nn.TransformerEncoder(layer, DEPTH, nn.LayerNorm(DIM), enable_nested_tensor=False)
+        if compiled:
+            self.encoder.compile(dynamic=True)
         self.head = nn.Linear(DIM, LABELS)
 
     def forward(self, sentences: list[Tensor]) -> Tensor:
@@ -81,18 +88,32 @@ def run() -> dict[str, Any]:
     def vectors(batches: list[list[int]]) -> list[list[Tensor]]:
         return [[torch.randn(length, DIM) for length in batch] for batch in batches]
 
-    in_buckets = vectors(bucketed)
-    seconds = in_turns(
-        {
-            "regard": trainer(Ours(), in_buckets),
-            "regard, blocked": trainer(Ours("blocked"), in_buckets),
-            "torch.nn.TransformerEncoder, padded, sorted": trainer(Padded(), in_buckets),
-            "torch.nn.TransformerEncoder, padded, unsorted": trainer(Padded(), vectors(unsorted)),
-        },
-        rounds=9,
-    )
-    words = sum(shuffled)
-    results: dict[str, Any] = {f"{name}, words/s": words / value for name, value in seconds.items()}
-    for name in list(seconds)[1:]:
-        results[f"{name} / regard, time"] = seconds[name] / seconds["regard"]
+    in_buckets, words = vectors(bucketed), sum(shuffled)
+    theirs = "torch.nn.TransformerEncoder, padded"
+    results: dict[str, Any] = {}
+    for dropout, cases in (
+        (
+            "",
+            {
+                "regard": trainer(Ours(), in_buckets),
+                "regard, blocked": trainer(Ours("blocked"), in_buckets),
+                f"{theirs}, sorted": trainer(Padded(), in_buckets),
+                f"{theirs}, sorted, no dropout of weights": trainer(Padded(of_weights=False), in_buckets),
+                f"{theirs}, sorted, compiled": trainer(Padded(compiled=True), in_buckets),
+                f"{theirs}, unsorted": trainer(Padded(of_weights=False), vectors(unsorted)),
+            },
+        ),
+        (
+            ", no dropout",
+            {
+                "regard": trainer(Ours(dropout=0), in_buckets),
+                f"{theirs}, sorted": trainer(Padded(0), in_buckets),
+                f"{theirs}, unsorted": trainer(Padded(0), vectors(unsorted)),
+            },
+        ),
+    ):
+        seconds = in_turns(cases, rounds=9)
+        results |= {f"{name}{dropout}, words/s": words / value for name, value in seconds.items()}
+        for name in list(seconds)[1:]:
+            results[f"{name}{dropout} / regard, time"] = seconds[name] / seconds["regard"]
     return results

@@ -203,6 +203,7 @@ def _not_taken(function: Callable[..., object], args: tuple[object, ...], name: 
     )
     if name in names and not isinstance(given, Ragged):
         return ShapeError(f"{where} takes {name} as a regard.Ragged, sequences without padding; got {got}; {make}")
+    name = "more" if name in names else name
     return ShapeError(
         f"{where} takes {', '.join(names)} and no {name}, got {got}; values are made of the key, and a regard.Ragged "
         f"has no padding to mask: {make}"

@@ -96,6 +96,10 @@ class TensorFile:
             raise BadTensors(f"the file became shorter while '{name}' was read")
         return tensor
 
+    def read_all(self) -> dict[str, Tensor]:
+        """Every tensor by its name; see :meth:`read`."""
+        return {name: self.read(name) for name in self.entries}
+
 
 @contextmanager
 def open_tensors(path: str | os.PathLike[str]) -> Iterator[TensorFile]:
@@ -107,12 +111,6 @@ def open_tensors(path: str | os.PathLike[str]) -> Iterator[TensorFile]:
     """
     with Path(path).open("rb") as file:
         yield TensorFile(file)
-
-
-def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """The metadata and all tensors of a file; see :func:`open_tensors`."""
-    with open_tensors(path) as file:
-        return file.metadata, {name: file.read(name) for name in file.entries}
 
 
 def _parsed(header: bytes) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import re
 
 from safetensors.torch import save_file
 
-from regard.tensors import read_tensors
+from regard.tensors import open_tensors
 
 TOKENS = [
     *(b"\0", b"\xff", b"\xc3", b"\n", b"\r", b"\r\n", b"\n\n", b"\t", b" ", b'"', b"'", b",", b":", b";", b"\\", b"#"),
@@ -25,7 +25,8 @@ DEEP = "[" * 100_000 + "]" * 100_000
 def without_seals(run):
     """The run folder as earlier versions wrote it, without the digests by which every change is found."""
     weights = run / "model.safetensors"
-    metadata, tensors = read_tensors(weights)
+    with open_tensors(weights) as file:
+        metadata, tensors = file.metadata, file.read_all()
     save_file(tensors, weights, {name: metadata[name] for name in ("format", "sha256")})
     for name in ("model.json", "scores.json"):
         document = json.loads((run / name).read_text())
@@ -111,7 +112,7 @@ def change_json(content, rng):
 
 def changed_node(value, rng):
     value = copy.deepcopy(value)
-    nodes, found = [value], []  # by level; those that hold others
+    nodes, found = [value], []  # to be looked at; those that hold others
     while nodes:
         node = nodes.pop()
         if isinstance(node, dict | list) and node:

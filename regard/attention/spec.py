@@ -171,13 +171,13 @@ def _is_on(device: str) -> bool:
 
 
 def transforms() -> tuple[str, ...]:
-    """What goes on around a call that must see inside it: PyTorch's own operations only let it."""
+    """Transforms under way that must see inside a call, which only PyTorch's own operations let them."""
     stack = torch._C._functorch.get_interpreter_stack() if not torch.compiler.is_compiling() else None
     forward_mode = forward_ad._current_level >= 0
     if stack is None and not forward_mode:
         return ()
-    vmaps = (level for level in stack or () if level.key() == torch._C._functorch.TransformType.Vmap)
-    return (*(["forward-mode differentiation"] if forward_mode else []), *(["torch.func.vmap"] if any(vmaps) else []))
+    in_vmap = any(level.key() == torch._C._functorch.TransformType.Vmap for level in stack or ())
+    return (*(["forward-mode differentiation"] if forward_mode else []), *(["torch.func.vmap"] if in_vmap else []))
 
 
 def has_no_numbers(x: Tensor) -> bool:

@@ -132,9 +132,9 @@ def train(task: Task, flags: dict[str, Any], *, config: str | None, resume: bool
 
 def _stopped(task: Task, output: Path) -> str:
     """What to type to go on, where there is something to go on from."""
-    from regard.training.checkpoint import is_interrupted
+    from regard.training.checkpoint import WEIGHTS, is_interrupted
 
-    if not is_interrupted(output):
+    if not is_interrupted(output) and not (output / WEIGHTS).is_file():
         return "stopped before the first checkpoint; nothing is kept"
     launched = int(os.environ.get("WORLD_SIZE", "1")) > 1
     how = ", with as many processes" if launched else ""
@@ -244,7 +244,7 @@ def _complain(message: str) -> None:
 
 def _usage(error: typer.TyperException) -> str:
     """What is wrong with the command; nothing where its help was shown instead."""
-    message = error.format_message().replace("Value error, ", "").rstrip(".")
+    message = error.format_message().rstrip(".")
     near = getattr(error, "possibilities", None)
     if near:
         message = f"{error.message}; did you mean {near[0]}?"

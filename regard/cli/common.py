@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from typing import Annotated, Any
 
 import typer
@@ -55,12 +55,12 @@ def change_options(model: Any, **options: Any) -> None:
     model.config = make_config(type(model.config), model.config.model_dump(exclude_unset=True) | given)
 
 
-def refuse_unknown(options: Mapping[str, Any], function: Callable[..., Any], task: str) -> None:
+def refuse_unknown(options: Collection[str], function: Callable[..., Any], task: str) -> None:
     """Refuses options that a method of a task does not have.
 
     Raises:
         ConfigError: the first of them.
     """
-    unknown = options.keys() - inspect.signature(function).parameters.keys()
+    unknown = set(options) - inspect.signature(function).parameters.keys()
     if unknown:
         raise ConfigError(f"{min(unknown)}: a {task} model has no such option; leave it out")

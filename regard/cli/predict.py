@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -123,8 +124,9 @@ def _predict(
     from regard.data import open_writer
     from regard.tasks.files import iter_read
 
+    seeded = "generator" in inspect.signature(model.answers).parameters
+    refuse_unknown({name for name in options if name != "seed" or not seeded}, model.answers, model.config.task)
     options = _with_generator(options, model)
-    refuse_unknown(options, model.answers, model.config.task)
     examples = iter_read(model, source, format=format, **columns)
     goal = model.config.gives
     known = writable_formats(goal)

@@ -20,7 +20,7 @@ from regard.data.records import Columns, Example, Record
 from regard.errors import DataError
 
 Numbered = Iterator[tuple[int, str]]
-FIRST, MOST = 1 << 12, 1 << 18  # bytes read at once: of one record few, of many in a row more
+FIRST_BLOCK, LARGEST_BLOCK = 1 << 12, 1 << 18  # bytes read at once: of one record few, of many in a row more
 
 
 class LazyExamples(Sequence[Example]):
@@ -102,10 +102,10 @@ class LazyExamples(Sequence[Example]):
     def _raw_lines(self, place: int, most: int) -> Iterator[bytes]:
         """The bytes of the lines from a byte on; the last is one that is found to be longer than ``most``."""
         rest: list[bytes] = []  # of a line whose end has not come yet
-        size = FIRST
+        size = FIRST_BLOCK
         while block := os.pread(self._opened, size, place):
             self._check_unchanged()
-            place, size = place + len(block), min(4 * size, MOST)
+            place, size = place + len(block), min(4 * size, LARGEST_BLOCK)
             first, *others = block.split(b"\n")
             rest.append(first)
             if not others and sum(map(len, rest)) > most:

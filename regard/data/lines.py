@@ -29,7 +29,7 @@ class Limits:
 
     Arguments:
         record: a line, or all lines of one record.
-        unpacked: a packed file (gzip, npz) that is held in memory.
+        unpacked: a packed file (gzip, npz, Parquet) that is held in memory.
     """
 
     record: int = RECORD
@@ -48,9 +48,9 @@ class Limits:
         expected = f"a {what} of at most {self.record} MiB (split it, or set a larger `largest_record`)"
         return DataError(expected, "a longer one", path=path, line=line)
 
-    def large_file(self, path: str, found: str = "more") -> DataError:
+    def large_file(self, path: str, found: str = "more", *, instead: str = "unpack it first") -> DataError:
         """The error about a packed file that is too large."""
-        advice = "unpack it first, or set a larger `largest_unpacked`"
+        advice = f"{instead}, or set a larger `largest_unpacked`"
         return DataError(f"a packed file that holds at most {self.unpacked} MiB ({advice})", found, path=path)
 
 
@@ -101,40 +101,36 @@ class File:
         return enumerate(self.read_lines(self.path), 1) if self.part is None else self.part
 
     def read_lines(self, path: str | Path) -> Iterator[str]:
-        """The lines of this file, or of one that goes with it, within the limits of this one."""
-        return read_lines(path, self.limits, held=self.held)
+        """The lines of this file, or of one that goes with it, plain or gzip, each with its end, as they come in.
 
+        Only a line feed ends a line. A byte order mark is dropped, and ``-`` is standard input.
 
-def read_lines(path: str | Path, limits: Limits, *, held: bool) -> Iterator[str]:
-    """The lines of a UTF-8 file, plain or gzip, each with its line end, as they come in; ``-`` is standard input.
-
-    Only a line feed ends a line. A byte order mark is dropped.
-
-    Raises:
-        DataError: no such file, a folder, a binary file, a damaged gzip file, bytes that are not UTF-8, a line that is
-            too long, or a packed file that is too large to be ``held``.
-    """
-    name, number = show(path), 0
-    most = limits.record_bytes + 1
-    try:
-        if str(path) != STDIN:
-            check_file(path)
-        with _open(path, limits if held else None) as stream:
-            refuse_binary(stream, name)
-            first = stream.readline(most + len(_MARK)).removeprefix(_MARK)
-            rest = iter(partial(stream.readline, most), b"")
-            for number, line in enumerate(chain([first] if first else (), rest), 1):  # a mark alone is an empty file
-                if len(line) >= most and len(line.removesuffix(b"\n")) >= most:
-                    raise limits.long_record(name, number, what="line")
-                yield line.decode()
-    except UnicodeDecodeError as error:
-        raise not_utf8(error, name, number) from None
-    except EOFError:
-        raise DataError("a whole gzip file", "one that is cut off; fetch it again", path=name) from None
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise DataError("a sound gzip file", f"damage ({error}); fetch it again", path=name) from None
-    except OSError as error:
-        raise DataError("a file that can be read", (error.strerror or str(error)).lower(), path=name) from None
+        Raises:
+            DataError: no such file, a folder, a binary file, a damaged gzip file, bytes that are not UTF-8, a line that
+                is too long, or a packed file that is too large to be held.
+        """
+        name, number = show(path), 0
+        most = self.limits.record_bytes + 1
+        try:
+            if str(path) != STDIN:
+                check_file(path)
+            with _open(path, self.limits if self.held else None) as stream:
+                refuse_binary(stream, name)
+                first = stream.readline(most + len(_MARK)).removeprefix(_MARK)
+                rest = iter(partial(stream.readline, most), b"")
+                # A mark alone is an empty file.
+                for number, line in enumerate(chain([first] if first else (), rest), 1):
+                    if len(line) >= most and len(line.removesuffix(b"\n")) >= most:
+                        raise self.limits.long_record(name, number, what="line")
+                    yield line.decode()
+        except UnicodeDecodeError as error:
+            raise not_utf8(error, name, number) from None
+        except EOFError:
+            raise DataError("a whole gzip file", "one that is cut off; fetch it again", path=name) from None
+        except (gzip.BadGzipFile, zlib.error) as error:
+            raise DataError("a sound gzip file", f"damage ({error}); fetch it again", path=name) from None
+        except OSError as error:
+            raise DataError("a file that can be read", (error.strerror or str(error)).lower(), path=name) from None
 
 
 def not_utf8(error: UnicodeDecodeError, name: str, line: int) -> DataError:
@@ -184,6 +180,11 @@ class _Unpacked(gzip.GzipFile):
         if self._left < 0:
             raise self._limits.large_file(self._name)
         return block
+
+    def readinto(self, buffer: Any) -> int:
+        block = self.read(len(buffer))  # from Python 3.14 on GzipFile's own would go round it
+        buffer[: len(block)] = block
+        return len(block)
 
 
 @contextmanager

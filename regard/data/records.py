@@ -41,8 +41,8 @@ class Place:
         if self.number is None:
             return DataError(expected, found, path=self.source, line=self.line)
         if self.source is None:
-            here = "example {}" if self.table is None else f"row {{}} of the {self.table}"
-            return DataError(expected, found, path=here.format(self.number))
+            here = f"example {self.number}" if self.table is None else f"row {self.number} of the {self.table}"
+            return DataError(expected, found, path=here)
         return DataError(expected, f"{found} in sequence {self.number}", path=self.source)
 
 

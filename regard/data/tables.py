@@ -61,10 +61,10 @@ def find_table(source: Any, columns: Columns) -> Table | None:
 def _of_mapping(source: Mapping[Any, Any], columns: Columns) -> Table:
     names, values = list(map(str, source)), list(source.values())
     if columns.items.find(names) is None and (not columns.labelled or columns.goal.find(names) is None):
-        keys = (
-            f"a mapping with the keys {', '.join(names)}; take one of them, as in data['{names[0]}']" if names else ""
-        )
-        raise DataError("an iterable of examples", keys or "an empty mapping")
+        found = "an empty mapping"
+        if names:
+            found = f"a mapping with the keys {', '.join(names)}; take one of them, as in data['{names[0]}']"
+        raise DataError("an iterable of examples", found)
     for name, value in zip(names, values, strict=True):
         if isinstance(value, str | bytes) or not isinstance(value, Sized) or not isinstance(value, Iterable):
             found = f"{short(value)} under '{name}'; put a single example in a list: [{{...}}]"

@@ -16,7 +16,13 @@ __all__ = ["Answer", "Put", "open_writer", "write"]
 
 
 def write(
-    examples: Iterable[Example], answers: Iterable[Answer], file: IO[Any], *, format: str, goal: str, **names: Any
+    examples: Iterable[Example],
+    answers: Iterable[Answer],
+    file: IO[Any] | Path,
+    *,
+    format: str,
+    goal: str,
+    **names: Any,
 ) -> None:
     """Writes each sequence with its answer; see :func:`open_writer`.
 

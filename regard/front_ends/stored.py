@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,8 +10,8 @@ from regard.errors import ModelError
 Rule = tuple[str, Callable[[Any], bool]]  # in words, and as a check
 
 
-def check_vocabulary(vocabulary: Any, **rules: Rule) -> dict[str, Any]:
-    """The vocabulary as it is, if it has those parts and no others, each as its rule says.
+def check_vocabulary(vocabulary: Any, **rules: Rule) -> None:
+    """Refuses a vocabulary that has other parts, or a part that is not as its rule says.
 
     Raises:
         ModelError: the first part that is not.
@@ -23,12 +22,13 @@ def check_vocabulary(vocabulary: Any, **rules: Rule) -> dict[str, Any]:
     for name, (rule, check) in rules.items():
         if not check(vocabulary[name]):
             raise ModelError(f"{name} of the vocabulary must be {rule}")
-    return vocabulary
 
 
 def are_names(value: Any) -> bool:
     """Whether it is a list of texts, none of them empty, and none twice."""
-    return isinstance(value, list) and all(isinstance(name, str) and name for name in value) and _differ(value)
+    if not isinstance(value, list) or not all(isinstance(name, str) and name for name in value):
+        return False
+    return len(set(value)) == len(value)
 
 
 def are_counts(value: Any) -> bool:
@@ -42,8 +42,4 @@ def are_numbers(value: Any) -> bool:
     """Whether it is a list of at least one finite number."""
     if not isinstance(value, list) or not value:
         return False
-    return all(type(number) in (int, float) and abs(number) < 2**127 and math.isfinite(number) for number in value)
-
-
-def _differ(names: list[str]) -> bool:
-    return len(set(names)) == len(names)
+    return all(type(number) in (int, float) and abs(number) < 2**127 for number in value)

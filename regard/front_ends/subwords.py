@@ -178,7 +178,7 @@ class Subwords(nn.Module):
 
     def word_numbers(self, text: str) -> list[int]:
         """For each subword of a text which word it belongs to."""
-        return [int(word or 0) for word in self._cut([text])[0].word_ids]
+        return [int(word or 0) for word in self._cut(text).word_ids]
 
     def count(self, sequence: str | Sequence[str]) -> int:
         """How many vectors a text becomes."""
@@ -188,7 +188,7 @@ class Subwords(nn.Module):
 
     def split(self, text: str, longest: int) -> list[str]:
         """Overlapping parts of at most so many vectors: a word that is cut may give more pieces than it had."""
-        places = self._cut([text])[0].offsets
+        places = self._cut(text).offsets
         for most in range(max(1, longest - 2), 0, -1):
             spans = windows(len(places), most)
             parts = [text[places[start][0] : places[stop - 1][1]] if stop else text for start, stop in spans]
@@ -223,13 +223,13 @@ class Subwords(nn.Module):
         return replace(joined, cases=_between(cases))
 
     def _cases_of_text(self, text: str) -> list[int]:
-        places = self._cut([text])[0].offsets
+        places = self._cut(text).offsets
         return [case_of(text[start:stop]) for start, stop in places]
 
-    def _cut(self, texts: list[str]) -> list[Any]:
-        """The pieces of texts, with their places."""
+    def _cut(self, text: str) -> Any:
+        """The pieces of a text, with their places."""
         with named_failures():
-            return self.tokenizer.encode_batch(texts, add_special_tokens=False)
+            return self.tokenizer.encode_batch([text], add_special_tokens=False)[0]
 
     def _remember(self, texts: list[str]) -> dict[str, list[int]]:
         """The rows of texts that are new; another thread may forget them at once."""

@@ -134,10 +134,7 @@ def restore(vocabulary: dict[str, Any], options: Options) -> Symbols:
     """With those of an earlier one."""
     check_vocabulary(
         vocabulary,
-        units=(
-            "a list of different texts, none of them special",
-            lambda units: are_names(units) and not set(SPECIAL) & set(units),
-        ),
+        units=("a list of different texts, none of them special", _are_units),
         unit=(f"one of {', '.join(BETWEEN)}", lambda unit: unit in tuple(BETWEEN)),
         lowercase=("true or false", lambda lowercase: isinstance(lowercase, bool)),
     )

@@ -39,8 +39,9 @@ def read_tokenizer(path: Path, *, rows: int | None = None) -> Tokenizer:
     """
     path = _file_of(path)
     settings = _read_settings(path.with_name(SETTINGS))
+    stored = read_json(path) if path.suffix == ".json" else None
     try:
-        tokenizer = _from_json(path) if path.suffix == ".json" else _from_vocabulary(path)
+        tokenizer = _from_vocabulary(path) if stored is None else _from_json(stored)
         check_numbers(tokenizer.get_vocab())
     except ModelError as error:
         raise ModelError(f"{path}: {str(error).removeprefix('tokenizer: ')}") from None
@@ -75,11 +76,10 @@ def _read_settings(path: Path) -> dict[str, Any]:
     return settings
 
 
-def _from_json(path: Path) -> Tokenizer:
-    tokenizer = read_json(path)
-    check_tokenizer(tokenizer)
+def _from_json(stored: dict[str, Any]) -> Tokenizer:
+    check_tokenizer(stored)
     with named_failures():
-        return Tokenizer.from_str(json.dumps(tokenizer))
+        return Tokenizer.from_str(json.dumps(stored))
 
 
 def _from_vocabulary(path: Path) -> Tokenizer:

@@ -173,7 +173,8 @@ def _check_merges(model: dict[str, Any]) -> None:
     prefix, merges = model.get("continuing_subword_prefix"), model.get("merges")
     if model.get("type") in ("BPE", None) and isinstance(prefix, str) and prefix and isinstance(merges, list):
         for merge in merges:
-            second = merge.split(" ")[-1] if isinstance(merge, str) else merge[-1] if merge else ""
+            pieces = merge.split(" ") if isinstance(merge, str) else merge
+            second = pieces[-1] if isinstance(pieces, list) and pieces else ""
             if not str(second).startswith(prefix):
                 raise _error(f"a merge ends in {str(second)[:40]!r}, which does not begin with {prefix[:40]!r}")
 

@@ -99,7 +99,7 @@ def check_length(
     length: int,
     *,
     what: str = "sequence",
-    windowed: bool = False,
+    windowed: bool | None = None,
     places: int | None = None,
 ) -> None:
     """Refuses what cannot be taken whole: more than learned positions tell apart, or more than ``longest``.
@@ -107,7 +107,7 @@ def check_length(
     Arguments:
         length: of the example, as the network counts it; ``places``: positions that it takes, if not as many.
         what: it is called.
-        windowed: whether attention has a window, so that the cost grows with the length alone.
+        windowed: whether attention has a window, so that the cost grows with the length alone; None: it can have none.
 
     Raises:
         DataError: with its place, what to do.
@@ -122,8 +122,9 @@ def check_length(
     if windowed:
         check_windowed(config, example, length)
     elif length > config.longest:
+        window = "" if windowed is None else ", or with a `window`, as without one the cost is the square"
         raise example.place.error(
-            f"a {what} of at most {config.longest} items (split it, or train with a larger `longest`)",
+            f"a {what} of at most {config.longest} items (split it, or train with a larger `longest`{window})",
             f"one of {length}",
         )
 
@@ -216,13 +217,14 @@ def open_run(model: M, folder: Path) -> M:
     is_sealed = check_beside(folder / WEIGHTS, config=model.config, vocabulary=vocabulary)
     try:
         model.restore(vocabulary)
-        front_ends = _front_ends(model, vocabulary)
+        with torch.device("meta"):  # without memory: options that were altered may ask for any amount
+            front_ends = _front_ends(model, vocabulary)
     except ModelError as error:
         raise ModelError(f"{folder / MODEL}: a part is missing or altered: {error}; copy it again") from None
     try:
-        with torch.device("meta"):  # without memory: options that were altered may ask for any amount
-            check_weights(model.build(_front_ends(model, vocabulary)), folder / WEIGHTS)
-        model.network = model.build(front_ends)
+        with torch.device("meta"):
+            check_weights(model.build(front_ends), folder / WEIGHTS)
+        model.network = model.build(_front_ends(model, vocabulary))
     except ConfigError as error:
         raise ConfigError(f"{folder / CONFIG}: {error}") from None
     load_weights(model.network, folder / WEIGHTS)

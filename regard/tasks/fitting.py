@@ -192,7 +192,7 @@ def _other_encoder(
     plain = {"encoder": kind, "window": None, "pretrained": None, "tokenizer": None, "baselines": "none"}
     other.config = model.config.model_copy(update=plain | dict.fromkeys(("train", "dev", "output")))
     start = Start(vocabularies={part: model.vocabulary()[part] for part in model.front_ends()})
-    size = _equal_size(other, train, start, model.network)
+    size = _equal_size(other.config, count_parameters(model.network.encoder))
     other.config = other.config.model_copy(update={"feed_forward_dim": size})
     with tempfile.TemporaryDirectory(prefix="regard-") as folder:
         train_on(other, train, dev, Path(folder), start, resume=False)
@@ -200,14 +200,14 @@ def _other_encoder(
     return scores
 
 
-def _equal_size(model: Model, train: Sequence[Example], start: Start, network: Any) -> int:
-    """The inner width that gives this model's encoder as many parameters as the network's own."""
-    sizes = []
-    for width in (64, 128):
-        model.config = model.config.model_copy(update={"feed_forward_dim": width})
-        sizes.append(count_parameters(_new_network(model, train, start).encoder))  # type: ignore[arg-type]
-    more = sizes[1] - sizes[0]  # 0 without layers, where any width will do
-    return 64 if more == 0 else max(1, 64 + round((count_parameters(network.encoder) - sizes[0]) * 64 / more))
+def _equal_size(config: Config, parameters: int) -> int:
+    """The inner width that gives an encoder so many parameters."""
+    with torch.device("meta"):
+        fewer, more = (
+            count_parameters(make_encoder(config.model_copy(update={"feed_forward_dim": width}))) for width in (64, 128)
+        )
+    # Without layers they are as many with any width.
+    return 64 if more == fewer else max(1, 64 + round((parameters - fewer) * 64 / (more - fewer)))
 
 
 def batches_by_length(model: Model, examples: Sequence[Example]) -> Iterator[list[int]]:

@@ -91,13 +91,13 @@ class Identity:
         """
         what_to_do = "resume with the same, or name another output to train anew"
         whole = isinstance(found, dict) and isinstance(found.get("config"), dict)
-        if not whole or not {"processes", "data"} <= found.keys():
+        if not whole or not {"processes", "data", "dev"} <= found.keys():
             raise ModelError(f"{output}: what it tells of its training was altered; name another output to train anew")
         then = found["config"] | {"processes": found["processes"]}
         for name, now in (self.config | {"processes": self.processes}).items():
             if name in then and then[name] != now:
                 raise ConfigError(f"{name}: {output} was trained with {then[name]!r}, now {now!r}; {what_to_do}")
-        for name, then, now in (("train", found["data"], self.data), ("dev", found.get("dev", self.dev), self.dev)):
+        for name, then, now in (("train", found["data"], self.data), ("dev", found["dev"], self.dev)):
             if then != now:
                 raise ConfigError(f"{name}: {output} was trained on other data; {what_to_do}")
 
@@ -126,7 +126,7 @@ def read_checkpoint(output: Path, identity: Identity) -> tuple[State, dict[str, 
     path = output / FOLDER / FILE
     hint = f"delete {path.parent} to train anew"
     with _opened(path, "checkpoint", hint) as file:
-        metadata, tensors = file.metadata, _tensors_of(file)
+        metadata, tensors = file.metadata, file.read_all()
     try:
         about = json.loads(metadata["regard"])
         version, identified, values = about["version"], about["identity"], dict(about["state"])
@@ -170,9 +170,11 @@ def check_beside(path: Path, *, config: Config, vocabulary: dict[str, Any]) -> b
         return False  # which is said where they are read
     with _opened(path) as file:
         metadata = file.metadata
-    if "config" not in metadata:
+        then = json.loads(metadata["config"]) if "config" in metadata else None
+        if not isinstance(then, dict | None):
+            raise ValueError("its options are not an object")
+    if then is None:
         return False
-    then = json.loads(metadata["config"])
     for name, now in config.model_dump(mode="json", exclude=FREE).items():
         if name in then and then[name] != now:
             raise ModelError(
@@ -191,7 +193,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         ModelError: the file is missing, truncated or altered.
     """
     with _open_weights(path) as file:
-        digest, tensors = file.metadata.get("sha256"), _tensors_of(file)
+        digest, tensors = file.metadata.get("sha256"), file.read_all()
     if digest != _digest(tensors):
         raise ModelError(f"{path}: the weights are not those that were saved (their digest differs); copy it again")
     return tensors
@@ -204,12 +206,8 @@ def _opened(
     try:
         with open_tensors(path) as file:
             yield file
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path}: not a whole {what} ({error}); {hint}") from error
-
-
-def _tensors_of(file: TensorFile) -> dict[str, Tensor]:
-    return {name: file.read(name) for name in file.entries}
 
 
 def load_weights(network: nn.Module, path: Path) -> None:

@@ -27,7 +27,7 @@ def curves_figure(lines: Sequence[dict[str, Any]], select: str) -> Figure:
     from matplotlib.figure import Figure
 
     steps = [line for line in lines if line["kind"] == "step"]
-    scored = [line for line in lines if line["kind"] == "evaluation" and select in line]
+    scored = [line for line in lines if line["kind"] == "evaluation" and line.get(select) is not None]
     figure = Figure(figsize=(7, 4), layout="constrained")
     axis = figure.add_subplot()
     axis.plot([line["step"] for line in steps], [line["loss"] for line in steps], color="C0", linewidth=1)

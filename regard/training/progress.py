@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import hashlib
 import json
+import math
 import os
 import select
 import signal
@@ -145,6 +146,7 @@ class Journal:
 
     def write(self, kind: str, step: int, values: dict[str, Any]) -> tuple[int, str]:
         """Adds a line; the length and the digest of the whole file."""
+        values = {name: None if _is_endless(value) else value for name, value in values.items()}
         line = json.dumps({"kind": kind, "step": step, **values}, ensure_ascii=False).encode() + b"\n"
         with explain_full_disk(self.path):
             self._file.write(line)
@@ -204,7 +206,7 @@ def last_line(path: Path) -> dict[str, Any] | None:
     if not lines or lines[-1]["kind"] != "end":
         return None
     end, before = unsealed(lines[-1], path), path.read_bytes()[:-1].rpartition(b"\n")[0] + b"\n"
-    if end.get("journal") not in (None, hashlib.sha256(before).hexdigest()):
+    if end.get("journal") != hashlib.sha256(before).hexdigest():
         raise ModelError(f"{path}: not the journal that was written (its digest differs); copy it again")
     return end
 
@@ -215,9 +217,13 @@ def _is_line(values: Any) -> bool:
     if not isinstance(values.get("kind"), str) or not isinstance(values.get("step"), int):
         return False
     numbers = [] if values["kind"] == "end" else [value for name, value in values.items() if name != "kind"]
-    return all(isinstance(number, int | float) and abs(number) < 2**1000 for number in numbers) and (
-        values["kind"] != "step" or "loss" in values
-    )
+    return all(
+        number is None or (isinstance(number, int | float) and abs(number) < 2**1000) for number in numbers
+    ) and (values["kind"] != "step" or "loss" in values)
+
+
+def _is_endless(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 def _open_board(output: Path, step: int) -> SummaryWriter:

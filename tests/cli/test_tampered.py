@@ -5,6 +5,9 @@ import shutil
 
 import pytest
 from mutations import without_seals
+from safetensors.torch import save_file
+
+from regard.tensors import open_tensors
 
 DEEP = "[" * 100_000 + "]" * 100_000
 
@@ -59,6 +62,18 @@ def test_one_line_with_the_file(case, call, trained, tmp_path):
     complaint = call("info", run).complaint
     assert complaint.startswith(f"{run / name}:")
     assert message in complaint
+    assert len(complaint) < 2200
+
+
+@pytest.mark.parametrize("options", ["kein JSON", "5", "[]", DEEP])
+def test_options_in_the_weights(call, trained, tmp_path, options):
+    run = shutil.copytree(trained, tmp_path / "run")
+    weights = run / "model.safetensors"
+    with open_tensors(weights) as file:
+        metadata, tensors = file.metadata, file.read_all()
+    save_file(tensors, weights, metadata | {"config": options})
+    complaint = call("info", run).complaint
+    assert complaint.startswith(f"{weights}: not a whole safetensors file (")
     assert len(complaint) < 2200
 
 

@@ -36,6 +36,9 @@ def test_classify(call, data, tmp_path):
     assert (
         "beam: a classify model has no such option" in call("predict", run, data / "films.txt", "--beam", 2).complaint
     )
+    for option in ("--samples", "--seed"):
+        complaint = call("predict", run, data / "films.txt", option, 2).complaint
+        assert f"{option[2:]}: a classify model has no such option" in complaint
     out = tmp_path / "out.csv"
     assert call("predict", run, data / "films.csv", "--output", out).code == 0
     assert out.read_text() == (data / "films.csv").read_text()

@@ -102,7 +102,7 @@ def test_what_is_written_is_read_again(folder, tmp_path):
     assert [(e.items, e.goal) for e in read(tmp_path / "again")] == [("x", "A"), ("y", "A")]
 
 
-@pytest.mark.parametrize("label", ["a/b", "..", ".hidden", "x" * 300, "a\0b"])
+@pytest.mark.parametrize("label", ["a/b", "..", ".hidden", "x" * 300, "a\0b", "語" * 100, "a\n" + "b" * 300])
 def test_a_label_that_names_no_folder_is_refused(tmp_path, label):
     with pytest.raises(DataError, match=r"a label that can name a folder, found .*; format=jsonl takes it"):
         write([Example("x")], [{"label": label}], tmp_path, format="folder", goal="label")

@@ -98,6 +98,17 @@ class TestParquet:
         assert read(path, column="chunk")[0].goal == ["O", "O"]
         assert plain(read(path, labelled=False))[0] == (["New York", "é"], None)
 
+    def test_one_of_two_columns_of_a_name_by_its_number(self, tmp_path):
+        arrow = pytest.importorskip("pyarrow")
+        from pyarrow.parquet import write_table
+
+        columns = [[["a", "b"]], [["X", "Y"]], [["O", "O"]]]
+        write_table(
+            arrow.Table.from_arrays(list(map(arrow.array, columns)), ["words", "x", "x"]), tmp_path / "a.parquet"
+        )
+        assert plain(read(tmp_path / "a.parquet", column="2")) == [(["a", "b"], ["X", "Y"])]
+        assert plain(read(tmp_path / "a.parquet", column="3")) == [(["a", "b"], ["O", "O"])]
+
     def test_vectors(self, parquet):
         (example,) = read(parquet(vectors=[[[1.0, 2.0], [3.0, 4.0]]], labels=[["a", "b"]]))
         assert (example.items.tolist(), example.goal) == ([[1, 2], [3, 4]], ["a", "b"])

@@ -55,6 +55,10 @@ BAD = {
         changed(model=OURS["model"] | {"continuing_subword_prefix": "zzzzzzz"}),
         "does not begin with 'zzzzzzz'",
     ),
+    "a merge of another kind": (
+        changed(model={"type": "BPE", "vocab": {}, "continuing_subword_prefix": "##", "merges": [5]}),
+        "a merge ends in ''",
+    ),
     "an abort: a table that lies": (
         changed(normalizer={"type": "Precompiled", "precompiled_charsmap": "/////////////////////w=="}),
         "table of characters is damaged",

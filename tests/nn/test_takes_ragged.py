@@ -91,6 +91,8 @@ def test_the_arguments_of_pytorchs_own_attention():
     assert refused(lambda: ATTENTION(query=X, key=X, value=X)).startswith("MultiHeadAttention takes query as")
     assert refused(lambda: ATTENTION(BATCH, X)).startswith("MultiHeadAttention takes key as")
     for call in (lambda: ATTENTION(BATCH, BATCH, BATCH), lambda: ATTENTION(BATCH, BATCH, value=BATCH)):
+        assert "and no " in refused(call)
+        assert "and no order" not in refused(call)
         assert "values are made of the key" in refused(call)
     for name in ("key_padding_mask", "attn_mask", "need_weights", "is_causal"):
         message = refused(lambda name=name: ATTENTION(BATCH, **{name: mask}))

@@ -45,6 +45,8 @@ BAD_FOLDERS = [
     (config(hidden_size=12.0), r"hidden_size must be a whole number from 1, got 12\.0"),
     (config(type_vocab_size=0), "type_vocab_size must be a whole number from 1, got 0"),
     (config(num_hidden_layers=-1), "num_hidden_layers must be a whole number from 0, got -1"),
+    (config(num_hidden_layers=2**32 - 1), r"holds \d+ tensors, config.json asks for 4294967295 layers; copy both"),
+    (write("tokenizer.json", "{"), r"tokenizer.json: not whole JSON"),
     (config(num_attention_heads=5), "hidden_size must be a multiple of num_attention_heads, got 12 and 5"),
     (config(layer_norm_eps="small"), "layer_norm_eps must be a number between 0 and 1, got 'small'"),
     (rename("config.json", "other.json"), r"config.json: no such file; a BERT's folder holds config.json, model.saf"),
@@ -107,6 +109,7 @@ def test_a_folder_that_is_no_bert_is_refused(tmp_path, saved, spoil, message):
     with pytest.raises(ModelError, match=message) as caught:
         read_bert(tmp_path)
     assert str(caught.value).startswith(str(tmp_path))
+    assert str(caught.value).count(str(tmp_path)) == 1
     assert "\n" not in str(caught.value)
 
 

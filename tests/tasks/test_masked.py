@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import regard
-from regard import Classifier, ConfigError, Labeler, MaskedModel, ModelError, Seq2Seq, UnsupportedError
+from regard import Classifier, ConfigError, DataError, Labeler, MaskedModel, ModelError, Seq2Seq, UnsupportedError
 from regard.data import Example, read
 from regard.training.learner import make_optimizer
 
@@ -176,3 +176,13 @@ def test_what_cannot_be_started_from_or_exported_is_refused(run, tmp_path):
     assert not (tmp_path / "bert").exists()
     with pytest.raises(ConfigError, match=r"output: .* holds a run, whose weights would be written over; name another"):
         export_huggingface(regard.load(run), run)
+
+
+def test_a_training_of_words_that_never_come_twice_is_refused():
+    with pytest.raises(DataError, match="something to guess, such as a word that comes twice"):
+        MaskedModel(front_end="words", **SMALL).fit(["one two three", "four five six"], **QUICK)
+
+
+def test_silence_can_be_learned_and_kept(tmp_path):
+    model = MaskedModel(front_end="vectors", **SMALL).fit([np.zeros((9, 3))] * 8, output=tmp_path / "run", **QUICK)
+    assert regard.load(tmp_path / "run").scores == model.scores

@@ -37,9 +37,7 @@ class CutRules:
     query_start: int
     relative: bool  # whether the distances within a block must be of one shift
     budget: int  # scores in a piece
-    copied: (
-        int  # numbers of each key that are copied, where blocks of several planes are taken together; 0: they are not
-    )
+    copied_per_key: int  # numbers, where blocks of several planes are taken together; 0: they are not
     device: torch.device
 
 
@@ -90,8 +88,8 @@ def _strided(sequence: Sequence, rules: CutRules) -> Iterator[Strided]:
         regular &= (last[block:] - first[block:] == width) & (stops[block:] - starts[block:] == stop - start)
         if regular[1:2].all() and width > 0:
             run = int(regular.argmin()) if not regular.all() else len(regular)
-            together = max(1, rules.budget // int(max(stop - start, rules.copied) * width))
-            run = min(run, together) if rules.copied or run > rules.planes else 1
+            together = max(1, rules.budget // int(max(stop - start, rules.copied_per_key) * width))
+            run = min(run, together) if rules.copied_per_key or run > rules.planes else 1
         if width > 0:
             yield _strided_piece(int(start), int(stop - start), int(key_start), int(width), run, rows, sequence, rules)
         block += run
@@ -111,13 +109,14 @@ def _strided_piece(
     low, high = _limits(np.arange(start, start + rows), np.int64(q0), np.int64(k0), np.int64(k1), rules)
     low, high = low - key_start, high - key_start
     shift = np.array([(key_start - k0) - (start - q0 + rules.query_start)])
+    size = run * max(rows, rules.copied_per_key) * width
     return Strided(
         size=(run, rows, width),
         row_start=start,
         row_step=step,
         key_start=key_start,
         key_step=step if run > 1 else 0,
-        planes=1 if run > 1 and not rules.copied else max(1, rules.budget // (run * max(rows, rules.copied) * width)),
+        planes=1 if run > 1 and not rules.copied_per_key else max(1, rules.budget // size),
         visible=_visible(low[None], high[None], shift, width, rules.device),
     )
 

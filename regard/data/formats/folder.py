@@ -14,7 +14,8 @@ from regard.data.records import Columns, Example, Place, Record
 from regard.errors import DataError
 
 _ENDINGS = (".txt", ".txt.gz")
-_NO_NAME = re.compile(r"[/\\\0]|^\.|^$|^.{200}")  # of a folder, everywhere
+_NO_NAME = re.compile(r"[/\\\0]|^\.|^$")  # of a folder, everywhere
+_LONGEST_NAME = 200  # bytes
 _LINE_END_AT_END = re.compile(r"[\r\n]\Z")
 _FILES = f"text files ({', '.join(_ENDINGS)})"
 
@@ -50,6 +51,9 @@ def write(folder: Path, columns: Columns) -> Iterator[Put]:
         number += 1
         label, text = answer[columns.key], text_of(example, "folder")
         refuse(example, [label], _NO_NAME, "a label that can name a folder")
+        if len(label.encode()) > _LONGEST_NAME:
+            found = f"one of {len(label.encode())} bytes; format=jsonl takes it"
+            raise example.place.error("a label that can name a folder", found)
         refuse(example, [text], _LINE_END_AT_END, "no line end at the end of what folder holds")
         name = f"{number:06}"
         if example.place.line is None and example.place.source is not None:

@@ -37,10 +37,10 @@ def read(file: File, columns: Columns) -> Iterator[Record]:
             header = name_columns(schema.names, (columns.items, columns.goal), Place(file.name))
             goal = columns.goal.find(header) if columns.labelled else None
             names = None if goal is None else class_names_of(schema.metadata, schema.names[header.index(goal)])
-            for batch in _batches(table, file, _wanted(schema.names, header, columns)):
-                for row in batch.rename_columns(
-                    [header[schema.names.index(name)] for name in batch.schema.names]
-                ).to_pylist():
+            wanted = _wanted(schema.names, header, columns)
+            called = [new for old, new in zip(schema.names, header, strict=True) if old in wanted]
+            for batch in _batches(table, file, wanted):
+                for row in batch.rename_columns(called).to_pylist():
                     number += 1
                     place = Place(file.name, number=number)
                     if names is not None and goal is not None:
@@ -69,7 +69,7 @@ def _batches(table: Any, file: File, wanted: list[str]) -> Iterator[Any]:
             if batch.num_rows and batch.nbytes // batch.num_rows > file.limits.record_bytes:
                 raise file.limits.long_record(file.name, what="row")
             if file.held and left < 0:
-                raise file.limits.large_file(file.name)
+                raise file.limits.large_file(file.name, instead="write it as CSV")
             yield batch
 
 

@@ -196,6 +196,9 @@ def _read_tensors(path: Path, sizes: Sizes) -> State:
         with open_tensors(path) as file:
             names = _plain_names(path, file.entries)
             found = {name: file.entries[full].shape for name, full in names.items()}
+            if sizes.depth > len(found):  # the names of any number of layers would take any memory
+                asked = f"{CONFIG} asks for {sizes.depth} layers"
+                raise ModelError(f"{path}: holds {len(found)} tensors, {asked}; copy both from one place")
             wanted = _wanted(found, sizes)
             _check_shapes(path, wanted, found, sizes)
             _check_numbers(path, {name: file.entries[names[name]].kind for name in wanted})

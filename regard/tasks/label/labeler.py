@@ -154,13 +154,7 @@ class Labeler:
 
     def check_length(self, example: Example) -> None:
         """Refuses a sequence that is too long to be taken, as this network counts it."""
-        files.check_length(
-            self.config,
-            example,
-            self.length(example),
-            what="sequence without a window, whose cost is its square,",
-            windowed=self.config.window is not None,
-        )
+        files.check_length(self.config, example, self.length(example), windowed=self.config.window is not None)
 
     def build(self, front_ends: dict[str, nn.Module]) -> LabelNetwork:
         return LabelNetwork(

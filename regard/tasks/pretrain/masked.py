@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from regard.data import Example, Source
-from regard.errors import UnsupportedError
+from regard.errors import DataError, UnsupportedError
 from regard.tasks import files, fitting
 from regard.tasks.model import Columns, Scores
 from regard.tasks.pretrain.masking import choose
@@ -181,11 +181,14 @@ class MaskedModel:
 
     def build(self, front_ends: dict[str, nn.Module]) -> MaskedNetwork:
         config, front_end = self.config, front_ends["front_end"]
+        outputs = truth_for(config.front_end, front_end).outputs()
+        if outputs == 0:
+            raise DataError("something to guess, such as a word that comes twice", "nothing in the whole training data")
         return MaskedNetwork(
             front_end,
             fitting.make_encoder(config),
             dim=config.dim,
-            outputs=truth_for(config.front_end, front_end).outputs(),
+            outputs=outputs,
             activation=config.activation,
             norm_eps=config.norm_eps,
         )

@@ -177,7 +177,7 @@ class Channels:
         return loss, len(truth), float(truth.square().mean(1).sum())
 
     def metrics(self, loss: float, count: int, right: float) -> dict[str, float]:
-        return {"explained": 1 - loss / max(1e-9, right)}
+        return {"explained": 1 - loss / right if right > 0 else 0.0}
 
     def baseline(self, batches: Iterable[MaskedBatch]) -> dict[str, dict[str, float]]:
         return {"mean vector": {"explained": 0.0}}
@@ -207,6 +207,5 @@ def _shares(loss: float, count: int, right: float) -> dict[str, float]:
 
 def _most_frequent(batches: Iterable[MaskedBatch], passed_over: set[int]) -> dict[str, dict[str, float]]:
     total = sum((Counter(batch.truth.tolist()) for batch in batches), Counter[int]())
-    often = max((row for row in total if row not in passed_over), key=total.__getitem__)
-    share = total[often] / sum(count for row, count in total.items() if row not in passed_over)
-    return {"most frequent": {"accuracy": share}}
+    counts = [count for row, count in total.items() if row not in passed_over]
+    return {"most frequent": {"accuracy": max(counts, default=0) / max(1, sum(counts))}}

@@ -134,6 +134,25 @@ def test_one_signal_is_enough_while_data_are_read(tmp_path, number):
 
 
 @on_posix
+def test_after_training_the_model_stays_and_its_scores_can_be_had(tmp_path):
+    """Ctrl-C while other encoders are trained to be compared with it."""
+    (tmp_path / "a.conllu").write_text("1\tab\tx\tX\t_\t_\t0\troot\t_\t_\n\n" * 1000)
+    command = [sys.executable, "-m", "regard", "train", "label", "--output", tmp_path / "run"]
+    sizes = ["--dim", "8", "--depth", "1", "--heads", "2", "--epochs", "6", "--average", "0", "--baselines", "all"]
+    given = [*command, "--train", tmp_path / "a.conllu", *sizes]
+    with subprocess.Popen(list(map(str, given)), stderr=subprocess.PIPE, text=True) as process:
+        while not (tmp_path / "run" / "scores.json").is_file() and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    how = f"regard train label --resume --output {tmp_path / 'run'}"
+    assert err.splitlines()[-1] == f"stopped; to go on: {how}"
+    done = subprocess.run([*command, "--resume"], capture_output=True, text=True, check=True)
+    assert "sliding encoder" in done.stdout
+
+
+@on_posix
 def test_a_tokenizer_that_is_being_learned_does_not_keep_ctrl_c_waiting():
     """In a process of its own, since the work goes on until that ends."""
     code = (

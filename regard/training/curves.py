@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +15,9 @@ if TYPE_CHECKING:
 
 def draw_curves(journal: Path, picture: Path, select: str) -> None:
     """Draws a ``metrics.jsonl`` as PNG: loss on the left axis, the metric ``select`` on the right."""
-    buffer = io.BytesIO()
-    curves_figure(read_journal(journal), select).savefig(buffer, format="png", dpi=120)
+    figure = curves_figure(read_journal(journal), select)
     with atomic_write(picture, binary=True) as file:
-        file.write(buffer.getvalue())
+        figure.savefig(file, format="png", dpi=120)
 
 
 def curves_figure(lines: Sequence[dict[str, Any]], select: str) -> Figure:

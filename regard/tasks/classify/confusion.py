@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,7 +32,5 @@ def draw_confusion(gold: Sequence[str], predicted: Sequence[str], labels: Sequen
         color = "white" if shares[row, column] > 0.5 else "black"
         axis.text(column, row, str(counts[row, column]), ha="center", va="center", color=color, fontsize=8)
     figure.colorbar(picture, ax=axis, shrink=0.7, label="share of the true label")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
     with atomic_write(path, binary=True) as file:
-        file.write(buffer.getvalue())
+        figure.savefig(file, format="png", dpi=120)

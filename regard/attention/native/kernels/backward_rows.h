@@ -124,8 +124,8 @@ class BackwardRows {
   REGARD_INLINE void prefetch(Index r, bool rows, bool keys) const {
     if (rows) {
       const Index row = area_.row_stop + r, stop = min(row + HIGH, block_.sequence->row_stop);
-      prefetch_rows(call_.query, area_.batch, area_.head, row, stop, call_.dim);
-      prefetch_rows(out_.grad, area_.batch, area_.head, row, stop, call_.value_dim);
+      Wanted(call_.query, area_.batch, area_.head, row, call_.dim).ask(stop - row);
+      Wanted(out_.grad, area_.batch, area_.head, row, call_.value_dim).ask(stop - row);
     }
     const Index first = area_.key_start + r * size_.keys / size_.rows;
     const Index stop = min(area_.key_start + (r + HIGH) * size_.keys / size_.rows, area_.key_stop);
@@ -135,8 +135,8 @@ class BackwardRows {
     }
     if (keys) {
       const Index next = first + size_.keys, last = min(stop + size_.keys, block_.sequence->key_stop);
-      prefetch_rows(call_.key, area_.batch, key_head_, next, last, call_.dim);
-      prefetch_rows(call_.value, area_.batch, key_head_, next, last, call_.value_dim);
+      Wanted(call_.key, area_.batch, key_head_, next, call_.dim).ask(last - next);
+      Wanted(call_.value, area_.batch, key_head_, next, call_.value_dim).ask(last - next);
     }
   }
   REGARD_INLINE static void prefetch_sum(const float* sum, Index dim) {
@@ -168,7 +168,7 @@ class BackwardRows {
       return;
     }
     key_ = take_rows(call_.key, area_.batch, key_head_, area_.key_start, keys_, call_.dim, scale(), area_.attended(),
-                     key_copy_, true);
+                     key_copy_);
     const Rows value = take_rows(call_.value, area_.batch, key_head_, area_.key_start, keys_, call_.value_dim, 1,
                                  area_.attended(), value_copy_);
     careful_ = !by_rows(value, keys_, call_.value_dim, 1, value_panels_) || !rows_finite_;
@@ -188,8 +188,8 @@ class BackwardRows {
       const auto taken = [&](const auto& take, const Array& x, Index dim, auto... rest) {
         return take(x, area_.batch, area_.head, area_.row_start, rows_, dim, nullptr, rest...);
       };
-      query_ = taken(take_pairs, call_.query, call_.dim, query_copy_, true);
-      grad_ = taken(take_pairs, out_.grad, call_.value_dim, grad_copy_, true);
+      query_ = taken(take_pairs, call_.query, call_.dim, query_copy_);
+      grad_ = taken(take_pairs, out_.grad, call_.value_dim, grad_copy_);
       taken(take_row_pairs, call_.query, call_.dim, query_pairs_);
       taken(take_row_pairs, out_.grad, call_.value_dim, grad_pairs_);
     } else {
@@ -209,7 +209,7 @@ class BackwardRows {
   }
 
   Rows floats_of(const Array& x, Index dim, float* copy) const {
-    return take_rows(x, area_.batch, area_.head, area_.row_start, rows_, dim, 1, nullptr, copy, true);
+    return take_rows(x, area_.batch, area_.head, area_.row_start, rows_, dim, 1, nullptr, copy);
   }
   Rows asking() const { return easy_ ? query_as_exponentials_ : query_; }
 
@@ -236,7 +236,7 @@ class BackwardRows {
                 min(k + WIDE, to) - first, depth, false);
       };
       if (additive_)
-        additive_scores(high, query.data, query.stride, key_panels_ + k * call_.dim, call_.dim, weight_,
+        additive_scores(min(WIDE, to - k), high, query.data, query.stride, key_panels_ + k * call_.dim, call_.dim, weight_,
                         log2_factor(call_), easy_, weights + k, width);
       else
         multiplied(query, key_panels_, depth, weights);
@@ -278,8 +278,8 @@ class BackwardRows {
     const Index row = area_.row_start + r, place = plane() * call_.rows + row;
     const Span span = span_of(r), whole = whole_vectors(span);
     hide(area_, row, span, weights);
-    weigh(call_.normalizer, late_scale(call_), call_.statistics[place], whole.low, whole.high, weights, weights);
-    if (call_.dropout > 0) drop(area_, row, whole.low, whole.high, slopes);
+    weigh(call_.normalizer, late_scale(call_), call_.statistics[place], whole, weights);
+    if (call_.dropout > 0) drop(area_, row, whole, slopes);
     float inner = 0;
     if (call_.normalizer == Normalizer::softmax) {
       const Span all = seen_by(call_, area_.sequence, row);
@@ -287,7 +287,7 @@ class BackwardRows {
       inner = here ? inner_product(weights, slopes, whole) : out_.inner[place];
     }
     through_normalizer(call_.normalizer, call_.statistics[place], inner, whole, weights, slopes);
-    if (call_.dropout > 0) drop(area_, row, whole.low, whole.high, weights);
+    if (call_.dropout > 0) drop(area_, row, whole, weights);
     if (out_.table_parts) {
       float* sums = by_distance_sums_ + (rows_ - 1 - r);
       for (Index k = span.low; k < span.high; ++k) sums[k] += slopes[k];
@@ -330,7 +330,7 @@ class BackwardRows {
       query = floats_of(call_.query, call_.dim, query_floats_);
       grad = floats_of(out_.grad, call_.value_dim, grad_floats_);
       key = take_rows(call_.key, area_.batch, key_head_, area_.key_start, keys_, call_.dim, scale(), area_.attended(),
-                      key_copy_, true);
+                      key_copy_);
     }
     const auto add_scaled = [](Index count, float factor, const float* row, float* to) {
       for (Index d = 0; d < count; ++d) to[d] += factor * row[d];

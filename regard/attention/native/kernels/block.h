@@ -143,74 +143,52 @@ inline Index count_seen(const Call& call, const Sequence& sequence, Index batch,
   return max(count, 1);
 }
 
-// Weights of a row in columns [from, to) from its scores, times `scale`, and its statistic, which forward left.
-REGARD_NOINLINE void weigh(Normalizer normalizer, float scale, float statistic, Index from, Index to,
-                           const float* scores, float* weights) {
-  const Vector it = splat(statistic), zero{}, one = splat(1.f);
-  for (Index k = from; k < to; k += LANES) {
-    const Vector x = load(scores + k) * splat(scale);
-    if (normalizer == Normalizer::softmax)
-      store(weights + k, power_of_two(x - it));
-    else if (normalizer == Normalizer::relu)
-      store(weights + k, (x < zero ? zero : x) * it);
-    else
-      store(weights + k, it - x > splat(127.f) ? zero : one / (one + power_of_two(it - x)));
-  }
-}
-
-// The largest of scores in columns [from, to), in each lane.
-inline Vector largest_scores(Index from, Index to, const float* scores) {
-  Vector most = splat(-INFINITE), more = most;
-  Index k = from;
-  for (; k + 2 * LANES <= to; k += 2 * LANES) {
-    most = max(load(scores + k), most);
-    more = max(load(scores + k + LANES), more);
-  }
-  if (k < to) most = max(load(scores + k), most);
-  return max(most, more);
-}
-
-// Scores of a row in columns [from, to) to 2^(scale * score - base); returns their sum in each lane.
-inline Vector raise(Index from, Index to, float scale, float base, float* scores) {
-  Vector total{};
-  for (Index k = from; k < to; k += LANES) {
-    const Vector power = power_of_two(load(scores + k) * splat(scale) - splat(base));
-    store(scores + k, power);
-    total += power;
-  }
-  return total;
+// A score's weight by the statistic of its row, which forward left.
+inline Vector weight_of(Normalizer normalizer, Vector score, Vector statistic) {
+  const Vector zero{}, one = splat(1.f);
+  if (normalizer == Normalizer::softmax) return power_of_two(score - statistic);
+  if (normalizer == Normalizer::relu) return (score < zero ? zero : score) * statistic;
+  return statistic - score > splat(127.f) ? zero : one / (one + power_of_two(statistic - score));
 }
 
 // Zero where dropout drops, the rest scaled up.
 class Dropout {
  public:
-  Dropout(const Area& area, Index row) : keys_(area.key_hashes) {
+  explicit Dropout(const Area& area) {
     const Call& call = area.call;
     const std::uint32_t plane = std::uint32_t(area.batch * call.heads + area.head);
-    const std::int32_t by_row = hashed(std::int32_t(std::uint32_t(row) + std::uint32_t(call.seed & 0x7FFFFFFF)));
-    const std::int32_t by_plane = hashed(std::int32_t(plane * SECOND + std::uint32_t(call.seed >> 31)));
-    row_ = hashed(by_row ^ by_plane);
+    by_plane_ = hashed(std::int32_t(plane * SECOND + std::uint32_t(call.seed >> 31)));
+    seed_ = std::uint32_t(call.seed & 0x7FFFFFFF);
     threshold_ = std::int32_t(Index(call.dropout * 4294967296.0) - (Index(1) << 31));
     scale_ = float(1 / (1 - call.dropout));
   }
-  Vector operator()(Index column, Vector x) const {
-    Unsigned hash;
-    std::memcpy(&hash, keys_ + column, sizeof hash);
-    hash = (hash ^ std::uint32_t(row_)) * FIRST;
-    Integers turned = (Integers)hash;
-    hash = (Unsigned)(turned ^ (turned >> 15)) * SECOND;
+  std::int32_t hash_of(Index row) const { return hashed(hashed(std::int32_t(std::uint32_t(row) + seed_)) ^ by_plane_); }
+  Vector operator()(Integers row_and_key, Vector x) const {  // their hashes, xor
+    const Integers turned = (Integers)((Unsigned)row_and_key * FIRST);
+    const Unsigned hash = (Unsigned)(turned ^ (turned >> 15)) * SECOND;
     return (Integers)hash >= (Integers{} + threshold_) ? x * splat(scale_) : Vector{};
   }
 
  private:
-  const std::int32_t* keys_;
-  std::int32_t row_, threshold_;
+  std::int32_t by_plane_, threshold_;
+  std::uint32_t seed_;
   float scale_;
 };
 
-REGARD_NOINLINE void drop(const Area& area, Index row, Index from, Index to, float* weights) {
-  const Dropout dropped(area, row);
-  for (Index k = from; k < to; k += LANES) store(weights + k, dropped(k, load(weights + k)));
+// Scores of a row in columns `span` times `scale` to weights, by the statistic of the row.
+REGARD_NOINLINE void weigh(Normalizer normalizer, float scale, float statistic, Span span, float* row) {
+  for (Index k = span.low; k < span.high; k += LANES)
+    store(row + k, weight_of(normalizer, load(row + k) * splat(scale), splat(statistic)));
+}
+
+REGARD_NOINLINE void drop(const Area& area, Index row, Span span, float* weights) {
+  const Dropout dropout(area);
+  const std::int32_t hash = dropout.hash_of(row);
+  for (Index k = span.low; k < span.high; k += LANES) {
+    Integers keys;
+    std::memcpy(&keys, area.key_hashes + k, sizeof keys);
+    store(weights + k, dropout(keys ^ hash, load(weights + k)));
+  }
 }
 
 // One block of query rows of one sequence.

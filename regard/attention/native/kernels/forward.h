@@ -11,17 +11,12 @@ inline void for_each_block(const Call& call, const Task& task) {
   Index count;
   const Memory<RowBlock> blocks = row_blocks(call, size.rows, count);
   const Index planes = call.batch * call.key_heads;
-  SharedPanels shared(call, size.shared);
-  for (Index first = 0; first < planes; first += shared.planes_at_once()) {
-    const Index here = min(shared.planes_at_once(), planes - first);
-    shared.pack(first, here);
-    in_parallel(count * here, call.threads, [&](Index i) {  // neighbours in memory come one after another
-      const Index plane = first + (call.ragged ? i % here : i / count);
-      ForwardBlock block(call, size, shared, blocks[call.ragged ? i / here : i % count], plane / call.key_heads,
-                         plane % call.key_heads);
-      task(block);
-    });
-  }
+  in_parallel(count * planes, call.threads, [&](Index i) {  // neighbours in memory come one after another
+    const Index plane = call.ragged ? i % planes : i / count;
+    ForwardBlock block(call, size, blocks[call.ragged ? i / planes : i % count], plane / call.key_heads,
+                       plane % call.key_heads);
+    task(block);
+  });
 }
 
 inline void forward(const Call& call) {

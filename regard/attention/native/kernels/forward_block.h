@@ -1,10 +1,9 @@
 // Forward: blocks of rows against chunks of keys, with what a row has seen so far scaled anew where its largest score
 // grows (Milakov and Gimelshein 2018, "Online normalizer calculation for softmax"). A window that fits one chunk needs
-// no such step.
+// no such step. Scores stand as [keys][rows]: rows are lanes, and what is done to a key is done to many rows at once.
 #pragma once
 
-#include "forward_sizes.h"
-#include "panels.h"
+#include "forward_keys.h"
 #include "scores.h"
 
 namespace regard::REGARD_ISA {
@@ -12,32 +11,34 @@ namespace regard::REGARD_ISA {
 // One block of rows, for all query heads that share a key head.
 class ForwardBlock {
  public:
-  ForwardBlock(const Call& call, const ForwardSizes& size, const SharedPanels& shared, const RowBlock& block, Index batch,
-               Index key_head)
-      : call_(call), size_(size), shared_(shared), block_(block), batch_(batch), key_head_(key_head),
-        softmax_(call.normalizer == Normalizer::softmax), pairs_(in_pairs(call)), rows_(block.row_stop - block.row_start) {
+  ForwardBlock(const Call& call, const ForwardSizes& size, const RowBlock& block, Index batch, Index key_head)
+      : call_(call), size_(size), block_(block), batch_(batch), key_head_(key_head),
+        softmax_(call.normalizer == Normalizer::softmax), pairs_(in_pairs(call)),
+        depth_(pairs_ ? (call.dim + 1) / 2 : call.dim), rows_(block.row_stop - block.row_start),
+        keys_(call, size, batch, key_head) {
     scratch().lay_out([&](Scratch& memory) {
+      keys_.lay_out(memory);
       query_copy_ = memory.take(size.rows * size.dim);
-      query_doubled_ = memory.take(size.rows * size.dim);
+      query_doubled_ = memory.take(call.additive ? size.rows * size.dim : 0);
+      query_panels_ = memory.take(TALL * size.dim);
       output_copy_ = memory.take(size.rows * size.value_dim);
-      largest_ = memory.take(size.rows + LANES);
-      sums_ = memory.take(size.rows + LANES);
-      raw_ = memory.take(size.shared ? 0 : size.packed_at_once * max(size.dim, size.value_dim));
-      own_.key = memory.take(size.shared ? 0 : size.keys * size.dim);
-      own_.value = memory.take(size.shared ? 0 : size.keys * size.value_panels * WIDE);
-      scores_ = memory.take(TALL * size.keys);
-      narrowed_ = memory.take(pairs_ ? TALL * size.keys / 2 : 0);
+      largest_ = memory.take(size.rows + TALL);
+      sums_ = memory.take(size.rows + TALL);
+      scores_ = memory.take(TALL * size.columns);
+      narrowed_ = memory.take(pairs_ ? TALL * size.columns / 2 : 0);
       hiding_ = memory.take(size.keys);
       hashes_ = memory.take<std::int32_t>(size.keys);
       by_distance_ = memory.take(size.rows + size.keys + LANES);
-      spans_ = memory.take<Span>(size.rows);
+      by_row_ = memory.take(size.rows + size.keys + TALL);
+      lows_ = memory.take<std::int32_t>(size.rows + LANES);
+      highs_ = memory.take<std::int32_t>(size.rows + LANES);
     });
-    for (Index r = 0; r < rows_; ++r) spans_[r] = seen_by(call, *block.sequence, block.row_start + r);
-    first_key_ = spans_[0].low;
-    last_key_ = spans_[rows_ - 1].high;
-    const Array& value = call.value;
-    values_in_place_ = !size.shared && value.type == Type::float32 && value.column == 1 &&
-                       call.value_dim == size.value_dim && value.row <= 2 * size.value_dim;
+    first_key_ = seen_by(call, *block.sequence, block.row_start).low;
+    last_key_ = seen_by(call, *block.sequence, block.row_stop - 1).high;
+    for (Index r = 0; r < rows_ + LANES; ++r) {
+      const Span seen = seen_by(call, *block.sequence, min(block.row_start + r, block.row_stop - 1));
+      lows_[r] = std::int32_t(seen.low - first_key_), highs_[r] = std::int32_t(seen.high - first_key_);
+    }
   }
 
   void attend() {
@@ -53,18 +54,42 @@ class ForwardBlock {
     }
   }
 
+  // The weights themselves, from the statistics that attend() left: [B, H, Q, width] or [T, H, width], in a truncated
+  // window as a band whose first column is the furthest key to the left.
+  void put_weights(float* band, Index width) {
+    const Index groups = call_.heads / call_.key_heads;
+    for (Index group = 0; group < groups; ++group) {
+      take_query(key_head_ * groups + group);
+      for (Index start = first_key_; start < last_key_; start += size_.keys) {
+        const Area area = area_from(start);
+        begin_keys(area);
+        take_head(area);
+        for (Index r = 0; r < rows_; r += TALL) {
+          if (!score(area, r)) continue;
+          for (Index v = 0; v < vectors(r); ++v) {
+            const Span seen = hide(area, r, v);
+            weigh(r, v, seen);
+            if (call_.dropout > 0) drop(area, r, v, seen);
+          }
+          for (Index m = 0; m < height(r); ++m) put_weights_of_row(area, r, m, band, width);
+        }
+      }
+    }
+  }
+
+ private:
   // All rows of a head; true if the output is finite.
   bool attend_all(bool take_new_keys) {
     Vector spoilt{};
     Index start = first_key_;
     do {
       const Area area = area_from(start);
-      if (take_new_keys) take_keys(area);
-      prepare_head(area);
+      if (take_new_keys) begin_keys(area);
+      take_head(area);
       for (Index r = 0; r < rows_; r += TALL) {
         if (start == first_key_) begin_rows(r);
-        if (const Span columns = score(area, r); columns.low < columns.high) {
-          weigh_so_far(area, r);
+        if (score(area, r)) {
+          for (Index v = 0; v < vectors(r); ++v) weigh_so_far(area, r, v);
           mix(area, r);
         } else if (start == first_key_) {
           clear_output(r, height(r));
@@ -76,51 +101,14 @@ class ForwardBlock {
     return sum(spoilt) == 0;
   }
 
-  // The weights themselves, from the statistics that attend() left: [B, H, Q, width] or [T, H, width], in a truncated
-  // window as a band whose first column is the furthest key to the left.
-  void put_weights(float* band, Index width) {
-    const Index groups = call_.heads / call_.key_heads;
-    for (Index group = 0; group < groups; ++group) {
-      take_query(key_head_ * groups + group);
-      for (Index start = first_key_; start < last_key_; start += size_.keys) {
-        const Area area = area_from(start);
-        take_keys(area);
-        prepare_head(area);
-        for (Index r = 0; r < rows_; r += TALL) {
-          if (const Span columns = score(area, r); columns.low >= columns.high) continue;
-          for (Index m = 0; m < height(r); ++m) {
-            const Index row = block_.row_start + r + m;
-            float* s = scores_ + m * size_.keys;
-            const Span span = span_of(area, row), whole = whole_vectors(span);
-            if (pairs_ && !scaled_late(call_)) multiply(s, whole, call_.scale * log2_factor(call_));
-            hide(area, row, span, s);
-            weigh(call_.normalizer, late_scale(call_), call_.statistics[plane() + row], whole.low, whole.high, s, s);
-            if (call_.dropout > 0) drop(area, row, whole.low, whole.high, s);
-            const Index position = row - block_.sequence->row_start + call_.query_start;
-            const Index first = call_.left >= 0 && call_.right >= 0 ? position - call_.left : 0;
-            const Index place = call_.ragged ? row * call_.heads + head_ : plane() + row;
-            float* to = band + place * width + (start - block_.sequence->key_start) - first;
-            for (Index k = span.low; k < span.high; ++k) to[k] = s[k];
-          }
-        }
-      }
-    }
-  }
-
- private:
   Index height(Index r) const { return min(TALL, rows_ - r); }
+  Index vectors(Index r) const { return (height(r) + LANES - 1) / LANES; }
   Index plane() const { return (batch_ * call_.heads + head_) * call_.rows; }
-  Span span_of(const Area& area, Index row) const {
-    const Span seen = spans_[row - block_.row_start];
-    return within(seen, area.key_start, area.key_stop);
+  // The keys of an area that some of rows [first, stop) see: both limits rise with the row.
+  Span seen_by_rows(const Area& area, Index first, Index stop) const {
+    return within({first_key_ + lows_[first], first_key_ + highs_[stop - 1]}, area.key_start, area.key_stop);
   }
-  // The keys that some row of a tile sees: both limits rise with the row.
-  Span tile_span(const Area& area, Index r, Index tile) const {
-    const Index first = block_.row_start + r + tile * HIGH;
-    const Index last = min(first + HIGH, block_.row_start + r + height(r)) - 1;
-    return {span_of(area, first).low, span_of(area, last).high};
-  }
-  Index tile_height(Index r, Index tile) const { return min(HIGH, height(r) - tile * HIGH); }
+  float* scores_of(Index key, Index v) const { return scores_ + (key - columns_.low) * TALL + v * LANES; }
 
   void take_query(Index head) {
     head_ = head;
@@ -138,54 +126,18 @@ class ForwardBlock {
             min(start + size_.keys, last_key_), hiding_, by_distance_, hashes_};
   }
 
-  void take_keys(const Area& area) {
+  void begin_keys(const Area& area) {
     prepare_keys(area);
-    panels_ = own_;
-    packed_ = asked_for_ = 0;
-    panels_.value_row = WIDE, panels_.value_across = value_depth(call_, area.keys()) * WIDE;
-    if (values_in_place_) {
-      const Array& x = call_.value;
-      panels_.value = static_cast<float*>(x.data) + batch_ * x.batch + key_head_ * x.head + area.key_start * x.row;
-      panels_.value_row = x.row, panels_.value_across = WIDE;
-    }
-    if (!size_.shared) return;
-    panels_ = shared_.of(batch_ * call_.key_heads + key_head_, *block_.sequence);
-    const Index before = area.key_start - block_.sequence->key_start;
-    panels_.key += before * key_depth(call_), panels_.value += before / per_float(call_) * WIDE;
-    packed_ = area.keys();
+    keys_.begin(area);
+    if (!weight_) return;
+    keys_.take(area, area.keys());  // whether all are small decides how their scores are made
+    easy_ = call_.dim >= 4 && query_size_ + keys_.most_magnitude() < EASY;
+    if (easy_) keys_.double_exponentials();
   }
-
-  // Keys and values as panels, as far as they are needed: they are used while they are in the cache.
-  void pack(const Area& area, Index needed) {
-    for (; packed_ < min(needed, area.keys()); packed_ += size_.packed_at_once) {
-      const Index first = area.key_start + packed_, count = min(size_.packed_at_once, area.keys() - packed_);
-      float* key = panels_.key + packed_ * key_depth(call_);
-      if (weight_)
-        pack_additive_keys(area, first, count, key);
-      else
-        pack_keys(call_, batch_, key_head_, first, count, raw_, key);
-      if (!values_in_place_)
-        pack_values(call_, batch_, key_head_, first, count, raw_, panels_.value + packed_ / per_float(call_) * WIDE,
-                    panels_.value_across / WIDE);
-    }
-  }
-  void pack_additive_keys(const Area& area, Index first, Index count, float* panels) {
-    Rows key = take_rows(call_.key, batch_, key_head_, first, count, call_.dim, 1, area.attended(), raw_);
-    easy_ = call_.dim >= 4 && query_size_ + most_magnitude(key, count, size_.dim) < EASY;
-    if (easy_) key = doubled_exponentials(key, count, size_.dim, raw_);
-    by_rows<false, false>(key, count, call_.dim, 1, panels);
-  }
-
-  // A share of what is wanted next: of the keys and values that will be packed, and of rows to be read and written.
-  REGARD_INLINE void prefetch(const Area& area, Index first_row, Index stop_row) {
-    const Index ready = min(packed_ + size_.packed_at_once, area.keys());
-    const Index key = area.key_start + asked_for_;
-    asked_for_ = max(asked_for_, min(ready, asked_for_ + stop_row - first_row + 1));
-    prefetch_rows(call_.key, batch_, key_head_, key, area.key_start + asked_for_, call_.dim);
-    prefetch_rows(call_.value, batch_, key_head_, key, area.key_start + asked_for_, call_.value_dim);
-    const Index row = block_.row_start + first_row, stop = block_.row_start + min(stop_row, rows_);
-    prefetch_rows(call_.query, batch_, head_, row, stop, call_.dim);
-    prefetch_rows<true>(call_.output, batch_, head_, row, stop, call_.value_dim);
+  void take_head(const Area& area) {
+    prepare_head(area);
+    const Index all = area.rows() + area.keys() - 1;
+    for (Index n = 0; call_.table && n < all; ++n) by_row_[n] = by_distance_[all - 1 - n];
   }
 
   void place_output() {
@@ -228,11 +180,13 @@ class ForwardBlock {
       for (Index r = some; r < stop; ++r) {
         const Vector scale = splat(softmax_ ? scales[r - some] : 1.f);
         float* row = output_ + r * stride;
+        Vector by_row{};  // sums of sums: a single one would be waited for
         for (Index d = 0; d < value_dim; d += LANES) {
           const Vector x = load(row + d) * scale;
-          spoilt += x * splat(0.f);
+          by_row += x * splat(0.f);
           store(row + d, x);
         }
+        spoilt += by_row;
       }
     }
     if (!in_place_)
@@ -241,79 +195,152 @@ class ForwardBlock {
     return spoilt;
   }
 
-  // Raw scores of up to TALL rows, and the columns that they stand in.
-  Span score(const Area& area, Index r) {
-    const Index tiles = (height(r) + HIGH - 1) / HIGH;
-    Span columns{area.keys(), 0};
-    for (Index t = 0; t < tiles; ++t) {
-      const Span seen = seen_by_tile_[t] = tile_span(area, r, t);
-      if (seen.low < seen.high)
-        columns = {min(columns.low, seen.low / WIDE * WIDE), max(columns.high, round_up(seen.high, WIDE))};
-    }
-    pack(area, columns.high);
-    asked_for_ = max(asked_for_, packed_);
-    const Index panels = (columns.high - columns.low) / WIDE;
-    const Rows asking = easy_ ? query_as_exponentials_ : query_;
-    for (Index p = 0; p < panels; ++p) {
-      const Index k = columns.low + p * WIDE;
-      prefetch(area, r + TALL + p * TALL / panels, r + TALL + (p + 1) * TALL / panels);
-      for (Index t = 0; t < tiles; ++t) {
-        const Span seen = seen_by_tile_[t];
-        if (k + WIDE <= seen.low || k >= seen.high) continue;
-        const Index skipped = max(seen.low - k, 0) / LANES * LANES;  // vectors of the panel that no row sees
-        const float *a = asking.data + (r + t * HIGH) * asking.stride, *panel = panels_.key + k * key_depth(call_);
-        float* s = scores_ + t * HIGH * size_.keys + k;
-        if (weight_)
-          additive_scores(tile_height(r, t), a, asking.stride, panel, call_.dim, weight_, log2_factor(call_), easy_, s,
-                          size_.keys);
-        else
-          product(pairs_, tile_height(r, t), a, asking.stride, 1, panel + skipped, WIDE, 0, s + skipped, size_.keys,
-                  min(WIDE, seen.high - k) - skipped, key_depth(call_), false);
+  // Raw scores of up to TALL rows in columns_; false if they see nothing of the area.
+  bool score(const Area& area, Index r) {
+    columns_ = in_whole_pairs(seen_by_rows(area, r, r + height(r)));
+    if (columns_.low >= columns_.high) return false;
+    const Index keys = min(columns_.high, area.keys());
+    keys_.take(area, keys);
+    const Rows query = easy_ ? query_as_exponentials_ : query_, asking{query.data + r * query.stride, query.stride};
+    if (pairs_)
+      by_rows<true, false>(asking, height(r), depth_, 1, query_panels_);
+    else
+      by_rows<false, false>(asking, height(r), call_.dim, weight_ ? 1 : call_.scale * log2_factor(call_), query_panels_);
+    for (Index v = 0; v < vectors(r); ++v)
+      seen_by_lanes_[v] = seen_by_rows(area, r + v * LANES, min(r + (v + 1) * LANES, rows_));
+    const Index below = block_.row_start + r + TALL, following = max(0, min(TALL, rows_ - r - TALL));
+    Wanted next_query(call_.query, batch_, head_, below, call_.dim);
+    Wanted next_output(call_.output, batch_, head_, below, call_.value_dim);
+    Index asked_for = 0;
+    Index first = 0, stop = 0;  // vectors of rows that see the keys at hand
+    for (Index k = columns_.low, next; k < keys; k = next) {
+      while (first < stop && seen_by_lanes_[first].high <= k) ++first;
+      while (stop < vectors(r) && seen_by_lanes_[stop].low <= k) ++stop;
+      next = min(k + HIGH, stop < vectors(r) ? min(keys, seen_by_lanes_[stop].low) : keys);
+      if (first < stop) next = min(next, seen_by_lanes_[first].high);
+      const Index share = (next - columns_.low) * TALL / (keys - columns_.low) - asked_for;
+      next_query.ask(min(share, following - asked_for)), next_output.ask(min(share, following - asked_for));
+      keys_.prefetch(area, share);
+      asked_for += share;
+      for (Index v = first, beyond; v < stop; v = beyond) {
+        beyond = min(v / ACROSS * ACROSS + ACROSS, stop);
+        score_tile(k, next - k, v, beyond);
       }
     }
-    return columns;
+    return true;
+  }
+  // Of keys [k, k + high) and of vectors of rows [v, stop), which are of one panel.
+  void score_tile(Index k, Index high, Index v, Index stop) {
+    const float* key = keys_.key.data + k * keys_.key.stride;
+    const float* panel = query_panels_ + v / ACROSS * WIDE * depth_ + v % ACROSS * LANES;
+    if (weight_)
+      additive_scores((stop - v) * LANES, high, key, keys_.key.stride, panel, call_.dim, weight_, log2_factor(call_), easy_,
+                      scores_of(k, v), TALL);
+    else
+      product(pairs_, high, key, keys_.key.stride, 1, panel, WIDE, 0, scores_of(k, v), TALL, (stop - v) * LANES, depth_,
+              false);
+  }
+  Span in_whole_pairs(Span keys) const {
+    return pairs_ && keys.low < keys.high ? Span{keys.low / 2 * 2, round_up(keys.high, 2)} : keys;
   }
 
-  // Scores of up to TALL rows to weights: under softmax not yet divided by their sum, and the output made to fit.
-  void weigh_so_far(const Area& area, Index first) {
-    for (Index some = first; some < first + height(first); some += LANES)
-      weigh_some(area, first, some, min(some + LANES, first + height(first)));
+  // The keys that a vector of rows sees; scores become -inf where a row does not see, and the bias is added.
+  Span hide(const Area& area, Index r, Index v) {
+    const Span seen = seen_by_lanes_[v];
+    if (pairs_ && !scaled_late(call_))
+      for (Index k = seen.low; k < seen.high; ++k)
+        store(scores_of(k, v), load(scores_of(k, v)) * splat(call_.scale * log2_factor(call_)));
+    if (call_.table || call_.key_mask) add_bias(area, r, v, seen);
+    const Integers low = in_area(area, lows_ + r + v * LANES), high = in_area(area, highs_ + r + v * LANES);
+    const auto hide_from_some = [&](Index first, Index stop) {
+      for (Index k = first; k < stop; ++k) {
+        const Integers key = Integers{} + int(k);
+        store(scores_of(k, v), (low <= key) & (key < high) ? load(scores_of(k, v)) : splat(-INFINITE));
+      }
+    };
+    const Index all_see = min(low[LANES - 1], seen.high), no_more = max(all_see, high[0]);
+    hide_from_some(seen.low, all_see);
+    hide_from_some(no_more, seen.high);
+    return seen;
+  }
+  Integers in_area(const Area& area, const std::int32_t* limits) const {
+    Integers x;
+    std::memcpy(&x, limits, sizeof x);
+    const Integers start = Integers{} + int(area.key_start - first_key_), stop = Integers{} + int(area.key_stop - first_key_);
+    x = x < start ? start : x > stop ? stop : x;
+    return x - start;
+  }
+  REGARD_NOINLINE void add_bias(const Area& area, Index r, Index v, Span seen) {
+    for (Index k = seen.low; k < seen.high; ++k) {
+      Vector x = load(scores_of(k, v));
+      if (call_.table) {
+        const Vector bias = load(by_row_ + area.keys() - 1 - k + r + v * LANES);
+        x = bias == splat(-INFINITE) ? bias : x + bias;  // hides a score that is NaN too
+      }
+      store(scores_of(k, v), call_.key_mask ? x + splat(hiding_[k]) : x);
+    }
   }
 
-  // Rows [low, high), a lane for each, of those from `first` on.
-  void weigh_some(const Area& area, Index first, Index low, Index high) {
-    const auto scores_of = [&](Index r) { return scores_ + (r - first) * size_.keys; };
-    const float scale = late_scale(call_);
-    Vector lanes[LANES];
-    Span wholes[LANES];
-    for (Vector& lane : lanes) lane = splat(-INFINITE);
-    for (Index r = low; r < high; ++r) {
-      const Span span = span_of(area, block_.row_start + r), whole = wholes[r - low] = whole_vectors(span);
-      if (pairs_ && !scaled_late(call_)) multiply(scores_of(r), whole, call_.scale * log2_factor(call_));
-      hide(area, block_.row_start + r, span, scores_of(r));
-      if (softmax_) lanes[r - low] = largest_scores(whole.low, whole.high, scores_of(r));
+  // Scores of a vector of rows to weights: under softmax not yet divided by their sum, and the output made to fit.
+  void weigh_so_far(const Area& area, Index r, Index v) {
+    const Index first = r + v * LANES;
+    const Span seen = hide(area, r, v);
+    if (softmax_) {
+      const Vector scale = splat(late_scale(call_)), before = load(largest_ + first);
+      const Vector here = largest_scores(scores_of(seen.low, v), seen.high - seen.low) * scale;
+      const Vector most = here > before ? here : before, base = most == splat(-INFINITE) ? Vector{} : most;
+      const Vector total = raise(scores_of(seen.low, v), seen.high - seen.low, scale, base);
+      if (area.key_start > first_key_) shrink_to(most, first, min(first + LANES, rows_));
+      store(largest_ + first, most);
+      store(sums_ + first, load(sums_ + first) + total);
+    } else {
+      weigh(r, v, seen);
     }
-    const Vector before = load(largest_ + low);
-    const Vector here = joined(lanes, [](Vector a, Vector b) { return max(a, b); }) * splat(scale);
-    const Vector most = here > before ? here : before;
-    float bases[LANES];
-    store(bases, most == splat(-INFINITE) ? Vector{} : most);
-    for (Vector& lane : lanes) lane = Vector{};
-    for (Index r = low; r < high; ++r) {
-      const Index row = block_.row_start + r;
-      float* scores = scores_of(r);
-      const Span whole = wholes[r - low], mixed = whole_vectors(mixed_keys((r - first) / HIGH));
-      if (softmax_)
-        lanes[r - low] = raise(whole.low, whole.high, scale, bases[r - low], scores);
-      else
-        weigh(call_.normalizer, scale, call_.statistics[plane() + row], whole.low, whole.high, scores, scores);
-      if (call_.dropout > 0) drop(area, row, whole.low, whole.high, scores);
-      clear_outside(whole, mixed.low, mixed.high, scores);
+    if (call_.dropout > 0) drop(area, r, v, seen);
+    // What a tile of mix() reads beside: it may begin and end with rows of other vectors.
+    for (Index k = max(columns_.low, seen.low - BESIDE); k < seen.low; ++k) store(scores_of(k, v), Vector{});
+    for (Index k = seen.high; k < min(columns_.high, seen.high + BESIDE); ++k) store(scores_of(k, v), Vector{});
+  }
+
+  // The largest of a column of scores, in each lane.
+  static Vector largest_scores(const float* scores, Index count) {
+    Vector most = splat(-INFINITE), more = most;
+    const float* const stop = scores + count / 2 * 2 * TALL;
+    for (; scores < stop; scores += 2 * TALL) {
+      most = max(load(scores), most);
+      more = max(load(scores + TALL), more);
     }
-    if (!softmax_) return;
-    if (area.key_start > first_key_) shrink_to(most, low, high);
-    store(largest_ + low, most);
-    store(sums_ + low, load(sums_ + low) + joined(lanes, [](Vector a, Vector b) { return a + b; }));
+    if (count % 2) most = max(load(scores), most);
+    return max(most, more);
+  }
+  // A column of scores to 2^(scale * score - base), and their sum in each lane.
+  static Vector raise(float* scores, Index count, Vector scale, Vector base) {
+    Vector total{};
+    for (const float* const stop = scores + count * TALL; scores < stop; scores += TALL) {
+      const Vector power = power_of_two(load(scores) * scale - base);
+      store(scores, power);
+      total += power;
+    }
+    return total;
+  }
+
+  // Scores to weights by the statistics of their rows.
+  void weigh(Index r, Index v, Span seen) {
+    float statistics[LANES]{};
+    const Index first = r + v * LANES, count = min(LANES, rows_ - first);
+    std::memcpy(statistics, call_.statistics + plane() + block_.row_start + first, sizeof(float) * count);
+    const Vector scale = splat(late_scale(call_)), statistic = load(statistics);
+    float* row = scores_of(seen.low, v);
+    for (Index k = seen.low; k < seen.high; ++k, row += TALL)
+      store(row, weight_of(call_.normalizer, load(row) * scale, statistic));
+  }
+
+  REGARD_NOINLINE void drop(const Area& area, Index r, Index v, Span seen) {
+    const Dropout dropout(area);
+    Integers rows;
+    for (int lane = 0; lane < LANES; ++lane) rows[lane] = dropout.hash_of(block_.row_start + r + v * LANES + lane);
+    float* row = scores_of(seen.low, v);
+    for (Index k = seen.low; k < seen.high; ++k, row += TALL) store(row, dropout(rows ^ hashes_[k], load(row)));
   }
 
   // What rows [low, high) have seen so far, where their largest score is now larger.
@@ -333,71 +360,70 @@ class ForwardBlock {
       if (is_first) clear_output(r, height(r));
       return mix_carefully(area, r);
     }
-    for (Index m = 0; pairs_ && m < height(r); ++m) {
-      const Span keys = mixed_keys(m / HIGH);
-      narrow(scores_ + m * size_.keys, keys.low, keys.high, 1, narrowed_ + m * size_.keys / 2);
-    }
-    const Index part = pairs_ ? 2 : 1;
-    for (Index t = 0; t * HIGH < height(r); ++t) {
-      const Span keys = mixed_keys(t);
-      if (is_first && keys.low >= keys.high) clear_output(r + t * HIGH, tile_height(r, t));
-    }
+    const Index part = pairs_ ? 2 : 1, stop = r + height(r);
+    const Rows value = keys_.value;
+    if (pairs_)
+      for (Index k = 0; k < columns_.high - columns_.low; k += 2)
+        pair_up(scores_ + k * TALL, scores_ + (k + 1) * TALL, vectors(r) * LANES, narrowed_ + k / 2 * TALL);
     for (Index column = 0; column < size_.value_dim; column += WIDE)
-      for (Index t = 0; t * HIGH < height(r); ++t) {
-        const Span keys = mixed_keys(t);
+      for (Index row = r; row < stop; row += HIGH) {
+        const Index high = min(HIGH, stop - row);
+        const Span keys = in_whole_pairs(seen_by_rows(area, row, row + high));
+        if (is_first && keys.low >= keys.high) clear_output(row, high);
         for (Index k = keys.low; k < keys.high; k += SUMMED)
-          product(pairs_, tile_height(r, t), (pairs_ ? narrowed_ : scores_) + (t * HIGH * size_.keys + k) / part,
-                  size_.keys / part, 1,
-                  panels_.value + column / WIDE * panels_.value_across + k / part * panels_.value_row,
-                  panels_.value_row, 0, output_ + (r + t * HIGH) * stride_ + column, stride_,
-                  min(WIDE, size_.value_dim - column), (min(k + SUMMED, keys.high) - k) / part,
+          product(pairs_, high, (pairs_ ? narrowed_ : scores_) + (k - columns_.low) / part * TALL + row - r, 1, TALL,
+                  value.data + k / part * value.stride + column, value.stride, 0, output_ + row * stride_ + column,
+                  stride_, min(WIDE, size_.value_dim - column), (min(k + SUMMED, keys.high) - k) / part,
                   !(is_first && k == keys.low));
       }
-  }
-  // Whole pairs: the weights beyond the span are 0.
-  Span mixed_keys(Index tile) const {
-    const Span seen = seen_by_tile_[tile];
-    return pairs_ && seen.low < seen.high ? Span{seen.low / 2 * 2, round_up(seen.high, 2)} : seen;
   }
 
   // What is hidden is never multiplied, for 0 times NaN is NaN.
   void mix_carefully(const Area& area, Index r) {
     const auto value = [&](Index k, Index d) {
-      const float* panel = panels_.value + d / WIDE * panels_.value_across + d % WIDE;
-      if (!pairs_) return panel[k * panels_.value_row];
-      const std::uint32_t bits = bits_of(panel[k / 2 * panels_.value_row]);
-      return float_of(k % 2 ? bits & 0xFFFF0000u : bits << 16);
+      const float x = keys_.value.data[k / (pairs_ ? 2 : 1) * keys_.value.stride + d];
+      return !pairs_ ? x : float_of(k % 2 ? bits_of(x) & 0xFFFF0000u : bits_of(x) << 16);
     };
-    for (Index m = 0; m < height(r); ++m) {
-      const Index row = block_.row_start + r + m;
-      const Span span = span_of(area, row);
+    for (Index row = r; row < r + height(r); ++row) {
+      const Span span = seen_by_rows(area, row, row + 1);
       for (Index k = span.low; k < span.high; ++k)
-        for (Index d = 0; d < call_.value_dim && area.sees(row, k); ++d)
-          output_[(r + m) * stride_ + d] += scores_[m * size_.keys + k] * value(k, d);
+        for (Index d = 0; d < call_.value_dim && area.sees(block_.row_start + row, k); ++d)
+          output_[row * stride_ + d] += scores_of(k, 0)[row - r] * value(k, d);
     }
+  }
+
+  void put_weights_of_row(const Area& area, Index r, Index m, float* band, Index width) const {
+    const Index row = block_.row_start + r + m;
+    const Index position = row - block_.sequence->row_start + call_.query_start;
+    const Index first = call_.left >= 0 && call_.right >= 0 ? position - call_.left : 0;
+    const Index place = call_.ragged ? row * call_.heads + head_ : plane() + row;
+    const Span span = seen_by_rows(area, r + m, r + m + 1);
+    float* to = band + place * width + (area.key_start - block_.sequence->key_start) - first;
+    for (Index k = span.low; k < span.high; ++k) to[k] = scores_of(k, 0)[m];
   }
 
   const Call& call_;
   const ForwardSizes& size_;
-  const SharedPanels& shared_;
   const RowBlock& block_;
   const Index batch_, key_head_;
   const bool softmax_, pairs_;
+  const Index depth_;  // of a product of queries and keys
   const Index rows_;
+  KeysAtHand keys_;
   Index first_key_, last_key_;
-  float *query_copy_, *query_doubled_, *output_copy_, *largest_, *sums_, *raw_, *scores_, *narrowed_, *hiding_;
-  float* by_distance_;
+  float *query_copy_, *query_doubled_, *query_panels_, *output_copy_, *largest_, *sums_;
+  float *scores_, *narrowed_, *hiding_, *by_distance_;
+  float* by_row_;  // by_distance_ the other way round: what is added to a key's scores rises with the row
   std::int32_t* hashes_;
-  Span* spans_;  // of each row, over all keys
-  Span seen_by_tile_[TALL / HIGH];  // of those keys that are at hand, by the rows that score() took
+  std::int32_t *lows_, *highs_;  // what each row sees of all keys, from first_key_ on
 
   Index head_ = 0;
   const float* weight_ = nullptr;
   Rows query_{}, query_as_exponentials_{};
   float query_size_ = 0;
-  Index packed_ = 0, asked_for_ = 0;  // keys: as panels, on their way
-  Panels own_{}, panels_{};           // of the keys at hand: panels_ are used
-  bool easy_ = false, in_place_ = false, values_in_place_ = false, careful_ = false;
+  Span columns_{};  // keys of the area whose scores are at hand, of the rows that score() took
+  Span seen_by_lanes_[TALL / LANES];  // of these, by each vector of rows
+  bool easy_ = false, in_place_ = false, careful_ = false;
   float* output_ = nullptr;
   Index stride_ = 0;
 };

@@ -6,19 +6,17 @@
 namespace regard::REGARD_ISA {
 
 constexpr Index SUMMED = 320;  // keys whose weighted values are summed by themselves before they join the sum of all
-constexpr int TALL = 2 * HIGH;  // rows whose scores are held at a time, so that a panel read once serves two tiles
+constexpr int TALL = LANES == 16 ? 64 : 48;  // rows whose scores are held at a time: whole panels of their queries
+constexpr Index BESIDE = HIGH + 1;  // how many keys, at most, a tile sees that one of its vectors does not
 
 struct ForwardSizes {
   static constexpr Index BLOCKS = 64;  // of rows, if there are enough of them
   Index rows, keys;                    // in a block, in a chunk
-  Index packed_at_once;                // keys
+  Index columns;                       // keys that TALL rows see of a chunk
   Index dim, value_dim;                // filled up to whole vectors
-  Index value_panels;
-  bool shared;  // panels: all blocks of rows begin with the first key of their sequence, and most have several blocks
 
   explicit ForwardSizes(const Call& call) {
     dim = round_up(call.dim, LANES), value_dim = round_up(call.value_dim, LANES);
-    value_panels = (value_dim + WIDE - 1) / WIDE;
     Index most_rows = 0, most_keys = 0;
     for (Index s = 0; s < call.sequence_count; ++s) {
       const Sequence& sequence = call.sequences[s];
@@ -28,15 +26,13 @@ struct ForwardSizes {
     const Index budget = max(24576 / (dim + value_dim), 48);  // of rows or keys: 96 KiB
     // The longer a block, the fewer keys are packed again for the next; but all threads shall have some.
     const Index share = all_rows(call) * call.batch * call.key_heads / BLOCKS;
-    rows = min(round_up(max(share, 96), TALL), (call.additive ? 2 : 8) * budget / TALL * TALL);
+    rows = min(round_up(max(share, 96), TALL), max(TALL, (call.additive ? 2 : 8) * budget / TALL * TALL));
     rows = max(1, min(rows, most_rows));
-    if (call.left >= 0 && call.right >= 0 && call.left + call.right <= 4 * budget)
-      keys = min(most_keys, call.left + call.right + rows);  // rows move on along them: few are in use at a time
-    else
-      keys = min(most_keys, 4 * budget);
-    keys = round_up(max(1, keys), WIDE);
-    packed_at_once = call.additive ? keys : min(keys, 3 * WIDE);  // additive scores must know the largest of them
-    shared = !call.additive && call.left < 0 && all_rows(call) > rows * call.sequence_count;
+    const bool windowed = call.left >= 0 && call.right >= 0 && call.left + call.right <= 4 * budget;
+    // Rows move on along the keys of a window: few are in use at a time.
+    keys = max(1, min(most_keys, windowed ? call.left + call.right + rows : 4 * budget));
+    keys = round_up(keys, 2);  // pairs
+    columns = windowed ? min(keys, round_up(call.left + call.right + TALL, 2) + 2) : keys;
   }
 };
 

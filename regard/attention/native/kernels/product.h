@@ -82,13 +82,11 @@ struct Rows {
 };
 
 // They are read where they lie if nothing is to be done to them, or else copied into `to`, whose stride is `dim` filled
-// up with zeros to whole vectors. Rows that are not `attended` become zero. Far apart in memory they would push each
-// other out of the cache: those that are read again and again should be `close`.
+// up with zeros to whole vectors. Rows that are not `attended` become zero.
 REGARD_NOINLINE Rows take_rows(const Array& x, Index batch, Index head, Index first, Index count, Index dim, float scale,
-                               const bool* attended, float* to, bool close = false) {
+                               const bool* attended, float* to) {
   const Index stride = round_up(dim, LANES), start = batch * x.batch + head * x.head + first * x.row;
-  if (x.type == Type::float32 && x.column == 1 && scale == 1 && !attended && dim == stride &&
-      !(close && x.row > 2 * stride))
+  if (x.type == Type::float32 && x.column == 1 && scale == 1 && !attended && dim == stride)
     return {static_cast<const float*>(x.data) + start, x.row};
   float* row = to;
   for (Index n = 0; n < count; ++n, row += stride) {
@@ -113,18 +111,13 @@ REGARD_NOINLINE Rows take_rows(const Array& x, Index batch, Index head, Index fi
   return {to, stride};
 }
 
-inline Rows take_all_rows(const Array& x, Index batch, Index head, Index first, Index count, Index dim,
-                          const bool* attended, float* to) {
-  return take_rows(x, batch, head, first, count, dim, 1, attended, to);
-}
-
 // Rows of one head, each a row of pairs of neighbouring columns, [count][round_up(dim / 2, LANES)]; as `take_rows`.
 REGARD_NOINLINE Rows take_pairs(const Array& x, Index batch, Index head, Index first, Index count, Index dim,
-                                const bool* attended, float* to, bool close = false) {
+                                const bool* attended, float* to) {
   const Index stride = round_up((dim + 1) / 2, LANES);
   const std::uint16_t* from = static_cast<const std::uint16_t*>(x.data) + batch * x.batch + head * x.head + first * x.row;
   const bool in_whole_floats = x.row % 2 == 0 && reinterpret_cast<std::uintptr_t>(from) % sizeof(float) == 0;
-  if (x.column == 1 && !attended && dim == 2 * stride && in_whole_floats && !(close && x.row > 4 * stride))
+  if (x.column == 1 && !attended && dim == 2 * stride && in_whole_floats)
     return {reinterpret_cast<const float*>(from), x.row / 2};
   for (Index n = 0; n < count; ++n, from += x.row) {
     std::uint16_t row[2 * LANES];
@@ -185,14 +178,25 @@ REGARD_NOINLINE void put_rows(Rows rows, Index count, Index dim, const Array& x,
   }
 }
 
-// Asks for rows [first, stop) that will soon be taken or, if `written`, put.
-template <bool written = false>
-REGARD_INLINE void prefetch_rows(const Array& x, Index batch, Index head, Index first, Index stop, Index dim) {
-  const Index size = x.type == Type::float32 ? 4 : 2, bytes = x.column == 1 ? dim * size : 0;
-  const char* row = static_cast<const char*>(x.data) + (batch * x.batch + head * x.head + first * x.row) * size;
-  for (Index n = first; n < stop; ++n, row += x.row * size)
-    for (Index byte = 0; byte < bytes; byte += 64) __builtin_prefetch(row + byte, written, written ? 3 : 2);
-}
+// Rows that will soon be taken or put: asked for a few at a time, for a core that asks for much at once stands still.
+class Wanted {
+ public:
+  Wanted() = default;
+  Wanted(const Array& x, Index batch, Index head, Index first, Index dim) {
+    const Index size = x.type == Type::float32 ? 4 : 2;
+    next_ = static_cast<const char*>(x.data) + (batch * x.batch + head * x.head + first * x.row) * size;
+    row_ = x.row * size, bytes_ = x.column == 1 ? dim * size : 0;
+  }
+  void skip(Index rows) { next_ += rows * row_; }
+  REGARD_INLINE void ask(Index rows) {
+    for (; rows > 0; --rows, next_ += row_)
+      for (Index byte = 0; byte < bytes_; byte += 64) __builtin_prefetch(next_ + byte, 0, 2);
+  }
+
+ private:
+  const char* next_ = nullptr;
+  Index row_ = 0, bytes_ = 0;
+};
 
 // What NaN and infinities make NaN, and all other numbers 0.
 template <bool pairs>
@@ -208,14 +212,6 @@ REGARD_NOINLINE bool all_finite(Rows rows, Index count, Index dim) {
   return sum(spoilt) == 0;
 }
 
-// Rows as the next ones of panels [dim / WIDE][length][WIDE]: their columns are the columns of a product.
-REGARD_NOINLINE void by_columns(Rows rows, Index count, Index dim, float* panels, Index length) {
-  for (Index column = 0; column < dim; column += WIDE, panels += length * WIDE)
-    for (Index n = 0; n < count; ++n)
-      for (Index w = 0; w < WIDE; w += LANES)
-        store(panels + n * WIDE + w, column + w < dim ? load(rows.data + n * rows.stride + column + w) : Vector{});
-}
-
 // Rows become columns: shuffled as cards are, log2(LANES) times. All stays in registers.
 template <int times = LANES>
 inline void turn(Vector (&square)[LANES]) {
@@ -228,13 +224,13 @@ inline void turn(Vector (&square)[LANES]) {
   for (int i = 0; i < LANES; ++i) square[i] = shuffled[i];
 }
 
-// Rows times `scale` as panels [count / WIDE][dim][WIDE], the last filled up with zeros: their rows are the columns of a
-// product. True if all are finite, or nobody asks. Pairs have no scale.
+// Rows times `scale` as panels [count / WIDE][dim][WIDE], whose last vector is filled up with zeros: their rows are the
+// columns of a product. True if all are finite, or nobody asks. Pairs have no scale.
 template <bool pairs = false, bool asked = true>
 REGARD_NOINLINE bool by_rows(Rows rows, Index count, Index dim, float scale, float* panels) {
   Vector spoilt{};
   for (Index first = 0; first < count; first += WIDE, panels += dim * WIDE)
-    for (Index w = 0; w < WIDE; w += LANES)
+    for (Index w = 0; w < min(WIDE, count - first); w += LANES)
       for (Index d = 0; d < dim; d += LANES) {
         Vector square[LANES];
         const float* from = rows.data + (first + w) * rows.stride + d;

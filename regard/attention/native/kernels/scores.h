@@ -40,35 +40,49 @@ inline Vector hyperbolic_tangent(Vector x) {
   return splat(1.f) - splat(2.f) / (splat(1.f) + exponential(x + x));
 }
 
-// Scores times `factor` of rows a [rows][stride] against WIDE keys [dim][WIDE], both raw or, where `easy`, as e^2x.
-REGARD_NOINLINE void additive_scores(Index rows, const float* a, Index stride, const float* keys, Index dim,
+// Scores times `factor` of rows a [rows][stride] against N * LANES columns of a panel [dim][WIDE], both raw or, where
+// `easy`, as e^2x.
+template <int N>
+REGARD_NOINLINE void additive_scores(Index rows, const float* a, Index stride, const float* panel, Index dim,
                                      const float* weight, float factor, bool easy, float* scores, Index score_stride) {
   const Vector one = splat(1.f);
   float total = 0;
   for (Index d = 0; d < dim; ++d) total += weight[d];
   for (Index m = 0; m < rows; ++m, a += stride, scores += score_stride) {
-    Vector sums[ACROSS]{};
+    Vector sums[N]{};
     Index d = 0;
     for (; easy && d + 4 <= dim; d += 4) {
       const Vector a0 = splat(a[d]), a1 = splat(a[d + 1]), a2 = splat(a[d + 2]), a3 = splat(a[d + 3]);
       const Vector w0 = splat(weight[d]), w1 = splat(weight[d + 1]), w2 = splat(weight[d + 2]), w3 = splat(weight[d + 3]);
 #pragma GCC unroll 4
-      for (int n = 0; n < ACROSS; ++n) {
-        const float* key = keys + d * WIDE + n * LANES;
-        const Vector x0 = a0 * load(key) + one, x1 = a1 * load(key + WIDE) + one;
-        const Vector x2 = a2 * load(key + 2 * WIDE) + one, x3 = a3 * load(key + 3 * WIDE) + one;
+      for (int n = 0; n < N; ++n) {
+        const float* b = panel + d * WIDE + n * LANES;
+        const Vector x0 = a0 * load(b) + one, x1 = a1 * load(b + WIDE) + one;
+        const Vector x2 = a2 * load(b + 2 * WIDE) + one, x3 = a3 * load(b + 3 * WIDE) + one;
         const Vector x01 = x0 * x1, x23 = x2 * x3;
         sums[n] += ((w0 * x1 + w1 * x0) * x23 + (w2 * x3 + w3 * x2) * x01) / (x01 * x23);
       }
     }
     for (; d < dim; ++d)
-      for (int n = 0; n < ACROSS; ++n) {
-        const Vector key = load(keys + d * WIDE + n * LANES);
-        sums[n] += splat(weight[d]) * (easy ? one / (splat(a[d]) * key + one) : hyperbolic_tangent(splat(a[d]) + key));
+      for (int n = 0; n < N; ++n) {
+        const Vector b = load(panel + d * WIDE + n * LANES);
+        sums[n] += splat(weight[d]) * (easy ? one / (splat(a[d]) * b + one) : hyperbolic_tangent(splat(a[d]) + b));
       }
-    for (int n = 0; n < ACROSS; ++n)
+    for (int n = 0; n < N; ++n)
       store(scores + n * LANES, splat(factor) * (easy ? splat(total) - splat(2.f) * sums[n] : sums[n]));
   }
+}
+
+// The same of as many columns, up to WIDE.
+inline void additive_scores(Index columns, Index rows, const float* a, Index stride, const float* panel, Index dim,
+                            const float* weight, float factor, bool easy, float* scores, Index score_stride) {
+  if (columns > (ACROSS - 1) * LANES)
+    return additive_scores<ACROSS>(rows, a, stride, panel, dim, weight, factor, easy, scores, score_stride);
+  if (ACROSS == 4 && columns > 2 * LANES)
+    return additive_scores<ACROSS == 4 ? 3 : 1>(rows, a, stride, panel, dim, weight, factor, easy, scores, score_stride);
+  if (ACROSS == 4 && columns > LANES)
+    return additive_scores<ACROSS == 4 ? 2 : 1>(rows, a, stride, panel, dim, weight, factor, easy, scores, score_stride);
+  additive_scores<1>(rows, a, stride, panel, dim, weight, factor, easy, scores, score_stride);
 }
 
 // Adds the gradients of one row against keys [span] by slopes of the loss by scores; those of query and keys are still to

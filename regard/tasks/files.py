@@ -30,6 +30,7 @@ from regard.training.checkpoint import (
     check_weights,
     is_interrupted,
     load_weights,
+    read_weights,
     save_weights,
 )
 from regard.training.config import FILE as CONFIG
@@ -200,10 +201,28 @@ def _check_free(output: Path, *, resume: bool) -> None:
 
 def save_run(model: Model, network: nn.Module, folder: Path) -> None:
     """Weights, vocabularies and options, from which :func:`open_run` makes the model again."""
-    vocabulary = {"task": model.config.task, **model.vocabulary()}
-    save_weights(network, folder / WEIGHTS, config=model.config, vocabulary=vocabulary)
-    write_json(sealed(vocabulary), folder / MODEL)
+    save_weights(network, folder / WEIGHTS, config=model.config, vocabulary=_vocabulary(model))
+    _save_beside(model, folder)
+
+
+def restore_run(model: Model, folder: Path) -> None:
+    """Makes whole again what :func:`save_run` wrote in an earlier sitting, as a resumed training may keep nothing else.
+
+    Raises:
+        ModelError: the weights are missing, damaged, or those of another training.
+    """
+    check_beside(folder / WEIGHTS, config=model.config, vocabulary=_vocabulary(model))
+    read_weights(folder / WEIGHTS)
+    _save_beside(model, folder)
+
+
+def _save_beside(model: Model, folder: Path) -> None:
+    write_json(sealed(_vocabulary(model)), folder / MODEL)
     write_config(model.config, folder / CONFIG)
+
+
+def _vocabulary(model: Model) -> dict[str, Any]:
+    return {"task": model.config.task, **model.vocabulary()}
 
 
 def open_run(model: M, folder: Path) -> M:

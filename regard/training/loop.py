@@ -29,6 +29,7 @@ LOG_EVERY = 10  # steps between lines of the journal
 
 Evaluate = Callable[[nn.Module], dict[str, float]]
 Save = Callable[[nn.Module, Path], None]
+Restore = Callable[[Path], None]
 Stopped = Literal["finished", "patience", "interrupted"]
 
 
@@ -59,6 +60,7 @@ def train(
     config: Config,
     output: Path,
     save: Save,
+    restore: Restore | None = None,
     resume: bool = False,
     data_digest: str = "",
     dev_digest: str = "",
@@ -74,7 +76,8 @@ def train(
         evaluate: ``network`` → metrics; None keeps the last weights instead of the best.
         select: the metric that chooses, higher is better.
         output: run folder; ``metrics.jsonl``, ``loss.png``, ``config.toml``, and ``resume/`` for the while go there.
-        save: ``(network, folder)`` writes the model.
+        save: ``(network, folder)`` writes the model; ``restore``: ``(folder)`` sees to it that one from an earlier
+            sitting is whole, before anything else is done.
         resume: go on from the checkpoint in ``output``, bit for bit; from the beginning where there is none yet.
         data_digest: anything that tells this training data from other of the same lengths; ``dev_digest`` of dev.
 
@@ -91,8 +94,12 @@ def train(
     if left_off:
         state, tensors = read_checkpoint(output, identity)
         learner.restore(tensors)
+        if restore is not None and is_main_process() and state.epoch:
+            restore(output)
         note = f"going on from step {state.step} in epoch {state.epoch + 1}"
     elif resume and (finished := _finished(output, identity)):
+        if restore is not None and is_main_process():
+            restore(output)
         say(f"{output} has finished its {finished.steps} steps; there is nothing to resume", is_main_process())
         return finished
     journal = _open_folder(output, config, state) if is_main_process() else None

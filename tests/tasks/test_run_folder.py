@@ -218,6 +218,46 @@ def test_a_flipped_bit_is_no_part_of_a_resumed_training(tmp_path, name):
     )
 
 
+class Flat(Labeler):
+    """Of which no epoch is a new best."""
+
+    def score(self, network, examples, **options):
+        return super().score(network, examples, **options) | {"accuracy": 0.0}
+
+
+def resume(output):
+    return Flat(**SMALL).fit([SENTENCE] * 8, [SENTENCE], output=output, epochs=3, average=0, resume=True)
+
+
+@pytest.mark.parametrize("name", ["model.json", "config.toml"])
+@pytest.mark.parametrize("end", ["interrupted", "finished"])
+@pytest.mark.parametrize("damage", [lambda path: next(flipped(path, [90])), os.unlink], ids=["flipped", "missing"])
+def test_resuming_writes_again_what_the_training_data_tell(tmp_path, name, end, damage):
+    output = interrupted(tmp_path / "run")
+    if end == "finished":
+        resume(output)
+    damage(output / name)
+    weights = (output / "model.safetensors").read_bytes()
+    resume(output)
+    assert (output / "model.safetensors").read_bytes() == weights
+    assert regard.load(output).predict([SENTENCE[0]])
+
+
+@pytest.mark.parametrize("end", ["interrupted", "finished"])
+def test_resuming_refuses_weights_that_are_not_whole_before_it_trains(tmp_path, end):
+    output = interrupted(tmp_path / "run")
+    if end == "finished":
+        resume(output)
+    weights, journal = output / "model.safetensors", (output / "metrics.jsonl").read_bytes()
+    for _ in flipped(weights, [weights.stat().st_size - 9]):
+        with pytest.raises(RegardError, match=r"model\.safetensors: "):
+            resume(output)
+    weights.unlink()
+    with pytest.raises(RegardError, match=r"model\.safetensors: no such file"):
+        resume(output)
+    assert (output / "metrics.jsonl").read_bytes() == journal
+
+
 def test_the_end_of_a_journal_is_checked(tmp_path):
     output = tmp_path / "run"
     Labeler(**SMALL).fit([SENTENCE] * 4, output=output, **ONCE)

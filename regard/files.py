@@ -23,6 +23,7 @@ LOCK = ".regard-lock"  # in a folder that a training wrote into, or writes
 SEAL = "sha256"  # in a JSON object: the digest of all else
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 logger = logging.getLogger("regard")
+_held: dict[Path, os.stat_result] = {}  # the folders that this process alone may write, and the lock of each
 
 
 @contextmanager
@@ -41,6 +42,7 @@ def atomic_write(path: str | os.PathLike[str], binary: bool = False) -> Iterator
             yield file
         return
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}{PART}")
+    check_held(path)
     with explain_failures(path):
         file = open(part, "x" + mode, encoding=encoding)  # noqa: SIM115
     try:
@@ -48,6 +50,7 @@ def atomic_write(path: str | os.PathLike[str], binary: bool = False) -> Iterator
             yield file
             file.flush()
             os.fsync(file.fileno())
+        check_held(path)
         with explain_failures(path):
             os.replace(part, target)
     except BaseException:
@@ -88,15 +91,18 @@ def remove_parts(folder: Path) -> None:
 def only_writer(folder: Path) -> Iterator[None]:
     """A folder, made where there is none, for this process alone. The operating system frees it, even after a kill.
 
+    Whoever deletes it, or its lock, lets another process in: before each write :func:`check_held` looks.
+
     Raises:
         ConfigError: another process holds it, which the message names.
         RegardError: it cannot be written.
     """
     from filelock import FileLock, Timeout
 
-    made, path = not folder.exists(), folder / LOCK
+    made, path, place = not folder.exists(), folder / LOCK, Path(os.path.abspath(folder))
 
     def sign(file: int) -> None:
+        _held[place] = os.fstat(file)
         holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}
         os.truncate(file, 0)
         os.write(file, json.dumps(holder).encode())
@@ -118,11 +124,34 @@ def only_writer(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        if os.path.isdir(folder) and os.listdir(folder) == [LOCK]:  # nothing came of it
+        held = _held.pop(place, None)
+        is_ours = held is None or _is_lock(held, path)
+        if is_ours and os.path.isdir(folder) and os.listdir(folder) == [LOCK]:  # nothing came of it
             path.unlink()
             if made:
                 folder.rmdir()
         lock.release()
+
+
+def check_held(path: str | os.PathLike[str]) -> None:
+    """Refuses to write into a folder of :func:`only_writer` that is no longer the one that was locked.
+
+    Raises:
+        RegardError: it, or the lock in it, is gone, or another.
+    """
+    for folder, lock in _held.items():
+        if Path(os.path.abspath(path)).is_relative_to(folder) and not _is_lock(lock, folder / LOCK):
+            raise RegardError(
+                f"output: {folder} was taken from this training, as it or its {LOCK} was deleted or moved; nothing "
+                "more is written there; leave both alone while a training runs"
+            )
+
+
+def _is_lock(lock: os.stat_result, path: Path) -> bool:
+    try:
+        return os.path.samestat(lock, os.stat(path))
+    except OSError:
+        return False
 
 
 def _holder(path: Path) -> str:

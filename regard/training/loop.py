@@ -14,7 +14,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from regard.errors import ConfigError, RegardError
-from regard.files import explain_failures, remove_parts
+from regard.files import check_held, explain_failures, remove_parts
 from regard.ragged import plan_epoch, split_step
 from regard.training.checkpoint import FOLDER, Identity, State, is_interrupted, read_checkpoint, write_checkpoint
 from regard.training.config import FILE as CONFIG
@@ -127,6 +127,7 @@ def _finished(output: Path, identity: Identity) -> Result | None:
 
 def _open_folder(output: Path, config: Config, state: State) -> Journal:
     """The run folder, clear of what a kill left half-written, and its journal up to where the state stands."""
+    check_held(output)
     with explain_failures(output):
         (output / FOLDER).mkdir(parents=True, exist_ok=True)
     for folder in (output, output / FOLDER):
@@ -273,6 +274,7 @@ class _Run:
             values |= {"identity": asdict(self.identity)}
             self.journal.end(self.state.step, values)
             draw_curves(self.output / JOURNAL, self.output / "loss.png", select)
+            check_held(self.output)
             shutil.rmtree(self.output / FOLDER)
         self.learner.agree(False)  # no process goes on before the files are there
 

@@ -23,7 +23,7 @@ from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from regard.errors import DataError, ModelError, UnsupportedError
-from regard.files import Forgiving, explain_failures, explain_full_disk, sealed, unsealed
+from regard.files import Forgiving, check_held, explain_failures, explain_full_disk, sealed, unsealed
 
 LINE_EVERY = 30.0  # seconds between plain lines within an epoch
 
@@ -148,6 +148,7 @@ class Journal:
         """Adds a line; the length and the digest of the whole file."""
         values = {name: None if _is_endless(value) else value for name, value in values.items()}
         line = json.dumps({"kind": kind, "step": step, **values}, ensure_ascii=False).encode() + b"\n"
+        check_held(self.path)
         with explain_full_disk(self.path):
             self._file.write(line)
             self._file.flush()
@@ -156,7 +157,7 @@ class Journal:
             for name, value in values.items():
                 if isinstance(value, int | float):
                     self._board.add_scalar(f"{kind}/{name}", value, step)
-        return os.path.getsize(self.path), self._digest.hexdigest()
+        return self._file.tell(), self._digest.hexdigest()
 
     def end(self, step: int, values: dict[str, Any]) -> None:
         """Adds the last line, which tells whether any was altered."""

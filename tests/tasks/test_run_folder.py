@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -40,6 +41,13 @@ def wait_for(path, process):
         time.sleep(0.01)
 
 
+def wait_for_growth(path, process):
+    size = path.stat().st_size
+    while path.stat().st_size <= size:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+
+
 def test_a_second_training_is_refused_by_the_name_of_the_first(tmp_path):
     output = tmp_path / "run"
     first = train(output, "--epochs", "100000")
@@ -59,10 +67,7 @@ def test_a_second_training_is_refused_by_the_name_of_the_first(tmp_path):
         first.communicate()
     again = train(output, "--resume", "--epochs", "100000")
     try:
-        before = os.path.getmtime(output / "metrics.jsonl")
-        while os.path.getmtime(output / "metrics.jsonl") == before:
-            assert again.poll() is None, again.communicate()
-            time.sleep(0.01)
+        wait_for_growth(output / "metrics.jsonl", again)
         again.send_signal(signal.SIGINT)
         _, err = again.communicate(timeout=60)
         assert "to go on: regard train label --resume" in err
@@ -86,6 +91,60 @@ def test_a_training_in_another_thread_is_one_too(tmp_path):
         assert f"is being written by process {os.getpid()} on" in found[0]
     assert not (tmp_path / "run").exists()  # nothing came of it
     Labeler(**SMALL).fit([SENTENCE], output=tmp_path / "run", **ONCE)
+
+
+def ends_as_no_longer_its_own(process, output):
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert err.splitlines()[-1] == (
+        f"regard: output: {output} was taken from this training, as it or its .regard-lock was deleted or moved; "
+        "nothing more is written there; leave both alone while a training runs"
+    )
+
+
+@pytest.mark.parametrize("lost", ["folder", "lock"])
+def test_a_training_that_lost_its_folder_spoils_no_other(tmp_path, lost):
+    output = tmp_path / "run"
+    first = train(output, "--epochs", "100000", "--checkpoint-seconds", "0")
+    second = None
+    try:
+        wait_for(output / "resume" / "state.safetensors", first)
+        first.send_signal(signal.SIGSTOP)
+        if lost == "folder":
+            shutil.rmtree(output)
+        else:
+            (output / ".regard-lock").unlink()
+        options = ("--seed", "2") if lost == "folder" else ("--resume",)
+        second = train(output, "--epochs", "100000", *options)
+        journal = output / "metrics.jsonl"
+        wait_for(journal, second)
+        wait_for_growth(journal, second)
+        first.send_signal(signal.SIGCONT)
+        ends_as_no_longer_its_own(first, output)
+        second.send_signal(signal.SIGINT)
+        _, err = second.communicate(timeout=60)
+        assert err.splitlines()[-1].startswith("stopped; to go on: regard train label --resume")
+    finally:
+        for process in filter(None, (first, second)):
+            process.kill()
+            process.communicate()
+    assert not list(output.rglob("*.part"))
+    third = train(output, "--resume")
+    try:
+        wait_for_growth(journal, third)
+    finally:
+        third.kill()
+    assert "going on from step" in third.communicate()[1]
+    assert regard.load(output).config.seed == (2 if lost == "folder" else 1)
+
+
+def test_a_training_whose_folder_is_gone_says_so_and_makes_no_other(tmp_path):
+    output = tmp_path / "run"
+    process = train(output, "--epochs", "100000")
+    wait_for(output / "resume" / "state.safetensors", process)
+    output.rename(tmp_path / "moved")
+    ends_as_no_longer_its_own(process, output)
+    assert not output.exists()
 
 
 def test_the_processes_of_one_launch_share_the_folder(tmp_path):

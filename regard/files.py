@@ -83,8 +83,13 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 def remove_parts(folder: Path) -> None:
     """Deletes what a killed :func:`atomic_write` left beside the files of a folder."""
-    for part in folder.glob(f".*.????????{PART}"):
+    for part in parts_in(folder):
         part.unlink(missing_ok=True)
+
+
+def parts_in(folder: Path) -> list[Path]:
+    """The files of a folder that are still being written, or were when their process was killed."""
+    return list(folder.glob(f".*.????????{PART}"))
 
 
 @contextmanager

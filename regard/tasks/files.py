@@ -18,13 +18,15 @@ from regard.data.formats import ending, find_format
 from regard.data.goals import GOALS
 from regard.data.lines import STDIN
 from regard.errors import ConfigError, DataError, ModelError
-from regard.files import LOCK, only_writer, read_json, sealed, unsealed, write_json
+from regard.files import LOCK, only_writer, parts_in, read_json, sealed, unsealed, write_json
 from regard.front_ends import items_of, restore_front_end
 from regard.front_ends.stored import are_names
 from regard.tasks import MODEL
 from regard.tasks.model import Model
-from regard.training.checkpoint import FOLDER as RESUME
 from regard.training.checkpoint import (
+    BOARD,
+    CURVES,
+    JOURNAL,
     WEIGHTS,
     check_beside,
     check_weights,
@@ -33,11 +35,15 @@ from regard.training.checkpoint import (
     read_weights,
     save_weights,
 )
+from regard.training.checkpoint import FOLDER as RESUME
 from regard.training.config import FILE as CONFIG
 from regard.training.config import Config, read_config, write_config
 from regard.training.learner import is_main_process
 
-SCORES = "scores.json"
+SCORES, CARD, CONFUSION = "scores.json", "README.md", "confusion.png"
+ON_THE_WAY = {LOCK, RESUME, CONFIG, MODEL, WEIGHTS, JOURNAL, CURVES, BOARD}  # files of a training that goes on
+AT_THE_END = {SCORES, CARD, CONFUSION}
+DATA = "data"  # where a demo puts what it then trains on
 MOST_BYTES = 12  # of a character, once it is normalized
 M = TypeVar("M", bound=Model)
 
@@ -185,10 +191,24 @@ def _check_own(output: Path) -> None:
                 raise ConfigError(
                     f"output: {entry} is a link, which a training would write through; remove it or name another folder"
                 )
-    names = sorted(entry.name for entry in output.iterdir())
-    is_run = (output / WEIGHTS).is_file() and (output / MODEL).is_file()
-    if names and not (is_run or is_interrupted(output) or LOCK in names):
-        raise ConfigError(f"output: {output} holds other things than a run ('{names[0]}'); name a new folder")
+    if others := _others(output):
+        hint = "move them elsewhere, or " if is_interrupted(output) else ""
+        raise ConfigError(f"output: {output} holds other things than a run ('{others[0]}'); {hint}name a new folder")
+
+
+def _others(output: Path) -> list[str]:
+    """What no training left in a folder, but would write over; where there is no model yet, whatever else is in it."""
+    names = {path.name for path in output.iterdir()} - {part.name for part in parts_in(output)}
+    if is_interrupted(output):
+        return sorted(names & AT_THE_END)
+    if {WEIGHTS, MODEL} <= names:
+        return []
+    if not {LOCK, RESUME} <= names:
+        return sorted(
+            names - {LOCK, DATA} if LOCK in names else names
+        )  # which is hidden, and left where the rest was deleted
+    unknown = set((output / RESUME).glob("*")) - set(parts_in(output / RESUME))
+    return sorted(names - ON_THE_WAY - {DATA}) + sorted(f"{RESUME}/{path.name}" for path in unknown)
 
 
 def _check_free(output: Path, *, resume: bool) -> None:

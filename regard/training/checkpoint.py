@@ -16,13 +16,14 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from regard.errors import ConfigError, ModelError
-from regard.files import atomic_write, digest_of
+from regard.files import atomic_write, check_held, digest_of, remove_parts
 from regard.tensors import TensorFile, open_tensors
 from regard.training.config import FILE as CONFIG
 from regard.training.config import Config
 
 VERSION = 2
 FOLDER, FILE, WEIGHTS = "resume", "state.safetensors", "model.safetensors"
+JOURNAL, CURVES, BOARD = "metrics.jsonl", "loss.png", "tensorboard"
 
 # Options that may change between the sittings of one training: they do not change its weights.
 FREE = {"train", "dev", "output", "format", "unseen_labels", "largest_record", "largest_unpacked"}
@@ -114,6 +115,15 @@ def write_checkpoint(output: Path, state: State, tensors: dict[str, Tensor], ide
     text = json.dumps(about)
     with atomic_write(output / FOLDER / FILE, binary=True) as file:
         file.write(save(whole, metadata={"regard": text, "sha256": _digest(whole, text)}))
+
+
+def remove_checkpoint(output: Path) -> None:
+    """Deletes the checkpoint of a run, and its folder unless something else is in it."""
+    check_held(output)
+    remove_parts(output / FOLDER)
+    (output / FOLDER / FILE).unlink()
+    if not any((output / FOLDER).iterdir()):
+        (output / FOLDER).rmdir()
 
 
 def read_checkpoint(output: Path, identity: Identity) -> tuple[State, dict[str, Tensor]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -16,12 +15,22 @@ from torch import Tensor, nn
 from regard.errors import ConfigError, RegardError
 from regard.files import check_held, explain_failures, remove_parts
 from regard.ragged import plan_epoch, split_step
-from regard.training.checkpoint import FOLDER, Identity, State, is_interrupted, read_checkpoint, write_checkpoint
+from regard.training.checkpoint import (
+    CURVES,
+    FOLDER,
+    JOURNAL,
+    Identity,
+    State,
+    is_interrupted,
+    read_checkpoint,
+    remove_checkpoint,
+    write_checkpoint,
+)
 from regard.training.config import FILE as CONFIG
 from regard.training.config import Config, write_config
 from regard.training.curves import draw_curves
 from regard.training.learner import Collate, Learner, Loss, is_main_process, one_cycle
-from regard.training.progress import GRACE, JOURNAL, Interrupt, Journal, Progress, last_line, say
+from regard.training.progress import GRACE, Interrupt, Journal, Progress, last_line, say
 
 __all__ = ["Result", "is_main_process", "train"]
 
@@ -273,9 +282,8 @@ class _Run:
             values |= {"step_seconds": self.state.step_seconds, "tokens": self.state.tokens}
             values |= {"identity": asdict(self.identity)}
             self.journal.end(self.state.step, values)
-            draw_curves(self.output / JOURNAL, self.output / "loss.png", select)
-            check_held(self.output)
-            shutil.rmtree(self.output / FOLDER)
+            draw_curves(self.output / JOURNAL, self.output / CURVES, select)
+            remove_checkpoint(self.output)
         self.learner.agree(False)  # no process goes on before the files are there
 
     def seconds(self) -> float:

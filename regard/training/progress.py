@@ -24,6 +24,7 @@ from rich.progress import Progress as Bar
 
 from regard.errors import DataError, ModelError, UnsupportedError
 from regard.files import Forgiving, check_held, explain_failures, explain_full_disk, sealed, unsealed
+from regard.training.checkpoint import BOARD, JOURNAL
 
 LINE_EVERY = 30.0  # seconds between plain lines within an epoch
 
@@ -118,11 +119,11 @@ def _messages(shown: bool) -> Console:
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-JOURNAL = "metrics.jsonl"  # one JSON object a line
-
 
 class Journal:
-    """``metrics.jsonl`` of a run folder, from its first ``length`` bytes on; what stands behind them is cut off.
+    """``metrics.jsonl`` of a run folder, a JSON object a line.
+
+    It goes on behind its first ``length`` bytes; what stands there is cut off.
 
     Raises:
         ModelError: these bytes do not have that ``digest``.
@@ -234,7 +235,7 @@ def _open_board(output: Path, step: int) -> SummaryWriter:
         raise UnsupportedError(
             "tensorboard: it is not installed; pip install 'regard[tensorboard]', or leave the option out"
         ) from None
-    return SummaryWriter(str(output / "tensorboard"), purge_step=step + 1)
+    return SummaryWriter(str(output / BOARD), purge_step=step + 1)
 
 
 SAME = 1.0  # seconds in which a launcher may pass on the very signal that the terminal has sent already

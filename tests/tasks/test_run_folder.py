@@ -170,6 +170,53 @@ def test_a_folder_with_other_things_is_left_alone(tmp_path, name, resume):
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, "mine")]
 
 
+@pytest.mark.parametrize("name", ["README.md", "notes.txt", "config.toml", "metrics.jsonl", "resume/own.txt"])
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_lock_that_was_left_makes_no_folder_a_run(tmp_path, name, resume):
+    """As after `rm -r run/*`, which leaves what is hidden."""
+    (tmp_path / ".regard-lock").write_text("{}")
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(ConfigError, match=rf"output: .* holds other things than a run \('{name}'\); name a new folder"):
+        Labeler(**SMALL).fit([SENTENCE], output=tmp_path, resume=resume, **ONCE)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([".regard-lock", name.split("/")[0]])
+    assert (tmp_path / name).read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["README.md", "scores.json", "confusion.png"])
+def test_an_interrupted_training_writes_over_nothing_of_a_user(tmp_path, name):
+    output = interrupted(tmp_path / "run")
+    (output / name).write_text("mine")
+    with pytest.raises(ConfigError, match=rf"output: .* holds other things than a run \('{name}'\); move them"):
+        resume(output)
+    assert (output / name).read_text() == "mine"
+
+
+def test_the_end_of_a_training_deletes_its_own_checkpoint_and_nothing_else(tmp_path):
+    output = interrupted(tmp_path / "run")
+    for own in (output / "log.txt", output / "resume" / "log.txt"):
+        own.write_text("mine")
+    resume(output)
+    assert [path.name for path in (output / "resume").iterdir()] == ["log.txt"]
+    assert (output / "log.txt").read_text() == "mine"
+    resume(output)  # it has finished
+
+
+def test_a_training_that_was_killed_before_its_first_checkpoint_begins_anew(tmp_path):
+    output = tmp_path / "run"
+    process = train(output, "--epochs", "100000", "--tensorboard")
+    wait_for(output / "metrics.jsonl", process)
+    process.kill()
+    process.communicate()
+    shutil.rmtree(output / "resume")
+    (output / "resume").mkdir()
+    (output / "resume" / ".state.safetensors.01234567.part").write_text("half")
+    for name in ("model.safetensors", "model.json"):
+        (output / name).unlink(missing_ok=True)
+    Labeler(**SMALL).fit([SENTENCE], output=output, **ONCE)
+    assert not (output / "resume").exists()
+
+
 def test_the_working_folder_is_no_output(tmp_path):
     output = tmp_path / "work"
     output.mkdir()

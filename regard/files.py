@@ -60,12 +60,12 @@ def atomic_write(path: str | os.PathLike[str], binary: bool = False) -> Iterator
 
 @contextmanager
 def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A folder to fill that takes its place at ``path`` only when it is complete.
+    """A folder to fill that takes its place at ``path``, or in an empty folder there, only when it is complete.
 
     Raises:
         RegardError: something stands there already, the place cannot be written, or the disk is full.
     """
-    target = Path(path)
+    target = Path(os.path.realpath(path))
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise RegardError(f"{path}: cannot be written, something is there already; name a new folder")
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}{PART}")
@@ -75,7 +75,12 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         with explain_full_disk(path):
             yield part
         with explain_failures(path):
-            os.replace(part, target)
+            if target.exists():  # and stays, as someone may stand in it
+                for entry in part.iterdir():
+                    os.replace(entry, target / entry.name)
+                part.rmdir()
+            else:
+                os.replace(part, target)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise

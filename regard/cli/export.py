@@ -11,7 +11,9 @@ from regard.cli.common import Run, open_model
 
 def export(
     run: Run,
-    output: Annotated[str, typer.Option("--output", "-o", help="Folder to write.", show_default=False)],
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="Folder to write, new or empty.", show_default=False)
+    ],
     format: Annotated[Literal["huggingface"], typer.Option(help="What will open it.")] = "huggingface",
 ) -> None:
     """Write a model that other programs open: a BERT for `transformers`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -209,6 +210,20 @@ def _others(output: Path) -> list[str]:
         )  # which is hidden, and left where the rest was deleted
     unknown = set((output / RESUME).glob("*")) - set(parts_in(output / RESUME))
     return sorted(names - ON_THE_WAY - {DATA}) + sorted(f"{RESUME}/{path.name}" for path in unknown)
+
+
+def check_output(path: str | Path, option: str = "output") -> None:
+    """Refuses to write anything in the place of a file of a run folder.
+
+    Raises:
+        ConfigError: with the ``option`` that names it.
+    """
+    target = Path(os.path.realpath(path))
+    for folder in target.parents:
+        own = target.relative_to(folder).parts[0] in ON_THE_WAY | AT_THE_END
+        signs = ((WEIGHTS, MODEL), (LOCK, RESUME))  # of a run that has a model, or is on the way to one
+        if own and any(all(os.path.exists(folder / name) for name in pair) for pair in signs):
+            raise ConfigError(f"{option}: {path} is a file of the run folder {folder}; name another place")
 
 
 def _check_free(output: Path, *, resume: bool) -> None:

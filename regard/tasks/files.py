@@ -202,7 +202,7 @@ def _others(output: Path) -> list[str]:
     names = {path.name for path in output.iterdir()} - {part.name for part in parts_in(output)}
     if is_interrupted(output):
         return sorted(names & AT_THE_END)
-    if {WEIGHTS, MODEL} <= names:
+    if {WEIGHTS, MODEL} <= names or (LOCK in names and RESUME not in names and names & {WEIGHTS, MODEL}):
         return []
     if not {LOCK, RESUME} <= names:
         return sorted(
@@ -228,7 +228,7 @@ def check_output(path: str | Path, option: str = "output") -> None:
 
 def _check_free(output: Path, *, resume: bool) -> None:
     """Refuses a folder with a run that would be lost."""
-    if not resume and (output / WEIGHTS).is_file():
+    if not resume and ((output / WEIGHTS).is_file() or (output / MODEL).is_file()):
         raise ConfigError(f"output: {output} already holds a run; choose another folder, delete it, or resume it")
     if not resume and is_interrupted(output):
         raise ConfigError(f"output: {output} holds an interrupted training; resume it, delete it or name another one")

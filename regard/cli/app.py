@@ -146,10 +146,10 @@ def gather(kind: type[Config], flags: dict[str, Any], *, config: str | None, res
 
     To resume, the file is that of the run itself, unless another is given.
     """
-    if config is None and resume and flags.get("output") is not None:
-        own = Path(flags["output"]) / FILE
-        config = str(own) if own.is_file() else None
-    options = {} if config is None else read_config(config, kind).model_dump(exclude_unset=True)
+    own = config is None and resume and flags.get("output") is not None
+    if own and (Path(flags["output"]) / FILE).is_file():
+        config = str(Path(flags["output"]) / FILE)
+    options = {} if config is None else read_config(config, kind, whole=own).model_dump(exclude_unset=True)
     options = make_config(kind, options | flags).model_dump(exclude_unset=True)
     for name in ("train", "output"):
         if options.get(name) is None:

@@ -267,7 +267,7 @@ def open_run(model: M, folder: Path) -> M:
         ModelError: a file is missing, damaged, or from a newer version.
     """
     vocabulary = unsealed(read_json(folder / MODEL), folder / MODEL, required=False)
-    model.config = read_config(folder / CONFIG, type(model.config))
+    model.config = read_config(folder / CONFIG, type(model.config), whole=True)
     is_sealed = check_beside(folder / WEIGHTS, config=model.config, vocabulary=vocabulary)
     try:
         model.restore(vocabulary)

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -385,6 +386,35 @@ def test_options_that_were_changed_are_named(tmp_path):
         regard.load(output)
     with pytest.raises(RegardError, match=r"config\.toml: window is 2"):
         MaskedModel(pretrained=str(output)).fit([["I", "saw"]], **ONCE)
+
+
+def test_an_option_that_is_no_longer_in_the_file_is_told(tmp_path):
+    output = tmp_path / "run"
+    Labeler(**SMALL).fit([SENTENCE] * 4, output=output, unseen_labels="count-wrong", **ONCE)
+    config = output / "config.toml"
+    whole = config.read_text()
+    config.write_text(whole[: whole.index("# Labels outside the training data")])
+    message = r"config\.toml: no longer holds unseen_labels; put that back, or copy the file again"
+    with pytest.raises(RegardError, match=message):
+        regard.load(output)
+    with pytest.raises(RegardError, match=message):
+        MaskedModel(pretrained=str(output)).fit([["I", "saw"]], **ONCE)
+    _, err = train(output, "--resume").communicate(timeout=60)
+    assert "config.toml: no longer holds unseen_labels; put that back" in err
+    config.write_text(re.sub(r"(?m)^options = .*\n", "", config.read_text()))  # as earlier versions wrote it
+    assert regard.load(output).config.unseen_labels == "refuse"
+    config.write_text(whole.replace('unseen_labels = "count-wrong"', '# unseen_labels = "count-wrong"'))
+    assert regard.load(output).config.unseen_labels == "refuse"
+
+
+@pytest.mark.parametrize(("name", "value"), [("device", "aupo"), ("unseen_labels", "rifuse"), ("format", "conlly")])
+def test_an_option_that_may_be_changed_takes_no_unknown_value(tmp_path, name, value):
+    output = tmp_path / "run"
+    Labeler(**SMALL).fit([SENTENCE] * 4, output=output, **ONCE)
+    config = output / "config.toml"
+    config.write_text(re.sub(f"(?m)^{name} = .*$", f'{name} = "{value}"', config.read_text()))
+    with pytest.raises(ConfigError, match=rf"config\.toml:\d+: {name}: .* got '{value}'"):
+        regard.load(output)
 
 
 def test_files_of_two_trainings_are_no_run(tmp_path):

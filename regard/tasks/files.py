@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -228,10 +230,22 @@ def check_output(path: str | Path, option: str = "output") -> None:
 
 def _check_free(output: Path, *, resume: bool) -> None:
     """Refuses a folder with a run that would be lost."""
-    if not resume and ((output / WEIGHTS).is_file() or (output / MODEL).is_file()):
-        raise ConfigError(f"output: {output} already holds a run; choose another folder, delete it, or resume it")
-    if not resume and is_interrupted(output):
-        raise ConfigError(f"output: {output} holds an interrupted training; resume it, delete it or name another one")
+    if resume:
+        return
+    how = f"resume it ({how_to_resume(output)})"
+    if is_interrupted(output):
+        raise ConfigError(f"output: {output} holds an interrupted training; {how}, delete it or name another one")
+    if (output / WEIGHTS).is_file() or (output / MODEL).is_file():
+        raise ConfigError(f"output: {output} already holds a run; choose another folder, delete it, or {how}")
+
+
+def how_to_resume(output: Path) -> str:
+    """The command that goes on with the training in a folder; where its data came from no file, the call."""
+    text = (output / CONFIG).read_text(errors="replace") if (output / CONFIG).is_file() else ""
+    task, is_of_file = re.search(r'(?m)^task = "(\w+)"', text), re.search(r"(?m)^train = ", text)
+    if task is None or is_of_file is None:
+        return "fit(..., resume=True)"
+    return f"regard train {task[1]} --resume --output {shlex.quote(str(output))}"
 
 
 def save_run(model: Model, network: nn.Module, folder: Path) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -154,6 +155,41 @@ def test_the_processes_of_one_launch_share_the_folder(tmp_path):
     _, err = process.communicate(timeout=180)
     assert process.returncode == 0, err
     assert regard.load(tmp_path / "run").predict([SENTENCE[0]])
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_the_end_of_one_process_of_a_launch_is_told_by_the_others(tmp_path, rank):
+    output = tmp_path / "run"
+    launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "regard")
+    process = train(output, "--epochs", "100000", launch=launch, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    wait_for(output / "resume" / "state.safetensors", process)
+    for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+        if f"\0RANK={rank}\0" in Path(f"/proc/{child}/environ").read_text():
+            os.kill(int(child), signal.SIGKILL)
+    _, err = process.communicate(timeout=60)
+    go_on = f"to go on, with as many processes: regard train label --resume --output {output}"
+    assert [line for line in err.splitlines() if "regard: " in line] == [
+        f"regard: another process of this training ended; {go_on}"
+    ]
+
+
+def test_a_folder_that_holds_a_run_is_refused_with_what_to_type(tmp_path):
+    output = tmp_path / "a run"
+    first = train(output, "--epochs", "100000")
+    wait_for(output / "resume" / "state.safetensors", first)
+    first.kill()
+    first.communicate()
+    command = f"regard train label --resume --output '{output}'"
+    _, err = train(output).communicate(timeout=60)
+    what_to_do = f"resume it ({command}), delete it or name another one"
+    assert err == f"regard: output: {output} holds an interrupted training; {what_to_do}\n"
+    with pytest.raises(ConfigError, match=rf"interrupted training; resume it \({re.escape(command)}\)"):
+        MaskedModel(**SMALL).fit([["I", "saw"]], output=output, **ONCE)  # it is the task of that training
+    Labeler(**SMALL).fit([SENTENCE], output=tmp_path / "whole", **ONCE)
+    with pytest.raises(
+        ConfigError, match=r"already holds a run; choose another .* resume it \(fit\(\.\.\., resume=True\)"
+    ):
+        Labeler(**SMALL).fit([SENTENCE], output=tmp_path / "whole", **ONCE)
 
 
 def test_refused_options_leave_no_folder(tmp_path):

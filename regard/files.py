@@ -23,6 +23,7 @@ LOCK = ".regard-lock"  # in a folder that a training wrote into, or writes
 SEAL = "sha256"  # in a JSON object: the digest of all else
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 logger = logging.getLogger("regard")
+_held: dict[Path, os.stat_result] = {}  # the folders that this process alone may write, and the lock of each
 
 
 @contextmanager
@@ -41,6 +42,7 @@ def atomic_write(path: str | os.PathLike[str], binary: bool = False) -> Iterator
             yield file
         return
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}{PART}")
+    check_held(path)
     with explain_failures(path):
         file = open(part, "x" + mode, encoding=encoding)  # noqa: SIM115
     try:
@@ -48,6 +50,7 @@ def atomic_write(path: str | os.PathLike[str], binary: bool = False) -> Iterator
             yield file
             file.flush()
             os.fsync(file.fileno())
+        check_held(path)
         with explain_failures(path):
             os.replace(part, target)
     except BaseException:
@@ -57,12 +60,12 @@ def atomic_write(path: str | os.PathLike[str], binary: bool = False) -> Iterator
 
 @contextmanager
 def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A folder to fill that takes its place at ``path`` only when it is complete.
+    """A folder to fill that takes its place at ``path``, or in an empty folder there, only when it is complete.
 
     Raises:
         RegardError: something stands there already, the place cannot be written, or the disk is full.
     """
-    target = Path(path)
+    target = Path(os.path.realpath(path))
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise RegardError(f"{path}: cannot be written, something is there already; name a new folder")
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}{PART}")
@@ -72,7 +75,12 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         with explain_full_disk(path):
             yield part
         with explain_failures(path):
-            os.replace(part, target)
+            if target.exists():  # and stays, as someone may stand in it
+                for entry in part.iterdir():
+                    os.replace(entry, target / entry.name)
+                part.rmdir()
+            else:
+                os.replace(part, target)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
@@ -80,13 +88,20 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 def remove_parts(folder: Path) -> None:
     """Deletes what a killed :func:`atomic_write` left beside the files of a folder."""
-    for part in folder.glob(f".*.????????{PART}"):
+    for part in parts_in(folder):
         part.unlink(missing_ok=True)
+
+
+def parts_in(folder: Path) -> list[Path]:
+    """The files of a folder that are still being written, or were when their process was killed."""
+    return list(folder.glob(f".*.????????{PART}"))
 
 
 @contextmanager
 def only_writer(folder: Path) -> Iterator[None]:
     """A folder, made where there is none, for this process alone. The operating system frees it, even after a kill.
+
+    Whoever deletes it, or its lock, lets another process in: before each write :func:`check_held` looks.
 
     Raises:
         ConfigError: another process holds it, which the message names.
@@ -94,9 +109,10 @@ def only_writer(folder: Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    made, path = not folder.exists(), folder / LOCK
+    made, path, place = not folder.exists(), folder / LOCK, Path(os.path.abspath(folder))
 
     def sign(file: int) -> None:
+        _held[place] = os.fstat(file)
         holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}
         os.truncate(file, 0)
         os.write(file, json.dumps(holder).encode())
@@ -118,11 +134,34 @@ def only_writer(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        if os.path.isdir(folder) and os.listdir(folder) == [LOCK]:  # nothing came of it
+        held = _held.pop(place, None)
+        is_ours = held is None or _is_lock(held, path)
+        if is_ours and os.path.isdir(folder) and os.listdir(folder) == [LOCK]:  # nothing came of it
             path.unlink()
             if made:
                 folder.rmdir()
         lock.release()
+
+
+def check_held(path: str | os.PathLike[str]) -> None:
+    """Refuses to write into a folder of :func:`only_writer` that is no longer the one that was locked.
+
+    Raises:
+        RegardError: it, or the lock in it, is gone, or another.
+    """
+    for folder, lock in _held.items():
+        if Path(os.path.abspath(path)).is_relative_to(folder) and not _is_lock(lock, folder / LOCK):
+            raise RegardError(
+                f"output: {folder} was taken from this training, as it or its {LOCK} was deleted or moved; nothing "
+                "more is written there; leave both alone while a training runs"
+            )
+
+
+def _is_lock(lock: os.stat_result, path: Path) -> bool:
+    try:
+        return os.path.samestat(lock, os.stat(path))
+    except OSError:
+        return False
 
 
 def _holder(path: Path) -> str:

@@ -9,7 +9,6 @@ import gc
 import inspect
 import logging
 import os
-import shlex
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -120,8 +119,12 @@ def train(task: Task, flags: dict[str, Any], *, config: str | None, resume: bool
     try:
         model.fit(**options, resume=resume)
     except KeyboardInterrupt:
-        typer.echo(_stopped(task, Path(options["output"])), err=True)
+        typer.echo(_stopped("stopped", Path(options["output"])), err=True)
         raise typer.Exit(INTERRUPTED) from None
+    except RuntimeError as error:
+        if not _lost_another(error):
+            raise
+        raise RegardError(_stopped("another process of this training ended", Path(options["output"]))) from error
     if not model.scores:  # under torchrun one process speaks
         return
     if as_json:
@@ -130,15 +133,23 @@ def train(task: Task, flags: dict[str, Any], *, config: str | None, resume: bool
         print_trained(model, options["output"], options.get("dev"))
 
 
-def _stopped(task: Task, output: Path) -> str:
+def _lost_another(error: RuntimeError) -> bool:
+    """Whether what a process of a launch met is the end of another."""
+    from torch import distributed
+
+    return distributed.is_available() and (isinstance(error, distributed.DistError) or "/gloo/" in str(error))
+
+
+def _stopped(why: str, output: Path) -> str:
     """What to type to go on, where there is something to go on from."""
+    from regard.tasks.files import how_to_resume
     from regard.training.checkpoint import WEIGHTS, is_interrupted
 
     if not is_interrupted(output) and not (output / WEIGHTS).is_file():
-        return "stopped before the first checkpoint; nothing is kept"
+        return f"{why} before the first checkpoint; nothing is kept"
     launched = int(os.environ.get("WORLD_SIZE", "1")) > 1
     how = ", with as many processes" if launched else ""
-    return f"stopped; to go on{how}: regard train {task.name} --resume --output {shlex.quote(str(output))}"
+    return f"{why}; to go on{how}: {how_to_resume(output)}"
 
 
 def gather(kind: type[Config], flags: dict[str, Any], *, config: str | None, resume: bool) -> dict[str, Any]:
@@ -146,10 +157,10 @@ def gather(kind: type[Config], flags: dict[str, Any], *, config: str | None, res
 
     To resume, the file is that of the run itself, unless another is given.
     """
-    if config is None and resume and flags.get("output") is not None:
-        own = Path(flags["output"]) / FILE
-        config = str(own) if own.is_file() else None
-    options = {} if config is None else read_config(config, kind).model_dump(exclude_unset=True)
+    own = config is None and resume and flags.get("output") is not None
+    if own and (Path(flags["output"]) / FILE).is_file():
+        config = str(Path(flags["output"]) / FILE)
+    options = {} if config is None else read_config(config, kind, whole=own).model_dump(exclude_unset=True)
     options = make_config(kind, options | flags).model_dump(exclude_unset=True)
     for name in ("train", "output"):
         if options.get(name) is None:

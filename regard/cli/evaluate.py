@@ -47,6 +47,7 @@ def evaluate(
 ) -> None:
     """Score a trained model on a labelled file."""
     from regard.cli.report import print_json, print_table
+    from regard.tasks.files import check_output
 
     options = {
         "column": column,
@@ -55,6 +56,8 @@ def evaluate(
         "beam": beam,
         "confusion": confusion,
     }
+    if confusion is not None:
+        check_output(confusion, "confusion")
     model = open_model(run, device)
     change_options(model, largest_record=largest_record, largest_unpacked=largest_unpacked)
     given = {name: value for name, value in options.items() if value is not None}

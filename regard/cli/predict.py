@@ -83,6 +83,8 @@ def predict(
     seed: Annotated[int | None, _decoding(metavar="N", help="Draw the same again.")] = None,
 ) -> None:
     """Label or transduce new sequences: text, one a line, or any format that training reads."""
+    from regard.tasks.files import check_output
+
     decoding: dict[str, Any] = {
         "beam": beam,
         "n_best": n_best,
@@ -96,6 +98,8 @@ def predict(
     written = "jsonl" if as_json else output_format
     names = {"column": column, "item_column": item_column}
     columns = {name: value for name, value in names.items() if value is not None}
+    if output is not None:
+        check_output(output)
     model = open_model(run, device)
     change_options(model, largest_record=largest_record, largest_unpacked=largest_unpacked)
     _predict(model, file, options, output=output, format=format, written=written, columns=columns)

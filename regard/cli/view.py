@@ -27,8 +27,9 @@ def view(
 ) -> None:
     """Draw who attends to whom in one sequence: a heat map for every layer and head."""
     from regard.data.goals import GOALS
-    from regard.tasks.files import item_kind, iter_read
+    from regard.tasks.files import check_output, item_kind, iter_read
 
+    check_output(output)
     model = open_model(run)
     kind = item_kind(model.config)
     if number is not None:

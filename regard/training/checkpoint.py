@@ -16,13 +16,15 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from regard.errors import ConfigError, ModelError
-from regard.files import atomic_write, digest_of
+from regard.files import atomic_write, check_held, digest_of, remove_parts
 from regard.tensors import TensorFile, open_tensors
 from regard.training.config import FILE as CONFIG
 from regard.training.config import Config
 
 VERSION = 2
 FOLDER, FILE, WEIGHTS = "resume", "state.safetensors", "model.safetensors"
+HEADER = "header"  # in that of the weights: the digest of all else there
+JOURNAL, CURVES, BOARD = "metrics.jsonl", "loss.png", "tensorboard"
 
 # Options that may change between the sittings of one training: they do not change its weights.
 FREE = {"train", "dev", "output", "format", "unseen_labels", "largest_record", "largest_unpacked"}
@@ -116,6 +118,15 @@ def write_checkpoint(output: Path, state: State, tensors: dict[str, Tensor], ide
         file.write(save(whole, metadata={"regard": text, "sha256": _digest(whole, text)}))
 
 
+def remove_checkpoint(output: Path) -> None:
+    """Deletes the checkpoint of a run, and its folder unless something else is in it."""
+    check_held(output)
+    remove_parts(output / FOLDER)
+    (output / FOLDER / FILE).unlink()
+    if not any((output / FOLDER).iterdir()):
+        (output / FOLDER).rmdir()
+
+
 def read_checkpoint(output: Path, identity: Identity) -> tuple[State, dict[str, Tensor]]:
     """The state and the tensors of :func:`write_checkpoint`.
 
@@ -154,6 +165,7 @@ def save_weights(
         metadata["config"] = json.dumps(config.model_dump(mode="json", exclude=FREE))
     if vocabulary is not None:
         metadata["vocabulary"] = digest_of(vocabulary)
+    metadata[HEADER] = _header_digest(metadata, {name: tuple(tensor.shape) for name, tensor in tensors.items()})
     with atomic_write(path, binary=True) as file:
         file.write(save(tensors, metadata=metadata))
 
@@ -168,7 +180,7 @@ def check_beside(path: Path, *, config: Config, vocabulary: dict[str, Any]) -> b
     """
     if not path.is_file():
         return False  # which is said where they are read
-    with _opened(path) as file:
+    with _open_weights(path) as file:
         metadata = file.metadata
         then = json.loads(metadata["config"]) if "config" in metadata else None
         if not isinstance(then, dict | None):
@@ -242,7 +254,16 @@ def _open_weights(path: Path) -> Iterator[TensorFile]:
     if not path.is_file():
         raise ModelError(f"{path}: no such file; a run folder holds {WEIGHTS} once its first evaluation is done")
     with _opened(path) as file:
+        about = {name: text for name, text in file.metadata.items() if name != HEADER}
+        is_earlier = HEADER not in file.metadata and about.keys() <= {"format", "sha256", "config", "vocabulary"}
+        shapes = {name: entry.shape for name, entry in file.entries.items()}
+        if not is_earlier and file.metadata.get(HEADER) != _header_digest(about, shapes):
+            raise ValueError("its header is not the one that was written")
         yield file
+
+
+def _header_digest(about: dict[str, str], shapes: dict[str, tuple[int, ...]]) -> str:
+    return digest_of([about, shapes])
 
 
 def _check_shapes(own: dict[str, Tensor], found: dict[str, tuple[int, ...]], path: Path) -> None:

@@ -41,6 +41,7 @@ def option_of(panel: str) -> Callable[..., Any]:
 
 # What no network or machine of today comes near: a larger number is a slip, or was put there to take all memory.
 WIDEST, DEEPEST, LONGEST = 2**16, 1000, 2**31
+DEVICE = r"^(auto|(cpu|cuda|mps|xpu|hpu|npu|mtia|xla)(:\d+)?)$"
 
 data, network, training = (option_of(panel) for panel in ("Data", "Network", "Training"))
 
@@ -121,7 +122,7 @@ class Config(BaseModel):
     average: float = training(0.998, "Decay of the running average of weights that is kept; 0 for none.", ge=0, lt=1)
     patience: int = training(0, "Stop after so many evaluations without a better one; 0 never.", ge=0)
     seed: int = training(1, "Same seed, same machine: same weights.", ge=0, lt=2**63)
-    device: str = training("auto", "auto, cpu, cuda, cuda:1, ...")
+    device: str = training("auto", "auto, cpu, cuda, cuda:1, ...", pattern=DEVICE)
     precision: Literal["auto", "float32", "bfloat16"] = training("auto", "auto: bfloat16 where a GPU has it.")
     checkpoint_seconds: float = training(60.0, "Write a resumable checkpoint this often, beside each epoch's.", ge=0)
     tensorboard: bool = training(False, "Also write TensorBoard events.")
@@ -201,6 +202,7 @@ def with_options(kind: type[Config], *panels: str) -> Callable[[F], F]:
 
 FILE = "config.toml"  # of a run folder
 VERSION_KEY, VERSION = "config_version", 1
+COUNT_KEY = "options"
 TASK_KEY = "task"
 HEAD = "# Options of a training. To train with them again: regard train {task} --config FILE --output FOLDER"
 
@@ -208,8 +210,10 @@ HEAD = "# Options of a training. To train with them again: regard train {task} -
 def write_config(config: Config, path: str | Path) -> None:
     """Writes every option under its help line; one that is not set stands there as a comment."""
     task = config.task
-    lines = [HEAD.format(task=task), f"{VERSION_KEY} = {VERSION}", f"{TASK_KEY} = {_toml(task)}", ""]
-    for name, value in config.model_dump().items():
+    lines = [HEAD.format(task=task), f"{VERSION_KEY} = {VERSION}", f"{TASK_KEY} = {_toml(task)}"]
+    options = config.model_dump()
+    lines += [f"{COUNT_KEY} = {len(options)}  # so many follow, set or not", ""]
+    for name, value in options.items():
         lines += [
             f"# {describe(type(config), name)}{_choices(type(config), name)}",
             f"# {name} =" if value is None else f"{name} = {_toml(value)}",
@@ -219,13 +223,16 @@ def write_config(config: Config, path: str | Path) -> None:
         file.write("\n".join(lines))
 
 
-def read_config(path: str | Path, kind: type[C]) -> C:
+def read_config(path: str | Path, kind: type[C], *, whole: bool = False) -> C:
     """Reads a file of options of one task; those that it leaves out have their defaults.
 
     In a window ``(left, right)`` the text "all" stands for a side without a limit.
 
+    Arguments:
+        whole: the file must hold all that :func:`write_config` wrote into it, as that of a run folder does.
+
     Raises:
-        ModelError: no such file, or it is from a newer version of regard.
+        ModelError: no such file, it is from a newer version of regard, or not whole.
         ConfigError: not TOML, of another task, an option that does not exist, or a value that one does not take, with
             the line.
     """
@@ -247,12 +254,21 @@ def read_config(path: str | Path, kind: type[C]) -> C:
     if task != kind.task:
         place = _place(path, text, f"{TASK_KEY}:")
         raise ConfigError(f"{place}: the options are those of '{task}', not of '{kind.task}'")
+    count = options.pop(COUNT_KEY, 0)
+    if whole:
+        _check_whole(path, kind, {*options, *re.findall(r"(?m)^# *(\w+) *=", text)}, count)
     if isinstance(options.get("window"), list):
         options["window"] = tuple(None if side == "all" else side for side in options["window"])
     try:
         return make_config(kind, options)
     except ConfigError as error:
         raise ConfigError(f"{_place(path, text, str(error))}: {error}") from None
+
+
+def _check_whole(path: str | Path, kind: type[Config], found: set[str], count: Any) -> None:
+    lost = [name for name in kind.model_fields if name not in found]
+    if isinstance(count, int) and len(kind.model_fields) - len(lost) < count:
+        raise ModelError(f"{path}: no longer holds {', '.join(lost)}; put that back, or copy the file again")
 
 
 def _choices(kind: type[Config], name: str) -> str:

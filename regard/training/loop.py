@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -14,14 +13,24 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from regard.errors import ConfigError, RegardError
-from regard.files import explain_failures, remove_parts
+from regard.files import check_held, explain_failures, remove_parts
 from regard.ragged import plan_epoch, split_step
-from regard.training.checkpoint import FOLDER, Identity, State, is_interrupted, read_checkpoint, write_checkpoint
+from regard.training.checkpoint import (
+    CURVES,
+    FOLDER,
+    JOURNAL,
+    Identity,
+    State,
+    is_interrupted,
+    read_checkpoint,
+    remove_checkpoint,
+    write_checkpoint,
+)
 from regard.training.config import FILE as CONFIG
 from regard.training.config import Config, write_config
 from regard.training.curves import draw_curves
 from regard.training.learner import Collate, Learner, Loss, is_main_process, one_cycle
-from regard.training.progress import GRACE, JOURNAL, Interrupt, Journal, Progress, last_line, say
+from regard.training.progress import GRACE, Interrupt, Journal, Progress, last_line, say
 
 __all__ = ["Result", "is_main_process", "train"]
 
@@ -29,6 +38,7 @@ LOG_EVERY = 10  # steps between lines of the journal
 
 Evaluate = Callable[[nn.Module], dict[str, float]]
 Save = Callable[[nn.Module, Path], None]
+Restore = Callable[[Path], None]
 Stopped = Literal["finished", "patience", "interrupted"]
 
 
@@ -59,6 +69,7 @@ def train(
     config: Config,
     output: Path,
     save: Save,
+    restore: Restore | None = None,
     resume: bool = False,
     data_digest: str = "",
     dev_digest: str = "",
@@ -74,7 +85,8 @@ def train(
         evaluate: ``network`` → metrics; None keeps the last weights instead of the best.
         select: the metric that chooses, higher is better.
         output: run folder; ``metrics.jsonl``, ``loss.png``, ``config.toml``, and ``resume/`` for the while go there.
-        save: ``(network, folder)`` writes the model.
+        save: ``(network, folder)`` writes the model; ``restore``: ``(folder)`` sees to it that one from an earlier
+            sitting is whole, before anything else is done.
         resume: go on from the checkpoint in ``output``, bit for bit; from the beginning where there is none yet.
         data_digest: anything that tells this training data from other of the same lengths; ``dev_digest`` of dev.
 
@@ -91,8 +103,12 @@ def train(
     if left_off:
         state, tensors = read_checkpoint(output, identity)
         learner.restore(tensors)
+        if restore is not None and is_main_process() and state.epoch:
+            restore(output)
         note = f"going on from step {state.step} in epoch {state.epoch + 1}"
     elif resume and (finished := _finished(output, identity)):
+        if restore is not None and is_main_process():
+            restore(output)
         say(f"{output} has finished its {finished.steps} steps; there is nothing to resume", is_main_process())
         return finished
     journal = _open_folder(output, config, state) if is_main_process() else None
@@ -120,6 +136,7 @@ def _finished(output: Path, identity: Identity) -> Result | None:
 
 def _open_folder(output: Path, config: Config, state: State) -> Journal:
     """The run folder, clear of what a kill left half-written, and its journal up to where the state stands."""
+    check_held(output)
     with explain_failures(output):
         (output / FOLDER).mkdir(parents=True, exist_ok=True)
     for folder in (output, output / FOLDER):
@@ -265,8 +282,8 @@ class _Run:
             values |= {"step_seconds": self.state.step_seconds, "tokens": self.state.tokens}
             values |= {"identity": asdict(self.identity)}
             self.journal.end(self.state.step, values)
-            draw_curves(self.output / JOURNAL, self.output / "loss.png", select)
-            shutil.rmtree(self.output / FOLDER)
+            draw_curves(self.output / JOURNAL, self.output / CURVES, select)
+            remove_checkpoint(self.output)
         self.learner.agree(False)  # no process goes on before the files are there
 
     def seconds(self) -> float:

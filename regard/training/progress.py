@@ -23,7 +23,8 @@ from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from regard.errors import DataError, ModelError, UnsupportedError
-from regard.files import Forgiving, explain_failures, explain_full_disk, sealed, unsealed
+from regard.files import Forgiving, check_held, explain_failures, explain_full_disk, sealed, unsealed
+from regard.training.checkpoint import BOARD, JOURNAL
 
 LINE_EVERY = 30.0  # seconds between plain lines within an epoch
 
@@ -118,11 +119,11 @@ def _messages(shown: bool) -> Console:
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-JOURNAL = "metrics.jsonl"  # one JSON object a line
-
 
 class Journal:
-    """``metrics.jsonl`` of a run folder, from its first ``length`` bytes on; what stands behind them is cut off.
+    """``metrics.jsonl`` of a run folder, a JSON object a line.
+
+    It goes on behind its first ``length`` bytes; what stands there is cut off.
 
     Raises:
         ModelError: these bytes do not have that ``digest``.
@@ -148,6 +149,7 @@ class Journal:
         """Adds a line; the length and the digest of the whole file."""
         values = {name: None if _is_endless(value) else value for name, value in values.items()}
         line = json.dumps({"kind": kind, "step": step, **values}, ensure_ascii=False).encode() + b"\n"
+        check_held(self.path)
         with explain_full_disk(self.path):
             self._file.write(line)
             self._file.flush()
@@ -156,7 +158,7 @@ class Journal:
             for name, value in values.items():
                 if isinstance(value, int | float):
                     self._board.add_scalar(f"{kind}/{name}", value, step)
-        return os.path.getsize(self.path), self._digest.hexdigest()
+        return self._file.tell(), self._digest.hexdigest()
 
     def end(self, step: int, values: dict[str, Any]) -> None:
         """Adds the last line, which tells whether any was altered."""
@@ -233,7 +235,7 @@ def _open_board(output: Path, step: int) -> SummaryWriter:
         raise UnsupportedError(
             "tensorboard: it is not installed; pip install 'regard[tensorboard]', or leave the option out"
         ) from None
-    return SummaryWriter(str(output / "tensorboard"), purge_step=step + 1)
+    return SummaryWriter(str(output / BOARD), purge_step=step + 1)
 
 
 SAME = 1.0  # seconds in which a launcher may pass on the very signal that the terminal has sent already

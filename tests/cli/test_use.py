@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 
 import pytest
 from command_line import SENTENCES, as_conllu, in_shell
@@ -120,3 +121,30 @@ def test_a_pipe(trained):
 def test_bad_bytes_in_a_pipe(trained):
     complaint = in_shell("predict", trained, "-", stdin=b"fine\nb\xffd\n").complaint
     assert complaint.startswith("<stdin>:2: expected UTF-8 text, found byte 0xff at byte 2")
+
+
+@pytest.mark.parametrize("name", ["model.json", "config.toml", "README.md", ".regard-lock", "resume/state.safetensors"])
+@pytest.mark.parametrize("command", ["predict", "view", "evaluate", "export"])
+def test_no_command_writes_over_a_file_of_a_run(command, name, call, trained, files, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "run")
+    (tmp_path / "link").symlink_to(run)
+    before = {path: path.read_bytes() for path in run.rglob("*")}
+    dev = files / "dev.conllu"
+    for output in (run / name, tmp_path / "link" / name):
+        arguments = {
+            "predict": (dev, "--output", output),
+            "view": ("We fish", "--output", output),
+            "evaluate": (dev, "--confusion", output),
+            "export": ("--output", output),
+        }
+        complaint = call(command, trained, *arguments[command]).complaint
+        option = "confusion" if command == "evaluate" else "output"
+        assert complaint == f"{option}: {output} is a file of the run folder {run}; name another place"
+    assert {path: path.read_bytes() for path in run.rglob("*")} == before
+
+
+def test_other_files_may_be_written_into_a_run_folder(call, trained, files, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "run")
+    assert call("predict", run, files / "dev.conllu", "--output", run / "dev.conllu").code == 0
+    assert call("view", run, "We fish", "--output", run / "page.html").code == 0
+    assert (run / "dev.conllu").read_text() == (files / "dev.conllu").read_text()

@@ -1,6 +1,7 @@
 """What is written as BERT, opened with `transformers`."""
 
 import json
+import os
 import re
 
 import pytest
@@ -155,7 +156,7 @@ def test_tensors_that_are_not_those_of_the_options_are_refused(tmp_path):
     def refused(message, *, kind="encoder", encoder=encoder, front_end=front_end, **parts):
         with pytest.raises(ModelError, match=message):
             write_whole(kind, tmp_path / "new", tokenizer, front_end, encoder, **parts)
-        assert not (tmp_path / "new" / "config.json").exists()
+        assert not list(tmp_path.iterdir())
 
     deeper = make_encoder(make_config(LabelConfig, LIKE_BERT | {"depth": 3}))
     refused(r"encoder: .* first wrong at 'layers.2.around.*bias': BERT has nothing, got \[12\]", encoder=deeper)
@@ -175,5 +176,27 @@ def test_places_that_must_not_be_written_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="kind must be one of encoder, label, classify, pretrain; got 'tag'"):
         write_whole("tag", tmp_path, *parts)
     (tmp_path / "model.json").write_text("{}")
-    with pytest.raises(RegardError, match=r"model.json: cannot be written, file exists; name another place"):
+    with pytest.raises(RegardError, match=r"model.json: cannot be written, something is there already; name a new fol"):
         write_whole("encoder", tmp_path / "model.json", *parts)
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "x.txt"]
+)
+def test_a_folder_that_holds_anything_is_left_alone(tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(RegardError, match="cannot be written, something is there already; name a new folder"):
+        write_whole("encoder", tmp_path, *random_parts())
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, "mine")]
+
+
+def test_an_empty_folder_is_filled_where_it_stands(tmp_path, monkeypatch):
+    output = tmp_path / "output"
+    output.mkdir()
+    monkeypatch.chdir(output)
+    write_whole("encoder", ".", *random_parts())
+    assert {path.name for path in output.iterdir()} == {
+        *("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+    }
+    assert os.path.samefile(output, ".")
+    assert [path.name for path in tmp_path.iterdir()] == ["output"]

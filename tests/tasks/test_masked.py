@@ -8,7 +8,17 @@ import pytest
 import torch
 
 import regard
-from regard import Classifier, ConfigError, DataError, Labeler, MaskedModel, ModelError, Seq2Seq, UnsupportedError
+from regard import (
+    Classifier,
+    ConfigError,
+    DataError,
+    Labeler,
+    MaskedModel,
+    ModelError,
+    RegardError,
+    Seq2Seq,
+    UnsupportedError,
+)
 from regard.data import Example, read
 from regard.training.learner import make_optimizer
 
@@ -174,7 +184,7 @@ def test_what_cannot_be_started_from_or_exported_is_refused(run, tmp_path):
     with pytest.raises(UnsupportedError, match=r"none of BERT's: front_end is 'characters', .* norm is 'pre'"):
         export_huggingface(plain, tmp_path / "bert")
     assert not (tmp_path / "bert").exists()
-    with pytest.raises(ConfigError, match=r"output: .* holds a run, whose weights would be written over; name another"):
+    with pytest.raises(RegardError, match="cannot be written, something is there already; name a new folder"):
         export_huggingface(regard.load(run), run)
 
 

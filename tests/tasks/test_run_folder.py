@@ -2,11 +2,14 @@
 
 import os
 import random
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -40,6 +43,13 @@ def wait_for(path, process):
         time.sleep(0.01)
 
 
+def wait_for_growth(path, process):
+    size = path.stat().st_size
+    while path.stat().st_size <= size:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+
+
 def test_a_second_training_is_refused_by_the_name_of_the_first(tmp_path):
     output = tmp_path / "run"
     first = train(output, "--epochs", "100000")
@@ -59,10 +69,7 @@ def test_a_second_training_is_refused_by_the_name_of_the_first(tmp_path):
         first.communicate()
     again = train(output, "--resume", "--epochs", "100000")
     try:
-        before = os.path.getmtime(output / "metrics.jsonl")
-        while os.path.getmtime(output / "metrics.jsonl") == before:
-            assert again.poll() is None, again.communicate()
-            time.sleep(0.01)
+        wait_for_growth(output / "metrics.jsonl", again)
         again.send_signal(signal.SIGINT)
         _, err = again.communicate(timeout=60)
         assert "to go on: regard train label --resume" in err
@@ -88,12 +95,101 @@ def test_a_training_in_another_thread_is_one_too(tmp_path):
     Labeler(**SMALL).fit([SENTENCE], output=tmp_path / "run", **ONCE)
 
 
+def ends_as_no_longer_its_own(process, output):
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert err.splitlines()[-1] == (
+        f"regard: output: {output} was taken from this training, as it or its .regard-lock was deleted or moved; "
+        "nothing more is written there; leave both alone while a training runs"
+    )
+
+
+@pytest.mark.parametrize("lost", ["folder", "lock"])
+def test_a_training_that_lost_its_folder_spoils_no_other(tmp_path, lost):
+    output = tmp_path / "run"
+    first = train(output, "--epochs", "100000", "--checkpoint-seconds", "0")
+    second = None
+    try:
+        wait_for(output / "resume" / "state.safetensors", first)
+        first.send_signal(signal.SIGSTOP)
+        if lost == "folder":
+            shutil.rmtree(output)
+        else:
+            (output / ".regard-lock").unlink()
+        options = ("--seed", "2") if lost == "folder" else ("--resume",)
+        second = train(output, "--epochs", "100000", *options)
+        journal = output / "metrics.jsonl"
+        wait_for(journal, second)
+        wait_for_growth(journal, second)
+        first.send_signal(signal.SIGCONT)
+        ends_as_no_longer_its_own(first, output)
+        second.send_signal(signal.SIGINT)
+        _, err = second.communicate(timeout=60)
+        assert err.splitlines()[-1].startswith("stopped; to go on: regard train label --resume")
+    finally:
+        for process in filter(None, (first, second)):
+            process.kill()
+            process.communicate()
+    assert not list(output.rglob("*.part"))
+    third = train(output, "--resume")
+    try:
+        wait_for_growth(journal, third)
+    finally:
+        third.kill()
+    assert "going on from step" in third.communicate()[1]
+    assert regard.load(output).config.seed == (2 if lost == "folder" else 1)
+
+
+def test_a_training_whose_folder_is_gone_says_so_and_makes_no_other(tmp_path):
+    output = tmp_path / "run"
+    process = train(output, "--epochs", "100000")
+    wait_for(output / "resume" / "state.safetensors", process)
+    output.rename(tmp_path / "moved")
+    ends_as_no_longer_its_own(process, output)
+    assert not output.exists()
+
+
 def test_the_processes_of_one_launch_share_the_folder(tmp_path):
     launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "regard")
     process = train(tmp_path / "run", "--epochs", "1", launch=launch, env=os.environ | {"OMP_NUM_THREADS": "1"})
     _, err = process.communicate(timeout=180)
     assert process.returncode == 0, err
     assert regard.load(tmp_path / "run").predict([SENTENCE[0]])
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_the_end_of_one_process_of_a_launch_is_told_by_the_others(tmp_path, rank):
+    output = tmp_path / "run"
+    launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "regard")
+    process = train(output, "--epochs", "100000", launch=launch, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    wait_for(output / "resume" / "state.safetensors", process)
+    for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+        if f"\0RANK={rank}\0" in Path(f"/proc/{child}/environ").read_text():
+            os.kill(int(child), signal.SIGKILL)
+    _, err = process.communicate(timeout=60)
+    go_on = f"to go on, with as many processes: regard train label --resume --output {output}"
+    assert [line for line in err.splitlines() if "regard: " in line] == [
+        f"regard: another process of this training ended; {go_on}"
+    ]
+
+
+def test_a_folder_that_holds_a_run_is_refused_with_what_to_type(tmp_path):
+    output = tmp_path / "a run"
+    first = train(output, "--epochs", "100000")
+    wait_for(output / "resume" / "state.safetensors", first)
+    first.kill()
+    first.communicate()
+    command = f"regard train label --resume --output '{output}'"
+    _, err = train(output).communicate(timeout=60)
+    what_to_do = f"resume it ({command}), delete it or name another one"
+    assert err == f"regard: output: {output} holds an interrupted training; {what_to_do}\n"
+    with pytest.raises(ConfigError, match=rf"interrupted training; resume it \({re.escape(command)}\)"):
+        MaskedModel(**SMALL).fit([["I", "saw"]], output=output, **ONCE)  # it is the task of that training
+    Labeler(**SMALL).fit([SENTENCE], output=tmp_path / "whole", **ONCE)
+    with pytest.raises(
+        ConfigError, match=r"already holds a run; choose another .* resume it \(fit\(\.\.\., resume=True\)"
+    ):
+        Labeler(**SMALL).fit([SENTENCE], output=tmp_path / "whole", **ONCE)
 
 
 def test_refused_options_leave_no_folder(tmp_path):
@@ -109,6 +205,53 @@ def test_a_folder_with_other_things_is_left_alone(tmp_path, name, resume):
     with pytest.raises(ConfigError, match=rf"output: .* holds other things than a run \('{name}'\); name a new folder"):
         Labeler(**SMALL).fit([SENTENCE], output=tmp_path, resume=resume, **ONCE)
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, "mine")]
+
+
+@pytest.mark.parametrize("name", ["README.md", "notes.txt", "config.toml", "metrics.jsonl", "resume/own.txt"])
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_lock_that_was_left_makes_no_folder_a_run(tmp_path, name, resume):
+    """As after `rm -r run/*`, which leaves what is hidden."""
+    (tmp_path / ".regard-lock").write_text("{}")
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(ConfigError, match=rf"output: .* holds other things than a run \('{name}'\); name a new folder"):
+        Labeler(**SMALL).fit([SENTENCE], output=tmp_path, resume=resume, **ONCE)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([".regard-lock", name.split("/")[0]])
+    assert (tmp_path / name).read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["README.md", "scores.json", "confusion.png"])
+def test_an_interrupted_training_writes_over_nothing_of_a_user(tmp_path, name):
+    output = interrupted(tmp_path / "run")
+    (output / name).write_text("mine")
+    with pytest.raises(ConfigError, match=rf"output: .* holds other things than a run \('{name}'\); move them"):
+        resume(output)
+    assert (output / name).read_text() == "mine"
+
+
+def test_the_end_of_a_training_deletes_its_own_checkpoint_and_nothing_else(tmp_path):
+    output = interrupted(tmp_path / "run")
+    for own in (output / "log.txt", output / "resume" / "log.txt"):
+        own.write_text("mine")
+    resume(output)
+    assert [path.name for path in (output / "resume").iterdir()] == ["log.txt"]
+    assert (output / "log.txt").read_text() == "mine"
+    resume(output)  # it has finished
+
+
+def test_a_training_that_was_killed_before_its_first_checkpoint_begins_anew(tmp_path):
+    output = tmp_path / "run"
+    process = train(output, "--epochs", "100000", "--tensorboard")
+    wait_for(output / "metrics.jsonl", process)
+    process.kill()
+    process.communicate()
+    shutil.rmtree(output / "resume")
+    (output / "resume").mkdir()
+    (output / "resume" / ".state.safetensors.01234567.part").write_text("half")
+    for name in ("model.safetensors", "model.json"):
+        (output / name).unlink(missing_ok=True)
+    Labeler(**SMALL).fit([SENTENCE], output=output, **ONCE)
+    assert not (output / "resume").exists()
 
 
 def test_the_working_folder_is_no_output(tmp_path):
@@ -193,10 +336,13 @@ def test_a_flipped_bit_is_told_or_changes_nothing(tmp_path, name):
     Labeler(**SMALL).fit([SENTENCE] * 4, [SENTENCE], output=output, **ONCE)
     sound, refused = everything(regard.load(output)), 0
     size, rng = (output / name).stat().st_size, random.Random(name)
-    for place in flipped(output / name, sorted(rng.sample(range(size), min(size, 120)))):
+    header = int.from_bytes((output / name).read_bytes()[:8], "little") if name.endswith("safetensors") else 0
+    places = rng.sample(range(size), min(size, 120)) + rng.sample(range(header), min(header, 240))
+    for place in flipped(output / name, sorted(places)):
         found = outcome(lambda: everything(regard.load(output)))
         if isinstance(found, str):
-            assert name in found or "model.safetensors" in found, place
+            assert found.startswith(f"{output / name}:"), place
+            assert name == "config.toml" or "config.toml" not in found, place
             refused += 1
         else:
             assert found == sound, place
@@ -218,6 +364,46 @@ def test_a_flipped_bit_is_no_part_of_a_resumed_training(tmp_path, name):
     )
 
 
+class Flat(Labeler):
+    """Of which no epoch is a new best."""
+
+    def score(self, network, examples, **options):
+        return super().score(network, examples, **options) | {"accuracy": 0.0}
+
+
+def resume(output):
+    return Flat(**SMALL).fit([SENTENCE] * 8, [SENTENCE], output=output, epochs=3, average=0, resume=True)
+
+
+@pytest.mark.parametrize("name", ["model.json", "config.toml"])
+@pytest.mark.parametrize("end", ["interrupted", "finished"])
+@pytest.mark.parametrize("damage", [lambda path: next(flipped(path, [90])), os.unlink], ids=["flipped", "missing"])
+def test_resuming_writes_again_what_the_training_data_tell(tmp_path, name, end, damage):
+    output = interrupted(tmp_path / "run")
+    if end == "finished":
+        resume(output)
+    damage(output / name)
+    weights = (output / "model.safetensors").read_bytes()
+    resume(output)
+    assert (output / "model.safetensors").read_bytes() == weights
+    assert regard.load(output).predict([SENTENCE[0]])
+
+
+@pytest.mark.parametrize("end", ["interrupted", "finished"])
+def test_resuming_refuses_weights_that_are_not_whole_before_it_trains(tmp_path, end):
+    output = interrupted(tmp_path / "run")
+    if end == "finished":
+        resume(output)
+    weights, journal = output / "model.safetensors", (output / "metrics.jsonl").read_bytes()
+    for _ in flipped(weights, [400, weights.stat().st_size - 9]):
+        with pytest.raises(RegardError, match=r"model\.safetensors: "):
+            resume(output)
+    weights.unlink()
+    with pytest.raises(RegardError, match=r"model\.safetensors: no such file"):
+        resume(output)
+    assert (output / "metrics.jsonl").read_bytes() == journal
+
+
 def test_the_end_of_a_journal_is_checked(tmp_path):
     output = tmp_path / "run"
     Labeler(**SMALL).fit([SENTENCE] * 4, output=output, **ONCE)
@@ -236,6 +422,35 @@ def test_options_that_were_changed_are_named(tmp_path):
         regard.load(output)
     with pytest.raises(RegardError, match=r"config\.toml: window is 2"):
         MaskedModel(pretrained=str(output)).fit([["I", "saw"]], **ONCE)
+
+
+def test_an_option_that_is_no_longer_in_the_file_is_told(tmp_path):
+    output = tmp_path / "run"
+    Labeler(**SMALL).fit([SENTENCE] * 4, output=output, unseen_labels="count-wrong", **ONCE)
+    config = output / "config.toml"
+    whole = config.read_text()
+    config.write_text(whole[: whole.index("# Labels outside the training data")])
+    message = r"config\.toml: no longer holds unseen_labels; put that back, or copy the file again"
+    with pytest.raises(RegardError, match=message):
+        regard.load(output)
+    with pytest.raises(RegardError, match=message):
+        MaskedModel(pretrained=str(output)).fit([["I", "saw"]], **ONCE)
+    _, err = train(output, "--resume").communicate(timeout=60)
+    assert "config.toml: no longer holds unseen_labels; put that back" in err
+    config.write_text(re.sub(r"(?m)^options = .*\n", "", config.read_text()))  # as earlier versions wrote it
+    assert regard.load(output).config.unseen_labels == "refuse"
+    config.write_text(whole.replace('unseen_labels = "count-wrong"', '# unseen_labels = "count-wrong"'))
+    assert regard.load(output).config.unseen_labels == "refuse"
+
+
+@pytest.mark.parametrize(("name", "value"), [("device", "aupo"), ("unseen_labels", "rifuse"), ("format", "conlly")])
+def test_an_option_that_may_be_changed_takes_no_unknown_value(tmp_path, name, value):
+    output = tmp_path / "run"
+    Labeler(**SMALL).fit([SENTENCE] * 4, output=output, **ONCE)
+    config = output / "config.toml"
+    config.write_text(re.sub(f"(?m)^{name} = .*$", f'{name} = "{value}"', config.read_text()))
+    with pytest.raises(ConfigError, match=rf"config\.toml:\d+: {name}: .* got '{value}'"):
+        regard.load(output)
 
 
 def test_files_of_two_trainings_are_no_run(tmp_path):

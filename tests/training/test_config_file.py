@@ -43,6 +43,7 @@ def test_a_file_says_every_option_and_its_help(tmp_path):
     options = tomllib.loads(text)
     assert options.pop("config_version") == 1
     assert options.pop("task") == "label"
+    assert options.pop("options") == len(LabelConfig.model_fields)
     unset = {"train", "dev", "output", "pretrained", "tokenizer", "feed_forward_dim"}
     assert options.keys() == LabelConfig.model_fields.keys() - unset
     for name in LabelConfig.model_fields:
@@ -53,7 +54,7 @@ def test_a_file_says_every_option_and_its_help(tmp_path):
 
 
 def test_a_user_writes_only_what_differs(tmp_path):
-    (tmp_path / "run.toml").write_text('dim = 64\nwindow = ["all", 0]\n')
+    (tmp_path / "run.toml").write_text('options = 60\ndim = 64\nwindow = ["all", 0]\n')  # some of a run's own
     assert read_config(tmp_path / "run.toml", LabelConfig) == LabelConfig(dim=64, window=(None, 0))
 
 

@@ -10,7 +10,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from regard.errors import ConfigError, ModelError, UnsupportedError
-from regard.files import atomic_write, explain_failures, write_json
+from regard.files import atomic_folder, atomic_write, explain_failures, write_json
 from regard.formats.huggingface import bert
 from regard.formats.huggingface.bert import CONFIG, WEIGHTS, Names, Shapes, Sizes, State
 from regard.front_ends.tokenizer import write_tokenizer
@@ -72,7 +72,7 @@ def write_bert(
     - "pretrain": for AutoModelForMaskedLM; with ``head``, the state of a :class:`regard.nn.MaskedHead`.
 
     Arguments:
-        folder: made where it is not there yet.
+        folder: made, or an empty one; it is filled when all is written.
         kind: one of the above.
         options: those of the network, all of them, as in a task's config.
         tokenizer: what the front end was made of.
@@ -85,8 +85,8 @@ def write_bert(
     Raises:
         UnsupportedError: the network is no BERT, with every reason.
         ModelError: tensors that are not those of the options.
-        ConfigError: a ``kind`` that does not exist, or a folder that holds a run.
-        RegardError: the folder cannot be written.
+        ConfigError: a ``kind`` that does not exist.
+        RegardError: the folder cannot be written, or something is in it.
 
     Devlin et al. 2019, "BERT: Pre-training of Deep Bidirectional Transformers".
     """
@@ -99,11 +99,12 @@ def write_bert(
     names, shapes = _head(kind, sizes, len(labels))
     tensors |= _renamed("head", names, shapes, head)
     with explain_failures(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    with atomic_write(folder / WEIGHTS, binary=True) as file:
-        file.write(save(_full_names(kind, tensors), metadata={"format": "pt"}))
-    written = write_tokenizer(folder, tokenizer, rows=sizes.vocabulary, longest=sizes.positions)
-    write_json(_config(kind, options, sizes, written.token_to_id(PAD), labels), folder / CONFIG)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_folder(folder) as part:
+        with atomic_write(part / WEIGHTS, binary=True) as file:
+            file.write(save(_full_names(kind, tensors), metadata={"format": "pt"}))
+        written = write_tokenizer(part, tokenizer, rows=sizes.vocabulary, longest=sizes.positions)
+        write_json(_config(kind, options, sizes, written.token_to_id(PAD), labels), part / CONFIG)
 
 
 def _check_call(folder: Path, kind: str, options: Mapping[str, Any]) -> None:

@@ -226,7 +226,7 @@ class Classifier:
     def score(
         self, network: nn.Module, examples: Sequence[Example], *, final: bool = True, pictures: Path | None = None
     ) -> dict[str, float]:
-        return self._measure(network, examples, None if pictures is None else pictures / "confusion.png")
+        return self._measure(network, examples, None if pictures is None else pictures / files.CONFUSION)
 
     def _measure(self, network: nn.Module, examples: Sequence[Example], confusion: Path | None) -> dict[str, float]:
         gold, chances = [example.goal for example in examples], self._chances(network, examples)

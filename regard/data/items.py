@@ -182,6 +182,15 @@ def kind_of(items: Items) -> str:
     return "words" if isinstance(items, list) else f"arrays [N, {items.shape[1]}]"
 
 
+def fewest(items: Items) -> int:
+    """How many items a sequence becomes at least, whatever cuts it: one for each vector, or word between blanks.
+
+    >>> fewest("The  dog"), fewest(["New York"])
+    (2, 1)
+    """
+    return len(items.split()) if isinstance(items, str) else len(items)
+
+
 def _numbers(rows: Any, place: Place, expected: str) -> NDArray[np.float32]:
     if not hasattr(rows, "__len__") and not hasattr(rows, "__array__"):
         raise place.error(expected, f"{short(rows)} ({type(rows).__name__})")

@@ -195,8 +195,8 @@ def _open(path: str | Path, limits: Limits | None) -> Iterator[io.BufferedReader
             return
         if limits is not None and stream.seekable():  # measured first: to unpack is little of the work
             start = stream.tell()
-            with _Unpacked(stream, show(path), limits) as unpacked:
-                while unpacked.read(MIB):
+            with _Unpacked(stream, show(path), limits) as whole:
+                while whole.read(MIB):
                     pass
             stream.seek(start)
         unpacked = gzip.GzipFile(fileobj=stream) if limits is None else _Unpacked(stream, show(path), limits)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from regard.data.records import NOWHERE, Columns, Example, Place, Record, named_labels, short
-from regard.data.tables import find_table, read_table, values_of
+from regard.data.tables import find_table, of_sentences, read_table, values_of
 from regard.errors import DataError
 
 
@@ -23,7 +23,7 @@ def read_python(source: Iterable[Any], columns: Columns) -> Iterator[Record]:
     """
     table = find_table(source, columns)
     if table is not None:
-        yield from read_table(table, columns)
+        yield from of_sentences(read_table(table, columns), columns)
         return
     check_iterable(source)
     known = getattr(source, "features", None)

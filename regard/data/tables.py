@@ -11,7 +11,7 @@ from typing import Any
 
 from regard.data.formats.parquet import class_names_of
 from regard.data.formats.tables import check_header
-from regard.data.records import Columns, Place, Record, named_labels, short
+from regard.data.records import GROUP, Columns, Field, Place, Record, named_labels, short
 from regard.errors import DataError
 
 ROWS = 1024  # made into Python values at once
@@ -97,6 +97,27 @@ def read_table(table: Table, columns: Columns) -> Iterator[Record]:
         if labels is not None and goal is not None:
             values[goal] = named_labels(values[goal], labels, row)
         yield Record(values, row, is_row=True)
+
+
+def of_sentences(records: Iterable[Record], columns: Columns) -> Iterator[Record]:
+    """Passes rows on, and refuses a table of which each is one word with its label: somebody cut up sentences.
+
+    Raises:
+        DataError: at the end, how to put them together.
+    """
+    of_words, count, table = columns.labelled and columns.per_item, 0, ""
+    for record in records:
+        of_words = of_words and all(_is_word(record.values, field) for field in columns.wanted)
+        count, table = count + 1, f"the {record.place.table}"
+        yield record
+    if of_words and count > 1:
+        expected = "a row for each sentence, its words and its labels in lists or between blanks"
+        raise DataError(expected, f"a row for each word; {GROUP}", path=table)
+
+
+def _is_word(values: Mapping[str, Any], field: Field) -> bool:
+    value = values.get(field.find(values) or "")
+    return isinstance(value, str) and not value.lstrip().startswith("[") and len(value.split()) == 1
 
 
 def values_of(column: Any) -> Iterator[Any]:

@@ -141,6 +141,6 @@ def test_what_has_too_many_words_is_refused_before_it_is_cut(tmp_path, monkeypat
         lambda: known.evaluate([long]),
         lambda: known.predict([long if model is MaskedModel else long[0]]),
     ):
-        with pytest.raises(DataError, match="at most 40 items.* found one of 41"):
+        with pytest.raises(DataError, match=r"at most 40 items.* found one of 41"):
             call()
     assert not (tmp_path / "run").exists()

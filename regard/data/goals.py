@@ -53,6 +53,8 @@ def label(value: Any, items: Items, place: Place) -> str:
         return str(value)
     if not isinstance(value, str):
         found = f"{short(value)} ({type(value).__name__})"
+        if isinstance(value, float | np.floating) and float(value).is_integer():
+            found += "; make it whole again with astype(int)"
         raise place.error("a label that is a string or a whole number", found)
     return _shown(check_text(value, "label", place), "label", place)
 

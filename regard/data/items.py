@@ -164,6 +164,8 @@ def check_strings(values: Sequence[Any], kind: str, place: Place) -> None:
     for number, value in enumerate(values, 1):
         if not isinstance(value, str):
             found = f"{value!r} ({type(value).__name__}) at item {number}; turn it into one with str"
+            if kind == "label" and isinstance(value, int) and place.table == "DataFrame":
+                found += ", or give the dataset that knows its name in the place of its to_pandas()"
             raise place.error(f"{kind}s that are strings", found)
         if not value:
             raise place.error(f"a {kind} of at least one character", f"an empty one at item {number}")

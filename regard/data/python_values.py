@@ -34,6 +34,8 @@ def read_python(source: Iterable[Any], columns: Columns) -> Iterator[Record]:
     expected = columns.key if columns.per_item else f"a {columns.key}"
     for number, entry in enumerate(values_of(source), 1):
         place = Place(number=number)
+        if isinstance(entry, tuple) and _is_row_of_pandas(entry):
+            raise place.error("a pair, or items alone", "a row with its index; give the DataFrame itself")
         if isinstance(entry, Example):
             here = place if entry.place == NOWHERE else entry.place
             if columns.labelled and entry.goal is None:
@@ -56,6 +58,13 @@ def read_python(source: Iterable[Any], columns: Columns) -> Iterator[Record]:
         else:
             bare = entry[0] if _is_pair(entry, columns) else entry
             yield Record({items: _given(bare, columns, place)}, place)
+
+
+def _is_row_of_pandas(entry: tuple[Any, ...]) -> bool:
+    """Of ``itertuples()``, or of ``iterrows()``."""
+    return "Index" in getattr(entry, "_fields", ()) or (
+        len(entry) == 2 and isinstance(entry[0], int | np.integer) and hasattr(type(entry[1]), "iloc")
+    )
 
 
 def _given(items: Any, columns: Columns, place: Place) -> Any:

@@ -192,9 +192,7 @@ def takes_ragged(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _not_taken(function: Callable[..., object], args: tuple[object, ...], name: str, given: object) -> ShapeError:
-    names, where = list(inspect.signature(function).parameters), function.__name__
-    if names[0] == "self":
-        names, where = names[1:], type(args[0]).__name__ + ("" if where == "forward" else f".{where}")
+    names, where = _names_of(function, args)
     got = type(given).__name__
     if isinstance(given, Tensor):
         got = f"a nested tensor of {given.size(0)}" if given.is_nested else f"a tensor of shape {list(given.shape)}"
@@ -208,6 +206,41 @@ def _not_taken(function: Callable[..., object], args: tuple[object, ...], name: 
         f"{where} takes {', '.join(names)} and no {name}, got {got}; values are made of the key, and a regard.Ragged "
         f"has no padding to mask: {make}"
     )
+
+
+def takes_tensors(function: Callable[P, R]) -> Callable[P, R]:
+    """The same for what works on vectors one by one: anything but a tensor, and arguments that there are not."""
+    parameters = inspect.signature(function).parameters
+    tensors = [name for name, x in parameters.items() if x.annotation == "Tensor"]
+
+    @wraps(function)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        given = dict(zip(parameters, args, strict=False)) | kwargs
+        wrong = next((name for name in tensors if name in given and not isinstance(given[name], Tensor)), None)
+        if wrong is not None or len(args) > len(parameters) or not given.keys() <= parameters.keys():
+            raise _no_tensor(function, args, given, wrong)
+        return function(*args, **kwargs)
+
+    return checked
+
+
+def _no_tensor(
+    function: Callable[..., object], args: tuple[object, ...], given: dict[str, object], wrong: str | None
+) -> ShapeError:
+    names, where = _names_of(function, args)
+    make = "of a regard.Ragged take batch.values, of lists and arrays torch.as_tensor(x, dtype=torch.float32)"
+    if wrong is not None:
+        return ShapeError(f"{where} takes {wrong} as a tensor; got {type(given[wrong]).__name__}; {make}")
+    name = next((name for name in given if name not in (*names, "self")), "more")
+    return ShapeError(f"{where} takes {', '.join(names)} and no {name}; there is no padding to mask: {make}")
+
+
+def _names_of(function: Callable[..., object], args: tuple[object, ...]) -> tuple[list[str], str]:
+    """Those of the arguments, and what the function is called: a module by its class."""
+    names, where = list(inspect.signature(function).parameters), function.__name__
+    if names[0] == "self":
+        names, where = names[1:], type(args[0]).__name__ + ("" if where == "forward" else f".{where}")
+    return names, where
 
 
 def plan_epoch(lengths: Sequence[int], *, budget: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:

@@ -20,6 +20,10 @@ __all__ = ["IMPLEMENTATIONS", "Window", "attend", "attention_weights", "explain"
 
 FASTEST_FIRST = tuple(reversed(IMPLEMENTATIONS))
 SHORT = 1 << 20  # products of a query and a key
+UNTRACED = (
+    "attention_weights reads numbers, which are not there while a network is traced: call it outside, compile without "
+    'fullgraph, or name implementation="reference", which holds every pair'
+)
 logger = logging.getLogger("regard")
 
 
@@ -118,7 +122,16 @@ def attention_weights(
     Raises:
         As :func:`attend`.
     """
-    query, key, _, spec = check(query, key, key, _complete("attention_weights", options))
+    options = _complete("attention_weights", options)
+    run = _weights
+    if torch.compiler.is_compiling() and implementation != "reference":
+        torch._dynamo.graph_break(msg=UNTRACED)
+        run = torch.compiler.disable(_weights)  # type: ignore[no-untyped-call]
+    return run(query, key, options, implementation)
+
+
+def _weights(query: Tensor, key: Tensor, options: AttendOptions, implementation: str) -> AttentionWeights:
+    query, key, _, spec = check(query, key, key, options)
     name = _choose_holder(query, key, spec, implementation)
     weights = IMPLEMENTATIONS["blocked" if query.is_meta else name].weights  # the first looks at no number
     assert weights is not None
@@ -162,6 +175,8 @@ def _choose(query: Tensor, key: Tensor, value: Tensor, spec: Spec, implementatio
 
 def _choose_holder(query: Tensor, key: Tensor, spec: Spec, implementation: str) -> str:
     """As :func:`_choose`, of those that hold weights."""
+    if torch.compiler.is_compiling() and implementation != "reference":
+        raise UnsupportedError(UNTRACED)
     if (has_no_numbers(query) and not query.is_meta) or (spec.offsets is not None and spec.offsets.is_meta):
         raise UnsupportedError(
             "attention_weights must know where sequences begin, got tensors without numbers (FakeTensorMode, or "
@@ -173,8 +188,6 @@ def _choose_holder(query: Tensor, key: Tensor, spec: Spec, implementation: str) 
                 f'implementation "{implementation}" cannot give weights: its kernels never hold them; use "blocked"'
             )
         return _named(implementation, query, key, key, spec)
-    if torch.compiler.is_compiling():
-        return "blocked"  # plain PyTorch
     return next(
         name
         for name in FASTEST_FIRST

@@ -9,7 +9,17 @@ from typing import cast, get_args
 import torch
 from torch import Tensor
 
-from regard.attention.spec import Additive, AttendOptions, Normalizer, RelativeBias, Spec, Window, under_autocast, whole
+from regard.attention.spec import (
+    Additive,
+    AttendOptions,
+    Normalizer,
+    RelativeBias,
+    Spec,
+    Window,
+    shown,
+    under_autocast,
+    whole,
+)
 from regard.errors import ConfigError, ShapeError
 from regard.ragged import on_host
 
@@ -48,7 +58,7 @@ def check(query: Tensor, key: Tensor, value: Tensor, options: AttendOptions) -> 
     left, right = window_sides(options["window"], options["causal"])
     if query_start is None or query_start < 0:
         raise ConfigError(
-            f"query_start must be a whole number from 0, got {options['query_start']!r}; "
+            f"query_start must be a whole number from 0, got {shown(options['query_start'])}; "
             "it is the first query's position"
         )
     offsets, key_offsets = _on_host(offsets, key_offsets)
@@ -163,9 +173,9 @@ def check_choices(query: Tensor, score: str | Additive, normalizer: str, scale: 
     if normalizer not in NORMALIZERS:
         raise ConfigError(f"normalizer must be one of {', '.join(NORMALIZERS)}; got {normalizer!r}")
     if scale is not None and (not isinstance(scale, NUMBER) or not math.isfinite(scale)):
-        raise ConfigError(f"scale must be a finite number or None for 1/sqrt(D), got {scale!r}")
+        raise ConfigError(f"scale must be a finite number or None for 1/sqrt(D), got {shown(scale)}")
     if not isinstance(dropout_p, NUMBER) or not 0 <= dropout_p < 1:
-        raise ConfigError(f"dropout_p must be a probability from 0 to below 1, got {dropout_p!r}")
+        raise ConfigError(f"dropout_p must be a probability from 0 to below 1, got {shown(dropout_p)}")
 
 
 def check_masks(
@@ -215,6 +225,7 @@ def window_sides(window: Window, causal: bool) -> tuple[int | None, int | None]:
         given is not None and (side is None or side < 0) for given, side in zip(pair, sides, strict=True)
     ):
         raise ConfigError(
-            f"window must be None, a whole number from 0, or (left, right), each such a number or None; got {window!r}"
+            "window must be None, a whole number from 0, or (left, right), each such a number or None; "
+            f"got {shown(window)}"
         )
     return sides[0], 0 if causal else sides[1]

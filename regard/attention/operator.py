@@ -58,9 +58,9 @@ def _remember(ctx, inputs, output):  # type: ignore[no-untyped-def]
 
 def _backward(ctx, *grads, gradients: Callable[..., list[Tensor]] = _gradients):  # type: ignore[no-untyped-def]
     """One gradient for each input of :func:`_forward`, from that of its first output."""
-    _, _, _, _, _, *tensors = ctx.saved_tensors
-    learned = (name for name, x in zip(LEARNED, tensors, strict=False) if x is not None)
-    found = gradients(grads[0], *ctx.saved_tensors, *ctx.rest)
+    saved = ctx.saved_tensors  # once: a checkpoint, which computes them again, gives them no second time
+    learned = (name for name, x in zip(LEARNED, saved[-TENSORS:], strict=False) if x is not None)
+    found = gradients(grads[0], *saved, *ctx.rest)
     return _in_place(dict(zip(("query", "key", "value", *learned), found, strict=True)))
 
 

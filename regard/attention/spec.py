@@ -9,6 +9,7 @@ from itertools import pairwise
 from numbers import Integral
 from typing import Literal, NamedTuple, TypedDict, get_type_hints
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
@@ -29,6 +30,14 @@ def whole(number: object) -> int | None:
     if isinstance(number, WHOLE):
         return number  # type: ignore[return-value]
     return int(number) if isinstance(number, Integral) else None
+
+
+def shown(number: object) -> str:
+    """What was given as a number or a pair, for messages; where a network is traced, one of NumPy is a tensor."""
+    parts = number if isinstance(number, tuple | list) else (number,)
+    if torch.compiler.is_compiling() and any(isinstance(part, np.ndarray | Tensor) for part in parts):
+        return "NumPy's, of which torch.compile makes a tensor (take int(...) or float(...) of it outside)"
+    return repr(number)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +88,7 @@ class RelativeBias:
         if left is None or not 0 <= left < width:
             raise ShapeError(
                 f"RelativeBias left must be a whole number from 0 to {width - 1} for a table of {width}, "
-                f"got {self.left!r}"
+                f"got {shown(self.left)}"
             )
         object.__setattr__(self, "left", left)
 

@@ -10,6 +10,7 @@ import inspect
 import logging
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -245,6 +246,9 @@ def _reason(error: Exception) -> str:
         place = f"{error.filename}: " if error.filename else ""
         return f"{place}{(error.strerror or str(error)).lower()}"
     if isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error):
+        modules = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+        if any(name.startswith("regard.data") for name in modules):
+            return "out of memory while data were read; unpack or split the file, or give a smaller one"
         return "out of memory; a window, a smaller --batch-tokens or shorter sequences need less"
     return f"unexpected {type(error).__name__}: {error}; --debug shows where; please report it"
 

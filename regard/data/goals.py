@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from regard.data.items import LIST_NAMES, check_strings, check_text
-from regard.data.records import NOWHERE, Columns, Example, Field, Items, Place, short
+from regard.data.records import GROUP, NOWHERE, Columns, Example, Field, Items, Place, short
 from regard.errors import ConfigError, DataError
 
 Scheme = Literal["BIO", "IOBES"]
@@ -34,7 +34,8 @@ def labels(value: Any, items: Items, place: Place) -> list[str]:
     if value is None:
         raise place.error("labels", "none")
     if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
-        raise place.error("a list of labels", short(value))
+        hint = "" if place.table is None else f"; {GROUP}"
+        raise place.error("a list of labels", short(value) + hint)
     names = value.tolist() if isinstance(value, np.ndarray) else list(value)
     check_strings(names, "label", place)
     if len(names) != len(items):
@@ -52,6 +53,8 @@ def label(value: Any, items: Items, place: Place) -> str:
         return str(value)
     if not isinstance(value, str):
         found = f"{short(value)} ({type(value).__name__})"
+        if isinstance(value, float | np.floating) and float(value).is_integer():
+            found += "; make it whole again with astype(int)"
         raise place.error("a label that is a string or a whole number", found)
     return _shown(check_text(value, "label", place), "label", place)
 

@@ -164,6 +164,8 @@ def check_strings(values: Sequence[Any], kind: str, place: Place) -> None:
     for number, value in enumerate(values, 1):
         if not isinstance(value, str):
             found = f"{value!r} ({type(value).__name__}) at item {number}; turn it into one with str"
+            if kind == "label" and isinstance(value, int) and place.table == "DataFrame":
+                found += ", or give the dataset that knows its name in the place of its to_pandas()"
             raise place.error(f"{kind}s that are strings", found)
         if not value:
             raise place.error(f"a {kind} of at least one character", f"an empty one at item {number}")
@@ -180,6 +182,15 @@ def kind_of(items: Items) -> str:
     if isinstance(items, str):
         return "texts"
     return "words" if isinstance(items, list) else f"arrays [N, {items.shape[1]}]"
+
+
+def fewest(items: Items) -> int:
+    """How many items a sequence becomes at least, whatever cuts it: one for each vector, or word between blanks.
+
+    >>> fewest("The  dog"), fewest(["New York"])
+    (2, 1)
+    """
+    return len(items.split()) if isinstance(items, str) else len(items)
 
 
 def _numbers(rows: Any, place: Place, expected: str) -> NDArray[np.float32]:

@@ -193,6 +193,12 @@ def _open(path: str | Path, limits: Limits | None) -> Iterator[io.BufferedReader
         if not stream.peek(2).startswith(_GZIP):
             yield stream
             return
+        if limits is not None and stream.seekable():  # measured first: to unpack is little of the work
+            start = stream.tell()
+            with _Unpacked(stream, show(path), limits) as whole:
+                while whole.read(MIB):
+                    pass
+            stream.seek(start)
         unpacked = gzip.GzipFile(fileobj=stream) if limits is None else _Unpacked(stream, show(path), limits)
         with io.BufferedReader(unpacked) as lines:
             yield lines

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from regard.data.records import NOWHERE, Columns, Example, Place, Record, named_labels, short
-from regard.data.tables import find_table, read_table, values_of
+from regard.data.tables import find_table, of_sentences, read_table, values_of
 from regard.errors import DataError
 
 
@@ -23,7 +23,7 @@ def read_python(source: Iterable[Any], columns: Columns) -> Iterator[Record]:
     """
     table = find_table(source, columns)
     if table is not None:
-        yield from read_table(table, columns)
+        yield from of_sentences(read_table(table, columns), columns)
         return
     check_iterable(source)
     known = getattr(source, "features", None)
@@ -34,6 +34,8 @@ def read_python(source: Iterable[Any], columns: Columns) -> Iterator[Record]:
     expected = columns.key if columns.per_item else f"a {columns.key}"
     for number, entry in enumerate(values_of(source), 1):
         place = Place(number=number)
+        if isinstance(entry, tuple) and _is_row_of_pandas(entry):
+            raise place.error("a pair, or items alone", "a row with its index; give the DataFrame itself")
         if isinstance(entry, Example):
             here = place if entry.place == NOWHERE else entry.place
             if columns.labelled and entry.goal is None:
@@ -56,6 +58,13 @@ def read_python(source: Iterable[Any], columns: Columns) -> Iterator[Record]:
         else:
             bare = entry[0] if _is_pair(entry, columns) else entry
             yield Record({items: _given(bare, columns, place)}, place)
+
+
+def _is_row_of_pandas(entry: tuple[Any, ...]) -> bool:
+    """Of ``itertuples()``, or of ``iterrows()``."""
+    return "Index" in getattr(entry, "_fields", ()) or (
+        len(entry) == 2 and isinstance(entry[0], int | np.integer) and hasattr(type(entry[1]), "iloc")
+    )
 
 
 def _given(items: Any, columns: Columns, place: Place) -> Any:

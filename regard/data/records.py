@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from regard.errors import DataError
 
+GROUP = 'put words together into sentences, as pandas does: df.groupby("sentence").agg(list)'
+
 Items = str | list[str] | NDArray[np.float32]
 
 

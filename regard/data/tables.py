@@ -11,11 +11,17 @@ from typing import Any
 
 from regard.data.formats.parquet import class_names_of
 from regard.data.formats.tables import check_header
-from regard.data.records import Columns, Place, Record, named_labels, short
+from regard.data.records import GROUP, Columns, Field, Place, Record, named_labels, short
 from regard.errors import DataError
 
 ROWS = 1024  # made into Python values at once
 INNER = "translation"  # a column that may hold items and goal, by language
+
+
+NO_TABLES = {  # what makes a table of it, and the names by which it is told
+    ".read_all()": ("read_all", "read_next_batch"),  # Arrow's readers
+    ".agg(list)": ("ngroups", "get_group"),  # what pandas groups
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,9 @@ def find_table(source: Any, columns: Columns) -> Table | None:
         DataError: a table that is not computed yet, several tables, or a dict that is no table.
     """
     kind = type(source)
+    for instead, marks in NO_TABLES.items():
+        if all(hasattr(kind, mark) for mark in marks):
+            raise DataError("a table in memory", f"a {kind.__name__}, which is none yet; give its {instead}")
     if isinstance(source, Mapping):
         return _of_mapping(source, columns)
     if hasattr(kind, "columns"):
@@ -83,7 +92,7 @@ def read_table(table: Table, columns: Columns) -> Iterator[Record]:
     """
     place = Place(f"the {table.kind}")
     wanted = () if INNER in table.names else columns.wanted
-    header = check_header(table.names, wanted, place)
+    header = check_header(table.names, wanted, place, hint=_hint(table, columns, wanted))
     named = [field.find(header) for field in columns.wanted]
     places = {name: header.index(name) for name in (*named, INNER) if name in header}
     for name, where in places.items():
@@ -97,6 +106,38 @@ def read_table(table: Table, columns: Columns) -> Iterator[Record]:
         if labels is not None and goal is not None:
             values[goal] = named_labels(values[goal], labels, row)
         yield Record(values, row, is_row=True)
+
+
+def _hint(table: Table, columns: Columns, wanted: Iterable[Field]) -> str:
+    """What to do where a column is missing."""
+    missing = next((field for field in wanted if field.find(table.names) is None), None)
+    if missing is None or not table.names:
+        return ""
+    first = [next(values_of(table.column(place)), None) for place in range(len(table.names))]
+    if missing is columns.items and all(isinstance(value, int | float) for value in first):
+        return "; a table of numbers that is one sequence of vectors goes in a list: [df]"
+    return f"; rename the right one to '{missing.name}'"
+
+
+def of_sentences(records: Iterable[Record], columns: Columns) -> Iterator[Record]:
+    """Passes rows on, and refuses a table of which each is one word with its label: somebody cut up sentences.
+
+    Raises:
+        DataError: at the end, how to put them together.
+    """
+    of_words, count, table = columns.labelled and columns.per_item, 0, ""
+    for record in records:
+        of_words = of_words and all(_is_word(record.values, field) for field in columns.wanted)
+        count, table = count + 1, f"the {record.place.table}"
+        yield record
+    if of_words and count > 1:
+        expected = "a row for each sentence, its words and its labels in lists or between blanks"
+        raise DataError(expected, f"a row for each word; {GROUP}", path=table)
+
+
+def _is_word(values: Mapping[str, Any], field: Field) -> bool:
+    value = values.get(field.find(values) or "")
+    return isinstance(value, str) and not value.lstrip().startswith("[") and len(value.split()) == 1
 
 
 def values_of(column: Any) -> Iterator[Any]:

@@ -12,7 +12,7 @@ from threading import Thread
 from typing import Any, Self
 
 import torch
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor, nn
 
 from regard.errors import ConfigError, ModelError
@@ -27,6 +27,7 @@ from regard.ragged import Ragged
 
 KINDS = ("bpe", "wordpiece")
 CASES = ("none", "lower", "capital", "upper", "mixed")
+LONGEST_WORD = 1000  # characters; a longer one is learned from in pieces, for the work grows with their square
 MOST_KNOWN = 200_000  # texts whose tokens are remembered: a stream of new ones must not fill the memory
 
 
@@ -34,7 +35,8 @@ def learn_tokenizer(texts: Iterable[str], *, kind: str = "bpe", size: int = 8000
     """A tokenizer of at most ``size`` pieces, made of the training texts.
 
     "bpe" joins bytes, so that it knows every text and gives it back as it was (Sennrich, Haddow and Birch 2016);
-    "wordpiece" joins characters within words, as BERT does (Schuster and Nakajima 2012).
+    "wordpiece" joins characters within words, as BERT does (Schuster and Nakajima 2012). A word of more than
+    ``LONGEST_WORD`` characters, as DNA is one, is learned from as if it were cut after so many.
 
     Raises:
         ConfigError: any other ``kind``.
@@ -47,14 +49,21 @@ def learn_tokenizer(texts: Iterable[str], *, kind: str = "bpe", size: int = 8000
 def _learn_bpe(texts: Iterable[str], size: int, lowercase: bool) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFC()] + [normalizers.Lowercase()] * lowercase)
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    words = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.pre_tokenizer = _in_pieces(words)
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
         vocab_size=size, special_tokens=_special_tokens(), initial_alphabet=alphabet, show_progress=False
     )
     in_a_thread(lambda: tokenizer.train_from_iterator(texts, trainer))
+    tokenizer.pre_tokenizer = words
     return tokenizer
+
+
+def _in_pieces(words: pre_tokenizers.PreTokenizer) -> pre_tokenizers.PreTokenizer:
+    pieces = pre_tokenizers.Split(Regex(rf"[\s\S]{{{LONGEST_WORD}}}"), "isolated")
+    return pre_tokenizers.Sequence([words, pieces])
 
 
 def in_a_thread(work: Callable[[], object]) -> None:
@@ -91,6 +100,7 @@ def _learn_wordpiece(texts: Iterable[str], size: int, lowercase: bool) -> Tokeni
         return tokenizer
 
     learning = with_model(models.WordPiece(unk_token=UNKNOWN))
+    learning.pre_tokenizer = _in_pieces(learning.pre_tokenizer)
     # The trainer numbers inner characters in an order that differs from run to run, and equally good pieces go by that
     # number. Named beforehand, they have one order.
     counts = Counter(chain.from_iterable(map(learning.normalizer.normalize_str, texts)))

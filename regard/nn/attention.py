@@ -17,7 +17,7 @@ from regard.nn.cache import Projected
 from regard.nn.chunk import Chunk, Held, on_device_of, packed
 from regard.nn.positions import NO_ORDER, Order, rotate
 from regard.nn.streaming import AttentionState, Buffer
-from regard.ragged import Ragged, takes_ragged
+from regard.ragged import Ragged, takes_ragged, takes_tensors
 
 
 class MultiHeadAttention(nn.Module):
@@ -218,6 +218,7 @@ class MultiHeadAttention(nn.Module):
         }
 
 
+@takes_tensors
 def attention_pooling(
     query: Tensor, key: Tensor, value: Tensor, offsets: Tensor, *, implementation: str = "auto"
 ) -> Tensor:

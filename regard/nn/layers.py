@@ -15,7 +15,7 @@ from regard.nn.attention import MultiHeadAttention
 from regard.nn.chunk import Chunk
 from regard.nn.positions import NO_ORDER, Order, Ordering, enter, orders_of_layers
 from regard.nn.streaming import AttentionState, Buffer, LayerState, Streams
-from regard.ragged import Ragged, takes_ragged
+from regard.ragged import Ragged, takes_ragged, takes_tensors
 
 Activation = Callable[[Tensor], Tensor]
 ACTIVATIONS: dict[str, Activation] = {"relu": F.relu, "gelu": F.gelu}
@@ -36,6 +36,7 @@ class Dropout(nn.Module):
         super().__init__()
         self.p = p
 
+    @takes_tensors
     def forward(self, x: Tensor) -> Tensor:
         """Any shape → the same; ``x`` itself outside of training."""
         if not self.training or self.p == 0:
@@ -96,6 +97,7 @@ class FeedForward(nn.Module):
         self.dropout = Dropout(dropout)
         self.output = nn.Linear(feed_forward_dim, dim)
 
+    @takes_tensors
     def forward(self, x: Tensor) -> Tensor:
         """``[T, E]`` → ``[T, E]``."""
         return self.output(self.dropout(self.activation(self.input(x))))  # type: ignore[no-any-return]
@@ -124,6 +126,7 @@ class Residual(nn.Module):
         self.norm = nn.LayerNorm(dim, eps=norm_eps)
         self.dropout = Dropout(dropout)
 
+    @takes_tensors
     def forward(self, x: Tensor, part: Callable[[Tensor], Tensor]) -> Tensor:
         """``[T, E]`` → ``[T, E]``, around a ``part`` that is ``[T, E]`` → ``[T, E]`` too."""
         return self._joined(x, part(self._entered(x)))

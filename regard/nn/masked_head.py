@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from regard.nn.layers import NORM_EPS, Activation
+from regard.ragged import takes_tensors
 
 
 class MaskedHead(nn.Module):
@@ -33,6 +34,7 @@ class MaskedHead(nn.Module):
         self.norm = nn.LayerNorm(dim, eps=norm_eps)
         self.bias = nn.Parameter(torch.zeros(tokens))
 
+    @takes_tensors
     def forward(self, x: Tensor, table: Tensor) -> Tensor:
         """``[T, E]`` and the table ``[V, E]`` → ``[T, V]``."""
         return F.linear(self.norm(self.activation(self.dense(x))), table, self.bias)

@@ -126,6 +126,8 @@ def train_on(
     """Trains on examples that were read, with options that are settled."""
     from regard.training.loop import train as run_training
 
+    for examples in (train, dev or ()):
+        model.check_sizes(examples)
     network = _new_network(model, train, start)
     for examples in (train, dev or ()):
         model.check(examples)

@@ -49,6 +49,13 @@ class Model(Protocol):
     def learn_labels(self, train: Sequence[Example]) -> None:
         """Whatever the network's head needs to know of the training data."""
 
+    def check_sizes(self, examples: Sequence[Example]) -> None:
+        """Refuses what is too long however it is cut, before it is; the front ends need not be made.
+
+        Raises:
+            DataError: the first, with its place.
+        """
+
     def check(self, examples: Sequence[Example]) -> None:
         """Refuses labelled examples that the network does not take; the front ends are made.
 

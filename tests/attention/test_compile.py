@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -102,3 +103,55 @@ def test_export(layout: str) -> None:
     program = torch.export.export(layer, (x, offsets), dynamic_shapes=dims)
     for arguments in ((x, offsets), other):
         assert_near(program.module()(*arguments), layer(*arguments).double(), torch.float32)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"window": np.int64(3)}, {"window": (np.int64(3), 1)}, {"query_start": np.int64(1)}, {"scale": np.float32(0.5)}],
+    ids=["window", "sides", "query_start", "scale"],
+)
+def test_numbers_of_numpy_are_taken_or_told_of(options: dict[str, Any]) -> None:
+    x = torch.randn(1, 2, 12, 4)
+
+    def attend(x: Tensor) -> Tensor:
+        return regard.attend(x, x, x, **options)
+
+    assert torch.equal(torch.compile(attend, backend="aot_eager")(x), attend(x))
+    torch.compiler.reset()
+    with pytest.raises(Exception, match=rf"{next(iter(options))} must be .*torch\.compile makes a tensor .*take int"):
+        torch.compile(attend, fullgraph=True, backend="aot_eager")(x)
+
+
+@pytest.mark.filterwarnings("ignore:Dynamo:UserWarning")
+@pytest.mark.parametrize("ragged", [False, True])
+def test_weights_are_computed_outside_of_the_graph(ragged: bool) -> None:
+    x = torch.randn(12, 2, 4) if ragged else torch.randn(1, 2, 12, 4)
+    offsets = torch.tensor([0, 5, 12]) if ragged else None
+
+    def weights(x: Tensor) -> Tensor:
+        return regard.attention_weights(x, x, window=2, offsets=offsets).values * 2
+
+    assert torch.equal(torch.compile(weights, backend="aot_eager")(x), weights(x))
+    for dynamic in (False, True):
+        torch.compiler.reset()
+        with pytest.raises(Exception, match=r"attention_weights reads numbers, .* compile without fullgraph, or name"):
+            torch.compile(weights, fullgraph=True, backend="aot_eager", dynamic=dynamic)(x)
+
+
+def test_the_definition_of_weights_is_traced() -> None:
+    x = torch.randn(1, 2, 12, 4)
+
+    def weights(x: Tensor) -> Tensor:
+        return regard.attention_weights(x, x, window=2, implementation="reference").values
+
+    compiled = torch.compile(weights, fullgraph=True, backend="aot_eager", dynamic=True)
+    torch.testing.assert_close(compiled(x), weights(x))
+
+
+def test_weights_are_not_exported() -> None:
+    class Weights(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return regard.attention_weights(x, x, window=2).values
+
+    with pytest.raises(regard.UnsupportedError, match="attention_weights reads numbers"):
+        torch.export.export(Weights(), (torch.randn(1, 2, 12, 4),), strict=False)

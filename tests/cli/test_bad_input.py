@@ -7,6 +7,8 @@ import shutil
 import pytest
 from command_line import SENTENCES, TINY, as_conllu, in_shell
 
+from regard.cli import run
+
 GOOD = as_conllu(SENTENCES)
 BAD_TRAINING_DATA = {
     "missing file": (None, "train.conllu", (), "train.conllu: expected a file, found nothing of that name"),
@@ -145,3 +147,16 @@ def test_standard_output_on_a_full_disk(trained, tmp_path):
     (tmp_path / "in.txt").write_text("We fish for fish .\n" * 3)
     with open("/dev/full", "w") as full:
         assert "no space left on device" in in_shell("predict", trained, tmp_path / "in.txt", stdout=full).complaint
+
+
+def test_memory_that_ends_while_data_are_read(tmp_path, monkeypatch, capsys):
+    def read(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("regard.data.lines.refuse_binary", read)
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\na,x\n")
+    assert run(["train", "classify", "--train", str(path), "--output", str(tmp_path / "run")]) == 1
+    message = capsys.readouterr().err
+    assert "out of memory while data were read; unpack or split the file" in message
+    assert "batch-tokens" not in message

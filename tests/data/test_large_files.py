@@ -105,6 +105,10 @@ def test_a_packed_file_may_be_streamed_and_not_held(save):
     assert len(data.read(path, goal="label", largest_unpacked=2)) == 10_000
     with pytest.raises(DataError, match=rf"a\.tsv: {FILE} more$"):
         data.read(path, goal="label", largest_unpacked=1)
+    path = save("c.tsv", gzip.compress(b"no label\n" + b"X\tab\n" * 10_000))
+    with pytest.raises(DataError, match=FILE):  # before the first record is looked at
+        data.read(path, goal="label", largest_unpacked=1)
+    path = save("a.tsv", gzip.compress(b"X\tab\n" * 10_000))
     assert sum(1 for _ in data.iter_read(path, goal="label", largest_unpacked=1)) == 10_000
     assert len(data.read(save("b.tsv", b"X\tab\n" * 10_000), goal="label", largest_unpacked=1)) == 10_000
 

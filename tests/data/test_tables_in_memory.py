@@ -187,13 +187,20 @@ def test_texts_and_labels_side_by_side_are_told_to_be_zipped():
 @rows_of_tables
 def test_a_column_that_is_not_there(make, kind):
     with pytest.raises(
-        DataError, match=rf"^the {kind}: expected a column 'label' \(or .*found the columns text, stars$"
+        DataError,
+        match=rf"^the {kind}: expected a column 'label' \(or .*found the columns text, stars; rename the right one to",
     ):
         read_label(make({"text": ["a"], "stars": [5]}))
-    with pytest.raises(DataError, match=rf"^the {kind}: expected a column 'chunk', found the columns text, stars$"):
+    with pytest.raises(
+        DataError,
+        match=rf"^the {kind}: expected a column 'chunk', found the columns text, stars; rename the right one to '",
+    ):
         read_label(make({"text": ["a"], "stars": [5]}), column="chunk")
     if kind != "dict of columns":
-        with pytest.raises(DataError, match=rf"^the {kind}: expected a column 'text' .*found the columns review$"):
+        with pytest.raises(
+            DataError,
+            match=rf"^the {kind}: expected a column 'text' .*found the columns review; rename the right one to 'text'",
+        ):
             read_label(make({"review": ["a"]}), labelled=False)
         with pytest.raises(DataError, match=rf"^the {kind}: expected a column 'text' .*found no columns$"):
             read_label(make({}), labelled=False)
@@ -301,3 +308,37 @@ class TestDatasets:
 
         dataset = datasets.Dataset.from_dict({"title": ["A"], "text": ["b"]}).with_transform(with_title)
         assert [example.items for example in read_label(dataset, labelled=False)] == ["A b"]
+
+
+@pytest.mark.parametrize(
+    ("give", "message"),
+    [
+        (
+            lambda table: table.rename(columns={"text": "review"}),
+            r"found the columns .*; rename the right one to 'text'",
+        ),
+        (lambda table: pandas.DataFrame(np.ones((3, 2)), columns=["a", "b"]), r"a, b; a table of numbers .*: \[df\]"),
+        (lambda table: pyarrow.Table.from_pandas(table).to_reader(), r"RecordBatchReader, .*; give its .read_all\(\)"),
+        (lambda table: table.groupby("label"), r"DataFrameGroupBy, .*; give its .agg\(list\)"),
+        (lambda table: table.itertuples(), "a row with its index; give the DataFrame itself"),
+        (lambda table: table.iterrows(), "a row with its index; give the DataFrame itself"),
+        (lambda table: table.assign(label=[0.0, 1.0]), r"0.0 \(float\); make it whole again with astype\(int\)"),
+    ],
+    ids=["name", "numbers", "reader", "groups", "itertuples", "iterrows", "floats"],
+)
+@pytest.mark.parametrize("labelled", [True, False])
+def test_what_is_told_of_pandas_and_arrow(give, message, labelled):
+    table = give(pandas.DataFrame(TEXTS))
+    if not labelled and "astype" in message:
+        return
+    with pytest.raises(DataError, match=message):
+        read_label(table, labelled=labelled)
+
+
+def test_numbers_of_a_dataset_that_names_them():
+    feature = datasets.Sequence(datasets.ClassLabel(names=["O", "X"]))
+    features = datasets.Features({"tokens": datasets.Sequence(datasets.Value("string")), "ner_tags": feature})
+    dataset = datasets.Dataset.from_dict({"tokens": [["a", "b"]], "ner_tags": [[0, 1]]}, features=features)
+    with pytest.raises(DataError, match=r"found 0 \(int\) .* give the dataset that knows its name"):
+        read_labels(dataset.to_pandas())
+    assert goals(read_labels(dataset)) == [(["a", "b"], ["O", "X"])]

@@ -3,6 +3,8 @@
 import gzip
 from functools import partial
 
+import pandas
+import pyarrow
 import pytest
 from reading import plain, read_back, written
 
@@ -154,3 +156,46 @@ def test_parquet_begins_with_many_empty_sequences(tmp_path):
         data.write(rows, answers, file, format="parquet", goal="labels")
     examples = data.read(tmp_path / "a.parquet", goal="labels")
     assert (len(examples), examples[-1].items, examples[-1].goal) == (1501, ["a", "b"], ["X", "Y"])
+
+
+CUT_UP = {"sentence": [0, 0, 1, 1], "words": ["The", "dog", "It", "barks"], "labels": ["DET", "NOUN", "PRON", "VERB"]}
+GROUP = r'a row for each word; put words together into sentences, .* df.groupby\("sentence"\).agg\(list\)$'
+
+
+class TestARowForEachWord:
+    @pytest.mark.parametrize("make", [dict, pandas.DataFrame, pyarrow.table])
+    def test_is_refused(self, make):
+        with pytest.raises(DataError, match=r"^the .*: expected a row for each sentence, .*" + GROUP):
+            read(make(CUT_UP))
+        assert len(read(make(CUT_UP), labelled=False)) == 4
+
+    def test_is_taken_from_a_file(self, save):
+        """`predict` writes one where all sentences are that short."""
+        assert len(read(save("a.csv", pandas.DataFrame(CUT_UP).to_csv(index=False)))) == 4
+
+    def test_is_taken_as_it_is_advised(self):
+        grouped = read(pandas.DataFrame(CUT_UP).groupby("sentence").agg(list))
+        assert plain(grouped) == [(["The", "dog"], ["DET", "NOUN"]), (["It", "barks"], ["PRON", "VERB"])]
+
+    def test_labels_that_are_numbers(self):
+        with pytest.raises(
+            DataError,
+            match=r"row 1 of the DataFrame: expected a list of labels, found 0; put .* df.groupby\(",
+        ):
+            read(pandas.DataFrame(CUT_UP | {"labels": [0, 1, 2, 3]}))
+
+    @pytest.mark.parametrize(
+        "rows",
+        [
+            [("Yes", "INTJ")],
+            [("Yes", "INTJ"), ("It barks", "PRON VERB")],
+            [('["Yes"]', '["INTJ"]'), ('["No"]', '["INTJ"]')],
+            [(["Yes"], ["INTJ"]), (["No"], ["INTJ"])],
+        ],
+    )
+    def test_short_sentences_are_none(self, rows):
+        words, labels = zip(*rows, strict=True)
+        assert len(read({"words": list(words), "labels": list(labels)})) == len(rows)
+
+    def test_it_is_what_one_label_for_a_text_needs(self):
+        assert len(data.read({"text": CUT_UP["words"], "label": CUT_UP["labels"]}, goal="label")) == 4

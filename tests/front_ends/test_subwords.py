@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from random import Random
 
 import pytest
 from hypothesis import assume, given
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from regard.errors import ConfigError, ModelError
-from regard.front_ends.subwords import KINDS, Subwords, learn_tokenizer
+from regard.front_ends import subwords
+from regard.front_ends.subwords import KINDS, LONGEST_WORD, Subwords, learn_tokenizer
 
 TEXTS = ["the cat sat on the mat", "the dog sat on the log", "a cat and a dog, and a mat!"] * 3
 KNOWN = {kind: Subwords.learn(TEXTS, kind=kind, size=400, dim=8) for kind in KINDS}
@@ -97,3 +99,25 @@ def test_threads_share_what_is_remembered(monkeypatch):
     with ThreadPoolExecutor(4) as pool:
         for found in pool.map(lambda _: [front_end.tokens(text) for text in texts], range(24)):
             assert found == wanted
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_word_that_never_ends_is_learned_from_in_pieces(kind):
+    """Its work grows with the square of a word: whole, each of these takes minutes."""
+    letters = Random(0)
+    dna = ["".join(letters.choices("ACGT", k=100_000)) for _ in "ab"]
+    for texts in (dna, ["a" * 200_000], [" " * 200_000 + "a"]):
+        front_end = Subwords.learn(texts, kind=kind, size=500, dim=8)
+        assert max(map(len, front_end.vocabulary()["tokenizer"]["model"]["vocab"])) <= LONGEST_WORD + 2  # "##"
+    if kind == "bpe":
+        front_end = Subwords.learn(dna, kind=kind, size=500, dim=8)
+        assert front_end.text(front_end.tokens(dna[0])) == dna[0]
+        assert front_end.count(dna[0]) < 50_000
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_words_of_usual_length_are_learned_from_whole(kind, monkeypatch):
+    texts = [*TEXTS, "a" * LONGEST_WORD, "ab" * 40]
+    learned = learn_tokenizer(texts, kind=kind, size=200).to_str()
+    monkeypatch.setattr(subwords, "LONGEST_WORD", 10**4)
+    assert learn_tokenizer(texts, kind=kind, size=200).to_str() == learned

@@ -7,15 +7,19 @@ from torch import nn
 from regard import Ragged, ShapeError
 from regard.nn import (
     Alibi,
+    Dropout,
     EncoderLayer,
     FeedForward,
     Learned,
+    MaskedHead,
     MultiHeadAttention,
     NeighbourLayer,
     Pooling,
     Relative,
+    Residual,
     Rotary,
     Sinusoidal,
+    attention_pooling,
     build_decoder,
     build_encoder,
     neighbours,
@@ -120,3 +124,36 @@ def test_what_is_a_ragged_goes_through_compiled_too():
 
     compiled = torch.compile(encode, fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(compiled(BATCH.values, BATCH.offsets), ENCODER(BATCH).values)
+
+
+OF_VECTORS = {
+    "Dropout": (Dropout(0.5), ()),
+    "FeedForward": (FeedForward(8, 8), ()),
+    "Residual": (Residual(8), (lambda x: x,)),
+    "MaskedHead": (MaskedHead(8, tokens=5), (torch.randn(5, 8),)),
+    "attention_pooling": (attention_pooling, (X[0], X[0], torch.tensor([0, 5]))),
+}
+
+
+@pytest.mark.parametrize("name", OF_VECTORS)
+@pytest.mark.parametrize("given", [(X,), [X], X.numpy(), None, BATCH, [[0.0] * 8]])
+def test_what_is_no_tensor(name, given):
+    taker, others = OF_VECTORS[name]
+    with pytest.raises(ShapeError) as error:
+        taker(given, *others)
+    argument = "query" if name == "attention_pooling" else "x"
+    assert str(error.value) == (
+        f"{name} takes {argument} as a tensor; got {type(given).__name__}; of a regard.Ragged take batch.values, "
+        "of lists and arrays torch.as_tensor(x, dtype=torch.float32)"
+    )
+
+
+@pytest.mark.parametrize("name", OF_VECTORS)
+def test_modules_of_vectors_have_no_masks(name):
+    taker, others = OF_VECTORS[name]
+    for call in (
+        lambda: taker(X[0], *others, key_padding_mask=X),
+        lambda: taker(X[0], *others, *("more" for _ in range(5))),
+    ):
+        with pytest.raises(ShapeError, match=rf"^{name} takes .* and no (key_padding_mask|more); .* take batch.values"):
+            call()

@@ -6,6 +6,7 @@ import logging
 import pytest
 
 from regard import Classifier, DataError, Labeler, MaskedModel, Seq2Seq
+from regard.front_ends.subwords import Subwords
 
 SMALL = {"dim": 8, "depth": 1, "heads": 2, "dropout": 0.0}
 ONCE = {"epochs": 1, "average": 0, "baselines": "none"}
@@ -112,3 +113,34 @@ def test_a_seq2seq_refuses_what_its_positions_do_not_reach(tmp_path, units, side
     if side == "source":
         refused(long, 9, model.predict, long)
     assert len(model.predict(short)) == 9
+
+
+@pytest.mark.parametrize("model", [Classifier, Labeler, MaskedModel, Seq2Seq])
+def test_what_has_too_many_words_is_refused_before_it_is_cut(tmp_path, monkeypatch, model):
+    words = ["a"] * 41
+    text = " ".join(words)
+    records = {
+        Classifier: (("a b", "X"), (text, "X")),
+        Labeler: ((["a", "b"], ["X", "X"]), (words, ["X"] * 41)),
+        MaskedModel: ("a b", text),
+        Seq2Seq: (("a b", "b"), (text, "b")),
+    }
+    short, long = records[model]
+    others = [("b a", "Y")] if model is Classifier else []
+    options = {**ONCE, "longest": 40, "longest_windowed": 40}
+    subwords = {**SMALL, **UNITS["subwords"]}
+    known = model(**subwords).fit([short] * 8 + others, **options)
+
+    def cut(*_):
+        raise AssertionError("it was cut")
+
+    monkeypatch.setattr(Subwords, "learn", cut)
+    monkeypatch.setattr(Subwords, "count", cut)
+    for call in (
+        lambda: model(**subwords).fit([long], output=tmp_path / "run", **options),
+        lambda: known.evaluate([long]),
+        lambda: known.predict([long if model is MaskedModel else long[0]]),
+    ):
+        with pytest.raises(DataError, match=r"at most 40 items.* found one of 41"):
+            call()
+    assert not (tmp_path / "run").exists()

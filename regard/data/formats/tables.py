@@ -49,8 +49,11 @@ def is_header(cells: Sequence[str], columns: Columns) -> bool:
     return any(field.is_named or cells[0] == field.usual[0] or last in field.usual for field in fields)
 
 
-def check_header(names: Sequence[str], fields: Iterable[Field], place: Place) -> list[str]:
+def check_header(names: Sequence[str], fields: Iterable[Field], place: Place, *, hint: str = "") -> list[str]:
     """The names of columns, among which those that are wanted must be; those asked for by number are called by it.
+
+    Arguments:
+        hint: what to do where one is missing.
 
     Raises:
         DataError: there is none of a name, or two.
@@ -59,7 +62,7 @@ def check_header(names: Sequence[str], fields: Iterable[Field], place: Place) ->
     for field in fields:
         if field.find(header) is None:
             raise place.error(
-                f"a column {field.described()}", f"the columns {', '.join(header)}" if header else "no columns"
+                f"a column {field.described()}", f"the columns {', '.join(header)}{hint}" if header else "no columns"
             )
     return header
 

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from regard.data import Example, Source
 from regard.data.goals import check_known
+from regard.data.items import fewest
 from regard.nn import Pooling
 from regard.ragged import offsets_of, on_device
 from regard.tasks import files, fitting
@@ -172,6 +173,10 @@ class Classifier:
             mean = len(train) / len(counts)
             self._weights = torch.tensor([mean / counts[label] for label in self.labels])
 
+    def check_sizes(self, examples: Sequence[Example]) -> None:
+        for example in examples:
+            files.check_windowed(self.config, example, fewest(example.items))
+
     def check(self, examples: Sequence[Example]) -> None:
         """Also tells of long sequences: they are not cut without a word."""
         check_known(examples, self.labels, self.config.unseen_labels)
@@ -187,6 +192,7 @@ class Classifier:
             )
 
     def _checked_lengths(self, examples: Sequence[Example]) -> list[int]:
+        self.check_sizes(examples)
         lengths = []
         for example in examples:
             lengths.append(self.length(example))

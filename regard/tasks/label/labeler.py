@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from regard.data import Example, Source, span_scheme
 from regard.data.goals import check_known
+from regard.data.items import fewest
 from regard.ragged import Ragged, on_device
 from regard.tasks import files, fitting
 from regard.tasks.label.baselines import simple_baselines
@@ -117,8 +118,7 @@ class Labeler:
     @torch.inference_mode()
     def answers(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
         """For each example ``labels``, and ``scores``, how likely each of them is."""
-        for example in examples:
-            self.check_length(example)
+        self._check_lengths(examples)
         answers: list[dict[str, Any]] = [{"labels": [], "scores": []} for _ in examples]
         for number, logits in self._logits(self.network, examples):
             best = logits.float().softmax(1).amax(1).tolist()
@@ -147,14 +147,21 @@ class Labeler:
     def learn_labels(self, train: Sequence[Example]) -> None:
         self.labels = sorted({label for example in train for label in example.goal})
 
+    def check_sizes(self, examples: Sequence[Example]) -> None:
+        for example in examples:
+            self._check_length(example, fewest(example.items))
+
     def check(self, examples: Sequence[Example]) -> None:
         check_known(examples, self.labels, self.config.unseen_labels)
-        for example in examples:
-            self.check_length(example)
+        self._check_lengths(examples)
 
-    def check_length(self, example: Example) -> None:
-        """Refuses a sequence that is too long to be taken, as this network counts it."""
-        files.check_length(self.config, example, self.length(example), windowed=self.config.window is not None)
+    def _check_lengths(self, examples: Sequence[Example]) -> None:
+        self.check_sizes(examples)
+        for example in examples:
+            self._check_length(example, self.length(example))
+
+    def _check_length(self, example: Example, length: int) -> None:
+        files.check_length(self.config, example, length, windowed=self.config.window is not None)
 
     def build(self, front_ends: dict[str, nn.Module]) -> LabelNetwork:
         return LabelNetwork(

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from regard.data import Example, Source
+from regard.data.items import fewest
 from regard.errors import DataError, UnsupportedError
 from regard.tasks import files, fitting
 from regard.tasks.model import Columns, Scores
@@ -93,6 +94,7 @@ class MaskedModel:
 
     def answers(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
         """For each example ``target``, the text with its blanks filled, and ``scores``, how likely each guess is."""
+        self.check_sizes(examples)
         for example in examples:
             if files.may_be_longer(example, self.config.longest_windowed):
                 files.check_windowed(self.config, example, len(self.truth.blanks(str(example.items))[1]))
@@ -173,8 +175,14 @@ class MaskedModel:
     def learn_labels(self, train: Sequence[Example]) -> None:
         """There are none."""
 
+    def check_sizes(self, examples: Sequence[Example]) -> None:
+        for example in examples:
+            if files.may_be_longer(example, self.config.longest_windowed):
+                files.check_windowed(self.config, example, fewest(example.items))
+
     def check(self, examples: Sequence[Example]) -> None:
         """What is long is read in windows; what is too long for that is refused."""
+        self.check_sizes(examples)
         for example in examples:
             if files.may_be_longer(example, self.config.longest_windowed):
                 files.check_windowed(self.config, example, self.length(example))

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from regard.data import Example, Source
+from regard.data.items import fewest
 from regard.decoding.search import Hypothesis, sample, search
 from regard.errors import ConfigError
 from regard.nn import build_decoder
@@ -207,8 +208,15 @@ class Seq2Seq:
     def learn_labels(self, train: Sequence[Example]) -> None:
         """There are none."""
 
+    def check_sizes(self, examples: Sequence[Example]) -> None:
+        for example in examples:
+            files.check_length(self.config, example, fewest(example.items), what="source")
+            if example.goal is not None:
+                files.check_length(self.config, example, fewest(example.goal), what="target")
+
     def check(self, examples: Sequence[Example]) -> None:
         """What is too long to be read whole is refused: a part of it would have another meaning."""
+        self.check_sizes(examples)
         network = self.network
         for example in examples:
             files.check_length(self.config, example, network.front_end.count(example.items), what="source")

@@ -208,7 +208,7 @@ class ForwardBlock {
       by_rows<false, false>(asking, height(r), call_.dim, weight_ ? 1 : call_.scale * log2_factor(call_), query_panels_);
     for (Index v = 0; v < vectors(r); ++v)
       seen_by_lanes_[v] = seen_by_rows(area, r + v * LANES, min(r + (v + 1) * LANES, rows_));
-    const Index below = block_.row_start + r + TALL, following = max(0, min(TALL, rows_ - r - TALL));
+    const Index below = block_.row_start + r + TALL, following = max(0, min(TALL, block_.sequence->row_stop - below));
     Wanted next_query(call_.query, batch_, head_, below, call_.dim);
     Wanted next_output(call_.output, batch_, head_, below, call_.value_dim);
     Index asked_for = 0;

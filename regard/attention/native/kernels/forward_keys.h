@@ -42,7 +42,7 @@ class KeysAtHand {
 
   // Asks for up to `count` more of those that will soon be taken.
   REGARD_INLINE void prefetch(const Area& area, Index count) {
-    const Index some = min(count, min(taken_ + AT_ONCE, area.keys()) - asked_for_);
+    const Index some = min(count, min(taken_ + AT_ONCE, area.sequence.key_stop - area.key_start) - asked_for_);
     next_key_.ask(some), next_value_.ask(some);
     asked_for_ += max(some, 0);
   }

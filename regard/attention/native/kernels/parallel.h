@@ -5,11 +5,11 @@
 
 namespace regard::REGARD_ISA {
 
-// Runs `task(i)` for i < count on all threads, a few neighbours at a time. Which thread takes which changes nothing.
+// Runs `task(i)` for i < count on all threads, each time a part of the neighbours that are left, in the end one by one.
+// Which thread takes which changes nothing.
 // Nothing thrown may leave a thread: where one finds no memory, all stop, and the caller's throws.
 template <class Task>
 inline void in_parallel(Index count, int threads, const Task& task) {
-  const Index at_once = max(1, count / (threads * Index(64)));
   threads = int(min(threads, count));
   if (threads <= 1) {
     for (Index i = 0; i < count; ++i) task(i);
@@ -20,9 +20,11 @@ inline void in_parallel(Index count, int threads, const Task& task) {
 #pragma omp parallel num_threads(threads)
   try {
     for (;;) {
-      const Index first = __atomic_fetch_add(&next, at_once, __ATOMIC_RELAXED);
+      Index first = __atomic_load_n(&next, __ATOMIC_RELAXED), stop;
+      do stop = first + max(1, (count - first) / (2 * threads));
+      while (!__atomic_compare_exchange_n(&next, &first, stop, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
       if (first >= count) break;
-      for (Index i = first; i < min(first + at_once, count); ++i) task(i);
+      for (Index i = first; i < stop; ++i) task(i);
     }
   } catch (const OutOfMemory& error) {
     __atomic_store_n(&missing, error.bytes, __ATOMIC_RELAXED);

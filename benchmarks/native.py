@@ -187,7 +187,7 @@ def full() -> Results:
     return results
 
 
-def chunked_additive(query: Tensor, key: Tensor, value: Tensor, weight: Tensor, reach: int, rows: int = 64) -> Tensor:
+def chunked_additive(query: Tensor, key: Tensor, value: Tensor, weight: Tensor, reach: int, rows: int) -> Tensor:
     """Plain PyTorch, a block of queries at a time."""
     outputs = []
     for start in range(0, query.shape[2], rows):
@@ -200,34 +200,49 @@ def chunked_additive(query: Tensor, key: Tensor, value: Tensor, weight: Tensor, 
     return torch.cat(outputs, 2)
 
 
+def unfolded_additive(query: Tensor, key: Tensor, value: Tensor, weight: Tensor, reach: int, rows: int) -> Tensor:
+    """All blocks of queries at once: compiled, tanh and its sum become one loop that holds no pairs."""
+    length, width = query.shape[2], rows + 2 * reach
+    keys, values = (
+        F.pad(x, (0, 0, reach, reach)).unfold(2, width, rows) for x in (key, value)
+    )  # [B, H, blocks, D, width]
+    queries = query.unflatten(2, (-1, rows))
+    pairs = torch.tanh(queries[..., None] + keys[:, :, :, None])
+    scores = (pairs * weight[:, None, None, :, None]).sum(-2)
+    column, row = torch.arange(width), torch.arange(rows)[:, None]
+    position = torch.arange(0, length, rows)[:, None, None] + column - reach
+    seen = (column >= row) & (column - row <= 2 * reach) & (position >= 0) & (position < length)
+    weights = scores.masked_fill(~seen, -math.inf).softmax(-1)
+    return (weights @ values.transpose(-1, -2)).flatten(2, 3)
+
+
 def additive() -> Results:
     length, reach = 4096, 64
     query, key, value = inputs(length)
     weight = torch.randn(HEADS, DIM, requires_grad=True)
-    calls = {
+    given = (query, key, value, weight, reach)
+    calls: dict[str, Callable[[], Tensor]] = {
         "native": native(query, key, value, score=Additive(weight), window=reach),
         "dot": native(query, key, value, window=reach),
-        "chunked PyTorch": lambda: chunked_additive(query, key, value, weight, reach),
+        "PyTorch, chunks of 16": lambda: chunked_additive(*given, 16),
+        "PyTorch, chunks of 64": lambda: chunked_additive(*given, 64),
     }
-    torch.testing.assert_close(calls["native"](), calls["chunked PyTorch"](), atol=1e-5, rtol=1e-4)
-    compiled = torch.compile(chunked_additive, dynamic=False)
-    calls["compiled chunks"] = lambda: compiled(query, key, value, weight, reach)
-    torch.testing.assert_close(calls["native"](), calls["compiled chunks"](), atol=1e-5, rtol=1e-4)
-    pairs = (2 * reach + 1) / (64 + 2 * reach)  # chunks compute more of them than the band holds
-    forwards = in_turns({name: forward(call) for name, call in calls.items()})
-    del calls["dot"]
-    boths = in_turns({name: both(call, query, key, value, weight) for name, call in calls.items()})
-    return {
-        "additive, forward: chunked PyTorch / native, time for each pair": pairs
-        * forwards["chunked PyTorch"]
-        / forwards["native"],
-        "additive, forward + backward: chunked PyTorch / native, time for each pair": pairs
-        * boths["chunked PyTorch"]
-        / boths["native"],
-        "additive, forward: compiled chunks / native, time": forwards["compiled chunks"] / forwards["native"],
-        "additive, forward + backward: compiled chunks / native, time": boths["compiled chunks"] / boths["native"],
-        "additive / dot, forward, time": forwards["native"] / forwards["dot"],
-    }
+    for way, function, rows in (("chunks", chunked_additive, 64), ("unfolded", unfolded_additive, 16)):
+        compiled = torch.compile(function, dynamic=False)
+        calls[f"PyTorch, compiled {way} of {rows}"] = lambda compiled=compiled, rows=rows: compiled(*given, rows)
+    for name in list(calls)[2:]:
+        torch.testing.assert_close(calls[name](), calls["native"](), atol=1e-5, rtol=1e-4, msg=name)
+    results: Results = {}
+    for kind, seconds in (
+        ("forward", in_turns({name: forward(call) for name, call in calls.items()})),
+        ("forward + backward", in_turns({n: both(call, *given[:4]) for n, call in calls.items() if n != "dot"})),
+    ):
+        for name in [name for name in seconds if name.startswith("PyTorch")]:
+            results[f"additive, {kind}: {name} / native, time"] = seconds[name] / seconds["native"]
+        results[f"additive, {kind}: fastest / native, time"] = fastest(seconds, "PyTorch") / seconds["native"]
+        if "dot" in seconds:
+            results["additive / dot, forward, time"] = seconds["native"] / seconds["dot"]
+    return results
 
 
 def padded(parts: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:

@@ -207,9 +207,8 @@ def _others(output: Path) -> list[str]:
     if {WEIGHTS, MODEL} <= names or (LOCK in names and RESUME not in names and names & {WEIGHTS, MODEL}):
         return []
     if not {LOCK, RESUME} <= names:
-        return sorted(
-            names - {LOCK, DATA} if LOCK in names else names
-        )  # which is hidden, and left where the rest was deleted
+        own = {LOCK, DATA} if LOCK in names else set()  # a lock is hidden, and left where the rest was deleted
+        return sorted(names - own)
     unknown = set((output / RESUME).glob("*")) - set(parts_in(output / RESUME))
     return sorted(names - ON_THE_WAY - {DATA}) + sorted(f"{RESUME}/{path.name}" for path in unknown)
 

@@ -192,9 +192,9 @@ class Classifier:
             )
 
     def _checked_lengths(self, examples: Sequence[Example]) -> list[int]:
-        self.check_sizes(examples)
         lengths = []
         for example in examples:
+            files.check_windowed(self.config, example, fewest(example.items))
             lengths.append(self.length(example))
             files.check_windowed(self.config, example, lengths[-1])
         return lengths

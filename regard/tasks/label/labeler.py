@@ -149,16 +149,19 @@ class Labeler:
 
     def check_sizes(self, examples: Sequence[Example]) -> None:
         for example in examples:
-            self._check_length(example, fewest(example.items))
+            self._check_size(example)
 
     def check(self, examples: Sequence[Example]) -> None:
         check_known(examples, self.labels, self.config.unseen_labels)
         self._check_lengths(examples)
 
     def _check_lengths(self, examples: Sequence[Example]) -> None:
-        self.check_sizes(examples)
         for example in examples:
+            self._check_size(example)
             self._check_length(example, self.length(example))
+
+    def _check_size(self, example: Example) -> None:
+        self._check_length(example, fewest(example.items))
 
     def _check_length(self, example: Example, length: int) -> None:
         files.check_length(self.config, example, length, windowed=self.config.window is not None)

@@ -182,9 +182,9 @@ class MaskedModel:
 
     def check(self, examples: Sequence[Example]) -> None:
         """What is long is read in windows; what is too long for that is refused."""
-        self.check_sizes(examples)
         for example in examples:
             if files.may_be_longer(example, self.config.longest_windowed):
+                files.check_windowed(self.config, example, fewest(example.items))
                 files.check_windowed(self.config, example, self.length(example))
 
     def build(self, front_ends: dict[str, nn.Module]) -> MaskedNetwork:

@@ -210,15 +210,18 @@ class Seq2Seq:
 
     def check_sizes(self, examples: Sequence[Example]) -> None:
         for example in examples:
-            files.check_length(self.config, example, fewest(example.items), what="source")
-            if example.goal is not None:
-                files.check_length(self.config, example, fewest(example.goal), what="target")
+            self._check_size(example)
+
+    def _check_size(self, example: Example) -> None:
+        files.check_length(self.config, example, fewest(example.items), what="source")
+        if example.goal is not None:
+            files.check_length(self.config, example, fewest(example.goal), what="target")
 
     def check(self, examples: Sequence[Example]) -> None:
         """What is too long to be read whole is refused: a part of it would have another meaning."""
-        self.check_sizes(examples)
         network = self.network
         for example in examples:
+            self._check_size(example)
             files.check_length(self.config, example, network.front_end.count(example.items), what="source")
             if example.goal is not None:
                 length = network.target.count(example.goal)  # the end is written and not read

@@ -45,7 +45,6 @@ assert all(torch.equal(a, b) for a, b in zip(run(), expected))
 """
 CALLS = {
     "forward": ("x = expanded(4, 400, 1 << 18)", 100, "attend(x, x, x[..., :1], window=4)"),
-    "panels": ("q, x = expanded(1, 200, 256), expanded(1, 1 << 19, 256)", 100, "attend(q, x, x[..., :1])"),
     "weights": ("x = expanded(4, 400, 1 << 18)", 100, "regard.attention_weights(x, x, window=4)"),
     "backward": (
         "x = leaves(4, 2, 1 << 18, torch.float32); y = attend(*x).sum()",

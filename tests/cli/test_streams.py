@@ -75,13 +75,13 @@ def test_a_terminal_that_goes_away(files, tmp_path, ignored):
     data = ("--train", files / "train.conllu", "--output", tmp_path / "run")
     epochs = ("--epochs", "40" if ignored else "4000")
     command = [sys.executable, "-m", "regard", "train", "label", *map(str, data), *TINY, *epochs]
-    then = "''" if ignored else "-"
     started = subprocess.Popen(
-        ["bash", "-c", f'trap {then} HUP; exec "$@"', "bash", *command],
+        command,
         stdin=terminal,
         stdout=subprocess.DEVNULL,
         stderr=terminal,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL),
     )
     os.close(terminal)
     shown = b""

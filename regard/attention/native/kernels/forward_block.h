@@ -214,8 +214,8 @@ class ForwardBlock {
     Index asked_for = 0;
     Index first = 0, stop = 0;  // vectors of rows that see the keys at hand
     for (Index k = columns_.low, next; k < keys; k = next) {
-      while (first < stop && seen_by_lanes_[first].high <= k) ++first;
       while (stop < vectors(r) && seen_by_lanes_[stop].low <= k) ++stop;
+      while (first < stop && seen_by_lanes_[first].high <= k) ++first;  // some see nothing here
       next = min(k + HIGH, stop < vectors(r) ? min(keys, seen_by_lanes_[stop].low) : keys);
       if (first < stop) next = min(next, seen_by_lanes_[first].high);
       const Index share = (next - columns_.low) * TALL / (keys - columns_.low) - asked_for;

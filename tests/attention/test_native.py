@@ -73,6 +73,19 @@ def test_more_keys_than_are_taken_at_once(
 
 
 @pytest.mark.parametrize("isa", SETS)
+@pytest.mark.parametrize("start", range(470, 520, 7))
+def test_rows_that_see_nothing_of_what_is_taken_next(isa: str, start: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Causal rows from the middle on: some of those taken together do not reach the second run of keys."""
+    monkeypatch.setenv("REGARD_ISA", isa)
+    size = 4 * 24_576 // (2 * 96)  # of a run of keys
+    query, key, value = (torch.randn(1, 1, n, 96) for n in (100, size + 3, size + 3))
+    options = {"causal": True, "query_start": start}
+    exact = regard.attend(query.double(), key.double(), value.double(), implementation="reference", **options)
+    actual = regard.attend(query, key, value, implementation="native", **options)
+    assert_near(actual, exact, torch.float32, "output")
+
+
+@pytest.mark.parametrize("isa", SETS)
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_every_half_is_read_and_written(isa: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     """Float16 from subnormal to largest, and what lies between two of them, which goes to the even one.

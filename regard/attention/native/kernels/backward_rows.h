@@ -1,6 +1,7 @@
 // Backward of a block of rows: weights again from what forward left, and what they give to every gradient.
 #pragma once
 
+#include "row_scores.h"
 #include "scores.h"
 #include "sums.h"
 
@@ -236,8 +237,8 @@ class BackwardRows {
                 min(k + WIDE, to) - first, depth, false);
       };
       if (additive_)
-        additive_scores(min(WIDE, to - k), high, query.data, query.stride, key_panels_ + k * call_.dim, call_.dim, weight_,
-                        log2_factor(call_), easy_, weights + k, width);
+        additive_scores(min(WIDE, to - k), high, query.data, query.stride, key_panels_ + k * call_.dim, call_.dim,
+                        weight_, log2_factor(call_), easy_, weights + k, width);
       else
         multiplied(query, key_panels_, depth, weights);
       multiplied(grad, value_panels_, value_depth, slopes);

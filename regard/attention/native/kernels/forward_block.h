@@ -234,8 +234,8 @@ class ForwardBlock {
     const float* key = keys_.key.data + k * keys_.key.stride;
     const float* panel = query_panels_ + v / ACROSS * WIDE * depth_ + v % ACROSS * LANES;
     if (weight_)
-      additive_scores((stop - v) * LANES, high, key, keys_.key.stride, panel, call_.dim, weight_, log2_factor(call_), easy_,
-                      scores_of(k, v), TALL);
+      additive_scores((stop - v) * LANES, high, key, keys_.key.stride, panel, call_.dim, weight_, log2_factor(call_),
+                      easy_, scores_of(k, v), TALL);
     else
       product(pairs_, high, key, keys_.key.stride, 1, panel, WIDE, 0, scores_of(k, v), TALL, (stop - v) * LANES, depth_,
               false);
@@ -266,9 +266,9 @@ class ForwardBlock {
   Integers in_area(const Area& area, const std::int32_t* limits) const {
     Integers x;
     std::memcpy(&x, limits, sizeof x);
-    const Integers start = Integers{} + int(area.key_start - first_key_), stop = Integers{} + int(area.key_stop - first_key_);
-    x = x < start ? start : x > stop ? stop : x;
-    return x - start;
+    const Integers start = Integers{} + int(area.key_start - first_key_);
+    const Integers stop = Integers{} + int(area.key_stop - first_key_);
+    return (x < start ? start : x > stop ? stop : x) - start;
   }
   REGARD_NOINLINE void add_bias(const Area& area, Index r, Index v, Span seen) {
     for (Index k = seen.low; k < seen.high; ++k) {

@@ -12,6 +12,7 @@ from regard.errors import ConfigError, DataError, ModelError, RegardError, Shape
 if TYPE_CHECKING:
     from regard.attention import Additive, AttentionWeights, RelativeBias, attend, attention_weights, explain
     from regard.ragged import Ragged
+    from regard.recording import Recording
     from regard.tasks import Classifier, Labeler, MaskedModel, Seq2Seq, load
 
 __version__ = "0.1.0"
@@ -26,6 +27,7 @@ __all__ = [
     "MaskedModel",
     "ModelError",
     "Ragged",
+    "Recording",
     "RegardError",
     "RelativeBias",
     "Seq2Seq",
@@ -41,6 +43,7 @@ __all__ = [
 _HOMES = {
     "regard.attention": ("Additive", "AttentionWeights", "RelativeBias", "attend", "attention_weights", "explain"),
     "regard.ragged": ("Ragged",),
+    "regard.recording": ("Recording",),
     "regard.tasks": ("Classifier", "Labeler", "MaskedModel", "Seq2Seq", "load"),
 }
 

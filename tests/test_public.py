@@ -16,27 +16,29 @@ MAY_IMPORT = {
     "errors": set(),
     "ragged": {"errors"},
     "files": {"errors"},
+    "recording": {"errors"},
     "streams": {"files"},
     "tensors": set(),
     "attention": {"errors", "ragged", "files"},
     "nn": {"errors", "ragged", "files", "attention"},
-    "front_ends": {"errors", "ragged", "files", "attention", "nn"},
-    "data": {"errors", "files"},
+    "front_ends": {"errors", "ragged", "files", "recording", "attention", "nn"},
+    "data": {"errors", "files", "recording"},
     "decoding": {"errors"},
     "formats": {"errors", "files", "tensors", "nn", "front_ends"},
     "training": {"errors", "ragged", "files", "tensors", "data", "front_ends"},
     "viewer": {"errors", "ragged", "files", "attention", "nn"},
     "tasks": {
         *("errors", "ragged", "files", "attention", "nn", "front_ends", "data", "decoding", "formats", "training"),
-        "viewer",
+        *("viewer", "recording"),
     },
     "cli": {"regard", "errors", "files", "streams", "data", "training", "tasks", "demo"},
     "demo": {"errors", "files", "data", "training", "tasks", "cli"},
     "__main__": {"cli", "streams"},
-    "__init__": {"errors", "ragged", "attention", "tasks"},
+    "__init__": {"errors", "ragged", "recording", "attention", "tasks"},
 }
 
 OPTIONAL = ("accelerate", "sklearn", "nervaluate", "matplotlib", "datasets", "pyarrow", "rich", "typer", "tensorboard")
+OPTIONAL += ("soundfile", "soxr", "kaldi_native_fbank", "pyannote")
 OPTIONAL += ("sacrebleu", "jiwer", "tokenizers", "transformers", "pandas", "polars")
 
 
@@ -69,6 +71,7 @@ def test_public_names():
         "MaskedModel",
         "ModelError",
         "Ragged",
+        "Recording",
         "RegardError",
         "RelativeBias",
         "Seq2Seq",

@@ -57,7 +57,8 @@ def predict(
         typer.Option(
             "--text-column",
             "--source-column",
-            help="Column or key of the text; that of training if unset.",
+            "--audio-column",
+            help="Column or key of the text, or of the recording; that of training if unset.",
             show_default=False,
         ),
     ] = None,
@@ -126,20 +127,20 @@ def _predict(
         ConfigError: an option that this task does not have, or one that needs another.
     """
     from regard.data import open_writer
-    from regard.tasks.files import iter_read
+    from regard.tasks.files import columns_of, item_kind, iter_read
 
     seeded = "generator" in inspect.signature(model.answers).parameters
     refuse_unknown({name for name in options if name != "seed" or not seeded}, model.answers, model.config.task)
     options = _with_generator(options, model)
     examples = iter_read(model, source, format=format, **columns)
-    goal = model.config.gives
+    goal, kind = model.config.gives, item_kind(model.config)
     known = writable_formats(goal)
     row = output_format(source, format, goal=goal) if written is None else known[check_name(written, tuple(known))]
     several = max(options.get("n_best", 1), options.get("samples", 1)) > 1
 
     def write(file: IO[Any] | Path) -> None:
-        names: dict[str, Any] = (dict(model.columns()) if model.config.goal == goal else {}) | columns
-        with open_writer(file, format=row.name, goal=goal, several=several, **names) as put:
+        names: dict[str, Any] = (columns_of(model, kind) if model.config.goal == goal else {}) | columns
+        with open_writer(file, format=row.name, goal=goal, several=several, items=kind, **names) as put:
             for some in growing(examples):
                 for example, answer in zip(some, model.answers(some, **options), strict=True):
                     put(example, answer)

@@ -20,6 +20,7 @@ from regard.errors import ConfigError, DataError
 
 Scheme = Literal["BIO", "IOBES"]
 
+RECORDING_NAMES = ("audio", "recording", "file", "path", "wav", "audio_filepath", "filename")
 TEXT_NAMES = ("text", "sentence", "question", "message", "document", "content", *LIST_NAMES)
 _OUTSIDE = "O"
 _SPAN_LABEL = re.compile(r"([BIES])-(.+)", re.DOTALL)
@@ -100,6 +101,7 @@ class Goal:
         make: the goal of a record's value, checked.
         article: the goal in messages.
         names, item_names: of goal and items: the default, and others that may stand for it.
+        heard: of the goal where items are recordings, if it is called otherwise there.
         blank: what becomes of a sequence without items: "kept", "refused" or "skipped".
         per_item: whether it is a list with one for every item.
         goal_first: whether it stands first in a table without a header.
@@ -112,6 +114,7 @@ class Goal:
     blank: str
     per_item: bool = False
     goal_first: bool = False
+    heard: tuple[str, ...] = ()
 
 
 GOALS: dict[str, Goal] = {
@@ -137,13 +140,16 @@ GOALS: dict[str, Goal] = {
         names=("target",),
         item_names=("source", *LIST_NAMES, *TEXT_NAMES[:6]),
         blank="refused",
+        heard=("text", "target", "transcript", "transcription", "sentence"),
     ),
     "nothing": Goal(make=nothing, article="nothing", names=("",), item_names=TEXT_NAMES, blank="skipped"),
 }
 
 
-def columns_of(goal: str, column: str | None, item_column: str | None, *, labelled: bool) -> Columns:
-    """Where a goal and its items stand, by the names that were given; None stands for the usual ones.
+def columns_of(
+    goal: str, column: str | None, item_column: str | None, *, labelled: bool, items: str | None = None
+) -> Columns:
+    """Where a goal and its items stand, by the names that were given; None stands for the usual ones of such items.
 
     Raises:
         ConfigError: a goal that does not exist.
@@ -151,9 +157,12 @@ def columns_of(goal: str, column: str | None, item_column: str | None, *, labell
     if goal not in GOALS:
         raise ConfigError(f"goal must be {', '.join(GOALS)}, got '{goal}'")
     row = GOALS[goal]
+    item_names, names = row.item_names, row.names
+    if items == "recordings":
+        item_names, names = RECORDING_NAMES, row.heard or row.names
     return Columns(
-        items=Field(row.item_names[0] if item_column is None else item_column, row.item_names),
-        goal=Field(row.names[0] if column is None else column, row.names),
+        items=Field(item_names[0] if item_column is None else item_column, item_names),
+        goal=Field(names[0] if column is None else column, names),
         key=goal,
         labelled=labelled and goal != "nothing",
         per_item=row.per_item,

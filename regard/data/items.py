@@ -1,16 +1,19 @@
-"""The kinds of items, text, words and vectors: each made of a record's value by one function that checks it."""
+"""The kinds of items (text, words, vectors, recordings): each made of a record's value by a function that checks it."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from regard.data.records import Items, Place, short
+from regard.errors import DataError
+from regard.recording import Recording
 
 WORDS = re.compile(r"\w+(?:['’-]\w+)*|[^\w\s]")
 LIST_NAMES = ("words", "tokens", "items", "vectors")  # what a column of lists is called
@@ -71,6 +74,8 @@ def as_text(value: Any, place: Place) -> str:
     items = as_found(value, place)
     if isinstance(items, np.ndarray):
         raise place.error("a text or a list of words (front_end=vectors takes arrays)", _array(items))
+    if isinstance(items, Recording):
+        raise _no_recording("a text or a list of words", place)
     return " ".join(items)
 
 
@@ -112,6 +117,8 @@ def as_found(value: Any, place: Place) -> Items:
     Raises:
         DataError: it is none of them.
     """
+    if isinstance(value, Recording):
+        return value
     return check_text(value, "text", place) if isinstance(value, str) else as_lists(value, place, text="a text, ")
 
 
@@ -124,6 +131,8 @@ def as_lists(value: Any, place: Place, *, text: str = "") -> list[str] | NDArray
     expected = f"{text}a list of words or an array [N, C]"
     if isinstance(value, str):
         raise place.error(expected, f"the string {short(value)}; put its words in a list")
+    if isinstance(value, Recording | Path):
+        raise _no_recording(expected, place)
     if value is None or isinstance(value, bytes | dict) or not hasattr(value, "__iter__"):
         raise place.error(expected, f"{short(value)} ({type(value).__name__})")
     if isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in "UO":
@@ -181,6 +190,8 @@ def kind_of(items: Items) -> str:
     """
     if isinstance(items, str):
         return "texts"
+    if isinstance(items, Recording):
+        return "recordings"
     return "words" if isinstance(items, list) else f"arrays [N, {items.shape[1]}]"
 
 
@@ -190,7 +201,16 @@ def fewest(items: Items) -> int:
     >>> fewest("The  dog"), fewest(["New York"])
     (2, 1)
     """
+    if isinstance(items, Recording):
+        return 1
     return len(items.split()) if isinstance(items, str) else len(items)
+
+
+def identity_of(items: Items) -> bytes:
+    """Tells items from others."""
+    if isinstance(items, Recording):
+        return items.identity().encode()
+    return items.tobytes() if isinstance(items, np.ndarray) else repr(items).encode()
 
 
 def _numbers(rows: Any, place: Place, expected: str) -> NDArray[np.float32]:
@@ -223,6 +243,10 @@ def _odd_row(rows: Any) -> str:
         if len(row) != len(rows[0]):
             return f"{len(row)} numbers at item {number}, {len(rows[0])} before"
     return f"{short(rows)}"
+
+
+def _no_recording(expected: str, place: Place) -> DataError:
+    return place.error(expected, "a recording; front_end=audio takes it")
 
 
 def _array(items: NDArray[np.float32]) -> str:

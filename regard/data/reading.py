@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from regard.data.formats import Format, find_format
 from regard.data.goals import GOALS, check_not_blank, check_spans, columns_of
 from regard.data.items import (
@@ -27,6 +25,7 @@ from regard.data.items import (
 from regard.data.lazy import LazyExamples
 from regard.data.lines import RECORD, STDIN, UNPACKED, File, Limits, is_gzip, show
 from regard.data.python_values import read_python
+from regard.data.recordings import MissingFile, as_recording, missing_files
 from regard.data.records import Columns, Example, Items, Record, describe_keys
 from regard.errors import ConfigError, DataError
 
@@ -55,7 +54,8 @@ def read(
             Examples, or bare items where no goal is wanted; or a table: a DataFrame of pandas or polars, one of Arrow,
             a dataset of the `datasets` library, a dict of columns.
         goal: "labels" (one for each item; those of spans must follow one scheme), "label", "target" or "nothing".
-        items: "text", "words" or "vectors", which the items are made into; None leaves them as they are found.
+        items: "text", "words", "vectors" or "recordings", which the items are made into; None leaves them as they
+            are found.
         labelled: whether every sequence must have its goal; otherwise goals are left unread.
         format: a name of :data:`regard.data.formats.FORMATS`; ``auto`` goes by the file's name.
         column: of the goal: a column of CoNLL-U (``upos``, ``feats.Number``), the number of a column from 1, or a key.
@@ -77,7 +77,8 @@ def read(
         ConfigError: a format that does not exist, or that does not go with ``target``.
         UnsupportedError: Parquet, and pyarrow is not installed.
     """
-    columns, limits = columns_of(goal, column, item_column, labelled=labelled), Limits(largest_record, largest_unpacked)
+    columns = columns_of(goal, column, item_column, labelled=labelled, items=items)
+    limits = Limits(largest_record, largest_unpacked)
     make = partial(_examples, columns=columns, goal=goal, items=items, labelled=labelled)
     path = show(source) if isinstance(source, str | Path) else None
     check = partial(_of_one_kind, path=path, wanted=_wanted(columns, labelled=labelled))
@@ -108,7 +109,8 @@ def iter_read(
     largest_unpacked: int = UNPACKED,
 ) -> Iterator[Example]:
     """:func:`read` one by one, as they come in: memory stays bounded, and errors come when they are met."""
-    columns, limits = columns_of(goal, column, item_column, labelled=labelled), Limits(largest_record, largest_unpacked)
+    columns = columns_of(goal, column, item_column, labelled=labelled, items=items)
+    limits = Limits(largest_record, largest_unpacked)
     path = show(source) if isinstance(source, str | Path) else None
     records = _records(source, columns, goal, format, target, limits, labelled=labelled, held=False)
     made = _examples(records, columns=columns, goal=goal, items=items, labelled=labelled)
@@ -158,8 +160,13 @@ def _examples(
 ) -> Iterator[Example]:
     """An example of every record: its items, made by their kind, and its goal, made by its own function."""
     row = GOALS[goal]
+    missing: list[MissingFile] = []
     for record in records:
-        made = _items(record, columns, items)
+        try:
+            made = _items(record, columns, items)
+        except MissingFile as error:  # all that are missing are told at once
+            missing.append(error)
+            continue
         if labelled and row.blank != "kept":
             if row.blank == "skipped" and not (made.strip() if isinstance(made, str) else len(made)):
                 continue
@@ -171,11 +178,13 @@ def _examples(
         else:
             value = _goal(record, columns, row.article)
             yield Example(made, row.make(value, made, record.goal_place or record.place), record.place)
+    if missing:
+        raise missing[0] if len(missing) == 1 else missing_files(missing)
 
 
 def _original(record: Record, columns: Columns, made: Items) -> Items | None:
     """The items as they were found, where they were a text that was cut, or words that were joined."""
-    if columns.per_item or isinstance(made, np.ndarray):
+    if columns.per_item or not isinstance(made, str | list):
         return None
     found = _items(record, columns, None)
     return None if type(found) is type(made) else found
@@ -187,6 +196,8 @@ def _items(record: Record, columns: Columns, kind: str | None) -> Items:
     if name is None:
         raise place.error(f"a key {columns.items.described()}", describe_keys(values))
     value = values[name]
+    if kind == "recordings":
+        return as_recording(value, place, values)
     if record.is_row and isinstance(value, str) and (columns.per_item or name.lower() in LIST_NAMES):
         value = split_cell(value)
     if kind == "vectors" or (name == "vectors" and isinstance(value, list) and not value):

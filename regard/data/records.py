@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regard.errors import DataError
+from regard.recording import Recording
 
 GROUP = 'put words together into sentences, as pandas does: df.groupby("sentence").agg(list)'
 
-Items = str | list[str] | NDArray[np.float32]
+Items = str | list[str] | NDArray[np.float32] | Recording
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class Example:
     """A sequence of N items, and what is to be made of it where that was asked for.
 
     Arguments:
-        items: a text, N words, or an array ``[N, C]`` of N vectors, float32.
+        items: a text, N words, an array ``[N, C]`` of N vectors, float32, or a recording of N samples.
         goal: N labels (N→N), one label (N→1), a target (N→M), or None.
         place: where it stands, for messages.
         record: as it was read, where there is no goal: a writer may repeat parts of it.

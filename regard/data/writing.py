@@ -44,6 +44,7 @@ def open_writer(
     column: str | None = None,
     item_column: str | None = None,
     several: bool = False,
+    items: str | None = None,
 ) -> Iterator[Callable[[Example, Answer], None]]:
     """A context with the function that writes an example with its answer; the file is whole once it is left.
 
@@ -53,6 +54,7 @@ def open_writer(
         format: a name of :func:`regard.data.formats.writable_formats`.
         goal: "labels", "label" or "target", the key of an answer that holds it; other keys are told by jsonl.
         column, item_column: what goal and items are called, as in :func:`regard.data.read`.
+        items: their kind, as in :func:`regard.data.read`.
         several: whether an answer has many ``candidates``, each with its goal and a score: a row for each of them.
 
     Raises:
@@ -62,7 +64,7 @@ def open_writer(
     row = known[check_name(format, tuple(known))]
     if several and row.name in ("lines", "text"):
         row = known["tsv"]
-    columns = replace(columns_of(goal, column, item_column, labelled=True), scored=several)
+    columns = replace(columns_of(goal, column, item_column, labelled=True, items=items), scored=several)
     with row.write(file, columns) as put:
 
         def checked(example: Example, answer: Answer) -> None:

@@ -22,7 +22,8 @@ class Row:
 
     Arguments:
         name: what ``--front-end`` calls it.
-        items: the kinds of items that it takes, the one that it prefers first: "text", "words", "vectors".
+        items: the kinds of items that it takes, the one that it prefers first: "text", "words", "vectors",
+            "recordings".
         module: where its ``learn`` and ``restore`` are.
         target: whether a new sequence can be written in its tokens.
     """
@@ -41,6 +42,7 @@ FRONT_ENDS = {
         Row("characters", ("text", "words"), "regard.front_ends.characters", target=True),
         Row("symbols", ("text", "words"), "regard.front_ends.symbols", target=True),
         Row("vectors", ("vectors",), "regard.front_ends.vectors"),
+        Row("audio", ("recordings",), "regard.front_ends.audio"),
     )
 }
 
@@ -86,6 +88,28 @@ class Options(Protocol):
     def lowercase(self) -> bool: ...
     @property
     def case(self) -> bool: ...
+    @property
+    def sample_rate(self) -> int | None: ...
+    @property
+    def features(self) -> str: ...
+    @property
+    def bins(self) -> int: ...
+    @property
+    def frame_shift(self) -> float: ...
+    @property
+    def frame_length(self) -> float: ...
+    @property
+    def subsample(self) -> int: ...
+    @property
+    def normalize(self) -> str: ...
+    @property
+    def mask_frames(self) -> float: ...
+    @property
+    def speed(self) -> float: ...
+    @property
+    def noise(self) -> str | None: ...
+    @property
+    def feature_cache(self) -> str | None: ...
 
 
 def items_of(name: str, *, per_item: bool) -> str:

@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from torch import nn
 
 from regard.data import Example, Source, reading
 from regard.data.formats import ending, find_format
 from regard.data.goals import GOALS
+from regard.data.items import identity_of
 from regard.data.lines import STDIN
 from regard.errors import ConfigError, DataError, ModelError
 from regard.files import LOCK, only_writer, parts_in, read_json, sealed, unsealed, write_json
@@ -75,11 +75,23 @@ def _how(model: Model, source: Source, *, labelled: bool, format: str = "auto", 
     given = {name: value for name, value in how.items() if value is not None}
     limits = {"largest_record": config.largest_record, "largest_unpacked": config.largest_unpacked}
     how = {"goal": config.goal, "items": kind, "labelled": labelled, "format": format} | limits
-    return how | dict(model.columns()) | given
+    return how | columns_of(model, kind) | given
+
+
+def columns_of(model: Model, kind: str) -> dict[str, Any]:
+    """What the options call goal and items; what they call a goal by default is that of texts, words and vectors."""
+    columns, config = dict(model.columns()), model.config
+    if kind == "recordings":
+        defaults = {
+            type(config).model_fields[name].default for name in ("column", "target_column") if hasattr(config, name)
+        }
+        columns["item_column"] = config.audio_column
+        columns["column"] = None if columns["column"] in defaults else columns["column"]
+    return columns
 
 
 def item_kind(config: Config) -> str:
-    """What kind of items the network is given: "text", "words" or "vectors"."""
+    """What kind of items the network is given: "text", "words", "vectors" or "recordings"."""
     return items_of(config.front_end, per_item=GOALS[config.goal].per_item)
 
 
@@ -156,7 +168,7 @@ def check_windowed(config: Config, example: Example, length: int) -> None:
 def may_be_longer(example: Example, longest: int) -> bool:
     """Whether there can be more items than that, told without cutting anything: a token has a byte at least."""
     items = example.items
-    size = len(items) if isinstance(items, str | np.ndarray) else len(items) + sum(map(len, items))
+    size = len(items) + (sum(map(len, items)) if isinstance(items, list) else 0)
     return 2 + size * MOST_BYTES > longest
 
 
@@ -338,6 +350,5 @@ def digest(examples: Iterable[Example], vocabulary: object = None) -> str:
     """Tells one set of examples, and what was learned from it, from another."""
     whole = hashlib.sha256(json.dumps(vocabulary).encode())
     for example in examples:
-        items = example.items.tobytes() if isinstance(example.items, np.ndarray) else repr(example.items).encode()
-        whole.update(items + repr(example.goal).encode())
+        whole.update(identity_of(example.items) + repr(example.goal).encode())
     return whole.hexdigest()

@@ -58,6 +58,8 @@ class Config(BaseModel):
     train: str | None = data(None, "Training file.")
     dev: str | None = data(None, "File to evaluate on while training; keeps the best checkpoint.")
     output: str | None = data(None, "Run folder to write.")
+    audio_column: str = data("audio", "Column or key of the recording (front_end=audio).")
+    feature_cache: str | None = data(None, "Folder in which frames of recordings are kept from one pass to the next.")
     longest: int = data(20_000, "Longest sequence taken without a window, in items.", gt=0, le=LONGEST)
     longest_windowed: int = data(150_000, "Longest sequence taken in windows, or with one, in items.", gt=0, le=LONGEST)
     largest_record: int = data(RECORD, "Largest record of a file (a line, a row, a text), in MiB.", gt=0, le=MIB)
@@ -77,6 +79,18 @@ class Config(BaseModel):
     subwords: int = network(8000, "Largest number of different subwords.", gt=0, le=2**24)
     lowercase: bool = network(False, "Whether subwords and characters are read in lower case.")
     case: bool = network(False, "Tell each subword how it was written, which a lower-casing tokenizer forgets.")
+    sample_rate: int | None = network(
+        None, "Hz to which recordings are brought; that of most, at most 16,000, if unset.", ge=1000, le=384_000
+    )
+    features: Literal["log-mel", "mfcc"] = network("log-mel", "What a frame of sound is told by.")
+    bins: int = network(40, "Mel bands of a frame, or cepstra (mfcc).", gt=0, le=1024)
+    frame_shift: float = network(10.0, "From one frame to the next, in ms.", gt=0, le=1000)
+    frame_length: float = network(25.0, "What a frame hears, in ms.", gt=0, le=1000)
+    subsample: int = network(2, "Frames that become one vector.", gt=0, le=1000)
+    normalize: Literal["training", "utterance", "running"] = network(
+        "training",
+        "Scale of frames: that of all training data; of each recording; or of what has come of it, as streams can.",
+    )
     encoder: Literal["attention", "pointwise", "sliding", "convolution"] = network(
         "attention", "What looks at the sequence."
     )
@@ -103,6 +117,15 @@ class Config(BaseModel):
     dropout: float = network(0.3, "Share of activations dropped in training.", ge=0, lt=1)
     implementation: str = network("auto", "Code that computes attention; never changes the meaning.")
 
+    mask_frames: float = training(
+        1.0, "SpecAugment: how much of the bands and times of frames is hidden in training; 0 for none.", ge=0, le=4
+    )
+    speed: float = training(
+        0.1, "Training recordings are played slower or faster by this share, or as they are; 0 for none.", ge=0, lt=1
+    )
+    noise: str | None = training(
+        None, "Mixed into half of the training recordings, 5 to 30 dB below: white, or a folder of recordings."
+    )
     epochs: int = training(10, "Passes over the training data.", gt=0, le=LONGEST)
     batch_tokens: int = training(
         1000, "Vectors in a batch, as the network reads them: of words, subwords, frames, ...", gt=0, le=LONGEST

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from regard.data.lines import STDIN, File, check_file, show
 from regard.errors import ConfigError, DataError
+from regard.files import SOUND_ENDINGS
 
 if TYPE_CHECKING:
     from regard.data.records import Columns, Example, Record
@@ -59,6 +60,7 @@ class Format:
 
 
 WHOLE = ("label", "target")  # goals of a whole sequence
+AUDIO = Format("audio", SOUND_ENDINGS, "audio:read", None, (), medium="bytes")  # a recording of every goal, without it
 TEXT = Format("text", (".txt",), "text:read", "text:write", (), by_lines=True)  # of every goal, without it
 
 FORMATS = (
@@ -97,6 +99,8 @@ def formats_for(goal: str, *, labelled: bool = True) -> dict[str, Format]:
         found = {row.name: row for row in FORMATS if goal in row.holds}
         if not labelled and "lines" not in found:
             found["text"] = TEXT
+        if not labelled:
+            found["audio"] = AUDIO
     return found
 
 

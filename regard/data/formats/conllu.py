@@ -149,7 +149,7 @@ def _filled(example: Example, labels: Sequence[str], column: Column) -> str:
 def _plain(example: Example, labels: Sequence[str], column: Column) -> str:
     """Words that came from elsewhere, with nothing known of them but the label."""
     lines = []
-    for number, (word, label) in enumerate(zip(example.items, labels, strict=True), 1):
+    for number, (word, label) in enumerate(zip(words_of(example, "conllu"), labels, strict=True), 1):
         fields = [str(number), str(word), *[NOTHING] * (len(COLUMNS) - 2)]
         column.put(fields, label)
         lines.append("\t".join(fields) + "\n")

@@ -1,4 +1,4 @@
-"""A folder of text files, ``class/file.txt``: the sub-folder is the label, the file is the text."""
+"""A folder of files, ``class/file.txt`` or ``class/file.wav``: the sub-folder is the label, the file text or sound."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from regard.data.formats.refused import refuse, text_of
 from regard.data.lines import File, show
 from regard.data.records import Columns, Example, Place, Record
 from regard.errors import DataError
+from regard.files import SOUND_ENDINGS
 
 _ENDINGS = (".txt", ".txt.gz")
 _NO_NAME = re.compile(r"[/\\\0]|^\.|^$")  # of a folder, everywhere
 _LONGEST_NAME = 200  # bytes
 _LINE_END_AT_END = re.compile(r"[\r\n]\Z")
-_FILES = f"text files ({', '.join(_ENDINGS)})"
+_FILES = f"text files ({', '.join(_ENDINGS)}), or recordings ({', '.join(SOUND_ENDINGS[:5])}, ...)"
 
 
 def read(file: File, columns: Columns) -> Iterator[Record]:
-    """The texts in the order of their names, without the line end at their end; hidden files are passed over.
+    """The files in the order of their names, texts without the line end at their end; hidden files are passed over.
 
     Without labels a folder may also hold the files itself.
 
     Raises:
-        DataError: no such folder, none in it, one without text files, or a file that is something else.
+        DataError: no such folder, none in it, one without such files, or a file that is something else.
     """
     folder = Path(file.path)
     if not folder.is_dir():
@@ -36,9 +37,9 @@ def read(file: File, columns: Columns) -> Iterator[Record]:
         found = "files alone" if _entries(folder) else "an empty folder"
         raise DataError(f"sub-folders, one for each label, with {_FILES}", found, path=file.name)
     for part in classes or [folder]:
-        for path in _texts(part):
-            text = _whole(path, file).rstrip("\r\n")
-            yield Record({columns.items.name: text, columns.goal.name: part.name}, Place(show(path)))
+        for path in _files(part):
+            items = path if _is_sound(path) else _whole(path, file).rstrip("\r\n")
+            yield Record({columns.items.name: items, columns.goal.name: part.name}, Place(show(path)))
 
 
 @contextmanager
@@ -77,14 +78,18 @@ def _whole(path: Path, file: File) -> str:
     return "".join(lines)
 
 
-def _texts(folder: Path) -> list[Path]:
+def _files(folder: Path) -> list[Path]:
     files = _entries(folder)
     if not files:
         raise DataError(_FILES, "an empty folder", path=show(folder))
     for file in files:
-        if file.is_dir() or not file.name.lower().endswith(_ENDINGS):
+        if file.is_dir() or not (_is_sound(file) or file.name.lower().endswith(_ENDINGS)):
             raise DataError(_FILES, f"{'the folder' if file.is_dir() else 'the file'} '{file.name}'", path=show(folder))
     return files
+
+
+def _is_sound(path: Path) -> bool:
+    return path.suffix.lower() in SOUND_ENDINGS
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -13,6 +13,7 @@ from regard.data.formats import Answer, Put
 from regard.data.lines import File
 from regard.data.records import Columns, Example, Place, Record, short
 from regard.errors import DataError
+from regard.recording import Recording
 
 
 def read(file: File, columns: Columns) -> Iterator[Record]:
@@ -41,12 +42,14 @@ def read(file: File, columns: Columns) -> Iterator[Record]:
 
 @contextmanager
 def write(file: TextIO, columns: Columns) -> Iterator[Put]:
-    """An object for each sequence: its text or words, and the whole answer; arrays are left out."""
+    """An object for each sequence: its text, words or path, and the whole answer; arrays are left out."""
 
     def put(example: Example, answer: Answer) -> None:
         values: Answer = {}
         items = example.found
-        if not isinstance(items, np.ndarray):
+        if isinstance(items, Recording):
+            values[columns.items.written] = items.path
+        elif not isinstance(items, np.ndarray):
             values["words" if isinstance(items, list) else columns.items.written] = items
         values |= {columns.goal_name if name == columns.key else name: value for name, value in answer.items()}
         file.write(json.dumps(values, ensure_ascii=False, default=np.generic.item) + "\n")

@@ -14,6 +14,7 @@ from regard.data.formats import Answer, Put
 from regard.data.lines import File, check_file
 from regard.data.records import Columns, Example, Place, Record, name_columns, named_labels
 from regard.errors import DataError, UnsupportedError
+from regard.recording import Recording
 
 _ROWS = 1024  # read or written at once
 _SHORT = 1 << 14  # bytes of a column, of which _ROWS rows are no more than a record may be
@@ -150,6 +151,8 @@ def _row(example: Example, answer: Answer, columns: Columns) -> dict[str, Any]:
     found = example.found
     if isinstance(found, np.ndarray):
         items: dict[str, Any] = {"vectors": found.tolist()}
+    elif isinstance(found, Recording):
+        items = {columns.items.written: found.path}
     else:
         items = {"words" if isinstance(found, list) else columns.items.written: found}
     goal = {columns.goal_name if name == columns.key else name: value for name, value in answer.items()}

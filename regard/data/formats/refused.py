@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from regard.data.records import Example
+from regard.recording import Recording
 
 
 def words_of(example: Example, format: str) -> list[str]:
@@ -16,7 +17,7 @@ def words_of(example: Example, format: str) -> list[str]:
     """
     if isinstance(example.items, list):
         return example.items
-    kind = "a text" if isinstance(example.items, str) else "an array"
+    kind = "a text" if isinstance(example.items, str) else _kind(example)
     raise example.place.error(f"words, which {format} is made of", f"{kind}; format=jsonl takes it")
 
 
@@ -29,8 +30,27 @@ def text_of(example: Example, format: str) -> str:
     found = example.found
     if isinstance(found, str):
         return found
-    kind = "a list of words" if isinstance(found, list) else "an array"
+    kind = "a list of words" if isinstance(found, list) else _kind(example)
     raise example.place.error(f"texts, which {format} is made of", f"{kind}; format=jsonl takes it")
+
+
+def _kind(example: Example) -> str:
+    return "a recording" if isinstance(example.items, Recording) else "an array"
+
+
+def path_of(example: Example, format: str) -> str | None:
+    """The path of the file that a recording is of; None where the example is no recording.
+
+    Raises:
+        DataError: it is one in memory.
+    """
+    if not isinstance(example.items, Recording):
+        return None
+    if example.items.path is None:
+        raise example.place.error(
+            f"recordings in files, whose paths {format} holds", "one in memory; format=jsonl takes it"
+        )
+    return example.items.path
 
 
 def refuse(example: Example, texts: Iterable[str], wrong: re.Pattern[str], expected: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 from regard.data.formats import Answer
-from regard.data.formats.refused import text_of, words_of
+from regard.data.formats.refused import path_of, text_of, words_of
 from regard.data.items import join_cell
 from regard.data.records import Columns, Example, Field, Place, Record, name_columns, short
 
@@ -71,6 +71,8 @@ def table_cells(example: Example, answer: Answer, columns: Columns, format: str)
     """Items and goal of an example as cells, and the score where an answer is one of several."""
     goal = answer[columns.key]
     score = [f"{answer['score']:.4f}"] if columns.scored else []
+    if (path := path_of(example, format)) is not None:
+        return [path, goal, *score]
     if isinstance(goal, list):
         return [join_cell(words_of(example, format)), join_cell(goal), *score]
     return [text_of(example, format), goal, *score]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,17 +15,23 @@ from regard.training.metrics import class_scores
 
 
 def class_baselines(
-    train: Sequence[Example], scored: Sequence[Example], labels: Sequence[str]
+    train: Sequence[Example],
+    scored: Sequence[Example],
+    labels: Sequence[str],
+    vectors: Callable[[Any], NDArray[Any]] = np.asarray,
 ) -> dict[str, dict[str, float]]:
-    """The most frequent label; TF-IDF with logistic regression of texts, a small network on the mean of vectors."""
+    """The most frequent label; TF-IDF with logistic regression of texts, a small network on the mean of vectors.
+
+    ``vectors`` makes an array ``[N, C]`` of items that are neither texts nor words.
+    """
     gold = [example.goal for example in scored]
     counts = Counter(example.goal for example in train)
     majority = [counts[label] / len(train) for label in labels]
     scores = {"majority label": class_scores(gold, torch.tensor([majority] * len(gold)), labels)}
     if len(labels) > 1:
-        texts = not isinstance(train[0].items, np.ndarray)
+        texts = isinstance(train[0].items, str | list)
         name = "TF-IDF + logistic regression" if texts else "fully connected network on the mean vector"
-        chances = _of_texts(train, scored) if texts else _of_vectors(train, scored)
+        chances = _of_texts(train, scored) if texts else _of_vectors(train, scored, vectors)
         scores[name] = class_scores(gold, torch.from_numpy(chances), labels)
     return scores
 
@@ -35,7 +42,7 @@ def _of_texts(train: Sequence[Example], scored: Sequence[Example]) -> NDArray[np
     from sklearn.pipeline import make_pipeline
 
     def texts(examples: Sequence[Example]) -> list[str]:
-        return [str(x.items) if isinstance(x.items, str) else " ".join(map(str, x.items)) for x in examples]
+        return [" ".join(map(str, x.items)) if isinstance(x.items, list) else str(x.items) for x in examples]
 
     words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\w+|[^\w\s]")
     model = make_pipeline(words, LogisticRegression(C=10, max_iter=1000))
@@ -44,13 +51,15 @@ def _of_texts(train: Sequence[Example], scored: Sequence[Example]) -> NDArray[np
     return chances
 
 
-def _of_vectors(train: Sequence[Example], scored: Sequence[Example]) -> NDArray[np.float64]:
+def _of_vectors(
+    train: Sequence[Example], scored: Sequence[Example], vectors: Callable[[Any], NDArray[Any]]
+) -> NDArray[np.float64]:
     from sklearn.neural_network import MLPClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     def means(examples: Sequence[Example]) -> NDArray[np.float64]:
-        return np.stack([np.asarray(example.items, dtype=np.float64).mean(0) for example in examples])
+        return np.stack([vectors(example.items).astype(np.float64).mean(0) for example in examples])
 
     network = MLPClassifier((64,), solver="lbfgs", alpha=0.1, max_iter=2000, random_state=1)
     model = make_pipeline(StandardScaler(), network)

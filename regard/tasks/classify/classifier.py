@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -253,7 +254,7 @@ class Classifier:
         return chances
 
     def baselines(self, train: Sequence[Example], scored: Sequence[Example]) -> Scores:
-        return class_baselines(train, scored, self.labels)
+        return class_baselines(train, scored, self.labels, getattr(self.network.front_end, "frames", np.asarray))
 
     def vocabulary(self) -> dict[str, Any]:
         return {"labels": self.labels, "front_end": self.network.front_end.vocabulary()}

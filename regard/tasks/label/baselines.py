@@ -41,7 +41,7 @@ def simple_baselines(train: Sequence[Example], scored: Sequence[Example]) -> dic
     gold = [example.goal for example in scored]
     scores = {"majority label": label_scores(gold, [[simple.overall] * len(labels) for labels in gold])}
     if all(isinstance(example.items, list) for example in train):
-        guesses = [simple.predict(list(example.items)) for example in scored]
+        guesses = [simple.predict(example.items) for example in scored if isinstance(example.items, list)]
         scores["most frequent label per word"] = label_scores(gold, guesses)
     return scores
 

@@ -28,4 +28,4 @@ def text_baselines(train: Sequence[Example], scored: Sequence[Example]) -> dict[
 
 
 def _text(example: Example) -> str:
-    return example.items if isinstance(example.items, str) else " ".join(map(str, example.items))
+    return " ".join(map(str, example.items)) if isinstance(example.items, list) else str(example.items)

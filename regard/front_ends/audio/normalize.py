@@ -1,0 +1,48 @@
+"""Frames by the mean and the deviation of their own recording: of all of it, or of what has come so far."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from regard.ragged import Ragged
+
+REACH = 1000  # frames that a running mean looks back
+PRIOR = 100.0  # frames of training data, mean 0 and deviation 1, that stand before the first
+LEAST = 1e-2  # deviation of what hardly changes
+
+
+def utterance(frames: Ragged) -> Ragged:
+    """``(x − mean) / std`` with those of each bin over the whole recording, ``[F, bins]``."""
+    lengths = frames.lengths
+    mean = torch.segment_reduce(frames.values, "mean", lengths=lengths)  # [B, bins]
+    centred = frames.values - mean.repeat_interleave(lengths, 0)
+    variance = torch.segment_reduce(centred.square(), "mean", lengths=lengths)
+    std = variance.sqrt().clamp(min=LEAST)
+    return frames.with_values(centred / std.repeat_interleave(lengths, 0))
+
+
+def running(frames: Ragged) -> Ragged:
+    """``(x − mean) / std`` with those of the last 1,000 frames up to x; of training data where fewer have come.
+
+    ``[F, bins]`` of frames that are scaled by training data. It looks at nothing that follows, as a stream must.
+    """
+    first = frames.offsets[:-1].repeat_interleave(frames.lengths)  # [F]
+    return frames.with_values(running_from(frames.values, first))
+
+
+def running_from(frames: Tensor, first: Tensor) -> Tensor:
+    """The same where the row with which each row's recording begins is told, ``[F]`` int64."""
+    rows = torch.arange(len(frames), device=frames.device)
+    since = torch.maximum(rows - REACH + 1, first)
+    count = (rows + 1 - since)[:, None] + PRIOR
+    mean = _sums(frames.double(), since) / count
+    square = (_sums(frames.double().square(), since) + PRIOR) / count
+    std = (square - mean.square()).clamp(min=LEAST**2).sqrt()
+    return ((frames - mean) / std).float()
+
+
+def _sums(x: Tensor, since: Tensor) -> Tensor:
+    """Of the rows from ``since`` up to each."""
+    sums = torch.cat([x.new_zeros(1, x.shape[1]), x.cumsum(0)])
+    return sums[1:] - sums[since]

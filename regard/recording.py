@@ -1,0 +1,223 @@
+"""A recording: a file, a part of one, or samples in memory. It is read piece by piece, as one channel at one rate."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regard.errors import DataError, UnsupportedError
+
+BLOCK = 10.0  # seconds that are read at once
+EXPECTED = "a sound file (wav, flac, ogg, mp3, ...)"
+INSTALL = "sound needs soundfile, soxr and kaldi-native-fbank: pip install 'regard[audio]'"
+_CUT_OFF = re.compile(r"data : (\d+) \(should be (\d+)\)")  # what libsndfile notes of a wav that lost its end
+_UNKNOWN_SIZE = (0, 2**31 - 1)  # bytes from which on a header does not mean it: whoever wrote it did not know the end
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """Sound, read when it is wanted: of a file what its header says is held, and a part of it is no copy.
+
+    Made by :meth:`from_file` and :meth:`from_samples`.
+
+    Arguments:
+        rate: samples a second, Hz.
+        length: samples of each channel.
+        path: of the file, as messages name it too; None for samples.
+        first: the sample of the file, or of those in memory, with which it begins.
+        held: samples ``[N, channels]`` float32, or the bytes of a file; None for a file on disk.
+    """
+
+    rate: int
+    length: int
+    path: str | None = None
+    first: int = 0
+    held: NDArray[np.float32] | bytes | None = field(default=None, repr=False)
+
+    @classmethod
+    def from_file(cls, path: str | Path, *, content: bytes | None = None) -> Recording:
+        """A file of any kind that `soundfile` reads; all channels are mixed into one.
+
+        Arguments:
+            content: the file's bytes, where they are in memory; ``path`` is then a name for messages.
+
+        Raises:
+            DataError: no such file, none of sound, damaged, cut off, or without a sample.
+            UnsupportedError: the libraries for sound are not installed.
+        """
+        name = os.fspath(path)
+        with _open(name, content) as sound:
+            cut = _CUT_OFF.search(sound.extra_info)
+            if cut is not None and _UNKNOWN_SIZE[0] < int(cut[1]) < _UNKNOWN_SIZE[1]:
+                raise DataError("a whole wav file", f"{cut[2]} of its {cut[1]} bytes; fetch it again", path=name)
+            if not sound.frames:
+                raise DataError("a recording of at least one sample", "an empty one", path=name)
+            return cls(sound.samplerate, sound.frames, name, 0, content)
+
+    @classmethod
+    def from_samples(cls, samples: Any, rate: int) -> Recording:
+        """Samples ``[N]``, or ``[N, channels]`` which are mixed into one: floats from −1 to 1, or integers as in a wav.
+
+        >>> Recording.from_samples(np.zeros(8000, np.int16), 8000).seconds
+        1.0
+
+        Raises:
+            DataError: another shape or type, none at all, numbers that are not finite, or a rate that is none.
+        """
+        array = np.asarray(samples)
+        if not isinstance(rate, int | np.integer) or rate <= 0:
+            raise DataError("a rate in Hz, a whole number above 0", f"{rate!r}")
+        if array.ndim not in (1, 2) or array.dtype.kind not in "iuf" or not array.size:
+            found = f"{array.dtype} of shape {list(array.shape)}"
+            raise DataError("samples [N] or [N, channels], at least one, of numbers", found)
+        held = _as_floats(array.reshape(len(array), -1))
+        _check_finite(held, 0, int(rate), None)
+        return cls(int(rate), len(held), None, 0, held)
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return self.length / self.rate
+
+    @property
+    def name(self) -> str:
+        """As messages call it."""
+        return "a recording in memory" if self.path is None else self.path
+
+    def length_at(self, rate: float) -> int:
+        """Samples that it has at another rate."""
+        return round(self.length * rate / self.rate)
+
+    def part(self, start: float, stop: float) -> Recording:
+        """What lies between two times, in seconds from its beginning."""
+        first, last = (min(self.length, max(0, round(second * self.rate))) for second in (start, stop))
+        return replace(self, first=self.first + first, length=max(0, last - first))
+
+    def at_speed(self, speed: float) -> Recording:
+        """The same played so many times as fast, which raises its pitch too."""
+        return replace(self, rate=round(self.rate * speed))
+
+    def blocks(self, rate: float) -> Iterator[NDArray[np.float32]]:
+        """Its samples as one channel at ``rate``, from −1 to 1, a few seconds at once; ``length_at(rate)`` in all.
+
+        Raises:
+            DataError: the file is damaged, has fewer samples than it said, or some that are not finite.
+        """
+        left = self.length_at(rate)
+        for block in resampled(self._own_blocks(), self.rate, rate):
+            yield block[:left]
+            left -= len(block[:left])
+        if left:  # the resampler rounds the other way
+            yield np.zeros(left, np.float32)
+
+    def samples(self, rate: float | None = None) -> NDArray[np.float32]:
+        """All of them, ``[N]``, at its own rate unless another is given."""
+        return np.concatenate([*self.blocks(self.rate if rate is None else rate), np.zeros(0, np.float32)])
+
+    def identity(self) -> str:
+        """Tells it from another, as far as can be told without reading all of a file: its ends and its size."""
+        about = [self.rate, self.first, self.length]
+        if isinstance(self.held, np.ndarray):
+            return f"{about} {self.held.tobytes().hex()}"
+        if self.held is not None:
+            return f"{about} {self.held.hex()}"
+        with Path(self.name).open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(0)
+            ends = file.read(4096)
+            file.seek(max(0, size - 4096))
+            return f"{about} {size} {(ends + file.read()).hex()}"
+
+    def __len__(self) -> int:
+        """Samples of each channel."""
+        return self.length
+
+    def _own_blocks(self) -> Iterator[NDArray[np.float32]]:
+        """``[N]`` each, at its own rate."""
+        size = max(1, round(BLOCK * self.rate))
+        if isinstance(self.held, np.ndarray):
+            for start in range(self.first, self.first + self.length, size):
+                yield _mixed(self.held[start : min(start + size, self.first + self.length)])
+            return
+        with _open(self.name, self.held) as sound:
+            if self.first:
+                sound.seek(self.first)
+            done = 0
+            while done < self.length:
+                block = sound.read(min(size, self.length - done), dtype="float32", always_2d=True)
+                if not len(block):
+                    found = f"one that ends after {(self.first + done) / self.rate:.2f} s; fetch it again"
+                    raise DataError(
+                        f"a file of {sound.frames / self.rate:.2f} s, as its header says", found, path=self.name
+                    )
+                _check_finite(block, self.first + done, self.rate, self.name)
+                done += len(block)
+                yield _mixed(block)
+
+
+def resampled(blocks: Iterable[NDArray[np.float32]], rate: int, wanted: float) -> Iterator[NDArray[np.float32]]:
+    """Samples at another rate, the same however they are cut into blocks."""
+    if wanted == rate:
+        yield from blocks
+        return
+    stream = libraries("soxr")[0].ResampleStream(rate, wanted, 1, dtype="float32")
+    for block in blocks:
+        yield stream.resample_chunk(block)
+    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+
+
+def libraries(*names: str) -> list[ModuleType]:
+    """The modules for sound.
+
+    Raises:
+        UnsupportedError: one is not installed, and how to install it.
+    """
+    from importlib import import_module
+
+    try:
+        return [import_module(name) for name in names]
+    except (ImportError, OSError):  # soundfile raises the latter without libsndfile
+        raise UnsupportedError(INSTALL) from None
+
+
+@contextmanager
+def _open(name: str, content: bytes | None) -> Iterator[Any]:
+    """A file of sound; what goes wrong while it is read is told in one line."""
+    (soundfile,) = libraries("soundfile")
+    if content is None and not Path(name).is_file():
+        raise DataError(EXPECTED, "a folder" if Path(name).is_dir() else "nothing of that name", path=name)
+    try:
+        with soundfile.SoundFile(name if content is None else io.BytesIO(content)) as sound:
+            yield sound
+    except soundfile.SoundFileError as error:
+        found = str(getattr(error, "error_string", error)).strip().rstrip(".").lower()
+        raise DataError(EXPECTED, f"one that cannot be read ({found})", path=name) from None
+
+
+def _as_floats(samples: NDArray[Any]) -> NDArray[np.float32]:
+    """Numbers from −1 to 1; those of 8 bits have no sign, as in a wav."""
+    if samples.dtype.kind == "f":
+        return samples.astype(np.float32)
+    half = 2.0 ** (8 * samples.dtype.itemsize - 1)
+    return ((samples - half if samples.dtype.kind == "u" else samples) / half).astype(np.float32)
+
+
+def _mixed(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """``[N, channels]`` → ``[N]``, their mean."""
+    return samples[:, 0] if samples.shape[1] == 1 else samples.mean(1, dtype=np.float32)
+
+
+def _check_finite(samples: NDArray[np.float32], before: int, rate: int, path: str | None) -> None:
+    if not np.isfinite(samples).all():
+        place = int(np.argwhere(~np.isfinite(samples))[0, 0])
+        raise DataError("finite samples", f"{samples[place].max()} at {(before + place) / rate:.3f} s", path=path)

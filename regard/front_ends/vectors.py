@@ -67,6 +67,18 @@ class Vectors(nn.Module):
                 raise DataError(f"arrays of shape [N, {channels}] as in training", f"shape {list(np.shape(array))}")
         return Ragged.from_list([torch.as_tensor(np.asarray(array, dtype=np.float32)) for array in arrays])
 
+    span = 1  # vectors that a network is to guess together
+
+    @property
+    def size(self) -> int:
+        """C."""
+        return len(self.mean)
+
+    def numbers(self, inputs: Ragged) -> Ragged:
+        """``[T, C]``, what each vector is made of, brought to one scale."""
+        mean, std = (x.to(inputs.values.device) for x in (self.mean, self.std))
+        return inputs.with_values((inputs.values - mean) / std)
+
     def forward(self, inputs: Ragged) -> Ragged:
         """``[T, dim]``, a vector for each row."""
         return inputs.with_values(self.dropout(self.project((inputs.values - self.mean) / self.std)))

@@ -59,7 +59,7 @@ def commands(model: Model, run: Path, dev: str | None = None) -> list[str]:
         known = getattr(config, "dev_target", None) if dev is not None else None
         target = f" --target {shlex.quote(known) if known is not None else 'TARGET'}"
     lines = [f"regard evaluate {name} {'FILE' if dev is None else shlex.quote(dev)}{target}"]
-    if config.predicts_from is None or item_kind(config) != "vectors":
+    if config.predicts_from is None or item_kind(config) not in ("vectors", "recordings"):
         lines.append(f"regard predict {name} INPUT")
     return lines
 

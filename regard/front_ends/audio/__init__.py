@@ -25,6 +25,7 @@ from regard.nn import Dropout
 from regard.ragged import Ragged, on_device
 from regard.recording import Recording
 
+SPAN = 0.2  # seconds that a network is to guess together: less can be told from the frames around it
 LEARNT = 3600.0  # seconds of training data, spread over all, that the mean is taken of
 
 
@@ -91,6 +92,11 @@ class Audio(nn.Module):
         """From one vector to the next."""
         return self.settings.seconds * self.subsample
 
+    @property
+    def span(self) -> int:
+        """Vectors that a network is to guess together."""
+        return max(1, round(SPAN / self.seconds))
+
     def vocabulary(self) -> dict[str, Any]:
         """What is needed beside options to frame and scale in the same way again, ready for JSON."""
         return {"sample_rate": self.settings.sample_rate, "mean": self.mean.tolist(), "std": self.std.tolist()}
@@ -132,6 +138,16 @@ class Audio(nn.Module):
         rate = self.settings.sample_rate
         return frames_of([self.noise.under(recording.samples(rate), rate)], self.settings)
 
+    @property
+    def size(self) -> int:
+        """Of :meth:`numbers`."""
+        return self.subsample * self.settings.bins
+
+    def numbers(self, inputs: AudioInputs) -> Ragged:
+        """``[T, subsample·bins]``, the frames that each vector stands for, brought to one scale."""
+        stacked = self.stacked(self.normalized(inputs.frames))
+        return stacked.with_values(stacked.values[:, self.size : 2 * self.size])
+
     def forward(self, inputs: AudioInputs) -> Ragged:
         """``[T, dim]``, a vector for each ``subsample`` frames."""
         frames = self.normalized(inputs.frames)
@@ -147,7 +163,7 @@ class Audio(nn.Module):
 
     def scaled(self, frames: Tensor) -> Tensor:
         """``[F, bins]`` by mean and deviation of the training data."""
-        return (frames - self.mean) / self.std
+        return (frames - self.mean.to(frames.device)) / self.std.to(frames.device)
 
     def normalized(self, frames: Ragged) -> Ragged:
         """``[F, bins]`` by those, and by the recording's own where that is asked for."""

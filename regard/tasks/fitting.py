@@ -215,7 +215,11 @@ def _equal_size(config: Config, parameters: int) -> int:
 
 def batches_by_length(model: Model, examples: Sequence[Example]) -> Iterator[list[int]]:
     """Numbers of examples of about one length, at most `PREDICT_TOKENS` items in all; a longer one stands alone."""
-    lengths = [model.length(example) for example in examples]
+    return in_batches([model.length(example) for example in examples])
+
+
+def in_batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """The same of sequences of these lengths."""
     order = np.argsort(np.asarray(lengths, dtype=np.int64), kind="stable")
     return (numbers.tolist() for numbers in fill(order, lengths, PREDICT_TOKENS))
 

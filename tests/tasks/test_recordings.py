@@ -143,9 +143,14 @@ def test_silence_zeros_and_hardly_anything(trained):
 
 def test_long_recordings_are_heard_in_windows(trained):
     model = regard.load(trained / "run")
-    model.config = model.config.model_copy(update={"longest": 50})
+    model.config = model.config.model_copy(update={"longest": 50, "longest_windowed": 500})
     long = Recording.from_samples(tone("high", 20), 8000)
     assert model.predict([long]) == ["high"]
+    joined = Recording.from_samples(np.concatenate([tone("low", 1), tone("high", 1)]), 8000)
+    parts = model.network.front_end.split(joined, 50)
+    rows = [np.log(list(chances.values())) for chances in model.probabilities(parts)]
+    mean = np.exp(np.mean([row - row.mean() for row in rows], 0))  # logits, but for what softmax takes away
+    np.testing.assert_allclose(list(model.probabilities([joined])[0].values()), mean / mean.sum(), atol=1e-4)
 
 
 def test_hidden_frames_are_guessed_and_other_tasks_start_from_there(trained, tmp_path):

@@ -3,8 +3,9 @@
     python -m benchmarks speech.length --json FILE
 
 4 layers × 144, 4 heads, relative positions, 100 vectors a second, forward, float32; each length in a process of its
-own. The window is ±128. Without one the cost is the square: lengths that would take over `MOST` seconds by the one
-before are left out. `python docs/speech.py FILE` draws them.
+own, on one thread, by the processor's time, which what else the machine does changes little. The window is ±128.
+Without one the cost is the square: lengths that would take over `MOST` seconds by the one before are left out.
+`python docs/speech.py FILE` draws them.
 """
 
 from __future__ import annotations
@@ -26,21 +27,22 @@ AGAIN = 20.0  # seconds, below which it is timed three times
 
 
 def measure(minutes: float, window: int | None) -> tuple[float, float]:
-    """Seconds of one forward pass, and MiB beyond what the process held before; run it in a fresh process."""
+    """Seconds of the processor for one forward pass, and MiB beyond what the process held before; run it in a fresh process."""
     import torch
 
     from regard import Ragged
     from regard.nn import build_encoder
 
+    torch.set_num_threads(1)
     torch.manual_seed(0)
     encoder = build_encoder("attention", dim=DIM, depth=DEPTH, heads=HEADS, window=window).eval()
 
     @torch.inference_mode()
     def seconds_of(length: int) -> float:
         batch = Ragged.from_list([torch.randn(length, DIM)])
-        start = time.perf_counter()
+        start = time.process_time()
         encoder(batch)
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     seconds_of(1000)
     before, length = peak(), round(minutes * 60 * RATE)

@@ -16,11 +16,11 @@ from regard.errors import DataError, RegardError
 Labels = Sequence[Sequence[str]]
 
 
-def label_scores(gold: Labels, predicted: Labels) -> dict[str, float]:
+def label_scores(gold: Labels, predicted: Labels, *, spans: bool = True) -> dict[str, float]:
     """How well labels were predicted, each from 0 to 1: ``accuracy``, and ``macro_f1``, the mean of every label's F1.
 
     Where the true labels are BIO or IOBES, instead of the latter the ``precision``, ``recall`` and ``f1`` of spans: a
-    span is right when start, end and type are (the rule of CoNLL 2003).
+    span is right when start, end and type are (the rule of CoNLL 2003). Without ``spans`` labels are taken for none.
 
     >>> label_scores([["DET", "NOUN"]], [["DET", "VERB"]])
     {'accuracy': 0.5, 'macro_f1': 0.3333333333333333}
@@ -41,7 +41,7 @@ def label_scores(gold: Labels, predicted: Labels) -> dict[str, float]:
         raise DataError("at least one label to score", "none")
     true, guessed = _as_numbers(gold, predicted)
     scores = {"accuracy": float((true == guessed).mean())}
-    if span_scheme(gold) is not None:
+    if spans and span_scheme(gold) is not None:
         return scores | span_scores(gold, predicted)
     from sklearn.metrics import f1_score
 

@@ -37,11 +37,13 @@ def test_an_ending_is_one_format_of_a_goal(goal, labelled):
     ("goal", "labelled", "names"),
     [
         ("labels", True, "conllu columns tsv csv jsonl parquet npz"),
-        ("labels", False, "conllu columns tsv csv jsonl parquet npz text"),
+        ("labels", False, "conllu columns tsv csv jsonl parquet npz text audio"),
+        ("segments", True, "csv tsv jsonl parquet"),
+        ("segments", False, "csv tsv jsonl parquet text audio"),
         ("label", True, "csv tsv jsonl parquet ts npz folder"),
-        ("label", False, "csv tsv jsonl parquet ts npz folder text"),
+        ("label", False, "csv tsv jsonl parquet ts npz folder text audio"),
         ("target", True, "lines csv tsv jsonl parquet"),
-        ("target", False, "lines csv tsv jsonl parquet"),
+        ("target", False, "lines csv tsv jsonl parquet audio"),
         ("nothing", True, "conllu columns tsv csv jsonl parquet ts npz folder text"),
     ],
 )

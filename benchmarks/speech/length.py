@@ -27,7 +27,7 @@ AGAIN = 20.0  # seconds, below which it is timed three times
 
 
 def measure(minutes: float, window: int | None) -> tuple[float, float]:
-    """Seconds of the processor for one forward pass, and MiB beyond what the process held before; run it in a fresh process."""
+    """Seconds of the processor for one forward pass, and MiB beyond what was held before; run it in a fresh process."""
     import torch
 
     from regard import Ragged

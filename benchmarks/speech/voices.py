@@ -14,8 +14,6 @@ from typing import Any
 
 from benchmarks.speech.data import alone, parted
 from regard import Classifier
-from regard.data import read
-from regard.tasks.classify.baselines import class_baselines
 
 NETWORK: dict[str, Any] = {"front_end": "audio", "dim": 64, "depth": 2, "subsample": 4, "dropout": 0.1}
 TRAINING: dict[str, Any] = {"epochs": 6, "batch_tokens": 1000, "baselines": "none"}

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from regard.demo.voices import Segment
+from regard.data.segments import Segment
 from regard.files import atomic_write
 from regard.recording import Recording
 from regard.viewer.recording import record

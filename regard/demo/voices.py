@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from regard.data.segments import Segment
 from regard.errors import ConfigError, DataError
 from regard.files import SOUND_ENDINGS, atomic_write
 from regard.front_ends.audio.features import MOST_RATE
@@ -39,8 +40,6 @@ GAP = (0.1, 1.5)  # seconds between two prompts
 LOUDNESS = (-9.0, 0.0)  # dB by which prompts are changed
 FLOOR = -50.0  # dB of the noise under all, so that silence is no row of zeros, nor as each voice's own recorder left it
 
-Segment = tuple[float, float, str]
-
 
 @dataclass(frozen=True)
 class Prompt:
@@ -63,8 +62,8 @@ class Mix:
 
     Arguments:
         samples: ``[N]``.
-        segments: ``(start, end, voice)`` of all sound, in seconds.
-        said: the same with the text of the prompt in place of the voice.
+        segments: where there is sound, labelled by voice.
+        said: the same, labelled by the text of the prompt.
     """
 
     samples: NDArray[np.float32]
@@ -203,8 +202,8 @@ def join(prompts: Iterable[Prompt], rate: int, draw: np.random.Generator) -> Mix
         before = sum(map(len, pieces)) - first
         for start, stop in found:
             times = (before + start) / rate, (before + stop) / rate
-            segments.append((*times, prompt.voice))
-            said.append((*times, prompt.text))
+            segments.append(Segment(*times, prompt.voice))
+            said.append(Segment(*times, prompt.text))
         gain = 10 ** (draw.uniform(*LOUDNESS) / 20)
         pieces += [samples[first:last] * np.float32(gain), _silence(rate, draw)]
     mixed = np.concatenate(pieces)
@@ -230,4 +229,5 @@ def write_mixes(mixes: Iterable[Mix], rate: int, manifest: Path) -> None:
 
 
 def _rounded(segments: Iterable[Segment]) -> list[Segment]:
-    return [(round(start, 3), round(stop, 3), name) for start, stop, name in segments]
+    """To milliseconds."""
+    return [Segment(round(start, 3), round(end, 3), label) for start, end, label in segments]

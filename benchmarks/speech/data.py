@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from regard import Recording
-from regard.demo.voices import Prompt, cut_by_text, fetch_voices, find_prompts, join
+from regard.data.segments import Segment
+from regard.demo.voices import Prompt, cut_by_text, fetch_voices, find_prompts, join, make_mixes
 
 RATE = 8000  # Hz, of all of them
+Labelled = list[tuple[Recording, list[Segment]]]
 
 
 def parted() -> dict[str, list[Prompt]]:
@@ -26,4 +28,15 @@ def alone(prompts: Sequence[Prompt], seed: int) -> list[tuple[Recording, str]]:
     """Each prompt by itself with its voice, treated as those of a mix are: cut, at any loudness, with soft noise."""
     draw = np.random.default_rng(seed)
     mixes = [join([prompt], RATE, draw) for prompt in prompts]
-    return [(Recording.from_samples(mix.samples, RATE), mix.segments[0][2]) for mix in mixes if mix.segments]
+    return [(Recording.from_samples(mix.samples, RATE), mix.segments[0].label) for mix in mixes if mix.segments]
+
+
+def mixed(*, seconds: float) -> dict[str, Labelled]:
+    """Mixes of the prompts of train, dev and test, each of about so many seconds of them."""
+    return {
+        name: [
+            (Recording.from_samples(mix.samples, RATE), mix.segments)
+            for mix in make_mixes(prompts, RATE, seconds=seconds, seed=seed)
+        ]
+        for seed, (name, prompts) in enumerate(parted().items())
+    }

@@ -19,6 +19,7 @@ from regard.errors import DataError, UnsupportedError
 
 BLOCK = 10.0  # seconds that are read at once
 EXPECTED = "a sound file (wav, flac, ogg, mp3, ...)"
+EMPTY = "an empty one"
 INSTALL = "sound needs soundfile, soxr and kaldi-native-fbank: pip install 'regard[audio]'"
 _CUT_OFF = re.compile(r"data : (\d+) \(should be (\d+)\)")  # what libsndfile notes of a wav that lost its end
 _UNKNOWN_SIZE = (0, 2**31 - 1)  # bytes from which on a header does not mean it: whoever wrote it did not know the end
@@ -61,7 +62,7 @@ class Recording:
             if cut is not None and _UNKNOWN_SIZE[0] < int(cut[1]) < _UNKNOWN_SIZE[1]:
                 raise DataError("a whole wav file", f"{cut[2]} of its {cut[1]} bytes; fetch it again", path=name)
             if not sound.frames:
-                raise DataError("a recording of at least one sample", "an empty one", path=name)
+                raise DataError("a recording of at least one sample", EMPTY, path=name)
             return cls(sound.samplerate, sound.frames, name, 0, content)
 
     @classmethod

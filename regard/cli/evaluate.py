@@ -41,6 +41,10 @@ def evaluate(
         str | None,
         typer.Option(metavar="PNG", help="Draw which labels are taken for which (classify).", show_default=False),
     ] = None,
+    pairs: Annotated[
+        bool,
+        typer.Option("--pairs", help="Tell how well two examples are told to have one label or two (classify)."),
+    ] = False,
     largest_record: LargestRecord = None,
     largest_unpacked: LargestUnpacked = None,
     device: Device = "auto",
@@ -55,6 +59,7 @@ def evaluate(
         "target": target,
         "beam": beam,
         "confusion": confusion,
+        "pairs": pairs or None,
     }
     if confusion is not None:
         check_output(confusion, "confusion")

@@ -1,4 +1,4 @@
-"""The goals of learning (a label for each item, one label, a target, nothing): a row each, a function that checks.
+"""The goals of learning (labels of items, segments, one label, a target, nothing): a row each, a function that checks.
 
 What the labels of all examples have in common: one scheme of spans, BIO or IOBES; no label that is unknown.
 """
@@ -16,13 +16,13 @@ import numpy as np
 
 from regard.data.items import LIST_NAMES, check_strings, check_text
 from regard.data.records import GROUP, NOWHERE, Columns, Example, Field, Items, Place, short
+from regard.data.segments import OUTSIDE, Segment, segments
 from regard.errors import ConfigError, DataError
 
 Scheme = Literal["BIO", "IOBES"]
 
 RECORDING_NAMES = ("audio", "recording", "file", "path", "wav", "audio_filepath", "filename")
 TEXT_NAMES = ("text", "sentence", "question", "message", "document", "content", *LIST_NAMES)
-_OUTSIDE = "O"
 _SPAN_LABEL = re.compile(r"([BIES])-(.+)", re.DOTALL)
 
 
@@ -126,6 +126,9 @@ GOALS: dict[str, Goal] = {
         blank="kept",
         per_item=True,
     ),
+    "segments": Goal(
+        make=segments, article="segments", names=("segments",), item_names=RECORDING_NAMES, blank="refused"
+    ),
     "label": Goal(
         make=label,
         article="a label",
@@ -193,11 +196,11 @@ def check_spans(examples: Sequence[Example]) -> Scheme | None:
     for example in examples:
         known.update(example.goal or ())
     parts = {label: (match[1], match[2]) for label in known if (match := _SPAN_LABEL.fullmatch(label))}
-    strangers = known - parts.keys() - {_OUTSIDE}
-    if not parts or (strangers and _OUTSIDE not in known):
+    strangers = known - parts.keys() - {OUTSIDE}
+    if not parts or (strangers and OUTSIDE not in known):
         return None
     _refuse(strangers, examples, min(parts))
-    parts[_OUTSIDE] = (_OUTSIDE, "")
+    parts[OUTSIDE] = (OUTSIDE, "")
     if any(prefix in "ES" for prefix, _ in parts.values()):
         _check_iobes(examples, parts)
         return "IOBES"
@@ -239,7 +242,7 @@ def _check_iobes(examples: Sequence[Example], parts: dict[str, tuple[str, str]])
     witness = min(label for label, (prefix, _) in parts.items() if prefix in "ES")
     for index, example in enumerate(examples):
         labels = example.goal or []
-        for item, (label, after) in enumerate(pairwise([_OUTSIDE, *labels, _OUTSIDE]), -1):
+        for item, (label, after) in enumerate(pairwise([OUTSIDE, *labels, OUTSIDE]), -1):
             goes_on = parts[label][1] if parts[label][0] in "BI" else ""
             comes_from = parts[after][1] if parts[after][0] in "IE" else ""
             if goes_on != comes_from:
@@ -275,9 +278,11 @@ def check_known(examples: Sequence[Example], labels: Sequence[str], unseen: str)
         if isinstance(example.goal, str):
             if example.goal not in known:
                 raise _unknown(repr(example.goal), labels, example)
-        elif not known.issuperset(example.goal):
-            item = next(item for item, label in enumerate(example.goal) if label not in known)
-            raise _unknown(repr(example.goal[item]), labels, example, item)
+            continue
+        found = [part.label if isinstance(part, Segment) else part for part in example.goal]
+        if not known.issuperset(found):
+            item = next(item for item, label in enumerate(found) if label not in known)
+            raise _unknown(repr(found[item]), labels, example, item)
 
 
 def _unknown(found: str, labels: Sequence[str], example: Example, item: int | None = None) -> DataError:

@@ -26,12 +26,14 @@ class Row:
             "recordings".
         module: where its ``learn`` and ``restore`` are.
         target: whether a new sequence can be written in its tokens.
+        per_item: the goal of learning a label for each of its vectors: "labels", or "segments" where those are times.
     """
 
     name: str
     items: tuple[str, ...]
     module: str
     target: bool = False
+    per_item: str = "labels"
 
 
 FRONT_ENDS = {
@@ -42,7 +44,7 @@ FRONT_ENDS = {
         Row("characters", ("text", "words"), "regard.front_ends.characters", target=True),
         Row("symbols", ("text", "words"), "regard.front_ends.symbols", target=True),
         Row("vectors", ("vectors",), "regard.front_ends.vectors"),
-        Row("audio", ("recordings",), "regard.front_ends.audio"),
+        Row("audio", ("recordings",), "regard.front_ends.audio", per_item="segments"),
     )
 }
 

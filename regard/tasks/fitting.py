@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
@@ -56,8 +56,13 @@ def fit(
     options: dict[str, Any],
     *,
     resume: bool,
+    cut: Callable[[Sequence[Example]], Sequence[Example]] | None = None,
 ) -> M:
-    """Trains, and leaves in ``model`` and in ``output`` the weights that did best on ``dev``."""
+    """Trains, and leaves in ``model`` and in ``output`` the weights that did best on ``dev``.
+
+    Arguments:
+        cut: makes shorter examples of those of training, where they may be too long for a step.
+    """
     options = {name: str(given) if isinstance(given, Path) else given for name, given in options.items()}
     for name, given in (("train", train), ("dev", dev), ("output", output)):
         options[name] = str(given) if isinstance(given, str | Path) else None
@@ -76,6 +81,8 @@ def fit(
         stack.enter_context(taken(Path(folder), resume=resume))
         start = resolve(model)
         examples = _read_part(model, train, "train")
+        if cut is not None:
+            examples = cut(examples)
         dev_examples = None if dev is None else _read_part(model, dev, "dev")
         return train_on(model, examples, dev_examples, Path(folder), start, resume=resume)
 

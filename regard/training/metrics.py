@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from regard.data.goals import span_scheme
@@ -14,11 +16,11 @@ from regard.errors import DataError, RegardError
 Labels = Sequence[Sequence[str]]
 
 
-def label_scores(gold: Labels, predicted: Labels) -> dict[str, float]:
+def label_scores(gold: Labels, predicted: Labels, *, spans: bool = True) -> dict[str, float]:
     """How well labels were predicted, each from 0 to 1: ``accuracy``, and ``macro_f1``, the mean of every label's F1.
 
     Where the true labels are BIO or IOBES, instead of the latter the ``precision``, ``recall`` and ``f1`` of spans: a
-    span is right when start, end and type are (the rule of CoNLL 2003).
+    span is right when start, end and type are (the rule of CoNLL 2003). Without ``spans`` labels are taken for none.
 
     >>> label_scores([["DET", "NOUN"]], [["DET", "VERB"]])
     {'accuracy': 0.5, 'macro_f1': 0.3333333333333333}
@@ -39,7 +41,7 @@ def label_scores(gold: Labels, predicted: Labels) -> dict[str, float]:
         raise DataError("at least one label to score", "none")
     true, guessed = _as_numbers(gold, predicted)
     scores = {"accuracy": float((true == guessed).mean())}
-    if span_scheme(gold) is not None:
+    if spans and span_scheme(gold) is not None:
         return scores | span_scores(gold, predicted)
     from sklearn.metrics import f1_score
 
@@ -82,6 +84,46 @@ def class_scores(gold: Sequence[str], chances: Tensor, labels: Sequence[str]) ->
     bins = np.minimum((sure * 10).astype(int), 9)
     off = sum(abs(float((right[bins == bin] - sure[bins == bin]).sum())) for bin in range(10))
     return scores | {"calibration": round(1 - off / len(gold), 6)}
+
+
+def equal_error_rate(same: ArrayLike, different: ArrayLike) -> float:
+    """The share of pairs told wrongly, from 0 to 1, by the threshold at which both kinds are told wrongly as often.
+
+    Arguments:
+        same: how alike those are that belong together; more is more alike.
+        different: how alike those are that do not.
+
+    >>> equal_error_rate([0.9, 0.8, 0.4], [0.6, 0.3, 0.2, 0.1])
+    0.25
+
+    Raises:
+        DataError: there is no pair of one kind, or a score that is not finite.
+    """
+    scores = [np.asarray(part, np.float64).ravel() for part in (same, different)]
+    if not all(map(len, scores)) or not all(np.isfinite(part).all() for part in scores):
+        found = f"{len(scores[0])} and {len(scores[1])}"
+        raise DataError("finite scores of at least one pair that belongs together and one that does not", found)
+    from sklearn.metrics import roc_curve
+
+    accepted, right, _ = roc_curve(np.repeat([1, 0], [*map(len, scores)]), np.concatenate(scores))
+    return float(np.interp(0.0, accepted - (1 - right), accepted))
+
+
+def pair_scores(vectors: NDArray[Any], labels: Sequence[str]) -> dict[str, float]:
+    """``equal_error_rate`` of all pairs of vectors: how well their cosine tells whether their labels are the same.
+
+    Arguments:
+        vectors: ``[N, D]``; the cosines of all N² pairs are held at once.
+        labels: N of them, of any kind.
+
+    Raises:
+        DataError: all labels are the same, or no two of them are.
+    """
+    units = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    first, second = np.triu_indices(len(labels), 1)
+    alike, names = (units @ units.T)[first, second], np.asarray(labels)
+    same = names[first] == names[second]
+    return {"equal_error_rate": equal_error_rate(alike[same], alike[~same])}
 
 
 def span_scores(gold: Labels, predicted: Labels) -> dict[str, float]:

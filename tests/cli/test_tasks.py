@@ -32,6 +32,7 @@ def test_classify(call, data, tmp_path):
     confusion = ("--confusion", tmp_path / "confusion.png")
     assert json.loads(call("evaluate", run, data / "films.csv", "--json", *confusion).out)["accuracy"] == 1.0
     assert (tmp_path / "confusion.png").read_bytes().startswith(b"\x89PNG")
+    assert "equal_error_rate" in json.loads(call("evaluate", run, data / "films.csv", "--json", "--pairs").out)
     assert call("predict", run, data / "films.txt").out.split() == ["good", "good", "bad", "bad"]
     assert (
         "beam: a classify model has no such option" in call("predict", run, data / "films.txt", "--beam", 2).complaint
@@ -86,6 +87,7 @@ def test_transduce(call, data, tmp_path):
     assert "expected as many lines as in" in complaint
     picture = ("--target", data / "a.tgt", "--confusion", tmp_path / "no.png")
     assert "confusion: a transduce model" in call("evaluate", run, data / "a.src", *picture).complaint
+    assert "pairs: a transduce model" in call("evaluate", run, data / "a.src", *picture[:2], "--pairs").complaint
     assert "unseen_labels: a transduce model has no such option" in (
         call("evaluate", run, data / "a.src", "--unseen-labels", "refuse").complaint
     )

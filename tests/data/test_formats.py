@@ -38,6 +38,8 @@ def test_an_ending_is_one_format_of_a_goal(goal, labelled):
     [
         ("labels", True, "conllu columns tsv csv jsonl parquet npz"),
         ("labels", False, "conllu columns tsv csv jsonl parquet npz text audio"),
+        ("segments", True, "csv tsv jsonl parquet"),
+        ("segments", False, "csv tsv jsonl parquet text audio"),
         ("label", True, "csv tsv jsonl parquet ts npz folder"),
         ("label", False, "csv tsv jsonl parquet ts npz folder text audio"),
         ("target", True, "lines csv tsv jsonl parquet"),

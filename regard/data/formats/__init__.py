@@ -59,7 +59,7 @@ class Format:
         return write(file, columns)
 
 
-WHOLE = ("label", "target")  # goals of a whole sequence
+HEARD = ("segments", "label", "target")  # goals of a recording; but for the first of texts too
 AUDIO = Format("audio", SOUND_ENDINGS, "audio:read", None, (), medium="bytes")  # a recording of every goal, without it
 TEXT = Format("text", (".txt",), "text:read", "text:write", (), by_lines=True)  # of every goal, without it
 
@@ -75,10 +75,10 @@ FORMATS = (
     ),
     Format("tsv", (".tsv",), "tsv:read_words", "tsv:write_words", ("labels",), by_lines=True),
     Format("lines", (".txt",), "lines:read", "lines:write", ("target",), by_lines=True),
-    Format("csv", (".csv",), "csv:read", "csv:write", ("labels", *WHOLE), by_lines=True, has_head=True),
-    Format("tsv", (".tsv",), "tsv:read", "tsv:write", WHOLE, by_lines=True, has_head=True),
-    Format("jsonl", (".jsonl", ".ndjson"), "jsonl:read", "jsonl:write", ("labels", *WHOLE), by_lines=True),
-    Format("parquet", (".parquet",), "parquet:read", "parquet:write", ("labels", *WHOLE), medium="bytes"),
+    Format("csv", (".csv",), "csv:read", "csv:write", ("labels", *HEARD), by_lines=True, has_head=True),
+    Format("tsv", (".tsv",), "tsv:read", "tsv:write", HEARD, by_lines=True, has_head=True),
+    Format("jsonl", (".jsonl", ".ndjson"), "jsonl:read", "jsonl:write", ("labels", *HEARD), by_lines=True),
+    Format("parquet", (".parquet",), "parquet:read", "parquet:write", ("labels", *HEARD), medium="bytes"),
     Format("ts", (".ts",), "ts:read", "ts:write", ("label",), by_lines=True, has_head=True),
     Format("npz", (".npz",), "npz:read", "npz:write", ("labels", "label"), medium="bytes"),
     Format("folder", (), "folder:read", "folder:write", ("label",), medium="folder"),

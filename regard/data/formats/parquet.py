@@ -156,6 +156,8 @@ def _row(example: Example, answer: Answer, columns: Columns) -> dict[str, Any]:
     else:
         items = {"words" if isinstance(found, list) else columns.items.written: found}
     goal = {columns.goal_name if name == columns.key else name: value for name, value in answer.items()}
+    if columns.key == "segments":  # of times and labels, which are no list of one type
+        goal[columns.goal_name] = json.dumps(answer[columns.key], ensure_ascii=False)
     return items | {name: value for name, value in goal.items() if not isinstance(value, dict)}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
@@ -72,7 +73,7 @@ def table_cells(example: Example, answer: Answer, columns: Columns, format: str)
     goal = answer[columns.key]
     score = [f"{answer['score']:.4f}"] if columns.scored else []
     if (path := path_of(example, format)) is not None:
-        return [path, goal, *score]
+        return [path, goal if isinstance(goal, str) else json.dumps(goal, ensure_ascii=False), *score]
     if isinstance(goal, list):
         return [join_cell(words_of(example, format)), join_cell(goal), *score]
     return [text_of(example, format), goal, *score]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -26,7 +27,7 @@ from regard.tasks.classify.confusion import draw_confusion
 from regard.tasks.classify.options import ClassifyConfig
 from regard.tasks.model import Columns, Scores
 from regard.training.config import make_config, with_options
-from regard.training.metrics import class_scores
+from regard.training.metrics import class_scores, pair_scores
 from regard.viewer.maps import Maps
 
 logger = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ logger = logging.getLogger(__name__)
 class ClassNetwork(nn.Module):
     """A row of label scores for each sequence: ``head(pool(encoder(front_end(inputs))))``, ``[B, labels]``.
 
-    A sequence that was read in several windows has the mean of their rows.
+    A sequence that was read in several windows has the mean of what they are pooled to.
     """
 
     front_end: Any  # FrontEnd and Module in one
@@ -47,7 +48,12 @@ class ClassNetwork(nn.Module):
 
     def forward(self, inputs: Any, offsets: Tensor) -> Tensor:
         """``offsets`` ``[B+1]`` tells which rows of the batch, each a part, belong to which sequence."""
-        rows: Tensor = self.head(self.pool(self.encoder(self.front_end(inputs))))
+        rows: Tensor = self.head(self.embed(inputs, offsets))
+        return rows
+
+    def embed(self, inputs: Any, offsets: Tensor) -> Tensor:
+        """``[B, dim]``, what the head reads."""
+        rows: Tensor = self.pool(self.encoder(self.front_end(inputs)))
         if len(rows) == len(offsets) - 1:
             return rows
         sums = torch.segment_reduce(rows, "sum", offsets=offsets, initial=0.0)
@@ -119,14 +125,21 @@ class Classifier:
         format: str = "auto",
         column: str | None = None,
         confusion: str | Path | None = None,
+        pairs: bool = False,
     ) -> dict[str, float]:
         """Scores against labelled examples: see :func:`regard.training.metrics.class_scores`.
 
-        ``confusion`` names a PNG to write, which shows which labels are taken for which.
+        Arguments:
+            confusion: a PNG to write, which shows which labels are taken for which.
+            pairs: whether to tell the ``equal_error_rate`` too, by which :meth:`embed` tells whether two examples have
+                the same label; with ``unseen_labels="count-wrong"`` of labels that training never had, too.
         """
         examples = files.read(self, source, format=format, column=column)
         self.check(examples)
-        return self._measure(self.network, examples, None if confusion is None else Path(confusion))
+        scores = self._measure(self.network, examples, None if confusion is None else Path(confusion))
+        if pairs:
+            scores |= pair_scores(self._embedded(examples), [example.goal for example in examples])
+        return scores
 
     def predict(self, source: Source, *, format: str = "auto") -> list[str]:
         """A label for every example, in order: texts, lists of words or arrays ``[N, C]``, or a file of them."""
@@ -138,6 +151,15 @@ class Classifier:
         self._check_held(examples)
         rows = self._chances(self.network, examples)
         return [dict(zip(self.labels, row, strict=True)) for row in rows.tolist()]
+
+    def embed(self, source: Source, *, format: str = "auto") -> NDArray[np.float32]:
+        """One vector for every example, ``[N, dim]``: what the whole sequence was pooled to, which the head reads.
+
+        Examples of one label point in about the same direction: the cosine between two tells how alike they are.
+        """
+        examples = files.read(self, source, labelled=False, format=format)
+        self._check_held(examples)
+        return self._embedded(examples)
 
     def answers(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
         """For each example its ``label``, the ``score``, how likely that is, and the ``probabilities`` of all."""
@@ -253,19 +275,30 @@ class Classifier:
             draw_confusion(gold, guessed, self.labels, confusion)
         return scores
 
-    @torch.inference_mode()
     def _chances(self, network: nn.Module, examples: Sequence[Example]) -> Tensor:
-        """``[N, labels]``, rows sum to 1. Of a long sequence one window after the other is held."""
+        """``[N, labels]``, rows sum to 1."""
+        return self._rows(network, network, examples, len(self.labels)).softmax(1)
+
+    def _embedded(self, examples: Sequence[Example]) -> NDArray[np.float32]:
+        """``[N, dim]``."""
+        return self._rows(self.network, self.network.embed, examples, self.config.dim).numpy()
+
+    @torch.inference_mode()
+    def _rows(self, network: nn.Module, read: Callable[..., Tensor], examples: Sequence[Example], width: int) -> Tensor:
+        """``[N, width]``: what ``read``, a part of the network, makes of each; the mean over the windows of a long one.
+
+        One window after the other is held.
+        """
         network.eval()
         parts = [(number, window) for number, example in enumerate(examples) for window in self._windows(example)]
         owners = torch.tensor([number for number, _ in parts], dtype=torch.int64)
         front_end, device = self.network.front_end, fitting.device_of(network)
-        sums = torch.zeros(len(examples), len(self.labels))
+        sums = torch.zeros(len(examples), width)
         for numbers in fitting.in_batches([front_end.count(window) for _, window in parts]):
             inputs = front_end.encode([parts[number][1] for number in numbers]).to(device)
-            rows = network(inputs, torch.arange(len(numbers) + 1))  # [B, labels]
+            rows = read(inputs, torch.arange(len(numbers) + 1))  # [B, width]
             sums.index_add_(0, owners[numbers], rows.float().cpu())
-        return (sums / owners.bincount(minlength=len(examples))[:, None]).softmax(1)
+        return sums / owners.bincount(minlength=len(examples))[:, None]
 
     def baselines(self, train: Sequence[Example], scored: Sequence[Example]) -> Scores:
         return class_baselines(train, scored, self.labels, getattr(self.network.front_end, "frames", np.asarray))

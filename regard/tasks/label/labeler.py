@@ -1,4 +1,4 @@
-"""One label for every item of a sequence (N→N): tagging words, labelling frames."""
+"""One label for every item of a sequence (N→N): tagging words, labelling recordings in time."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,10 +15,22 @@ from torch.nn import functional as F
 from regard.data import Example, Source, span_scheme
 from regard.data.goals import check_known
 from regard.data.items import fewest
+from regard.data.segments import Segment
+from regard.errors import ConfigError
 from regard.ragged import Ragged, on_device
 from regard.tasks import files, fitting
 from regard.tasks.label.baselines import simple_baselines
+from regard.tasks.label.metrics import library
 from regard.tasks.label.options import LabelConfig
+from regard.tasks.label.recordings import (
+    Smoothing,
+    Timing,
+    answer_of,
+    known_labels,
+    pieces,
+    recording_baselines,
+    recording_scores,
+)
 from regard.tasks.model import Columns, Scores
 from regard.training.config import make_config, with_options
 from regard.training.metrics import label_scores
@@ -92,8 +105,8 @@ class Labeler:
         """Trains on a file or an iterable of examples, and keeps the weights that did best on ``dev``.
 
         Arguments:
-            train, dev: a path in any format of docs/formats.md, an iterable of ``(items, labels)``, or a
-                table with columns of them.
+            train, dev: a path in any format of docs/formats.md, an iterable of ``(items, labels)``, of
+                ``(recording, segments)`` where the front end is audio, or a table with columns of them.
             output: run folder to write; without it nothing is left on disk.
             resume: go on from the checkpoint in ``output``, bit for bit.
             The rest are the options of training, as on the command line.
@@ -102,23 +115,63 @@ class Labeler:
             DataError: a record that cannot be read, with file and line.
             ConfigError: a value that an option does not take, or a run folder that holds another run.
         """
-        return fitting.fit(self, train, dev, output, options, resume=resume)
+        return fitting.fit(self, train, dev, output, options, resume=resume, cut=self._pieces)
 
-    def evaluate(self, source: Source, *, format: str = "auto", column: str | None = None) -> dict[str, float]:
-        """Scores against labelled sequences: ``accuracy``, and where labels are BIO or IOBES the spans' ``f1``."""
+    def evaluate(
+        self,
+        source: Source,
+        *,
+        format: str = "auto",
+        column: str | None = None,
+        smooth: float | None = None,
+        shortest: float | None = None,
+    ) -> dict[str, float]:
+        """Scores against labelled sequences: ``accuracy``, and where labels are BIO or IOBES the spans' ``f1``.
+
+        Of recordings ``accuracy`` is that of the labels of vectors; see
+        :func:`regard.tasks.label.metrics.segment_scores` for the errors of segments. ``smooth`` and ``shortest`` are
+        the options of those names, where they are not to be as in training.
+        """
         examples = files.read(self, source, format=format, column=column)
         self.check(examples)
-        return self.score(self.network, examples)
+        return self._measure(self.network, examples, self._smoothing(smooth, shortest), final=True)
 
-    def predict(self, source: Source, *, format: str = "auto") -> list[list[str]]:
-        """Labels for every sequence, in order: a list of words or an array ``[N, C]`` each, or a file of them."""
+    def predict(
+        self, source: Source, *, format: str = "auto", smooth: float | None = None, shortest: float | None = None
+    ) -> list[Any]:
+        """Labels for every sequence, in order: a list of words or an array ``[N, C]`` each, or a file of them.
+
+        For every recording, a path say, a list of :class:`Segment`, times in seconds.
+        """
         examples = files.read(self, source, labelled=False, format=format)
-        return [answer["labels"] for answer in self.answers(examples)]
+        answers = self.answers(examples, smooth=smooth, shortest=shortest)
+        if self._hears:
+            return [[Segment(*part) for part in answer["segments"]] for answer in answers]
+        return [answer["labels"] for answer in answers]
 
     @torch.inference_mode()
-    def answers(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
-        """For each example ``labels``, and ``scores``, how likely each of them is."""
+    def answers(
+        self,
+        examples: Sequence[Example],
+        *,
+        smooth: float | None = None,
+        shortest: float | None = None,
+        frames: bool = False,
+    ) -> list[dict[str, Any]]:
+        """For each example ``labels``, and ``scores``, how likely each of them is.
+
+        For each recording ``segments``, lists ``[start, end, label]``, and their ``scores``; with ``frames`` also
+        ``labels``, one for each vector, and ``step``, the seconds from one vector to the next.
+        """
         self._check_lengths(examples)
+        smoothing = self._smoothing(smooth, shortest)
+        if self._hears:
+            front_end = self.network.front_end
+            found: list[dict[str, Any]] = [{} for _ in examples]
+            for number, logits in self._logits(self.network, examples):
+                timing = Timing.of(front_end, examples[number].items)
+                found[number] = answer_of(self.labels, timing, logits, smoothing, frames=frames)
+            return found
         answers: list[dict[str, Any]] = [{"labels": [], "scores": []} for _ in examples]
         for number, logits in self._logits(self.network, examples):
             best = logits.float().softmax(1).amax(1).tolist()
@@ -145,15 +198,36 @@ class Labeler:
         return files.Values(train, "items")
 
     def learn_labels(self, train: Sequence[Example]) -> None:
-        self.labels = sorted({label for example in train for label in example.goal})
+        labels = known_labels(train) if self._hears else {label for example in train for label in example.goal}
+        self.labels = sorted(labels)
 
     def check_sizes(self, examples: Sequence[Example]) -> None:
         for example in examples:
             self._check_size(example)
 
     def check(self, examples: Sequence[Example]) -> None:
+        if self._hears:
+            library()  # without which there would be no scores at the end
         check_known(examples, self.labels, self.config.unseen_labels)
         self._check_lengths(examples)
+
+    @property
+    def _hears(self) -> bool:
+        """Whether items are recordings, and what is learned are segments of them."""
+        return bool(self.config.goal == "segments")
+
+    def _pieces(self, examples: Sequence[Example]) -> Sequence[Example]:
+        return pieces(examples, self.config.piece) if self._hears and self.config.piece else examples
+
+    def _smoothing(self, smooth: float | None = None, shortest: float | None = None) -> Smoothing:
+        """As given, else as the options say."""
+        given = {"smooth": smooth, "shortest": shortest}
+        for name, value in given.items():
+            if value is not None and not self._hears:
+                raise ConfigError(f"{name}: it smooths the labels of recordings, got front_end {self.config.front_end}")
+            if value is not None and not value >= 0:
+                raise ConfigError(f"{name}: seconds, 0 or more, got {value}")
+        return Smoothing(**{name: getattr(self.config, name) if x is None else x for name, x in given.items()})
 
     def _check_lengths(self, examples: Sequence[Example]) -> None:
         for example in examples:
@@ -175,10 +249,15 @@ class Labeler:
         return int(self.network.front_end.count(example.items)) if len(example) else 0
 
     def collate(self, examples: Sequence[Example]) -> LabelBatch:
-        rows = {label: row for row, label in enumerate(self.labels)}
-        labels = [rows[label] for example in examples for label in example.goal]
-        inputs = self.network.front_end.encode([example.items for example in examples])
-        return LabelBatch(inputs, torch.tensor(labels, dtype=torch.int64))
+        front_end, rows = self.network.front_end, {label: row for row, label in enumerate(self.labels)}
+        inputs = front_end.encode([example.items for example in examples])
+        goals = [example.goal for example in examples]
+        if self._hears:
+            goals = [
+                Timing.of(front_end, example.items, speed).labels(example.goal)
+                for example, speed in zip(examples, inputs.speeds.tolist(), strict=True)
+            ]
+        return LabelBatch(inputs, torch.tensor([rows[label] for goal in goals for label in goal], dtype=torch.int64))
 
     def loss(self, network: nn.Module, batch: LabelBatch) -> tuple[Tensor, int]:
         logits = network(batch.inputs).values.float()
@@ -186,12 +265,24 @@ class Labeler:
         return loss, len(batch.labels)
 
     def metric(self, train: Sequence[Example], dev: Sequence[Example] | None) -> str:
-        return "f1" if _has_spans(train) and _has_spans(dev or []) else "accuracy"
+        has_spans = not self._hears and _has_spans(train) and _has_spans(dev or [])
+        return "f1" if has_spans else "accuracy"
 
-    @torch.inference_mode()
     def score(
         self, network: nn.Module, examples: Sequence[Example], *, final: bool = True, pictures: Path | None = None
     ) -> dict[str, float]:
+        return self._measure(network, examples, self._smoothing(), final=final)
+
+    @torch.inference_mode()
+    def _measure(
+        self, network: nn.Module, examples: Sequence[Example], smoothing: Smoothing, *, final: bool
+    ) -> dict[str, float]:
+        if self._hears:
+            timings = [Timing.of(self.network.front_end, example.items) for example in examples]
+            rows = [np.zeros(0, np.int64)] * len(examples)
+            for number, logits in self._logits(network, examples):
+                rows[number] = smoothing.of(logits.argmax(1).cpu().numpy(), timings[number].step)
+            return recording_scores(examples, timings, self.labels, rows, final=final)
         predicted: list[list[str]] = [[] for _ in examples]
         for number, logits in self._logits(network, examples):
             predicted[number] = self._names(logits)
@@ -209,6 +300,8 @@ class Labeler:
         return [self.labels[row] for row in logits.argmax(1).tolist()]
 
     def baselines(self, train: Sequence[Example], scored: Sequence[Example]) -> Scores:
+        if self._hears:
+            return recording_baselines(self.network.front_end, train, scored)
         return simple_baselines(train, scored)
 
     def vocabulary(self) -> dict[str, Any]:

@@ -5,23 +5,41 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from regard.data.formats import formats_for
-from regard.training.config import Config, FrontEndName, data, network
+from regard.front_ends import FRONT_ENDS
+from regard.training.config import Config, FrontEndName, data, network, training
 
 if TYPE_CHECKING:
     FormatName = str
 else:
-    FormatName = Literal[("auto", *formats_for("labels"))]
+    FormatName = Literal[
+        ("auto", *dict.fromkeys(name for goal in ("labels", "segments") for name in formats_for(goal)))
+    ]
 
 
 class LabelConfig(Config):
     """What `regard train label` takes."""
 
     task = "label"
-    goal = gives = "labels"
+
+    @property
+    def goal(self) -> str:  # type: ignore[override]
+        """Labels, or segments where items are recordings."""
+        return FRONT_ENDS[self.front_end].per_item
+
+    gives = goal
 
     format: FormatName = data("auto", "Format of the files; auto goes by name.")
     column: str = data("upos", "Which label to learn: upos, xpos, feats, ... or a column number.")
     unseen_labels: Literal["refuse", "count-wrong"] = data(
         "refuse", "Labels outside the training data when evaluating."
     )
+    smooth: float = data(
+        0.0, "Seconds of a recording over which the most frequent label is taken for the one in the middle.", ge=0
+    )
+    shortest: float = data(
+        0.0, "Seconds below which a segment, or a pause, of a recording is given to its neighbours.", ge=0
+    )
     front_end: FrontEndName = network("words", "How raw items become vectors.")
+    piece: float = training(
+        20.0, "Training recordings are cut into equal parts of at most so many seconds; 0 leaves them whole.", ge=0
+    )

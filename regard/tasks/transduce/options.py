@@ -13,7 +13,7 @@ class TransduceConfig(TargetConfig):
 
     task = "transduce"
 
-    longest: int = data(1000, "Longest source or target taken, in items.", gt=0, le=LONGEST)
+    longest: int = data(3000, "Longest source or target taken, in items.", gt=0, le=LONGEST)
     dim: int = network(256, "Width of the network.", gt=0, le=WIDEST)
     dropout: float = network(0.2, "Share of activations dropped in training.", ge=0, lt=1)
     shared_vocabulary: bool = network(False, "One table of subwords for source and target.")

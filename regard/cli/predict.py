@@ -31,7 +31,7 @@ MOST = 1024  # sequences predicted at once
 T = TypeVar("T")
 
 
-_decoding = partial(typer.Option, show_default=False, rich_help_panel="Decoding (transduce)")
+_decoding = partial(typer.Option, show_default=False, rich_help_panel="Decoding (transduce, transcribe)")
 
 
 def predict(

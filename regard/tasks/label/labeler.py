@@ -164,7 +164,7 @@ class Labeler:
         self._check_length(example, fewest(example.items))
 
     def _check_length(self, example: Example, length: int) -> None:
-        files.check_length(self.config, example, length, windowed=self.config.window is not None)
+        files.check_length(self.config, example, length, windowed=self.config.is_windowed)
 
     def build(self, front_ends: dict[str, nn.Module]) -> LabelNetwork:
         return LabelNetwork(

@@ -75,6 +75,9 @@ class Stream(Protocol):
     They have ``vectors(rows)`` too, the rest of the way, and ``pieces(sequence)``, the same rows of one that is long.
     """
 
+    def check(self, piece: Any) -> Any:
+        """Refuses what :meth:`push` does not take; None stands for nothing."""
+
     def push(self, piece: Any) -> Tensor:
         """The next rows: those for which enough has come."""
 

@@ -99,20 +99,26 @@ class VectorStream:
     def __init__(self, vectors: Vectors) -> None:
         self._vectors = vectors
 
-    def push(self, array: NDArray[Any]) -> Tensor:
-        """The next rows ``[n, C]``.
+    def check(self, array: NDArray[Any] | None) -> Tensor:
+        """Rows ``[n, C]``; None for nothing.
 
         Raises:
             DataError: another shape, or numbers that are not finite.
         """
+        if array is None:
+            return torch.empty(0, len(self._vectors.mean))
         rows = self._vectors.encode([array]).values
         if not rows.isfinite().all():
             raise DataError("finite numbers", "some that are not")
-        return rows.to(self._vectors.mean.device)
+        return rows
+
+    def push(self, array: NDArray[Any] | None) -> Tensor:
+        """Takes in what :meth:`check` takes."""
+        return self.check(array).to(self._vectors.mean.device)
 
     def close(self) -> Tensor:
         """``[0, C]``: none had to wait."""
-        return self._vectors.mean.new_empty(0, len(self._vectors.mean))
+        return self.push(None)
 
 
 def learn(arrays: Iterable[NDArray[Any]], options: Options) -> Vectors:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from regard.errors import ConfigError
-from regard.front_ends.audio.features import Frames, frames_in_blocks
+from regard.front_ends.audio.features import Array, Frames, frames_in_blocks
 from regard.front_ends.audio.normalize import Running, Whole
 from regard.recording import Recording, Resampler, channel, checked_rate
 
@@ -50,14 +50,19 @@ class AudioStream:
         self._frames = Frames(audio.settings)
         self._stack = Stack(audio, None if audio.normalize == "training" else Running())
 
-    def push(self, samples: Any) -> Tensor:
-        """Takes in samples ``[N]``, or ``[N, channels]`` which are mixed into one; N may be 0.
+    def check(self, samples: Any) -> Array:
+        """Samples ``[N]``, or ``[N, channels]`` which are mixed into one, of any number; None for nothing.
 
         Raises:
             DataError: another shape or type, or numbers that are not finite.
         """
-        block = channel(samples, self._resampler.taken, self.rate)
-        return self._stack.push(self._frames.push(self._resampler.push(block)))
+        if samples is None:
+            return np.zeros(0, np.float32)
+        return channel(samples, self._resampler.taken, self.rate)
+
+    def push(self, samples: Any) -> Tensor:
+        """Takes in what :meth:`check` takes."""
+        return self._stack.push(self._frames.push(self._resampler.push(self.check(samples))))
 
     def close(self) -> Tensor:
         """What was still waiting for samples that do not come; nothing where none came at all."""
@@ -80,7 +85,7 @@ class Stack:
         self._held = audio.mean.new_empty(0, len(audio.mean))  # from ``subsample`` before the next vector's first frame
         self._frames = 0  # that came
 
-    def push(self, frames: np.ndarray) -> Tensor:
+    def push(self, frames: Array) -> Tensor:
         """``[n, bins]`` → ``[n', 3·subsample·bins]``: those vectors that have all their frames now."""
         if not len(frames):
             return self._ready()
@@ -125,7 +130,7 @@ def pieces_of(audio: Audio, recording: Recording) -> Iterator[Tensor]:
     yield stack.close()
 
 
-def _frames(audio: Audio, recording: Recording) -> Iterator[np.ndarray]:
+def _frames(audio: Audio, recording: Recording) -> Iterator[Array]:
     """``[n, bins]`` each, of the recording as it is or as it was kept."""
     if audio.cache is None:
         return frames_in_blocks(recording.blocks(audio.settings.sample_rate), audio.settings)

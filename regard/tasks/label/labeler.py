@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from regard.tasks import files, fitting
 from regard.tasks.label.baselines import simple_baselines
 from regard.tasks.label.options import LabelConfig
 from regard.tasks.model import Columns, Scores
+from regard.tasks.streams import WHOLE, Labelled, LabelReader, Stream, Streams, in_pieces, takes_pieces
 from regard.training.config import make_config, with_options
 from regard.training.metrics import label_scores
 from regard.viewer.maps import Maps
@@ -107,7 +109,8 @@ class Labeler:
     def evaluate(self, source: Source, *, format: str = "auto", column: str | None = None) -> dict[str, float]:
         """Scores against labelled sequences: ``accuracy``, and where labels are BIO or IOBES the spans' ``f1``."""
         examples = files.read(self, source, format=format, column=column)
-        self.check(examples)
+        check_known(examples, self.labels, self.config.unseen_labels)
+        self._check_lengths(examples, in_pieces=True)
         return self.score(self.network, examples)
 
     def predict(self, source: Source, *, format: str = "auto") -> list[list[str]]:
@@ -118,12 +121,31 @@ class Labeler:
     @torch.inference_mode()
     def answers(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
         """For each example ``labels``, and ``scores``, how likely each of them is."""
-        self._check_lengths(examples)
+        self._check_lengths(examples, in_pieces=True)
         answers: list[dict[str, Any]] = [{"labels": [], "scores": []} for _ in examples]
         for number, logits in self._logits(self.network, examples):
             best = logits.float().softmax(1).amax(1).tolist()
             answers[number] = {"labels": self._names(logits), "scores": [round(chance, 6) for chance in best]}
         return answers
+
+    def stream(self, *, rate: int | None = None) -> Stream[Labelled]:
+        """Labels of one sequence that comes piece by piece, sound or vectors: those of the whole, as soon as they can.
+
+        ``push`` takes samples ``[N]`` or rows ``[N, C]`` and gives a :class:`Labelled` for each vector that is certain;
+        ``close`` gives the rest.
+
+        Arguments:
+            rate: of the samples, Hz; that of the front end unless given.
+
+        Raises:
+            ConfigError: a front end that reads a sequence whole, or a window that has no end to the right.
+        """
+        return Stream(self.streams(1, rate=rate))
+
+    def streams(self, count: int, *, rate: int | None = None) -> Streams[Labelled]:
+        """The same for many at once, which share a batch."""
+        seconds = getattr(self.network.front_end, "seconds", None)
+        return Streams(self.network, count, partial(LabelReader, self.labels, seconds), rate=rate)
 
     def attention(self, items: Any) -> Maps:
         """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""
@@ -155,8 +177,10 @@ class Labeler:
         check_known(examples, self.labels, self.config.unseen_labels)
         self._check_lengths(examples)
 
-    def _check_lengths(self, examples: Sequence[Example]) -> None:
+    def _check_lengths(self, examples: Sequence[Example], *, in_pieces: bool = False) -> None:
         for example in examples:
+            if in_pieces and self._in_pieces(example):
+                continue
             self._check_size(example)
             self._check_length(example, self.length(example))
 
@@ -202,8 +226,15 @@ class Labeler:
         network.eval()
         device, encode = fitting.device_of(network), self.network.front_end.encode
         for numbers in fitting.batches_by_length(self, examples):
+            if self._in_pieces(examples[numbers[0]]):
+                yield numbers[0], in_pieces(self.network, examples[numbers[0]].items)
+                continue
             logits: Ragged = network(encode([examples[number].items for number in numbers]).to(device))
             yield from zip(numbers, logits.unbind(), strict=True)
+
+    def _in_pieces(self, example: Example) -> bool:
+        """Whether it is so long that it is not read at once, and need not be."""
+        return takes_pieces(self.network) and self.length(example) > WHOLE
 
     def _names(self, logits: Tensor) -> list[str]:
         return [self.labels[row] for row in logits.argmax(1).tolist()]

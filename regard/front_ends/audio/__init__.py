@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,8 @@ from regard.front_ends import Options
 from regard.front_ends.audio.augment import Noise, draw_speeds, mask_bands_and_times
 from regard.front_ends.audio.cache import Cache
 from regard.front_ends.audio.features import MOST_RATE, Settings, frames_of
-from regard.front_ends.audio.normalize import running, utterance
+from regard.front_ends.audio.normalize import REACH, running, utterance
+from regard.front_ends.audio.stream import AudioStream, pieces_of
 from regard.front_ends.stored import are_numbers, check_vocabulary
 from regard.front_ends.windows import windows
 from regard.nn import Dropout
@@ -147,6 +148,26 @@ class Audio(nn.Module):
         """``[T, subsample·bins]``, the frames that each vector stands for, brought to one scale."""
         stacked = self.stacked(self.normalized(inputs.frames))
         return stacked.with_values(stacked.values[:, self.size : 2 * self.size])
+
+    def stream(self, rate: int | None = None) -> AudioStream:
+        """What takes in a recording piece by piece, at a rate in Hz; that of the frames unless it is given.
+
+        Raises:
+            ConfigError: frames are scaled by the whole recording.
+            DataError: a rate that is none.
+        """
+        return AudioStream(self, self.settings.sample_rate if rate is None else rate)
+
+    def pieces(self, recording: Recording) -> Iterator[Tensor]:
+        """What :meth:`vectors` takes, ``[n, 3·subsample·bins]`` each time, of a recording that is never held whole."""
+        return pieces_of(self, recording)
+
+    def context(self) -> tuple[float | None, float | None]:
+        """Seconds that a vector hears before and after its own, which are :attr:`seconds` long; None for no end."""
+        if self.normalize == "utterance":
+            return None, None
+        near = (self.settings.seconds * (2 * self.subsample - 1) + self.settings.frame_length * 0.001) / 2
+        return near + (REACH - 1) * self.settings.seconds * (self.normalize == "running"), near
 
     def forward(self, inputs: AudioInputs) -> Ragged:
         """``[T, dim]``, a vector for each ``subsample`` frames."""

@@ -12,7 +12,7 @@ import json
 import os
 import sys
 
-QUICK = ("startup", "attention", "native", "memory", "throughput", "prediction", "transduce")
+QUICK = ("startup", "attention", "native", "memory", "throughput", "prediction", "transduce", "streaming")
 SLOW = ("performance", "classify", "choices")
 
 

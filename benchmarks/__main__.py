@@ -13,7 +13,7 @@ import json
 import os
 import sys
 
-QUICK = ("startup", "attention", "native", "memory", "throughput", "prediction", "transduce")
+QUICK = ("startup", "attention", "native", "memory", "throughput", "prediction", "transduce", "streaming")
 SPEECH = ("speech.voices", "speech.frames", "speech.windows", "speech.length", "speech.hour")
 SLOW = ("performance", "classify", "choices", *SPEECH)
 

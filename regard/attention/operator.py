@@ -26,7 +26,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, spec: Spec, implementation
     row, traced = IMPLEMENTATIONS[implementation], torch.compiler.is_compiling()
     if not traced and has_no_numbers(query):
         traced, implementation = True, "blocked"  # of which nothing runs: the shape is that of all
-    elif row.gradients is None:
+    elif row.gradients is None or not (torch.is_grad_enabled() or transforms()):  # autograd's own call takes as long
         return row.attend(query, key, value, spec)[0]
     call: Callable[..., tuple[Tensor, Tensor]] = _traced if traced else _Eager.apply
     return call(query, key, value, *spec, implementation)[0]

@@ -25,6 +25,7 @@ from regard.cli.export import export
 from regard.cli.info import info
 from regard.cli.predict import predict
 from regard.cli.report import print_json, print_trained
+from regard.cli.stream import stream
 from regard.cli.view import view
 from regard.errors import ConfigError, RegardError
 from regard.streams import OutputLost
@@ -162,7 +163,7 @@ train_app = typer.Typer(help="Train a model from labelled files.", no_args_is_he
 app.add_typer(train_app, name="train")
 for _task in TASKS.values():
     train_app.command(_task.name)(training_of(_task))
-for _command in (evaluate, predict, info, view, export, demo):
+for _command in (evaluate, predict, stream, info, view, export, demo):
     app.command()(_command)
 
 

@@ -8,10 +8,12 @@ from regard.cli.common import AsJson, Run, open_model
 def info(run: Run, as_json: AsJson = False) -> None:
     """Tell what a run folder holds: network, data, scores."""
     from regard.cli.report import print_info, print_json
+    from regard.tasks.reach import reach_of
 
     model = open_model(run)
     if as_json:
         names = {"names": model.labels} if hasattr(model, "labels") else {}
-        print_json({**model.describe(), **names, "config": model.config.model_dump(), **model.scores})
+        facts = {**model.describe(), **names, **reach_of(model.network)}
+        print_json({**facts, "config": model.config.model_dump(), **model.scores})
     else:
         print_info(model, run)

@@ -45,12 +45,15 @@ def print_trained(model: Any, output: Path, dev: str | None) -> None:
 
 
 def print_info(model: Any, run: str) -> None:
-    """The network, its options and its scores."""
+    """The network, how far it sees, its options and its scores."""
+    from regard.tasks.reach import reach_of, told
+
     facts = model.describe()
     parts = ", ".join(f"{name} {count:,}" for name, count in facts["parts"].items())
     labels = f", {facts['labels']} labels: {' '.join(model.labels)}" if "labels" in facts else ""
     typer.echo(f"{run}: {facts['task']}{labels}")
     typer.echo(f"{facts['parameters']:,} parameters: {parts}")
+    typer.echo(told(reach_of(model.network), timed=hasattr(model.network.front_end, "seconds")))
     for name, value in model.config.model_dump().items():
         if value is not None:
             typer.echo(f"  {name} = {value}")

@@ -13,7 +13,7 @@ import typer
 from command_line import SENTENCES, SMALL, TINY, as_conllu
 from safetensors.torch import load_file
 
-from regard.cli.app import gather, parse_window
+from regard.cli.app import gather, parse_window, parse_windows
 from regard.errors import ConfigError
 from regard.tasks import TASKS
 from regard.tasks.label.options import LabelConfig
@@ -109,6 +109,18 @@ def test_the_windows_that_can_be_typed():
     for text in ("", "1,2,3", "all", "x"):
         with pytest.raises(typer.BadParameter, match=f"got '{text}'"):
             parse_window(text)
+    assert parse_windows("64,16/64,0/none/all,0/3") == ((64, 16), (64, 0), None, (None, 0), 3)
+
+
+def test_a_window_for_each_layer(call, files, tmp_path):
+    data = ("--train", files / "train.conllu", "--output", tmp_path / "run", "--baselines", "none")
+    options = ("--dim", 8, "--depth", 2, "--epochs", 1, "--windows", "2,1/0")
+    assert call("train", "label", *data, *options, "--window", 3).complaint.startswith("windows has one for each layer")
+    assert call("train", "label", *data, *options).code == 0
+    assert "\nwindows = [[2, 1], 0]\n" in (tmp_path / "run" / "config.toml").read_text()
+    assert "windows 2 left, 1 right; 0 left, 0 right" in (tmp_path / "run" / "README.md").read_text()
+    shown = call("info", tmp_path / "run").out
+    assert "receptive field 4 vectors; look-ahead 1 vector\n" in shown
 
 
 def test_the_end_tells_scores_and_what_next(call, files, tmp_path):

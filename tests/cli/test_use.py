@@ -84,6 +84,23 @@ def test_more_sequences_than_fit_in_one_go_keep_their_order(call, trained, tmp_p
     assert [" ".join(pair.rpartition("/")[0] for pair in line.split()) for line in shown] == lines
 
 
+def test_another_window_than_in_training(call, trained, files):
+    told = [
+        json.loads(call("evaluate", trained, files / "dev.conllu", "--json", *more).out)["accuracy"]
+        for more in ((), ("--window", "none"), ("--window", "0"), ("--windows", "0"))
+    ]
+    assert told[0] == told[1] > told[2] == told[3]
+    assert (
+        call("predict", trained, files / "dev.conllu", "--window", "0").out
+        != call("predict", trained, files / "dev.conllu").out
+    )
+    assert call("evaluate", trained, files / "dev.conllu", "--windows", "1/1").complaint.startswith(
+        "windows must have one for each of the 1 layers, got 2"
+    )
+    outcome = call("evaluate", trained, files / "dev.conllu", "--window", "x")
+    assert (outcome.code, "a window is W, or LEFT,RIGHT" in outcome.err) == (2, True)
+
+
 def test_info(call, trained):
     shown = call("info", trained).out
     for text in ("6 labels", "dim = 32", "majority label", "parameters"):

@@ -13,6 +13,8 @@ from regard.cli.common import (
     LargestRecord,
     LargestUnpacked,
     Run,
+    Shortest,
+    Smooth,
     change_options,
     open_model,
     refuse_unknown,
@@ -41,6 +43,8 @@ def evaluate(
         str | None,
         typer.Option(metavar="PNG", help="Draw which labels are taken for which (classify).", show_default=False),
     ] = None,
+    smooth: Smooth = None,
+    shortest: Shortest = None,
     largest_record: LargestRecord = None,
     largest_unpacked: LargestUnpacked = None,
     device: Device = "auto",
@@ -55,6 +59,8 @@ def evaluate(
         "target": target,
         "beam": beam,
         "confusion": confusion,
+        "smooth": smooth,
+        "shortest": shortest,
     }
     if confusion is not None:
         check_output(confusion, "confusion")

@@ -19,6 +19,8 @@ from regard.cli.common import (
     LargestUnpacked,
     ReadFormat,
     Run,
+    Shortest,
+    Smooth,
     change_options,
     open_model,
     refuse_unknown,
@@ -44,7 +46,7 @@ def predict(
     output_format: Annotated[
         str | None,
         typer.Option(
-            help="Any that holds what the task predicts: conllu, csv, jsonl, text, ...; that of the input if unset.",
+            help="Any that holds what the task predicts: conllu, csv, jsonl, rttm, ...; that of the input if unset.",
             show_default=False,
         ),
     ] = None,
@@ -62,6 +64,8 @@ def predict(
             show_default=False,
         ),
     ] = None,
+    smooth: Smooth = None,
+    shortest: Shortest = None,
     largest_record: LargestRecord = None,
     largest_unpacked: LargestUnpacked = None,
     device: Device = "auto",
@@ -86,7 +90,9 @@ def predict(
     """Label or transduce new sequences: text, one a line, or any format that training reads."""
     from regard.tasks.files import check_output
 
-    decoding: dict[str, Any] = {
+    answering: dict[str, Any] = {
+        "smooth": smooth,
+        "shortest": shortest,
         "beam": beam,
         "n_best": n_best,
         "samples": samples,
@@ -95,7 +101,7 @@ def predict(
         "top_p": top_p,
         "seed": seed,
     }
-    options = {name: value for name, value in decoding.items() if value is not None}
+    options = {name: value for name, value in answering.items() if value is not None}
     written = "jsonl" if as_json else output_format
     names = {"column": column, "item_column": item_column}
     columns = {name: value for name, value in names.items() if value is not None}

@@ -168,7 +168,8 @@ def writable_formats(goal: str) -> dict[str, Format]:
     >>> list(writable_formats("label"))
     ['csv', 'tsv', 'jsonl', 'parquet', 'ts', 'npz', 'folder', 'text']
     """
-    return {name: row for name, row in (formats_for(goal) | {"text": TEXT}).items() if row.writer is not None}
+    plain = {} if goal == "segments" else {"text": TEXT}  # a line has no place for times
+    return {name: row for name, row in (formats_for(goal) | plain).items() if row.writer is not None}
 
 
 def output_format(source: Any, format: str = "auto", *, goal: str) -> Format:

@@ -1,7 +1,8 @@
 """`python -m benchmarks [NAME ...] [--json FILE]`: the named benchmarks, or all quick ones, as a table and as JSON.
 
 `performance` sweeps sizes for five minutes, `classify` trains as long,
-`choices` trains models for over an hour; they run only when they are named.
+`choices` trains models for over an hour, each of `speech` takes some minutes;
+they run only when they are named.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import os
 import sys
 
 QUICK = ("startup", "attention", "native", "memory", "throughput", "prediction", "transduce")
-SLOW = ("performance", "classify", "choices")
+SPEECH = ("speech.voices", "speech.frames", "speech.windows", "speech.length", "speech.hour")
+SLOW = ("performance", "classify", "choices", *SPEECH)
 
 
 def main() -> None:

@@ -7,9 +7,11 @@ from typing import Annotated, Literal
 
 import typer
 
+from regard.errors import ConfigError
+
 
 def demo(
-    task: Annotated[Literal["label", "classify", "transduce"], typer.Argument(help="Which demo.")] = "label",
+    task: Annotated[Literal["label", "classify", "transduce", "speech"], typer.Argument(help="Which demo.")] = "label",
     output: Annotated[
         str | None,
         typer.Option(help="Run folder to write, or to use again; runs/demo-TASK if unset.", show_default=False),
@@ -20,8 +22,19 @@ def demo(
     quick: Annotated[
         bool, typer.Option("--quick", help="Seconds, not minutes: a small network on few sentences.")
     ] = False,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="A folder of your own with a folder of sound files for each voice (speech).",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
-    """Train on real data, score, and show: a tagger; who is speaking; how words are pronounced."""
+    """Train on real data, score, and show: a tagger; who is speaking, and when; how words are pronounced."""
     from regard.demo import DEMOS
 
-    DEMOS[task](Path(output or f"runs/demo-{task}"), epochs=epochs, quick=quick)
+    if data is not None and task != "speech":
+        raise ConfigError(f"data: the {task} demo brings its own; leave it out")
+    given = {} if data is None else {"data": Path(data)}
+    DEMOS[task](Path(output or f"runs/demo-{task}"), epochs=epochs, quick=quick, **given)

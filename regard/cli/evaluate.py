@@ -12,10 +12,13 @@ from regard.cli.common import (
     Format,
     LargestRecord,
     LargestUnpacked,
+    OtherWindow,
+    OtherWindows,
     Run,
     Shortest,
     Smooth,
     change_options,
+    change_window,
     open_model,
     refuse_unknown,
 )
@@ -45,6 +48,12 @@ def evaluate(
     ] = None,
     smooth: Smooth = None,
     shortest: Shortest = None,
+    pairs: Annotated[
+        bool,
+        typer.Option("--pairs", help="Tell how well two examples are told to have one label or two (classify)."),
+    ] = False,
+    window: OtherWindow = None,
+    windows: OtherWindows = None,
     largest_record: LargestRecord = None,
     largest_unpacked: LargestUnpacked = None,
     device: Device = "auto",
@@ -61,11 +70,13 @@ def evaluate(
         "confusion": confusion,
         "smooth": smooth,
         "shortest": shortest,
+        "pairs": pairs or None,
     }
     if confusion is not None:
         check_output(confusion, "confusion")
     model = open_model(run, device)
     change_options(model, largest_record=largest_record, largest_unpacked=largest_unpacked)
+    change_window(model, window, windows)
     given = {name: value for name, value in options.items() if value is not None}
     if "unseen_labels" in given and hasattr(model.config, "unseen_labels"):
         change_options(model, unseen_labels=given.pop("unseen_labels"))

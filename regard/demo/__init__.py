@@ -2,8 +2,9 @@
 
 from regard.demo.classify import demo_classify
 from regard.demo.label import demo_label
+from regard.demo.speech import demo_speech
 from regard.demo.transduce import demo_transduce
 
-__all__ = ["DEMOS", "demo_classify", "demo_label", "demo_transduce"]
+__all__ = ["DEMOS", "demo_classify", "demo_label", "demo_speech", "demo_transduce"]
 
-DEMOS = {"label": demo_label, "classify": demo_classify, "transduce": demo_transduce}
+DEMOS = {"label": demo_label, "classify": demo_classify, "transduce": demo_transduce, "speech": demo_speech}

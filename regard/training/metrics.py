@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from regard.data.goals import span_scheme
@@ -82,6 +84,77 @@ def class_scores(gold: Sequence[str], chances: Tensor, labels: Sequence[str]) ->
     bins = np.minimum((sure * 10).astype(int), 9)
     off = sum(abs(float((right[bins == bin] - sure[bins == bin]).sum())) for bin in range(10))
     return scores | {"calibration": round(1 - off / len(gold), 6)}
+
+
+def equal_error_rate(same: ArrayLike, different: ArrayLike) -> float:
+    """The share of pairs told wrongly, from 0 to 1, by the threshold at which both kinds are told wrongly as often.
+
+    Arguments:
+        same: how alike those are that belong together; more is more alike.
+        different: how alike those are that do not.
+
+    >>> equal_error_rate([0.9, 0.8, 0.4], [0.6, 0.3, 0.2, 0.1])
+    0.25
+
+    Raises:
+        DataError: there is no pair of one kind, or a score that is not finite.
+    """
+    scores = [np.asarray(part, np.float64).ravel() for part in (same, different)]
+    if not all(map(len, scores)) or not all(np.isfinite(part).all() for part in scores):
+        found = f"{len(scores[0])} and {len(scores[1])}"
+        raise DataError("finite scores of at least one pair that belongs together and one that does not", found)
+    from sklearn.metrics import roc_curve
+
+    accepted, right, _ = roc_curve(np.repeat([1, 0], [*map(len, scores)]), np.concatenate(scores))
+    return float(np.interp(0.0, accepted - (1 - right), accepted))
+
+
+def pair_scores(vectors: NDArray[Any], labels: Sequence[str]) -> dict[str, float]:
+    """``equal_error_rate`` of all pairs of vectors: how well their cosine tells whether their labels are the same.
+
+    Arguments:
+        vectors: ``[N, D]``; the cosines of all N² pairs are held at once.
+        labels: N of them, of any kind.
+
+    Raises:
+        DataError: all labels are the same, or no two of them are.
+    """
+    units = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    first, second = np.triu_indices(len(labels), 1)
+    alike, names = (units @ units.T)[first, second], np.asarray(labels)
+    same = names[first] == names[second]
+    return {"equal_error_rate": equal_error_rate(alike[same], alike[~same])}
+
+
+def transcript_scores(gold: Sequence[str], predicted: Sequence[str]) -> dict[str, float]:
+    """How good transcripts are: ``accuracy``, 1 less the symbol error, which is below 0 where too much was written, and
+    those of :func:`edit_scores`.
+
+    >>> transcript_scores(["3 1 4"], ["3 4"])["accuracy"]
+    0.6666666666666667
+    """
+    edits = edit_scores(gold, predicted)
+    return {"accuracy": 1 - edits["symbol_error"], **edits}
+
+
+def edit_scores(gold: Sequence[str], predicted: Sequence[str]) -> dict[str, float]:
+    """How far texts are from the true ones, as `jiwer` counts it.
+
+    ``exact``, the share of texts that are right as a whole; and, lower is better, ``symbol_error`` and
+    ``character_error``: edits for each true symbol (what stands between blanks: a word, a phoneme) or character.
+
+    Raises:
+        DataError: there is no text to score.
+    """
+    if not gold:
+        raise DataError("at least one text to score", "none")
+    import jiwer
+
+    return {
+        "exact": sum(true == found for true, found in zip(gold, predicted, strict=True)) / len(gold),
+        "symbol_error": float(jiwer.wer(list(gold), list(predicted))),
+        "character_error": float(jiwer.cer(list(gold), list(predicted))),
+    }
 
 
 def span_scores(gold: Labels, predicted: Labels) -> dict[str, float]:

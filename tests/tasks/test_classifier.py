@@ -10,7 +10,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 import regard
 from regard import Classifier, ConfigError, DataError
-from regard.training.metrics import class_scores
+from regard.training.metrics import class_scores, pair_scores
 
 SMALL = {"dim": 32, "depth": 1, "heads": 2, "dropout": 0.1}
 QUICK = {"epochs": 25, "batch_tokens": 120, "average": 0, "learning_rate": 4e-3}
@@ -69,6 +69,21 @@ def test_predictions_keep_their_order_and_chances_sum_to_one(run):
         assert sum(chances.values()) == pytest.approx(1, abs=1e-5)
     assert model.predict(texts)[:3] == ["good", "bad", "bad"]
     assert model.predict([]) == []
+
+
+def test_vectors_of_texts_are_those_that_the_head_reads(run):
+    model = regard.load(run)
+    texts, labels = zip(*TEXTS, strict=True)
+    vectors = model.embed([*texts, "great fun " * 40])
+    assert vectors.shape == (len(texts) + 1, SMALL["dim"])
+    np.testing.assert_allclose(vectors[2:3], model.embed([texts[2]]), atol=1e-5)
+    logits = model.network.head(torch.from_numpy(vectors)).softmax(1)
+    chances = model.probabilities([*texts, "great fun " * 40])
+    np.testing.assert_allclose(logits.detach(), [list(row.values()) for row in chances], atol=1e-5)
+    assert model.embed([]).shape == (0, SMALL["dim"])
+    scores = model.evaluate(TEXTS, pairs=True)
+    assert scores.items() > model.evaluate(TEXTS).items()
+    assert scores["equal_error_rate"] == pair_scores(vectors[:-1], labels)["equal_error_rate"]
 
 
 def test_a_long_text_is_read_in_windows_and_said_so(caplog):

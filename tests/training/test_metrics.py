@@ -8,7 +8,7 @@ from nervaluate import Evaluator
 from sklearn.metrics import accuracy_score, f1_score
 
 from regard.errors import DataError, RegardError
-from regard.training.metrics import label_scores, span_scores
+from regard.training.metrics import equal_error_rate, label_scores, pair_scores, span_scores
 
 MARKS = {"BIO": "BI", "IOBES": "BIES"}
 
@@ -100,3 +100,44 @@ def test_what_cannot_be_scored_is_refused():
         label_scores([["A", "B"]], [["A"]])
     with pytest.raises(DataError, match="at least one label to score"):
         label_scores([[]], [[]])
+
+
+SIMILARITIES = st.lists(st.floats(-1, 1), min_size=1, max_size=30)
+
+
+@given(SIMILARITIES, SIMILARITIES)
+def test_at_the_equal_error_rate_as_many_of_either_kind_are_told_wrongly(same, different):
+    """No threshold that is counted by hand has both errors below it, and both are below it at none."""
+    rate = equal_error_rate(same, different)
+    for threshold in (-2, *same, *different, 2):
+        refused = np.mean([score < threshold for score in same])
+        accepted = np.mean([score >= threshold for score in different])
+        assert max(refused, accepted) >= rate - 1e-9
+        assert min(refused, accepted) <= rate + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("same", "different", "rate"),
+    [
+        ([0.9, 0.8], [0.1, 0.2], 0.0),
+        ([0.1], [0.9], 1.0),
+        ([0.5, 0.5], [0.5], 0.5),
+        ([0.9, 0.8, 0.7, 0.2], [0.6, 0.3, 0.1, 0.0], 0.25),  # at 0.5: one of four refused, one of four accepted
+    ],
+)
+def test_equal_error_rate_by_hand(same, different, rate):
+    assert equal_error_rate(same, different) == rate
+
+
+@pytest.mark.parametrize(("same", "different"), [([], [0.1]), ([0.1], []), ([float("nan")], [0.1])])
+def test_an_equal_error_rate_needs_pairs_of_both_kinds(same, different):
+    with pytest.raises(DataError, match="at least one pair that belongs together and one that does not"):
+        equal_error_rate(same, different)
+
+
+def test_pairs_of_vectors_are_compared_by_angle():
+    vectors = np.array([[1, 0], [9, 1], [0, 2], [0.1, 1]])
+    assert pair_scores(vectors, ["a", "a", "b", "b"]) == {"equal_error_rate": 0.0}
+    assert pair_scores(vectors, ["a", "b", "a", "b"]) == {"equal_error_rate": 0.5}
+    with pytest.raises(DataError, match="found 6 and 0"):
+        pair_scores(vectors, ["a"] * 4)

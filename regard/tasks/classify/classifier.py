@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -19,13 +20,14 @@ from regard.data.goals import check_known
 from regard.data.items import fewest
 from regard.nn import Pooling
 from regard.ragged import offsets_of, on_device
+from regard.recording import Recording
 from regard.tasks import files, fitting
 from regard.tasks.classify.baselines import class_baselines
 from regard.tasks.classify.confusion import draw_confusion
 from regard.tasks.classify.options import ClassifyConfig
 from regard.tasks.model import Columns, Scores
 from regard.training.config import make_config, with_options
-from regard.training.metrics import class_scores
+from regard.training.metrics import class_scores, pair_scores
 from regard.viewer.maps import Maps
 
 logger = logging.getLogger(__name__)
@@ -34,7 +36,7 @@ logger = logging.getLogger(__name__)
 class ClassNetwork(nn.Module):
     """A row of label scores for each sequence: ``head(pool(encoder(front_end(inputs))))``, ``[B, labels]``.
 
-    A sequence that was read in several windows has the mean of their rows.
+    A sequence that was read in several windows has the mean of what they are pooled to.
     """
 
     front_end: Any  # FrontEnd and Module in one
@@ -46,7 +48,12 @@ class ClassNetwork(nn.Module):
 
     def forward(self, inputs: Any, offsets: Tensor) -> Tensor:
         """``offsets`` ``[B+1]`` tells which rows of the batch, each a part, belong to which sequence."""
-        rows: Tensor = self.head(self.pool(self.encoder(self.front_end(inputs))))
+        rows: Tensor = self.head(self.embed(inputs, offsets))
+        return rows
+
+    def embed(self, inputs: Any, offsets: Tensor) -> Tensor:
+        """``[B, dim]``, what the head reads."""
+        rows: Tensor = self.pool(self.encoder(self.front_end(inputs)))
         if len(rows) == len(offsets) - 1:
             return rows
         sums = torch.segment_reduce(rows, "sum", offsets=offsets, initial=0.0)
@@ -118,14 +125,21 @@ class Classifier:
         format: str = "auto",
         column: str | None = None,
         confusion: str | Path | None = None,
+        pairs: bool = False,
     ) -> dict[str, float]:
         """Scores against labelled examples: see :func:`regard.training.metrics.class_scores`.
 
-        ``confusion`` names a PNG to write, which shows which labels are taken for which.
+        Arguments:
+            confusion: a PNG to write, which shows which labels are taken for which.
+            pairs: whether to tell the ``equal_error_rate`` too, by which :meth:`embed` tells whether two examples have
+                the same label; with ``unseen_labels="count-wrong"`` of labels that training never had, too.
         """
         examples = files.read(self, source, format=format, column=column)
         self.check(examples)
-        return self._measure(self.network, examples, None if confusion is None else Path(confusion))
+        scores = self._measure(self.network, examples, None if confusion is None else Path(confusion))
+        if pairs:
+            scores |= pair_scores(self._embedded(examples), [example.goal for example in examples])
+        return scores
 
     def predict(self, source: Source, *, format: str = "auto") -> list[str]:
         """A label for every example, in order: texts, lists of words or arrays ``[N, C]``, or a file of them."""
@@ -134,13 +148,22 @@ class Classifier:
     def probabilities(self, source: Source, *, format: str = "auto") -> list[dict[str, float]]:
         """How likely each label is, for every example."""
         examples = files.read(self, source, labelled=False, format=format)
-        self._checked_lengths(examples)
+        self._check_held(examples)
         rows = self._chances(self.network, examples)
         return [dict(zip(self.labels, row, strict=True)) for row in rows.tolist()]
 
+    def embed(self, source: Source, *, format: str = "auto") -> NDArray[np.float32]:
+        """One vector for every example, ``[N, dim]``: what the whole sequence was pooled to, which the head reads.
+
+        Examples of one label point in about the same direction: the cosine between two tells how alike they are.
+        """
+        examples = files.read(self, source, labelled=False, format=format)
+        self._check_held(examples)
+        return self._embedded(examples)
+
     def answers(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
         """For each example its ``label``, the ``score``, how likely that is, and the ``probabilities`` of all."""
-        self._checked_lengths(examples)
+        self._check_held(examples)
         answers = []
         for row in self._chances(self.network, examples).tolist():
             chances = dict(zip(self.labels, row, strict=True))
@@ -192,6 +215,10 @@ class Classifier:
                 longest,
             )
 
+    def _check_held(self, examples: Sequence[Example]) -> None:
+        """Refuses what is too long to be held; recordings are read window by window."""
+        self._checked_lengths([example for example in examples if not isinstance(example.items, Recording)])
+
     def _checked_lengths(self, examples: Sequence[Example]) -> list[int]:
         lengths = []
         for example in examples:
@@ -209,16 +236,21 @@ class Classifier:
     def length(self, example: Example) -> int:
         return int(self.network.front_end.count(example.items))
 
+    def _windows(self, example: Example) -> list[Any]:
+        """The items whole, or the windows in which they are read."""
+        longest = files.longest_window(self.config)
+        if self.length(example) <= longest:
+            return [example.items]
+        windows: list[Any] = self.network.front_end.split(example.items, longest)
+        return windows
+
     def collate(self, examples: Sequence[Example]) -> ClassBatch:
-        front_end, longest = self.network.front_end, files.longest_window(self.config)
-        parts = [
-            [example.items] if self.length(example) <= longest else front_end.split(example.items, longest)
-            for example in examples
-        ]
+        parts = [self._windows(example) for example in examples]
         offsets = offsets_of([len(part) for part in parts])
         rows = {label: row for row, label in enumerate(self.labels)}
         labels = torch.tensor([rows.get(example.goal or "", 0) for example in examples], dtype=torch.int64)
-        return ClassBatch(front_end.encode([window for part in parts for window in part]), offsets, labels)
+        inputs = self.network.front_end.encode([window for part in parts for window in part])
+        return ClassBatch(inputs, offsets, labels)
 
     def loss(self, network: nn.Module, batch: ClassBatch) -> tuple[Tensor, int]:
         logits = network(batch.inputs, batch.offsets).float()
@@ -243,15 +275,30 @@ class Classifier:
             draw_confusion(gold, guessed, self.labels, confusion)
         return scores
 
-    @torch.inference_mode()
     def _chances(self, network: nn.Module, examples: Sequence[Example]) -> Tensor:
         """``[N, labels]``, rows sum to 1."""
+        return self._rows(network, network, examples, len(self.labels)).softmax(1)
+
+    def _embedded(self, examples: Sequence[Example]) -> NDArray[np.float32]:
+        """``[N, dim]``."""
+        return self._rows(self.network, self.network.embed, examples, self.config.dim).numpy()
+
+    @torch.inference_mode()
+    def _rows(self, network: nn.Module, read: Callable[..., Tensor], examples: Sequence[Example], width: int) -> Tensor:
+        """``[N, width]``: what ``read``, a part of the network, makes of each; the mean over the windows of a long one.
+
+        One window after the other is held.
+        """
         network.eval()
-        device, chances = fitting.device_of(network), torch.empty(len(examples), len(self.labels))
-        for numbers in fitting.batches_by_length(self, examples):
-            batch = self.collate([examples[number] for number in numbers]).to(device)
-            chances[numbers] = network(batch.inputs, batch.offsets).float().softmax(1).cpu()
-        return chances
+        parts = [(number, window) for number, example in enumerate(examples) for window in self._windows(example)]
+        owners = torch.tensor([number for number, _ in parts], dtype=torch.int64)
+        front_end, device = self.network.front_end, fitting.device_of(network)
+        sums = torch.zeros(len(examples), width)
+        for numbers in fitting.in_batches([front_end.count(window) for _, window in parts]):
+            inputs = front_end.encode([parts[number][1] for number in numbers]).to(device)
+            rows = read(inputs, torch.arange(len(numbers) + 1))  # [B, width]
+            sums.index_add_(0, owners[numbers], rows.float().cpu())
+        return sums / owners.bincount(minlength=len(examples))[:, None]
 
     def baselines(self, train: Sequence[Example], scored: Sequence[Example]) -> Scores:
         return class_baselines(train, scored, self.labels, getattr(self.network.front_end, "frames", np.asarray))

@@ -105,7 +105,7 @@ def test_smoothing_is_an_option_of_every_road(trained, files):
     assert model.evaluate(files / "dev.jsonl", smooth=0.0, shortest=0.0) == model.evaluate(files / "dev.jsonl")
     model.config = model.config.model_copy(update={"smooth": 3.0})
     assert model.evaluate(files / "dev.jsonl") == changed
-    with pytest.raises(ConfigError, match="smooth: seconds, 0 or more, got -1"):
+    with pytest.raises(ConfigError, match="smooth: seconds, from 0 to 3600, got -1"):
         model.predict(files / "dev.jsonl", smooth=-1)
     words = Labeler(dim=8, depth=0, heads=1).fit([(["a"], ["X"])] * 2, epochs=1, baselines="none")
     with pytest.raises(ConfigError, match="smooth: it smooths the labels of recordings, got front_end words"):
@@ -195,5 +195,7 @@ def test_a_recording_that_is_too_long_is_refused_in_prediction_and_cut_in_traini
 def test_what_is_learned_depends_on_the_front_end():
     assert (LabelConfig().goal, LabelConfig(front_end="audio").goal) == ("labels", "segments")
     assert LabelConfig(front_end="audio").gives == "segments"
+    with pytest.raises(ConfigError, match=r"piece: 0, or at least 0.1 s, got 0.01"):
+        Labeler(**TINY).fit([], piece=0.01)
     with pytest.raises(ConfigError, match=r"format: .* got 'wav'"):
         Labeler(front_end="audio").fit([], format="wav")

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from mutations import mutated, without_seals
 
@@ -41,6 +42,11 @@ WORDS = ["The", "dog", "ça"]
 VECTORS = np.arange(6, dtype=np.float32).reshape(3, 2) / 4
 ITEMS = {"ts": VECTORS, "npz": VECTORS, "columns": WORDS, "conllu": WORDS}
 GOALS = {"labels": ["DET", "NOUN", "X"], "label": "good", "target": "un chien"}
+GOALS["segments"] = [[0.0, 0.5, "anna"], [0.5, 0.75, "ben"]]
+NIST = {  # which nothing writes
+    "stm": b";; a comment\ndog A anna 0.0 0.5 <o,f0> good morning\ndog A ben 0.5 1.0 Hallo\n",
+    "ctm": b"dog A 0.0 0.5 good 0.9\ndog A 0.5 0.25 morning\n",
+}
 TEXTS = ["one two three", "two three four", "the dog barks"] * 3
 TINY = {"dim": 8, "depth": 1, "heads": 2}
 QUICK = {"epochs": 1, "average": 0, "baselines": "none"}
@@ -81,14 +87,20 @@ def share(part: float) -> int:
 # Files of data
 
 
-def sample(format: data.formats.Format, goal: str) -> bytes:
-    """A small sound file."""
+def sample(format: data.formats.Format, goal: str, folder: Path) -> bytes:
+    """A small sound file; a recording that it may name is written beside it."""
+    soundfile.write(folder / "dog.wav", np.zeros(8000), 8000)
+    if format.name in NIST:
+        return NIST[format.name]
     items = ITEMS.get(format.name, WORDS if goal == "labels" else "The dog")
     answer = {goal: GOALS[goal]}
     if goal == "labels":
         answer["scores"] = [0.5] * 3
+    kind = None
+    if goal == "segments":
+        items, kind = regard.Recording.from_file(folder / "dog.wav"), "recordings"
     out = io.BytesIO() if format.medium == "bytes" else io.StringIO(newline="")
-    with open_writer(out, format=format.name, goal=goal) as put:
+    with open_writer(out, format=format.name, goal=goal, items=kind) as put:
         for _ in range(3):
             put(Example(items), answer)
     content = out.getvalue()
@@ -101,7 +113,7 @@ FILES = [(row, goal) for row in FORMATS if row.medium != "folder" for goal in ro
 @pytest.mark.parametrize(("format", "goal"), FILES, ids=[f"{row.name} {goal}" for row, goal in FILES])
 def test_data(format, goal, tmp_path):
     beside = format.name == "lines"
-    sound = b"The dog\nbarks\n" if beside or format.name == "text" else sample(format, goal)
+    sound = b"The dog\nbarks\n" if beside or format.name == "text" else sample(format, goal, tmp_path)
     path, targets = tmp_path / "a", tmp_path / "b"
 
     def damage(rng: random.Random) -> str:
@@ -114,6 +126,8 @@ def test_data(format, goal, tmp_path):
     def read(rng: random.Random) -> None:
         labelled = rng.random() < 0.7
         items = rng.choice((None, None, "vectors" if format.name in ("ts", "npz") else "words", "text"))
+        if goal == "segments" or (format.name in NIST and rng.random() < 0.7):
+            items = "recordings"
         options = {"goal": goal, "format": format.name, "labelled": labelled, "items": items}
         if beside and labelled:
             options["target"] = targets
@@ -132,6 +146,17 @@ def test_folders(tmp_path):
         return repr(content[:2000])
 
     outcomes(share(0.02), tmp_path, damage, lambda rng: data.read(tmp_path / "a", goal="label"))
+
+
+def test_folders_of_label_tracks(tmp_path):
+    soundfile.write(tmp_path / "dog.wav", np.zeros(8000), 8000)
+
+    def damage(rng: random.Random) -> str:
+        content = mutated(b"0.0\t0.5\tanna\n\\\t100.0\t200.0\n0.5\t1.0\tben\n", rng)
+        (tmp_path / "dog.txt").write_bytes(content)
+        return repr(content[:2000])
+
+    outcomes(share(0.02), tmp_path, damage, lambda rng: data.read(tmp_path, goal="segments", items="recordings"))
 
 
 # Run folders

@@ -28,6 +28,22 @@ LargestUnpacked = Annotated[
     int | None,
     typer.Option(metavar="N", help="MiB of a packed file, as in training if unset.", show_default=False),
 ]
+Smooth = Annotated[
+    float | None,
+    typer.Option(
+        metavar="S",
+        help="Seconds over which the most frequent label is taken (recordings); as in training if unset.",
+        show_default=False,
+    ),
+]
+Shortest = Annotated[
+    float | None,
+    typer.Option(
+        metavar="S",
+        help="Seconds below which a segment, or a pause, goes to its neighbours; as in training if unset.",
+        show_default=False,
+    ),
+]
 OtherWindow = Annotated[
     str | None,
     typer.Option(

@@ -15,6 +15,8 @@ from regard.cli.common import (
     OtherWindow,
     OtherWindows,
     Run,
+    Shortest,
+    Smooth,
     change_options,
     change_window,
     open_model,
@@ -44,6 +46,8 @@ def evaluate(
         str | None,
         typer.Option(metavar="PNG", help="Draw which labels are taken for which (classify).", show_default=False),
     ] = None,
+    smooth: Smooth = None,
+    shortest: Shortest = None,
     pairs: Annotated[
         bool,
         typer.Option("--pairs", help="Tell how well two examples are told to have one label or two (classify)."),
@@ -64,6 +68,8 @@ def evaluate(
         "target": target,
         "beam": beam,
         "confusion": confusion,
+        "smooth": smooth,
+        "shortest": shortest,
         "pairs": pairs or None,
     }
     if confusion is not None:

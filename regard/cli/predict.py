@@ -21,6 +21,8 @@ from regard.cli.common import (
     OtherWindows,
     ReadFormat,
     Run,
+    Shortest,
+    Smooth,
     change_options,
     change_window,
     open_model,
@@ -47,7 +49,7 @@ def predict(
     output_format: Annotated[
         str | None,
         typer.Option(
-            help="Any that holds what the task predicts: conllu, csv, jsonl, text, ...; that of the input if unset.",
+            help="Any that holds what the task predicts: conllu, csv, jsonl, rttm, ...; that of the input if unset.",
             show_default=False,
         ),
     ] = None,
@@ -65,6 +67,8 @@ def predict(
             show_default=False,
         ),
     ] = None,
+    smooth: Smooth = None,
+    shortest: Shortest = None,
     window: OtherWindow = None,
     windows: OtherWindows = None,
     largest_record: LargestRecord = None,
@@ -91,7 +95,9 @@ def predict(
     """Label or transduce new sequences: text, one a line, or any format that training reads."""
     from regard.tasks.files import check_output
 
-    decoding: dict[str, Any] = {
+    answering: dict[str, Any] = {
+        "smooth": smooth,
+        "shortest": shortest,
         "beam": beam,
         "n_best": n_best,
         "samples": samples,
@@ -100,7 +106,7 @@ def predict(
         "top_p": top_p,
         "seed": seed,
     }
-    options = {name: value for name, value in decoding.items() if value is not None}
+    options = {name: value for name, value in answering.items() if value is not None}
     written = "jsonl" if as_json else output_format
     names = {"column": column, "item_column": item_column}
     columns = {name: value for name, value in names.items() if value is not None}

@@ -22,6 +22,7 @@ from regard.errors import ConfigError, DataError
 Scheme = Literal["BIO", "IOBES"]
 
 RECORDING_NAMES = ("audio", "recording", "file", "path", "wav", "audio_filepath", "filename")
+PART_NAMES = ("start", "offset", "end", "duration")  # of what tells which part of a recording is meant
 TEXT_NAMES = ("text", "sentence", "question", "message", "document", "content", *LIST_NAMES)
 _SPAN_LABEL = re.compile(r"([BIES])-(.+)", re.DOTALL)
 
@@ -170,6 +171,7 @@ def columns_of(
         labelled=labelled and goal != "nothing",
         per_item=row.per_item,
         goal_first=row.goal_first,
+        beside=PART_NAMES if items == "recordings" else (),
     )
 
 

@@ -92,7 +92,10 @@ def _narrow(dataset: Any, features: Mapping[str, Any], columns: Columns) -> Any:
     kind = form.get("type") if isinstance(form, Mapping) else None
     names = {name for field in columns.wanted if (name := field.find(features)) is not None}
     if kind != "custom" and len(names) == len(columns.wanted) and hasattr(dataset, "select_columns"):
-        dataset = dataset.select_columns(sorted(names))
+        dataset = dataset.select_columns(sorted(names | (set(columns.beside) & set(features))))
+    for name in names if kind != "custom" else ():
+        if type(features[name]).__name__ == "Audio":  # files as they are, which soundfile reads
+            dataset = dataset.cast_column(name, replace(features[name], decode=False))
     return dataset if kind in (None, "numpy", "custom") else dataset.with_format(None)
 
 
@@ -101,6 +104,8 @@ def _is_pair(entry: Any, columns: Columns) -> bool:
     if not isinstance(entry, tuple) or len(entry) != 2:
         return False
     items, goal = entry
+    if columns.key == "segments":  # samples may stand beside their rate
+        return isinstance(goal, list | tuple | None)
     if not columns.per_item:
         return isinstance(goal, str | int | np.integer | None)
     if isinstance(items, str):

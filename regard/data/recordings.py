@@ -51,8 +51,8 @@ def _located(path: str | Path, place: Place) -> Recording:
     found = Path(path)
     if isinstance(path, str) and place.source is not None and not found.is_absolute():
         here = Path(place.source).parent / path
-        found = here if here.exists() or not found.exists() else found
-    if not found.exists():
+        found = here if os.path.exists(here) or not os.path.exists(found) else found
+    if not os.path.exists(found):
         raise MissingFile("a sound file", f"nothing at '{os.fspath(found)}'", path=place.source, line=place.line)
     return Recording.from_file(found)
 

@@ -165,6 +165,7 @@ class Columns:
         per_item: whether the goal is a list with one for every item.
         goal_first: which stands first in a table without a header.
         scored: whether an answer is one of several, whose score is written too.
+        beside: other values that tell of the items, where they are there.
     """
 
     items: Field
@@ -174,6 +175,7 @@ class Columns:
     per_item: bool = False
     goal_first: bool = False
     scored: bool = False
+    beside: tuple[str, ...] = ()
 
     @property
     def wanted(self) -> tuple[Field, ...]:
@@ -183,6 +185,10 @@ class Columns:
     def goal_name(self) -> str:
         """What the goal is called in a file that is written."""
         return self.key if self.per_item else self.goal.written
+
+    def beside_of(self, record: Record | None) -> dict[str, Any]:
+        """What a record tells of its items beside them."""
+        return {} if record is None else {name: record.values[name] for name in self.beside if name in record.values}
 
 
 def number_of(text: str) -> int | None:

@@ -94,7 +94,7 @@ def read_table(table: Table, columns: Columns) -> Iterator[Record]:
     wanted = () if INNER in table.names else columns.wanted
     header = check_header(table.names, wanted, place, hint=_hint(table, columns, wanted))
     named = [field.find(header) for field in columns.wanted]
-    places = {name: header.index(name) for name in (*named, INNER) if name in header}
+    places = {name: header.index(name) for name in (*named, *columns.beside, INNER) if name in header}
     for name, where in places.items():
         _refuse_missing(values_of(table.column(where)), name, table.kind)
     goal = columns.goal.find(places) if columns.labelled else None

@@ -52,7 +52,8 @@ def test_beside_a_target_it_is_lines():
 def test_wrong_calls(save):
     path = save("a.de", "a\n")
     with pytest.raises(
-        DataError, match=r"a.de: .* itself \(csv, tsv, jsonl, parquet\), found .* '.de'; a file of lines needs"
+        DataError,
+        match=r"a.de: .* itself \(csv, tsv, jsonl, parquet, stm, ctm\), found .* '.de'; a file of lines needs",
     ):
         read(path)
     with pytest.raises(ConfigError, match=r"format=lines needs the file of targets beside '.*a.de', got none"):

@@ -35,7 +35,7 @@ class Format:
         holds: which goals, see :data:`regard.data.goals.GOALS`; items alone are in all of them.
         by_lines: whether every record is a run of lines, so that it can be read from anywhere in a plain file.
         has_head: whether the lines above the first record are needed to read any other.
-        medium: what its writer takes: a file of "text" or of "bytes", or a "folder".
+        medium: what its writer takes: a file of "text" or of "bytes", or a "folder", which its reader takes too.
     """
 
     name: str
@@ -82,6 +82,10 @@ FORMATS = (
     Format("ts", (".ts",), "ts:read", "ts:write", ("label",), by_lines=True, has_head=True),
     Format("npz", (".npz",), "npz:read", "npz:write", ("labels", "label"), medium="bytes"),
     Format("folder", (), "folder:read", "folder:write", ("label",), medium="folder"),
+    Format("rttm", (".rttm",), "rttm:read", "rttm:write", ("segments",)),
+    Format("stm", (".stm",), "stm:read", None, HEARD),
+    Format("ctm", (".ctm",), "ctm:read", None, ("segments", "target")),
+    Format("audacity", (".txt",), "audacity:read", "audacity:write", ("segments",), medium="folder"),
     TEXT,
 )
 PLAIN = ("text", "lines")  # whose files hold nothing to learn
@@ -118,7 +122,7 @@ def find_format(
     """
     known = formats_for(goal, labelled=labelled)
     if format != "auto":
-        if format in PLAIN and labelled and format not in known:
+        if format in (*PLAIN, AUDIO.name) and labelled and format not in known:
             goals, names = "targets" if goal == "target" else "labels", ", ".join(known)
             raise DataError(f"a format with {goals} ({names})", f"{format}, which has none", path=show(source))
         found = known[check_name(format, ("auto", *known))]
@@ -134,11 +138,13 @@ def find_format(
 
 
 def _by_name(source: str | Path, known: dict[str, Format], goal: str, *, labelled: bool) -> Format:
-    if "folder" in known and str(source) != STDIN and Path(source).is_dir():
-        return known["folder"]
+    of_folders = next((row for row in known.values() if row.medium == "folder"), None)
+    if of_folders is not None and str(source) != STDIN and Path(source).is_dir():
+        return of_folders
     plain = next((known[name] for name in PLAIN if name in known), None)
     suffix = ending(source)
-    found = next((row for row in known.values() if suffix in row.endings), None)
+    rows = [row for row in known.values() if suffix in row.endings]
+    found = plain if plain in rows else next(iter(rows), None)
     anything = goal in ("target", "nothing")  # of which any file of lines has some
     may_be_plain = not labelled or goal == "nothing"
     if plain is not None and may_be_plain and (str(source) == STDIN or (found is None and anything)):
@@ -162,7 +168,8 @@ def writable_formats(goal: str) -> dict[str, Format]:
     >>> list(writable_formats("label"))
     ['csv', 'tsv', 'jsonl', 'parquet', 'ts', 'npz', 'folder', 'text']
     """
-    return {name: row for name, row in (formats_for(goal) | {"text": TEXT}).items() if row.writer is not None}
+    plain = {} if goal == "segments" else {"text": TEXT}  # a line has no place for times
+    return {name: row for name, row in (formats_for(goal) | plain).items() if row.writer is not None}
 
 
 def output_format(source: Any, format: str = "auto", *, goal: str) -> Format:

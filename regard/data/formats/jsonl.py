@@ -48,7 +48,7 @@ def write(file: TextIO, columns: Columns) -> Iterator[Put]:
         values: Answer = {}
         items = example.found
         if isinstance(items, Recording):
-            values[columns.items.written] = items.path
+            values = {columns.items.written: items.path, **columns.beside_of(example.record)}
         elif not isinstance(items, np.ndarray):
             values["words" if isinstance(items, list) else columns.items.written] = items
         values |= {columns.goal_name if name == columns.key else name: value for name, value in answer.items()}

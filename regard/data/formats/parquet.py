@@ -56,7 +56,8 @@ def _wanted(names: Sequence[str], header: Sequence[str], columns: Columns) -> li
     found = [field.find(header) for field in columns.wanted]
     if None in found:
         return list(names)
-    return [name for name, called in zip(names, header, strict=True) if called in found or name == "translation"]
+    kept = {*found, *columns.beside}
+    return [name for name, called in zip(names, header, strict=True) if called in kept or name == "translation"]
 
 
 def _batches(table: Any, file: File, wanted: list[str]) -> Iterator[Any]:
@@ -152,7 +153,7 @@ def _row(example: Example, answer: Answer, columns: Columns) -> dict[str, Any]:
     if isinstance(found, np.ndarray):
         items: dict[str, Any] = {"vectors": found.tolist()}
     elif isinstance(found, Recording):
-        items = {columns.items.written: found.path}
+        items = {columns.items.written: found.path, **columns.beside_of(example.record)}
     else:
         items = {"words" if isinstance(found, list) else columns.items.written: found}
     goal = {columns.goal_name if name == columns.key else name: value for name, value in answer.items()}

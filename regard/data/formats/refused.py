@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 from regard.data.records import Example
 from regard.recording import Recording
@@ -51,6 +52,25 @@ def path_of(example: Example, format: str) -> str | None:
             f"recordings in files, whose paths {format} holds", "one in memory; format=jsonl takes it"
         )
     return example.items.path
+
+
+def sound_name(example: Example, format: str, written: dict[str, str]) -> tuple[str, float]:
+    """What a recording is called in a file that names it without folder and ending, and the second at which it begins.
+
+    Arguments:
+        written: the path behind each name so far, into which this one goes.
+
+    Raises:
+        DataError: a recording in memory, or one of another folder that is called the same.
+    """
+    path = path_of(example, format)
+    if path is None or not isinstance(example.items, Recording):
+        raise example.place.error(f"recordings, which {format} is about", "something else; format=jsonl takes it")
+    name = Path(path).stem
+    if written.setdefault(name, path) != path:
+        found = f"'{written[name]}' and '{path}'; format=jsonl takes it"
+        raise example.place.error(f"recordings of different names, by which {format} calls them", found)
+    return name, example.items.first / example.items.rate
 
 
 def refuse(example: Example, texts: Iterable[str], wrong: re.Pattern[str], expected: str) -> None:

@@ -22,8 +22,9 @@ from regard.ragged import Ragged, on_device
 from regard.tasks import files, fitting
 from regard.tasks.label.baselines import simple_baselines
 from regard.tasks.label.metrics import library
-from regard.tasks.label.options import LabelConfig
+from regard.tasks.label.options import LONGEST_SMOOTHING, LabelConfig
 from regard.tasks.label.recordings import (
+    SHORTEST_PIECE,
     Smoothing,
     Timing,
     answer_of,
@@ -211,6 +212,8 @@ class Labeler:
     # The protocol of regard.tasks.model
 
     def front_ends(self) -> dict[str, str]:
+        if 0 < self.config.piece < SHORTEST_PIECE:
+            raise ConfigError(f"piece: 0, or at least {SHORTEST_PIECE} s, got {self.config.piece}")
         return {"front_end": self.config.front_end}
 
     def columns(self) -> Columns:
@@ -250,8 +253,8 @@ class Labeler:
         for name, value in given.items():
             if value is not None and not self._hears:
                 raise ConfigError(f"{name}: it smooths the labels of recordings, got front_end {self.config.front_end}")
-            if value is not None and not value >= 0:
-                raise ConfigError(f"{name}: seconds, 0 or more, got {value}")
+            if value is not None and not 0 <= value <= LONGEST_SMOOTHING:
+                raise ConfigError(f"{name}: seconds, from 0 to {LONGEST_SMOOTHING:.0f}, got {value}")
         return Smoothing(**{name: getattr(self.config, name) if x is None else x for name, x in given.items()})
 
     def _check_lengths(self, examples: Sequence[Example], *, in_pieces: bool = False) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from regard.data.formats import formats_for
 from regard.front_ends import FRONT_ENDS
-from regard.training.config import Config, FrontEndName, data, network, training
+from regard.training.config import LONGEST, Config, FrontEndName, data, network, training
 
 if TYPE_CHECKING:
     FormatName = str
@@ -14,6 +14,9 @@ else:
     FormatName = Literal[
         ("auto", *dict.fromkeys(name for goal in ("labels", "segments") for name in formats_for(goal)))
     ]
+
+
+LONGEST_SMOOTHING = 3600.0  # seconds
 
 
 class LabelConfig(Config):
@@ -34,12 +37,21 @@ class LabelConfig(Config):
         "refuse", "Labels outside the training data when evaluating."
     )
     smooth: float = data(
-        0.0, "Seconds of a recording over which the most frequent label is taken for the one in the middle.", ge=0
+        0.0,
+        "Seconds of a recording over which the most frequent label is taken for the one in the middle.",
+        ge=0,
+        le=LONGEST_SMOOTHING,
     )
     shortest: float = data(
-        0.0, "Seconds below which a segment, or a pause, of a recording is given to its neighbours.", ge=0
+        0.0,
+        "Seconds below which a segment, or a pause, of a recording is given to its neighbours.",
+        ge=0,
+        le=LONGEST_SMOOTHING,
     )
     front_end: FrontEndName = network("words", "How raw items become vectors.")
     piece: float = training(
-        20.0, "Training recordings are cut into equal parts of at most so many seconds; 0 leaves them whole.", ge=0
+        20.0,
+        "Training recordings are cut into equal parts of at most so many seconds, at least 0.1; 0 leaves them whole.",
+        ge=0,
+        le=LONGEST,
     )

@@ -20,6 +20,8 @@ from regard.tasks.label.metrics import segment_scores
 from regard.tasks.model import Scores
 from regard.training.metrics import label_scores
 
+SHORTEST_PIECE = 0.1  # seconds
+
 
 class Smoothing(NamedTuple):
     """What is done to the labels of vectors before segments are made of them, in seconds; 0 leaves them as they are.

@@ -11,18 +11,20 @@ import numpy as np
 import soundfile
 
 RATE = 8000  # Hz, of all recordings of digits
-LENGTHS = (3, 9)  # digits in a string
 SILENCE = (0.05, 0.3)  # seconds before, between and after them
 
 
-def digit_strings(source: Path, folder: Path, takes: Iterable[int], count: int, seed: int) -> Path:
-    """Writes ``count`` strings of 3 to 9 digits, each said by one speaker, and gives the path of their manifest.
+def digit_strings(
+    source: Path, folder: Path, takes: Iterable[int], count: int, seed: int, *, lengths: tuple[int, int] = (3, 9)
+) -> Path:
+    """Writes ``count`` strings of digits, each said by one speaker, and gives the path of their manifest.
 
     Arguments:
         source: folder of ``DIGIT_SPEAKER_TAKE.wav``, 8 kHz, as the Free Spoken Digit Dataset has them.
         folder: where the recordings go, and ``manifest.jsonl``: an object a line with ``audio``, and ``text`` like
             "3 1 4".
         takes: which of them to join.
+        lengths: the fewest and the most digits in a string.
     """
     folder.mkdir(parents=True, exist_ok=True)
     wanted, said = set(takes), defaultdict[str, list[Path]](list)
@@ -36,7 +38,7 @@ def digit_strings(source: Path, folder: Path, takes: Iterable[int], count: int, 
         for number in range(count):
             digits = said[sorted(said)[number % len(said)]]
             chosen = [
-                digits[place] for place in rng.integers(len(digits), size=rng.integers(LENGTHS[0], LENGTHS[1] + 1))
+                digits[place] for place in rng.integers(len(digits), size=rng.integers(lengths[0], lengths[1] + 1))
             ]
             path = folder / f"{number:05d}.wav"
             soundfile.write(path, _joined(chosen, rng), RATE, subtype="PCM_16")

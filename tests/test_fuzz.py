@@ -21,7 +21,7 @@ import torch
 from mutations import mutated, without_seals
 
 import regard
-from regard import Classifier, Labeler, MaskedModel, RegardError, Seq2Seq, data
+from regard import Classifier, Labeler, MaskedModel, RegardError, Seq2Seq, Transcriber, data
 from regard.cli import run
 from regard.data import FORMATS, Example, open_writer
 from regard.errors import LONGEST
@@ -190,13 +190,16 @@ def trained(kind: str, folder: Path) -> Path:
     elif kind == "transduce":
         options = {"front_end": "characters", "target_units": "symbols"}
         model, train = Seq2Seq(**options, **TINY), [(text, text) for text in TEXTS]
+    elif kind == "transcribe":
+        options = {"front_end": "characters", "target_units": "subwords", "subwords": 300}
+        model, train = Transcriber(**options, **TINY), [(text, text) for text in TEXTS]
     else:
         model, train = MaskedModel(front_end="subwords", subwords=300, **TINY), TEXTS
     model.fit(train, output=folder, **QUICK)
     return folder
 
 
-RUNS = ["label words", "label subwords", "classify vectors", "transduce", "pretrain"]
+RUNS = ["label words", "label subwords", "classify vectors", "transduce", "transcribe", "pretrain"]
 
 
 @pytest.mark.parametrize("kind", RUNS)

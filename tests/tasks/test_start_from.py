@@ -5,14 +5,14 @@ import pytest
 import torch
 
 import regard
-from regard import Classifier, ConfigError, Labeler, MaskedModel, ModelError, Seq2Seq
+from regard import Classifier, ConfigError, Labeler, MaskedModel, ModelError, Seq2Seq, Transcriber
 
 SMALL = {"dim": 16, "depth": 1, "heads": 2, "dropout": 0.0}
 ONCE = {"epochs": 1, "average": 0, "baselines": "none"}
 STILL = {**ONCE, "learning_rate": 1e-12, "weight_decay": 0.0}
 TEXTS = ["one two three four", "four three two one", "two two one three"]
 FRONT_ENDS = ["words", "subwords", "characters", "symbols", "vectors"]
-TASKS = [Labeler, Classifier, Seq2Seq, MaskedModel]
+TASKS = [Labeler, Classifier, Seq2Seq, Transcriber, MaskedModel]
 
 
 def raw(front_end):

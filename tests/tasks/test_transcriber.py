@@ -1,6 +1,8 @@
 """What is said and when: tones that spell strings, learned in seconds; real digits where they are there."""
 
 import json
+import runpy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,8 @@ from regard.decoding.ctc import Greedy, align, prefix_search
 from regard.ragged import Ragged
 from regard.tasks.transcribe.network import ctc_loss
 
+ROOT = Path(__file__).parents[2]
+DIGITS = ROOT.parent / "shared" / "data" / "spoken-digits"
 SMALL = {"dim": 32, "depth": 1, "heads": 2, "dropout": 0.0}
 SOUND = {"target_units": "symbols", "subsample": 4, "bins": 20}
 QUICK = {"epochs": 12, "batch_tokens": 300, "average": 0, "learning_rate": 5e-3, "mask_frames": 0, "speed": 0}
@@ -148,6 +152,20 @@ def test_vectors_in_a_window_become_text():
     (answer,) = model.answers(regard.data.read(new[:1], goal="target", labelled=False))
     assert all(isinstance(time, int) for time in answer["times"])
     assert model.predict([np.zeros((0, 3), np.float32)]) == [""]
+
+
+@pytest.mark.skipif(not DIGITS.is_dir(), reason="no spoken digits at ../shared/data/spoken-digits")
+def test_strings_of_real_digits(tmp_path):
+    digit_strings = runpy.run_path(str(ROOT / "benchmarks" / "speech_data.py"))["digit_strings"]
+    first, again = (digit_strings(DIGITS, tmp_path / name, range(5, 10), 12, seed=1) for name in ("a", "b"))
+    assert first.read_text() == again.read_text()
+    assert (tmp_path / "a" / "00007.wav").read_bytes() == (tmp_path / "b" / "00007.wav").read_bytes()
+    examples = regard.data.read(first, goal="target", items="recordings")
+    counts = [len(example.goal.split()) for example in examples]
+    assert 3 <= min(counts) < max(counts) <= 9
+    assert all(0.2 < example.items.seconds / count < 1.5 for example, count in zip(examples, counts, strict=True))
+    model = Transcriber(**SMALL, target_units="symbols").fit(first, first, epochs=1)
+    assert len(model.predict(first)) == 12
 
 
 @pytest.mark.parametrize("units", ["characters", "subwords"])

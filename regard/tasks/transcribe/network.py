@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from regard.errors import ModelError
 from regard.front_ends.tokens import END, MASK, PAD, START, UNKNOWN
 from regard.ragged import Ragged, on_device
 
@@ -26,6 +27,8 @@ class TranscriptNetwork(nn.Module):
     def __init__(self, front_end: nn.Module, encoder: nn.Module, target: nn.Module, *, dim: int) -> None:
         super().__init__()
         self.front_end, self.encoder, self.target = front_end, encoder, target
+        if PAD not in self.target.special:
+            raise ModelError(f"tokenizer: it lacks {PAD}, whose row is the blank; train with one that has it")
         table = self.target.embedding.weight
         nn.init.normal_(table, std=dim**-0.5)
         self.bias = nn.Parameter(torch.zeros(len(table)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from regard.tasks.target_options import TargetConfig
-from regard.training.config import FrontEndName, TargetName, network, training
+from regard.training.config import LONGEST, WIDEST, FrontEndName, TargetName, network, training
 
 
 class TranscribeConfig(TargetConfig):
@@ -15,5 +15,14 @@ class TranscribeConfig(TargetConfig):
 
     front_end: FrontEndName = network("audio", "How raw items become vectors.")
     target_units: TargetName = network("characters", "What the target is made of; symbols stand between blanks.")
+    subsample: int = network(4, "Frames that become one vector.", gt=0, le=1000)
+    dim: int = network(144, "Width of the network.", gt=0, le=WIDEST)
+    mask_frames: float = training(
+        0.5, "SpecAugment: how much of the bands and times of frames is hidden in training; 0 for none.", ge=0, le=4
+    )
+    epochs: int = training(15, "Passes over the training data.", gt=0, le=LONGEST)
+    batch_tokens: int = training(
+        1500, "Vectors in a batch, as the network reads them: of words, subwords, frames, ...", gt=0, le=LONGEST
+    )
     label_smoothing: float = training(0.0, "Share of the loss that wants all symbols, at every vector.", ge=0, lt=1)
     select: Literal["accuracy", "exact"] = training("accuracy", "Metric that chooses the weights.")

@@ -1,4 +1,4 @@
-"""`regard demo speech`: who of five voices speaks when, in recordings of an hour's total, and a picture of it."""
+"""`regard demo speech`: who of several voices speaks when, learned from mixes of their prompts, and a picture of it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ LENGTH = 60.0  # seconds of prompts in a mix
 QUICK_EVERY = 10  # of so many prompts a quick demo takes one
 WINDOW = 32  # vectors to each side, 40 ms each
 SHOWN = 8  # segments to look at
-NETWORK: dict[str, Any] = {"dim": 96, "depth": 3, "subsample": 4, "window": WINDOW, "dropout": 0.1}
+NETWORK: dict[str, Any] = {"dim": 96, "depth": 3, "subsample": 4, "window": WINDOW, "dropout": 0.1, "shortest": 0.2}
+TRAINING: dict[str, Any] = {"batch_tokens": 1000, "mask_frames": 0.5, "speed": 0.0, "average": 0.98}
 
 
 def demo_speech(output: Path, *, epochs: int | None, quick: bool, data: Path | None = None) -> None:
@@ -39,11 +40,11 @@ def demo_speech(output: Path, *, epochs: int | None, quick: bool, data: Path | N
         with taken(output, resume=resume):
             folder = fetch_voices(output / DATA) if data is None else data
             build_mixes(folder, parts, every=QUICK_EVERY if quick else 1)
-        passes = epochs if epochs is not None else 2 if quick else 10
-        labeler.fit(parts["train"], parts["dev"], output, epochs=passes, batch_tokens=2000, resume=resume)
+        passes = epochs if epochs is not None else 2 if quick else 8
+        labeler.fit(parts["train"], parts["dev"], output, epochs=passes, resume=resume, **TRAINING)
 
     network = NETWORK | ({"dim": 32, "depth": 1} if quick else {})
-    labeler = train_once(output, Labeler(front_end="audio", shortest=0.2, **network), fit)
+    labeler = train_once(output, Labeler(front_end="audio", **network), fit)
     train, test = (list(read(parts[name], goal="segments", items="recordings")) for name in ("train", "test"))
     scores = {"regard": labeler.evaluate(test)} | labeler.baselines(train, test)
     print_table(f"who speaks when: scores on {parts['test']}, of which training never heard a text:", scores)

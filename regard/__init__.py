@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from regard.attention import Additive, AttentionWeights, RelativeBias, attend, attention_weights, explain
     from regard.ragged import Ragged
     from regard.recording import Recording
-    from regard.tasks import Classifier, Labeler, MaskedModel, Seq2Seq, load
+    from regard.tasks import Classifier, Labeler, MaskedModel, Seq2Seq, Transcriber, load
 
 __version__ = "0.1.0"
 
@@ -32,6 +32,7 @@ __all__ = [
     "RelativeBias",
     "Seq2Seq",
     "ShapeError",
+    "Transcriber",
     "UnsupportedError",
     "__version__",
     "attend",
@@ -44,7 +45,7 @@ _HOMES = {
     "regard.attention": ("Additive", "AttentionWeights", "RelativeBias", "attend", "attention_weights", "explain"),
     "regard.ragged": ("Ragged",),
     "regard.recording": ("Recording",),
-    "regard.tasks": ("Classifier", "Labeler", "MaskedModel", "Seq2Seq", "load"),
+    "regard.tasks": ("Classifier", "Labeler", "MaskedModel", "Seq2Seq", "Transcriber", "load"),
 }
 
 if not TYPE_CHECKING:  # a type checker reads the imports above, and refuses other names

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -75,15 +75,12 @@ class Recording:
         Raises:
             DataError: another shape or type, none at all, numbers that are not finite, or a rate that is none.
         """
-        array = np.asarray(samples)
-        if not isinstance(rate, int | np.integer) or rate <= 0:
-            raise DataError("a rate in Hz, a whole number above 0", f"{rate!r}")
-        if array.ndim not in (1, 2) or array.dtype.kind not in "iuf" or not array.size:
+        array, rate = np.asarray(samples), checked_rate(rate)
+        if not array.size:
             found = f"{array.dtype} of shape {list(array.shape)}"
             raise DataError("samples [N] or [N, channels], at least one, of numbers", found)
-        held = _as_floats(array.reshape(len(array), -1))
-        _check_finite(held, 0, int(rate), None)
-        return cls(int(rate), len(held), None, 0, held)
+        held = _channels(array, 0, rate)
+        return cls(rate, len(held), None, 0, held)
 
     @property
     def seconds(self) -> float:
@@ -114,12 +111,10 @@ class Recording:
         Raises:
             DataError: the file is damaged, has fewer samples than it said, or some that are not finite.
         """
-        left = self.length_at(rate)
-        for block in resampled(self._own_blocks(), self.rate, rate):
-            yield block[:left]
-            left -= len(block[:left])
-        if left:  # the resampler rounds the other way
-            yield np.zeros(left, np.float32)
+        resampler = Resampler(self.rate, rate)
+        for block in self.own_blocks():
+            yield resampler.push(block)
+        yield resampler.close()
 
     def samples(self, rate: float | None = None) -> NDArray[np.float32]:
         """All of them, ``[N]``, at its own rate unless another is given."""
@@ -143,9 +138,9 @@ class Recording:
         """Samples of each channel."""
         return self.length
 
-    def _own_blocks(self) -> Iterator[NDArray[np.float32]]:
-        """``[N]`` each, at its own rate."""
-        size = max(1, round(BLOCK * self.rate))
+    def own_blocks(self, seconds: float = BLOCK) -> Iterator[NDArray[np.float32]]:
+        """Its samples as one channel at its own rate, so many seconds at once; see :meth:`blocks`."""
+        size = max(1, round(seconds * self.rate))
         if isinstance(self.held, np.ndarray):
             for start in range(self.first, self.first + self.length, size):
                 yield _mixed(self.held[start : min(start + size, self.first + self.length)])
@@ -166,15 +161,58 @@ class Recording:
                 yield _mixed(block)
 
 
-def resampled(blocks: Iterable[NDArray[np.float32]], rate: int, wanted: float) -> Iterator[NDArray[np.float32]]:
-    """Samples at another rate, the same however they are cut into blocks."""
-    if wanted == rate:
-        yield from blocks
-        return
-    stream = libraries("soxr")[0].ResampleStream(rate, wanted, 1, dtype="float32")
-    for block in blocks:
-        yield stream.resample_chunk(block)
-    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+class Resampler:
+    """Samples at another rate, as they come in: the same however they are cut into blocks.
+
+    Arguments:
+        rate: Hz that they have.
+        wanted: Hz that they get; N samples become ``round(N · wanted / rate)``.
+    """
+
+    def __init__(self, rate: int, wanted: float) -> None:
+        self.rate, self.wanted = rate, wanted
+        self.taken = self._given = 0  # samples in and out
+        self._stream = None
+        if wanted != rate:
+            self._stream = libraries("soxr")[0].ResampleStream(rate, wanted, 1, dtype="float32")
+
+    def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Takes in samples ``[N]``; gives those that need none of what follows."""
+        self.taken += len(samples)
+        ready: NDArray[np.float32] = samples if self._stream is None else self._stream.resample_chunk(samples)
+        self._given += len(ready)
+        return ready
+
+    def close(self) -> NDArray[np.float32]:
+        """Those that waited for what does not come."""
+        left = round(self.taken * self.wanted / self.rate) - self._given
+        if self._stream is None or left <= 0:
+            return np.zeros(0, np.float32)
+        last: NDArray[np.float32] = self._stream.resample_chunk(np.zeros(0, np.float32), last=True)[:left]
+        return np.pad(last, (0, left - len(last)))  # it may round the other way
+
+
+def channel(samples: Any, before: int, rate: int) -> NDArray[np.float32]:
+    """Samples ``[N]``, or ``[N, channels]`` which are mixed into one, as :meth:`Recording.from_samples` takes them.
+
+    Arguments:
+        before: how many came before them, for messages.
+
+    Raises:
+        DataError: another shape or type, or numbers that are not finite.
+    """
+    return _mixed(_channels(samples, before, rate))
+
+
+def checked_rate(rate: Any) -> int:
+    """A rate in Hz.
+
+    Raises:
+        DataError: it is none.
+    """
+    if not isinstance(rate, int | np.integer) or rate <= 0:
+        raise DataError("a rate in Hz, a whole number above 0", f"{rate!r}")
+    return int(rate)
 
 
 def libraries(*names: str) -> list[ModuleType]:
@@ -203,6 +241,16 @@ def _open(name: str, content: bytes | None) -> Iterator[Any]:
     except soundfile.SoundFileError as error:
         found = str(getattr(error, "error_string", error)).strip().rstrip(".").lower()
         raise DataError(EXPECTED, f"one that cannot be read ({found})", path=name) from None
+
+
+def _channels(samples: Any, before: int, rate: int) -> NDArray[np.float32]:
+    """``[N, channels]``."""
+    array = np.asarray(samples)
+    if array.ndim not in (1, 2) or array.dtype.kind not in "iuf" or array.shape[1:] == (0,):
+        raise DataError("samples [N] or [N, channels] of numbers", f"{array.dtype} of shape {list(array.shape)}")
+    floats = _as_floats(array.reshape(len(array), -1 if array.size else 1))
+    _check_finite(floats, before, rate, None)
+    return floats
 
 
 def _as_floats(samples: NDArray[Any]) -> NDArray[np.float32]:

@@ -76,6 +76,7 @@ def test_public_names():
         "RelativeBias",
         "Seq2Seq",
         "ShapeError",
+        "Transcriber",
         "UnsupportedError",
         "__version__",
         "attend",

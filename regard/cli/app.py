@@ -18,7 +18,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from regard.cli.common import BROKEN_PIPE, INTERRUPTED, AsJson
+from regard.cli.common import BROKEN_PIPE, INTERRUPTED, AsJson, parse_window, parse_windows
 from regard.cli.demo import demo
 from regard.cli.evaluate import evaluate
 from regard.cli.export import export
@@ -29,13 +29,14 @@ from regard.cli.view import view
 from regard.errors import ConfigError, RegardError
 from regard.streams import OutputLost
 from regard.tasks import TASKS, Task
-from regard.training.config import FILE, Config, Window, describe, make_config, panel_of, read_config
+from regard.training.config import FILE, Config, Window, Windows, describe, make_config, panel_of, read_config
 
 ConfigFile = Annotated[
     str | None, typer.Option(help="TOML file of the options below; a flag wins over it.", show_default=False)
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --output where it stopped.")]
-METAVARS = {int: "N", float: "X", bool: ""}
+METAVARS: dict[Any, str] = {int: "N", float: "X", bool: "", Window: "W", Windows: "W/W/..."}
+PARSERS: dict[Any, Callable[[str], Any]] = {Window: parse_window, Windows: parse_windows}
 
 
 def with_config_flags(kind: type[Config]) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -66,38 +67,19 @@ def _flag(kind: type[Config], name: str) -> inspect.Parameter:
     field = kind.model_fields[name]
     kinds = get_args(field.annotation) or (field.annotation,)
     choices = [choice for choice in kinds if isinstance(choice, str)]
-    is_window = field.annotation == Window
+    parser = PARSERS.get(field.annotation)
     option = typer.Option(
         *(("--from", "--pretrained") if name == "pretrained" else ()),
         help=f"{describe(kind, name)[:-1]} ({', '.join(choices)})." if choices else describe(kind, name),
         rich_help_panel=panel_of(kind, name),
-        parser=parse_window if is_window else None,
-        metavar="W" if is_window else METAVARS.get(kinds[0], "TEXT"),
-        show_default="none" if is_window else True,
+        parser=parser,
+        metavar=METAVARS.get(kinds[0] if parser is None else field.annotation, "TEXT"),
+        show_default="none" if parser is parse_window else True,
     )
-    annotation: Any = Any if is_window else field.annotation
+    annotation: Any = field.annotation if parser is None else Any
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=Annotated[annotation, option]
     )
-
-
-def parse_window(text: str) -> Window:
-    """A window as it is typed.
-
-    >>> parse_window("64"), parse_window("8,0"), parse_window("all,0"), parse_window("none")
-    (64, (8, 0), (None, 0), None)
-    """
-    if text == "none":
-        return None
-    try:
-        sides = [None if side.strip() == "all" else int(side) for side in text.split(",")]
-    except ValueError:
-        sides = []
-    if len(sides) == 2:
-        return (sides[0], sides[1])
-    if len(sides) == 1 and sides[0] is not None:
-        return sides[0]
-    raise typer.BadParameter(f"a window is W, or LEFT,RIGHT with 'all' for no limit, or none; got '{text}'")
 
 
 def training_of(task: Task) -> Callable[..., None]:

@@ -10,7 +10,7 @@ import typer
 
 from regard.errors import ConfigError
 from regard.tasks import load
-from regard.training.config import make_config
+from regard.training.config import Window, Windows, make_config
 
 INTERRUPTED = 130  # the exit code after Ctrl-C
 BROKEN_PIPE = 141  # 128 + SIGPIPE
@@ -28,7 +28,45 @@ LargestUnpacked = Annotated[
     int | None,
     typer.Option(metavar="N", help="MiB of a packed file, as in training if unset.", show_default=False),
 ]
+OtherWindow = Annotated[
+    str | None,
+    typer.Option(
+        "--window", metavar="W", help="Attend in another window than in training, or in none.", show_default=False
+    ),
+]
+OtherWindows = Annotated[
+    str | None,
+    typer.Option("--windows", metavar="W/W/...", help="The same for each layer of the encoder.", show_default=False),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
+
+
+def parse_window(text: str) -> Window:
+    """A window as it is typed.
+
+    >>> parse_window("64"), parse_window("8,0"), parse_window("all,0"), parse_window("none")
+    (64, (8, 0), (None, 0), None)
+    """
+    if text == "none":
+        return None
+    try:
+        sides = [None if side.strip() == "all" else int(side) for side in text.split(",")]
+    except ValueError:
+        sides = []
+    if len(sides) == 2:
+        return (sides[0], sides[1])
+    if len(sides) == 1 and sides[0] is not None:
+        return sides[0]
+    raise typer.BadParameter(f"a window is W, or LEFT,RIGHT with 'all' for no limit, or none; got '{text}'")
+
+
+def parse_windows(text: str) -> Windows:
+    """A window for each layer as they are typed.
+
+    >>> parse_windows("64,16/64,0/none")
+    ((64, 16), (64, 0), None)
+    """
+    return tuple(parse_window(part) for part in text.split("/"))
 
 
 def open_model(run: str, device: str = "cpu") -> Any:
@@ -53,6 +91,19 @@ def change_options(model: Any, **options: Any) -> None:
     """
     given = {name: value for name, value in options.items() if value is not None}
     model.config = make_config(type(model.config), model.config.model_dump(exclude_unset=True) | given)
+
+
+def change_window(model: Any, window: str | None, windows: str | None) -> None:
+    """Lets the encoder attend within windows that were typed, in the place of those of its training; None leaves those.
+
+    Raises:
+        ConfigError: an encoder that does not attend, or windows that are none.
+    """
+    from regard.tasks import fitting
+
+    if window is not None or windows is not None:
+        one = None if window is None else parse_window(window)
+        fitting.change_window(model, window=one, windows=None if windows is None else parse_windows(windows))
 
 
 def refuse_unknown(options: Collection[str], function: Callable[..., Any], task: str) -> None:

@@ -12,8 +12,11 @@ from regard.cli.common import (
     Format,
     LargestRecord,
     LargestUnpacked,
+    OtherWindow,
+    OtherWindows,
     Run,
     change_options,
+    change_window,
     open_model,
     refuse_unknown,
 )
@@ -45,6 +48,8 @@ def evaluate(
         bool,
         typer.Option("--pairs", help="Tell how well two examples are told to have one label or two (classify)."),
     ] = False,
+    window: OtherWindow = None,
+    windows: OtherWindows = None,
     largest_record: LargestRecord = None,
     largest_unpacked: LargestUnpacked = None,
     device: Device = "auto",
@@ -65,6 +70,7 @@ def evaluate(
         check_output(confusion, "confusion")
     model = open_model(run, device)
     change_options(model, largest_record=largest_record, largest_unpacked=largest_unpacked)
+    change_window(model, window, windows)
     given = {name: value for name, value in options.items() if value is not None}
     if "unseen_labels" in given and hasattr(model.config, "unseen_labels"):
         change_options(model, unseen_labels=given.pop("unseen_labels"))

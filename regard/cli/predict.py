@@ -17,9 +17,12 @@ from regard.cli.common import (
     Device,
     LargestRecord,
     LargestUnpacked,
+    OtherWindow,
+    OtherWindows,
     ReadFormat,
     Run,
     change_options,
+    change_window,
     open_model,
     refuse_unknown,
 )
@@ -31,7 +34,7 @@ MOST = 1024  # sequences predicted at once
 T = TypeVar("T")
 
 
-_decoding = partial(typer.Option, show_default=False, rich_help_panel="Decoding (transduce)")
+_decoding = partial(typer.Option, show_default=False, rich_help_panel="Decoding (transduce, transcribe)")
 
 
 def predict(
@@ -62,6 +65,8 @@ def predict(
             show_default=False,
         ),
     ] = None,
+    window: OtherWindow = None,
+    windows: OtherWindows = None,
     largest_record: LargestRecord = None,
     largest_unpacked: LargestUnpacked = None,
     device: Device = "auto",
@@ -103,6 +108,7 @@ def predict(
         check_output(output)
     model = open_model(run, device)
     change_options(model, largest_record=largest_record, largest_unpacked=largest_unpacked)
+    change_window(model, window, windows)
     _predict(model, file, options, output=output, format=format, written=written, columns=columns)
 
 

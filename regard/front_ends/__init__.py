@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from regard.ragged import Ragged
 
@@ -69,6 +69,22 @@ class FrontEnd(Protocol):
 
     def vocabulary(self) -> dict[str, Any]:
         """What is needed beside weights to build it again, ready for JSON."""
+
+
+class Stream(Protocol):
+    """A sequence that comes piece by piece; the front ends `vectors` and `audio` have a ``stream(rate)`` that is one.
+
+    They have ``vectors(rows)`` too, the rest of the way, and ``pieces(sequence)``, the same rows of one that is long.
+    """
+
+    def check(self, piece: Any) -> Any:
+        """Refuses what :meth:`push` does not take; None stands for nothing."""
+
+    def push(self, piece: Any) -> Tensor:
+        """The next rows: those for which enough has come."""
+
+    def close(self) -> Tensor:
+        """What still waited for more."""
 
 
 class Options(Protocol):

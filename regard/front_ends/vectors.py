@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -10,12 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from regard.errors import DataError, ModelError
+from regard.errors import ConfigError, DataError, ModelError
 from regard.front_ends import Options
 from regard.front_ends.stored import are_numbers, check_vocabulary
 from regard.front_ends.windows import windows
 from regard.nn import Dropout
 from regard.ragged import Ragged
+
+PIECE = 1000  # rows of a long array that are read at once
 
 
 class Vectors(nn.Module):
@@ -67,9 +69,68 @@ class Vectors(nn.Module):
                 raise DataError(f"arrays of shape [N, {channels}] as in training", f"shape {list(np.shape(array))}")
         return Ragged.from_list([torch.as_tensor(np.asarray(array, dtype=np.float32)) for array in arrays])
 
+    span = 1  # vectors that a network is to guess together
+
+    @property
+    def size(self) -> int:
+        """C."""
+        return len(self.mean)
+
+    def numbers(self, inputs: Ragged) -> Ragged:
+        """``[T, C]``, what each vector is made of, brought to one scale."""
+        mean, std = (x.to(inputs.values.device) for x in (self.mean, self.std))
+        return inputs.with_values((inputs.values - mean) / std)
+
+    def stream(self, rate: int | None = None) -> VectorStream:
+        """What takes in the rows of an array piece by piece.
+
+        Raises:
+            ConfigError: a rate, which vectors do not have.
+        """
+        if rate is not None:
+            raise ConfigError(f"rate: vectors come as they are, got {rate!r}; leave it out")
+        return VectorStream(self)
+
+    def pieces(self, array: NDArray[Any]) -> Iterator[Tensor]:
+        """What :meth:`vectors` takes, ``[n, C]`` each time, of a long array."""
+        return iter(torch.split(self.encode([array]).values.to(self.mean.device), PIECE))
+
     def forward(self, inputs: Ragged) -> Ragged:
         """``[T, dim]``, a vector for each row."""
-        return inputs.with_values(self.dropout(self.project((inputs.values - self.mean) / self.std)))
+        return inputs.with_values(self.vectors(inputs.values))
+
+    def vectors(self, rows: Tensor) -> Tensor:
+        """``[T, C]`` → ``[T, dim]``."""
+        vectors: Tensor = self.dropout(self.project((rows - self.mean) / self.std))
+        return vectors
+
+
+class VectorStream:
+    """An array that comes piece by piece, as the rows that :meth:`Vectors.vectors` takes."""
+
+    def __init__(self, vectors: Vectors) -> None:
+        self._vectors = vectors
+
+    def check(self, array: NDArray[Any] | None) -> Tensor:
+        """Rows ``[n, C]``; None for nothing.
+
+        Raises:
+            DataError: another shape, or numbers that are not finite.
+        """
+        if array is None:
+            return torch.empty(0, len(self._vectors.mean))
+        rows = self._vectors.encode([array]).values
+        if not rows.isfinite().all():
+            raise DataError("finite numbers", "some that are not")
+        return rows
+
+    def push(self, array: NDArray[Any] | None) -> Tensor:
+        """Takes in what :meth:`check` takes."""
+        return self.check(array).to(self._vectors.mean.device)
+
+    def close(self) -> Tensor:
+        """``[0, C]``: none had to wait."""
+        return self.push(None)
 
 
 def learn(arrays: Iterable[NDArray[Any]], options: Options) -> Vectors:

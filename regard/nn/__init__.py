@@ -1,7 +1,7 @@
 """Modules that own parameters; the mathematics is in `regard.attention`."""
 
 from regard.nn.attention import MultiHeadAttention, attention_pooling
-from regard.nn.build import build_decoder, build_encoder
+from regard.nn.build import build_decoder, build_encoder, set_window
 from regard.nn.cache import Cache, Projected
 from regard.nn.chunk import Chunk, Places
 from regard.nn.compared import NeighbourLayer, neighbours
@@ -42,4 +42,5 @@ __all__ = [
     "build_decoder",
     "build_encoder",
     "neighbours",
+    "set_window",
 ]

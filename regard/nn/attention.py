@@ -70,7 +70,7 @@ class MultiHeadAttention(nn.Module):
             raise ConfigError(f"score must be one of dot, additive; got {score!r}")
         if normalizer not in NORMALIZERS:
             raise ConfigError(f"normalizer must be one of {', '.join(NORMALIZERS)}; got {normalizer!r}")
-        self._sides = window_sides(window, causal)
+        self.sides = window_sides(window, causal)  # positions seen to the left and right; None for no end
         self.heads, self.key_heads = heads, key_heads
         self.head_dim = dim // heads if head_dim is None else head_dim
         self.normalizer, self.window, self.causal = normalizer, window, causal
@@ -85,6 +85,10 @@ class MultiHeadAttention(nn.Module):
         if bias:
             nn.init.zeros_(self.input.bias)
             nn.init.zeros_(self.output.bias)
+
+    def set_window(self, window: Window) -> None:
+        """Attends within another window from now on, as in :func:`regard.attend`; no weight changes."""
+        self.window, self.sides = window, window_sides(window, self.causal)
 
     @takes_ragged
     def forward(self, query: Ragged, key: Ragged | None = None, order: Order = NO_ORDER) -> Ragged:
@@ -126,7 +130,7 @@ class MultiHeadAttention(nn.Module):
         Raises:
             ConfigError: the window has no end to the right, so that nothing could come out before all is there.
         """
-        left, right = self._sides
+        left, right = self.sides
         if right is None:
             raise ConfigError(
                 f"window: a stream cannot wait for all that follows, got {self.window!r}, which has no end to the "
@@ -169,7 +173,7 @@ class MultiHeadAttention(nn.Module):
             held: how much of the memory is of each stream.
         """
         key, value = memory.chunk(2, 1)
-        options, (Q, K), (left, right) = self._options(order), (query.shape[2], key.shape[2]), self._sides
+        options, (Q, K), (left, right) = self._options(order), (query.shape[2], key.shape[2]), self.sides
         if (left is None or position + Q - 1 <= left) and (right is None or position + right >= K - 1):
             options |= {"window": None, "causal": False}  # each sees all, for which there is faster code
         if not held.full:

@@ -142,6 +142,33 @@ def build_decoder(
     return Decoder(layers, order=order, **_ends(positions, dim, position_reach, norm, norm_eps, embedding_norm))
 
 
+def set_window(encoder: Encoder, window: Window = None, *, windows: Sequence[Window] | None = None) -> None:
+    """Lets an encoder attend within other windows than it was made with; no weight changes.
+
+    Where learned biases end before the new window does, all that is further off has the last of them.
+
+    Arguments:
+        window: as in :func:`regard.attend`, in every layer.
+        windows: one such window for each layer, in the place of ``window``.
+
+    Raises:
+        ConfigError: no layer attends, or there are more or fewer windows than layers.
+
+    >>> encoder = build_encoder("attention", dim=8, depth=2, window=(4, 1))
+    >>> set_window(encoder, windows=[(4, 1), (4, 0)])
+    >>> encoder.reach
+    (8, 1)
+    """
+    layers = [layer for layer in encoder.layers if isinstance(layer, EncoderLayer)]
+    if len(layers) < len(encoder.layers):
+        raise ConfigError("window: only an encoder that attends can be given another, got one that reads neighbours")
+    for layer, one in zip(layers, _windows(window, windows, len(layers)), strict=True):
+        layer.attention.set_window(one)
+    if isinstance(encoder.order, Alibi):
+        lefts, rights = zip(*(layer.sides for layer in layers), strict=True)
+        encoder.order.left, encoder.order.right = _widest(lefts), _widest(rights)
+
+
 def _check_positions(positions: str) -> None:
     if positions not in POSITIONS:
         raise ConfigError(f"positions must be one of {', '.join(POSITIONS)}; got {positions!r}")

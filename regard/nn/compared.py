@@ -44,6 +44,11 @@ class NeighbourLayer(nn.Module):
         self.feed_forward = feed_forward
         self.around_feed_forward = Residual(dim, norm=norm, dropout=dropout, norm_eps=norm_eps)
 
+    @property
+    def sides(self) -> tuple[int, int]:
+        """How many neighbours to the left and right it sees."""
+        return self.left, self.right
+
     @takes_ragged
     def forward(self, batch: Ragged, order: Order = NO_ORDER) -> Ragged:
         """``[T, E]`` → ``[T, E]``; there is no attention that an ``order`` could be told to."""

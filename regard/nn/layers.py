@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -177,6 +177,11 @@ class EncoderLayer(nn.Module):
         self.around_attention = Residual(dim, norm=norm, dropout=dropout, norm_eps=norm_eps)
         self.around_feed_forward = Residual(dim, norm=norm, dropout=dropout, norm_eps=norm_eps)
 
+    @property
+    def sides(self) -> tuple[int | None, int | None]:
+        """How many positions to the left and right it sees; None for no end."""
+        return self.attention.sides
+
     @takes_ragged
     def forward(self, batch: Ragged, order: Order = NO_ORDER) -> Ragged:
         """``[T, E]`` → ``[T, E]``; ``order`` is what positions tell the attention."""
@@ -255,6 +260,13 @@ class Encoder(nn.Module):
             batch = layer(batch, order)
         return batch if self.norm is None else batch.with_values(self.norm(batch.values))
 
+    @property
+    def reach(self) -> tuple[int | None, int | None]:
+        """How many vectors before and after its own a row out is made of, over all layers; None for no end."""
+        layers: list[Any] = list(self.layers)
+        lefts, rights = ([layer.sides[side] for layer in layers] for side in (0, 1))
+        return _sum(lefts), _sum(rights)
+
     def start(self, streams: int) -> Streams:
         """What :meth:`extend` needs for so many streams of which nothing has come yet.
 
@@ -289,3 +301,8 @@ class Encoder(nn.Module):
             order = NO_ORDER if self.order is None else self.order.of_layer(number, chunk.rows, chunk.start)
             chunk = layer.extend(chunk, state, order)  # whose rows stand elsewhere where some had to wait
         return chunk.rows if self.norm is None else chunk.rows.with_values(self.norm(chunk.values))
+
+
+def _sum(sides: Sequence[int | None]) -> int | None:
+    ends = [side for side in sides if side is not None]
+    return sum(ends) if len(ends) == len(sides) else None

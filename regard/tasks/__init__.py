@@ -15,6 +15,7 @@ from regard.files import read_json
 from regard.tasks.classify.options import ClassifyConfig
 from regard.tasks.label.options import LabelConfig
 from regard.tasks.pretrain.options import PretrainConfig
+from regard.tasks.transcribe.options import TranscribeConfig
 from regard.tasks.transduce.options import TransduceConfig
 from regard.training.config import Config
 
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
     from regard.tasks.classify.classifier import Classifier
     from regard.tasks.label.labeler import Labeler
     from regard.tasks.pretrain.masked import MaskedModel
+    from regard.tasks.transcribe.transcriber import Transcriber
     from regard.tasks.transduce.seq2seq import Seq2Seq
 
-__all__ = ["TASKS", "Classifier", "Labeler", "MaskedModel", "Seq2Seq", "Task", "load"]
+__all__ = ["TASKS", "Classifier", "Labeler", "MaskedModel", "Seq2Seq", "Task", "Transcriber", "load"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,12 @@ TASKS = {
             "regard.tasks.transduce.seq2seq:Seq2Seq",
             "a new sequence",
             "Learn to make a new sequence of a sequence: a translation, a pronunciation.",
+        ),
+        Task(
+            TranscribeConfig,
+            "regard.tasks.transcribe.transcriber:Transcriber",
+            "what is said, and when",
+            "Learn to write down what is said in a recording (or sequence of vectors), in its order.",
         ),
         Task(
             PretrainConfig,

@@ -11,6 +11,7 @@ from regard.files import atomic_write, sealed, write_json
 from regard.tasks import TASKS
 from regard.tasks.files import CARD, SCORES, item_kind
 from regard.tasks.model import Model
+from regard.training.config import Config, Window
 
 
 def write_scores(model: Model, folder: Path, train: Sequence[Example], dev: Sequence[Example] | None) -> None:
@@ -31,8 +32,7 @@ def write_card(model: Model, path: Path, train: Sequence[Example], dev: Sequence
         "",
         f"- network: {config.front_end} front end, {config.encoder} encoder, depth {config.depth}, dim {config.dim}, "
         f"{config.heads} heads, {facts['parameters']:,} parameters",
-        f"- attention: {config.score} scores, {config.normalizer}, window {_window(config.window)}, "
-        f"positions {config.positions}",
+        f"- attention: {config.score} scores, {config.normalizer}, {_windows(config)}, positions {config.positions}",
         f"- training: {training['seconds']:.0f} s, {training['tokens_per_second']:,.0f} items/s, seed {config.seed}",
         *([f"- labels: {facts['labels']}"] if "labels" in facts else []),
         "",
@@ -59,7 +59,7 @@ def commands(model: Model, run: Path, dev: str | None = None) -> list[str]:
         known = getattr(config, "dev_target", None) if dev is not None else None
         target = f" --target {shlex.quote(known) if known is not None else 'TARGET'}"
     lines = [f"regard evaluate {name} {'FILE' if dev is None else shlex.quote(dev)}{target}"]
-    if config.predicts_from is None or item_kind(config) != "vectors":
+    if config.predicts_from is None or item_kind(config) not in ("vectors", "recordings"):
         lines.append(f"regard predict {name} INPUT")
     return lines
 
@@ -81,7 +81,13 @@ def _count(model: Model, examples: Sequence[Example]) -> str:
     return f"{len(examples):,} sequences ({sum(map(model.length, examples)):,} items)"
 
 
-def _window(window: int | tuple[int | None, int | None] | None) -> str:
+def _windows(config: Config) -> str:
+    if config.windows is None:
+        return f"window {_window(config.window)}"
+    return f"windows {'; '.join(map(_window, config.windows))}"
+
+
+def _window(window: Window) -> str:
     if window is None:
         return "none"
     left, right = (window, window) if isinstance(window, int) else window

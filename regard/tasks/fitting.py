@@ -16,14 +16,14 @@ from torch import nn
 from regard.data import Example, Source
 from regard.errors import ConfigError, RegardError
 from regard.front_ends import learn_front_end, restore_front_end
-from regard.nn import build_encoder
+from regard.nn import build_encoder, set_window
 from regard.ragged import fill
 from regard.tasks.card import write_scores
 from regard.tasks.files import check_length, digest, item_kind, read, restore_run, save_run, taken
 from regard.tasks.model import Model, Scores
 from regard.tasks.start import NOTHING, Start, open_start, take_over, with_options_of
 from regard.training.checkpoint import WEIGHTS, load_weights
-from regard.training.config import Config, check_tokenizer, make_config
+from regard.training.config import Config, Window, Windows, check_tokenizer, make_config
 from regard.training.learner import choose_device, is_main_process
 from regard.viewer.maps import Maps
 from regard.viewer.recording import record
@@ -199,8 +199,9 @@ def _other_encoder(
 ) -> dict[str, float]:
     """What an encoder of another kind with as many parameters scores, trained in the same way from nothing."""
     other: Any = type(model)()
-    plain = {"encoder": kind, "window": None, "pretrained": None, "tokenizer": None, "baselines": "none"}
-    other.config = model.config.model_copy(update=plain | dict.fromkeys(("train", "dev", "output")))
+    plain = {"encoder": kind, "baselines": "none"}
+    unset = dict.fromkeys(("window", "windows", "pretrained", "tokenizer", "train", "dev", "output"))
+    other.config = model.config.model_copy(update=plain | unset)
     start = Start(vocabularies={part: model.vocabulary()[part] for part in model.front_ends()})
     size = _equal_size(other.config, count_parameters(model.network.encoder))
     other.config = other.config.model_copy(update={"feed_forward_dim": size})
@@ -222,7 +223,11 @@ def _equal_size(config: Config, parameters: int) -> int:
 
 def batches_by_length(model: Model, examples: Sequence[Example]) -> Iterator[list[int]]:
     """Numbers of examples of about one length, at most `PREDICT_TOKENS` items in all; a longer one stands alone."""
-    lengths = [model.length(example) for example in examples]
+    return in_batches([model.length(example) for example in examples])
+
+
+def in_batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """The same of sequences of these lengths."""
     order = np.argsort(np.asarray(lengths, dtype=np.int64), kind="stable")
     return (numbers.tolist() for numbers in fill(order, lengths, PREDICT_TOKENS))
 
@@ -239,6 +244,17 @@ def attention_maps(model: Model, items: Any) -> Maps:
         raise RegardError("this encoder does not attend, so there is nothing to show; see the option `encoder`")
     names = network.front_end.names(example.items)
     return Maps([layer.weights.dense()[0] for layer in layers], names)  # [H, N, N] each
+
+
+def change_window(model: Model, *, window: Window = None, windows: Windows = None) -> None:
+    """Lets the encoder of a model attend within another window than it was trained with, or in one for each layer.
+
+    Raises:
+        ConfigError: an encoder that does not attend, or windows that are none.
+    """
+    config = model.config.model_dump(exclude_unset=True) | {"window": window, "windows": windows}
+    set_window(model.network.encoder, window, windows=windows)
+    model.config = make_config(type(model.config), config)
 
 
 def parts_of(network: nn.Module) -> dict[str, Any]:
@@ -258,6 +274,7 @@ def make_encoder(config: Config) -> nn.Module:
         positions=config.positions,
         position_reach=config.position_reach,
         window=config.window,
+        windows=config.windows,
         causal=config.causal,
         score=config.score,
         normalizer=config.normalizer,

@@ -19,7 +19,8 @@ from regard.training.config import FILE as CONFIG
 from regard.training.config import Config, make_config, panel_of, read_config
 
 C = TypeVar("C", bound=Config)
-FREE = {"dropout", "implementation", "window", "causal", "pretrained", "tokenizer", "case"}  # not of the weights
+WINDOWS = {"window", "windows", "causal"}
+FREE = {"dropout", "implementation", "pretrained", "tokenizer", "case", *WINDOWS}  # not of the weights
 TAKEN = (
     "front_end",
     "encoder",
@@ -67,7 +68,7 @@ def _of_run(folder: Path) -> Start:
         raise ModelError(f"{folder / MODEL}: a part is missing or altered; copy it again or train again")
     config = read_config(folder / CONFIG, TASKS[task_of(folder)].config, whole=True)
     check_beside(folder / WEIGHTS, config=config, vocabulary=vocabulary)
-    free = FREE - {"window", "causal"} if _window_shapes_weights(config) else FREE
+    free = FREE - WINDOWS if _window_shapes_weights(config) else FREE
     shared = [name for name in Config.model_fields if panel_of(Config, name) == "Network" and name not in free]
     parts: dict[str, dict[str, Tensor]] = {}
     for name, tensor in read_weights(folder / WEIGHTS).items():
@@ -80,8 +81,11 @@ def _window_shapes_weights(config: Config) -> bool:
     """Whether another window asks for weights of another shape: those of neighbours, or a table that ends with it."""
     if config.encoder in ("sliding", "convolution"):
         return True
-    sides = window_sides(config.window, config.causal)
-    return config.positions == "relative" and any(side is not None and side < config.position_reach for side in sides)
+    windows = [config.window] if config.windows is None else config.windows
+    each = zip(*(window_sides(window, config.causal) for window in windows), strict=True)  # lefts, and rights
+    return config.positions == "relative" and any(
+        all(side is not None and side < config.position_reach for side in sides) for sides in each
+    )
 
 
 def _of_bert(folder: Path) -> Start:

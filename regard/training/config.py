@@ -29,6 +29,7 @@ else:
     TargetName = Literal[tuple(name for name, row in FRONT_ENDS.items() if row.target)]
 
 Window = int | tuple[int | None, int | None] | None
+Windows = tuple[Window, ...] | None
 C = TypeVar("C", bound="Config")
 
 
@@ -107,6 +108,7 @@ class Config(BaseModel):
         16, "Distances told apart to each side (relative); longest sequence (learned).", gt=0, le=2**24
     )
     window: Window = network(None, "Truncated self-attention: w, or (left, right), items to each side; none for all.")
+    windows: Windows = network(None, "One window for each layer of the encoder, in the place of window.")
     causal: bool = network(False, "See only the past.")
     score: Literal["dot", "additive"] = network("dot", "How query and key are compared.")
     normalizer: Literal["softmax", "relu", "sigmoid"] = network("softmax", "How scores become weights.")
@@ -152,6 +154,11 @@ class Config(BaseModel):
     baselines: Literal["none", "simple", "all"] = training(
         "simple", "Compare with: simple counting; all adds trained encoders."
     )
+
+    @property
+    def is_windowed(self) -> bool:
+        """Whether every layer of the encoder has a window."""
+        return self.window is not None if self.windows is None else None not in self.windows
 
 
 def make_config(kind: type[C], options: dict[str, Any]) -> C:
@@ -249,7 +256,7 @@ def write_config(config: Config, path: str | Path) -> None:
 def read_config(path: str | Path, kind: type[C], *, whole: bool = False) -> C:
     """Reads a file of options of one task; those that it leaves out have their defaults.
 
-    In a window ``(left, right)`` the text "all" stands for a side without a limit.
+    In a window ``(left, right)`` the text "all" stands for a side without a limit, among windows for a layer without.
 
     Arguments:
         whole: the file must hold all that :func:`write_config` wrote into it, as that of a run folder does.
@@ -280,8 +287,9 @@ def read_config(path: str | Path, kind: type[C], *, whole: bool = False) -> C:
     count = options.pop(COUNT_KEY, 0)
     if whole:
         _check_whole(path, kind, {*options, *re.findall(r"(?m)^# *(\w+) *=", text)}, count)
-    if isinstance(options.get("window"), list):
-        options["window"] = tuple(None if side == "all" else side for side in options["window"])
+    for name in ("window", "windows"):
+        if isinstance(options.get(name), list):
+            options[name] = _without_all(options[name])
     try:
         return make_config(kind, options)
     except ConfigError as error:
@@ -303,6 +311,13 @@ def _toml(value: Any) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(_toml("all" if part is None else part) for part in value) + "]"
     return tomli_w.dumps({"_": value}).removeprefix("_ = ").rstrip("\n")
+
+
+def _without_all(value: Any) -> Any:
+    """What :func:`_toml` wrote of a window, or of windows."""
+    if isinstance(value, list):
+        return tuple(_without_all(part) for part in value)
+    return None if value == "all" else value
 
 
 def _place(path: str | Path, text: str, message: str) -> str:

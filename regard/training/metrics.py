@@ -126,6 +126,37 @@ def pair_scores(vectors: NDArray[Any], labels: Sequence[str]) -> dict[str, float
     return {"equal_error_rate": equal_error_rate(alike[same], alike[~same])}
 
 
+def transcript_scores(gold: Sequence[str], predicted: Sequence[str]) -> dict[str, float]:
+    """How good transcripts are: ``accuracy``, 1 less the symbol error, which is below 0 where too much was written, and
+    those of :func:`edit_scores`.
+
+    >>> transcript_scores(["3 1 4"], ["3 4"])["accuracy"]
+    0.6666666666666667
+    """
+    edits = edit_scores(gold, predicted)
+    return {"accuracy": 1 - edits["symbol_error"], **edits}
+
+
+def edit_scores(gold: Sequence[str], predicted: Sequence[str]) -> dict[str, float]:
+    """How far texts are from the true ones, as `jiwer` counts it.
+
+    ``exact``, the share of texts that are right as a whole; and, lower is better, ``symbol_error`` and
+    ``character_error``: edits for each true symbol (what stands between blanks: a word, a phoneme) or character.
+
+    Raises:
+        DataError: there is no text to score.
+    """
+    if not gold:
+        raise DataError("at least one text to score", "none")
+    import jiwer
+
+    return {
+        "exact": sum(true == found for true, found in zip(gold, predicted, strict=True)) / len(gold),
+        "symbol_error": float(jiwer.wer(list(gold), list(predicted))),
+        "character_error": float(jiwer.cer(list(gold), list(predicted))),
+    }
+
+
 def span_scores(gold: Labels, predicted: Labels) -> dict[str, float]:
     """Precision, recall and F1 of whole spans in BIO or IOBES."""
     right = found = wanted = 0

@@ -48,6 +48,8 @@ CASES = {
     "transduce": (PAIRS, "pairs.tsv", {}),
     "transduce, two files": (PAIRS, "a.src", {"train-target": "a.tgt"}),
     "transduce, four files": (PAIRS, "a.src", {"train-target": "a.tgt", "dev": "a.src", "dev-target": "a.tgt"}),
+    "transcribe": (("transcribe", *PAIRS[1:]), "pairs.tsv", {}),
+    "transcribe, two files": (("transcribe", *PAIRS[1:]), "a.src", {"train-target": "a.tgt"}),
     "pretrain": (("pretrain", *LETTERS), "in.txt", {}),
     "pretrain, dev": (("pretrain", "--front-end", "words"), "in.txt", {"dev": "in.txt"}),
     "pretrain, vectors": (("pretrain", "--front-end", "vectors"), "raw.npz", {}),

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from tones import manifest_in
 
 SMALL = ("--dim", 32, "--depth", 1, "--heads", 2, "--dropout", 0, "--average", 0, "--learning-rate", 0.005)
 BERT = ("--norm", "post", "--positions", "learned", "--position-reach", 64, "--embedding-norm", "--activation", "gelu")
@@ -91,6 +92,23 @@ def test_transduce(call, data, tmp_path):
     assert "unseen_labels: a transduce model has no such option" in (
         call("evaluate", run, data / "a.src", "--unseen-labels", "refuse").complaint
     )
+
+
+def test_transcribe(call, tmp_path):
+    manifest = manifest_in(tmp_path)
+    run, sizes = tmp_path / "run", ("--dim", 16, "--depth", 1, "--heads", 2, "--target-units", "symbols")
+    trained = call(
+        "train", "transcribe", "--train", manifest, "--dev", manifest, "--output", run, "--epochs", 2, *sizes
+    )
+    assert trained.code == 0, trained.err
+    scores = json.loads(call("evaluate", run, manifest, "--beam", 2, "--json").out)
+    assert scores.keys() == {"accuracy", "exact", "symbol_error", "character_error"}
+    lines = call("predict", run, manifest.parent / "0.wav", "--json", "--n-best", 2).out.splitlines()
+    assert [candidate.keys() for candidate in json.loads(lines[0])["candidates"]] == [{"target", "score", "times"}] * 2
+    assert "samples: a transcribe model has no such option" in call("predict", run, manifest, "--samples", 2).complaint
+    assert call("view", run, manifest, "--number", 2, "-o", tmp_path / "page.html").code == 0
+    assert call("view", run, manifest.parent / "0.wav", "-o", tmp_path / "page.png").code == 0
+    assert "transcribe" in call("info", run).out
 
 
 def test_pretrain_then_another_task_then_export(call, data, tmp_path):

@@ -99,6 +99,7 @@ def test_nothing_and_next_to_nothing(kind, options, lengths):
 )
 def test_two_layers_see_so_far_and_no_further(kind, options, before, after):
     encoder, x = make(kind, positions="none", **options), batch([15])
+    assert encoder.reach == tuple(None if side == 20 else side for side in (before, after))
     x.values.requires_grad_()
     output = encoder(x).values
     for place in (0, 7, 14):

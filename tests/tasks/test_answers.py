@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from regard import Classifier, ConfigError, Labeler, MaskedModel, Seq2Seq
+from regard import Classifier, ConfigError, Labeler, MaskedModel, Seq2Seq, Transcriber
 from regard.data import Example, read
 
 SMALL = {"dim": 16, "depth": 1, "heads": 2}
@@ -20,6 +20,7 @@ def models():
         "label": Labeler(**SMALL).fit(sentences, **QUICK),
         "classify": Classifier(**SMALL, front_end="characters").fit(films, **QUICK),
         "transduce": Seq2Seq(**SMALL, front_end="characters", target_units="characters").fit(films, **QUICK),
+        "transcribe": Transcriber(**SMALL, front_end="characters").fit(films, **QUICK),
         "pretrain": MaskedModel(**SMALL, front_end="symbols").fit([text for text, _ in films], **QUICK),
     }
 
@@ -56,6 +57,17 @@ def test_a_target_or_several(models):
         model.answers(examples, top_k=3)
     with pytest.raises(ConfigError, match="n_best must be from 1 to beam, both at least 1; got n_best 1 and beam 0"):
         model.predict(examples, beam=0)
+
+
+def test_a_transcript_with_the_times_of_its_symbols(models):
+    model, examples = models["transcribe"], [Example("a film"), Example("what")]
+    answers = model.answers(examples, beam=1)
+    assert json.loads(json.dumps(answers)) == answers
+    assert [answer["target"] for answer in answers] == model.predict(examples, beam=1)
+    several = model.answers(examples, n_best=3)
+    wanted = model.candidates(examples, beam=4, n_best=3)
+    assert [[(one["target"], one["score"]) for one in answer["candidates"]] for answer in several] == wanted
+    assert all(len(one["times"]) == len(one["target"]) for answer in several for one in answer["candidates"])
 
 
 def test_a_text_with_its_blanks_filled(models):

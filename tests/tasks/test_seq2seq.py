@@ -6,6 +6,7 @@ import logging
 import numpy as np
 import pytest
 import torch
+from tones import played
 
 import regard
 from regard import ConfigError, DataError, Seq2Seq
@@ -69,6 +70,21 @@ def test_vectors_become_text():
     model = Seq2Seq(**SMALL | {"front_end": "vectors", "target_units": "characters"}).fit(pairs * 10, **QUICK)
     assert model.predict([array for array, _ in pairs]) == [word for _, word in pairs]
     assert list(model.scores["scores"]) == ["regard"]
+
+
+def test_recordings_become_text(tmp_path):
+    texts = [*"ABC", "AB", "BA", "CA"]
+    pairs = [(played(text, seed)[0], " ".join(text)) for seed, text in enumerate(texts * 8)]
+    sound = {"front_end": "audio", "target_units": "symbols", "subsample": 4, "bins": 20, "window": 8}
+    model = Seq2Seq(**SMALL | sound).fit(
+        pairs, output=tmp_path / "run", mask_frames=0, speed=0, **QUICK | {"epochs": 24}
+    )
+    new = [played(text, seed=100)[0] for text in texts]
+    assert model.predict(new) == [" ".join(text) for text in texts]
+    assert list(model.scores["scores"]) == ["regard"]
+    maps = regard.load(tmp_path / "run").attention(new[3])
+    assert maps.cross.items == ["A", "B", "[SEP]"]
+    assert maps.cross.seen[:3] == maps.encoder.items[:3] == ["0.00", "0.04", "0.08"]
 
 
 @pytest.mark.parametrize("positions", ["relative", "learned", "rotary"])
@@ -155,7 +171,7 @@ def test_bad_input_is_refused_with_its_place(run, tmp_path):
     (tmp_path / "a.en").write_text("one\n\n")
     with pytest.raises(DataError, match=r"a\.en:2"):
         Seq2Seq().fit(tmp_path / "a.de", train_target=tmp_path / "a.en")
-    with pytest.raises(DataError, match=r"a source of at most 1000 items .*, found one of 1000002"):
+    with pytest.raises(DataError, match=r"a source of at most 3000 items .*, found one of 1000002"):
         regard.load(run).predict(["a" * 1_000_000])
     with pytest.raises(ConfigError, match="shared_vocabulary: source and target must be of one kind"):
         Seq2Seq(front_end="characters", shared_vocabulary=True).fit(PAIRS)

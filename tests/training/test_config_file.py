@@ -21,6 +21,7 @@ OPTIONS = st.fixed_dictionaries(
         "dim": st.integers(1, 2**16),
         "feed_forward_dim": st.none() | st.integers(1, 9999),
         "window": SIDE | st.tuples(SIDE, SIDE),
+        "windows": st.none() | st.lists(SIDE | st.tuples(SIDE, SIDE)).map(tuple),
         "causal": st.booleans(),
         "learning_rate": st.floats(1e-300, 1e300),
         "average": st.floats(0, 1, exclude_max=True),
@@ -44,7 +45,8 @@ def test_a_file_says_every_option_and_its_help(tmp_path):
     assert options.pop("config_version") == 1
     assert options.pop("task") == "label"
     assert options.pop("options") == len(LabelConfig.model_fields)
-    unset = {"train", "dev", "output", "pretrained", "tokenizer", "feed_forward_dim"}
+    unset = {"train", "dev", "output", "pretrained", "tokenizer", "feed_forward_dim", "windows"}
+    unset |= {"sample_rate", "noise", "feature_cache"}
     assert options.keys() == LabelConfig.model_fields.keys() - unset
     for name in LabelConfig.model_fields:
         assert f"# {describe(LabelConfig, name)}" in text
@@ -56,6 +58,8 @@ def test_a_file_says_every_option_and_its_help(tmp_path):
 def test_a_user_writes_only_what_differs(tmp_path):
     (tmp_path / "run.toml").write_text('options = 60\ndim = 64\nwindow = ["all", 0]\n')  # some of a run's own
     assert read_config(tmp_path / "run.toml", LabelConfig) == LabelConfig(dim=64, window=(None, 0))
+    (tmp_path / "run.toml").write_text('windows = [[64, 16], ["all", 0], 8, "all"]\n')
+    assert read_config(tmp_path / "run.toml", LabelConfig).windows == ((64, 16), (None, 0), 8, None)
 
 
 @pytest.mark.parametrize(

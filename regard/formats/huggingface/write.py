@@ -28,6 +28,7 @@ BERT_HAS = {
     "positions": "learned",
     "embedding_norm": True,
     "window": None,
+    "windows": None,
     "causal": False,
     "score": "dot",
     "normalizer": "softmax",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,13 +18,15 @@ from regard.front_ends import Options
 from regard.front_ends.audio.augment import Noise, draw_speeds, mask_bands_and_times
 from regard.front_ends.audio.cache import Cache
 from regard.front_ends.audio.features import MOST_RATE, Settings, frames_of
-from regard.front_ends.audio.normalize import running, utterance
+from regard.front_ends.audio.normalize import REACH, running, utterance
+from regard.front_ends.audio.stream import AudioStream, pieces_of
 from regard.front_ends.stored import are_numbers, check_vocabulary
 from regard.front_ends.windows import windows
 from regard.nn import Dropout
 from regard.ragged import Ragged, on_device
 from regard.recording import Recording
 
+SPAN = 0.2  # seconds that a network is to guess together: less can be told from the frames around it
 LEARNT = 3600.0  # seconds of training data, spread over all, that the mean is taken of
 
 
@@ -91,6 +93,11 @@ class Audio(nn.Module):
         """From one vector to the next."""
         return self.settings.seconds * self.subsample
 
+    @property
+    def span(self) -> int:
+        """Vectors that a network is to guess together."""
+        return max(1, round(SPAN / self.seconds))
+
     def vocabulary(self) -> dict[str, Any]:
         """What is needed beside options to frame and scale in the same way again, ready for JSON."""
         return {"sample_rate": self.settings.sample_rate, "mean": self.mean.tolist(), "std": self.std.tolist()}
@@ -132,6 +139,36 @@ class Audio(nn.Module):
         rate = self.settings.sample_rate
         return frames_of([self.noise.under(recording.samples(rate), rate)], self.settings)
 
+    @property
+    def size(self) -> int:
+        """Of :meth:`numbers`."""
+        return self.subsample * self.settings.bins
+
+    def numbers(self, inputs: AudioInputs) -> Ragged:
+        """``[T, subsample·bins]``, the frames that each vector stands for, brought to one scale."""
+        stacked = self.stacked(self.normalized(inputs.frames))
+        return stacked.with_values(stacked.values[:, self.size : 2 * self.size])
+
+    def stream(self, rate: int | None = None) -> AudioStream:
+        """What takes in a recording piece by piece, at a rate in Hz; that of the frames unless it is given.
+
+        Raises:
+            ConfigError: frames are scaled by the whole recording.
+            DataError: a rate that is none.
+        """
+        return AudioStream(self, self.settings.sample_rate if rate is None else rate)
+
+    def pieces(self, recording: Recording) -> Iterator[Tensor]:
+        """What :meth:`vectors` takes, ``[n, 3·subsample·bins]`` each time, of a recording that is never held whole."""
+        return pieces_of(self, recording)
+
+    def context(self) -> tuple[float | None, float | None]:
+        """Seconds that a vector hears before and after its own, which are :attr:`seconds` long; None for no end."""
+        if self.normalize == "utterance":
+            return None, None
+        near = (self.settings.seconds * (2 * self.subsample - 1) + self.settings.frame_length * 0.001) / 2
+        return near + (REACH - 1) * self.settings.seconds * (self.normalize == "running"), near
+
     def forward(self, inputs: AudioInputs) -> Ragged:
         """``[T, dim]``, a vector for each ``subsample`` frames."""
         frames = self.normalized(inputs.frames)
@@ -147,7 +184,7 @@ class Audio(nn.Module):
 
     def scaled(self, frames: Tensor) -> Tensor:
         """``[F, bins]`` by mean and deviation of the training data."""
-        return (frames - self.mean) / self.std
+        return (frames - self.mean.to(frames.device)) / self.std.to(frames.device)
 
     def normalized(self, frames: Ragged) -> Ragged:
         """``[F, bins]`` by those, and by the recording's own where that is asked for."""

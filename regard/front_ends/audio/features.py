@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -118,7 +118,14 @@ class Frames:
         return frames
 
 
-def frames_of(blocks: Iterable[Array], settings: Settings) -> Array:
-    """All frames of samples that come in blocks, ``[N, bins]``."""
+def frames_in_blocks(blocks: Iterable[Array], settings: Settings) -> Iterator[Array]:
+    """The frames of samples that come in blocks, ``[n, bins]`` each time."""
     frames = Frames(settings)
-    return np.concatenate([*(frames.push(block) for block in blocks), frames.close()])
+    for block in blocks:
+        yield frames.push(block)
+    yield frames.close()
+
+
+def frames_of(blocks: Iterable[Array], settings: Settings) -> Array:
+    """All of them, ``[N, bins]``."""
+    return np.concatenate([*frames_in_blocks(blocks, settings)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -29,6 +31,39 @@ def running(frames: Ragged) -> Ragged:
     """
     first = frames.offsets[:-1].repeat_interleave(frames.lengths)  # [F]
     return frames.with_values(running_from(frames.values, first))
+
+
+class Running:
+    """:func:`running` of one recording whose frames come piece by piece."""
+
+    def __init__(self) -> None:
+        self._last: Tensor | None = None
+
+    def __call__(self, frames: Tensor) -> Tensor:
+        """``[n, bins]`` → ``[n, bins]``, the next frames."""
+        known = frames if self._last is None else torch.cat([self._last, frames])
+        self._last = known[-(REACH - 1) :].clone()
+        return running_from(known, known.new_zeros(len(known), dtype=torch.int64))[len(known) - len(frames) :]
+
+
+class Whole:
+    """:func:`utterance` of one recording whose frames come piece by piece, after all have come once.
+
+    Arguments:
+        pieces: of the whole recording, ``[n, bins]`` each.
+    """
+
+    def __init__(self, pieces: Iterable[Tensor]) -> None:
+        count, total, squares = 0, torch.zeros(()), torch.zeros(())
+        for piece in pieces:
+            exact = piece.double()
+            count, total, squares = count + len(piece), total + exact.sum(0), squares + exact.square().sum(0)
+        self.mean = total / count  # [bins]
+        self.std = (squares / count - self.mean.square()).clamp(min=LEAST**2).sqrt()
+
+    def __call__(self, frames: Tensor) -> Tensor:
+        """``[n, bins]`` → ``[n, bins]``, the next frames."""
+        return ((frames - self.mean) / self.std).float()
 
 
 def running_from(frames: Tensor, first: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from regard.data.goals import check_known
 from regard.data.items import fewest
 from regard.nn import Pooling
 from regard.ragged import offsets_of, on_device
+from regard.recording import Recording
 from regard.tasks import files, fitting
 from regard.tasks.classify.baselines import class_baselines
 from regard.tasks.classify.confusion import draw_confusion
@@ -147,7 +148,7 @@ class Classifier:
     def probabilities(self, source: Source, *, format: str = "auto") -> list[dict[str, float]]:
         """How likely each label is, for every example."""
         examples = files.read(self, source, labelled=False, format=format)
-        self._checked_lengths(examples)
+        self._check_held(examples)
         rows = self._chances(self.network, examples)
         return [dict(zip(self.labels, row, strict=True)) for row in rows.tolist()]
 
@@ -157,12 +158,12 @@ class Classifier:
         Examples of one label point in about the same direction: the cosine between two tells how alike they are.
         """
         examples = files.read(self, source, labelled=False, format=format)
-        self._checked_lengths(examples)
+        self._check_held(examples)
         return self._embedded(examples)
 
     def answers(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
         """For each example its ``label``, the ``score``, how likely that is, and the ``probabilities`` of all."""
-        self._checked_lengths(examples)
+        self._check_held(examples)
         answers = []
         for row in self._chances(self.network, examples).tolist():
             chances = dict(zip(self.labels, row, strict=True))
@@ -214,6 +215,10 @@ class Classifier:
                 longest,
             )
 
+    def _check_held(self, examples: Sequence[Example]) -> None:
+        """Refuses what is too long to be held; recordings are read window by window."""
+        self._checked_lengths([example for example in examples if not isinstance(example.items, Recording)])
+
     def _checked_lengths(self, examples: Sequence[Example]) -> list[int]:
         lengths = []
         for example in examples:
@@ -231,16 +236,21 @@ class Classifier:
     def length(self, example: Example) -> int:
         return int(self.network.front_end.count(example.items))
 
+    def _windows(self, example: Example) -> list[Any]:
+        """The items whole, or the windows in which they are read."""
+        longest = files.longest_window(self.config)
+        if self.length(example) <= longest:
+            return [example.items]
+        windows: list[Any] = self.network.front_end.split(example.items, longest)
+        return windows
+
     def collate(self, examples: Sequence[Example]) -> ClassBatch:
-        front_end, longest = self.network.front_end, files.longest_window(self.config)
-        parts = [
-            [example.items] if self.length(example) <= longest else front_end.split(example.items, longest)
-            for example in examples
-        ]
+        parts = [self._windows(example) for example in examples]
         offsets = offsets_of([len(part) for part in parts])
         rows = {label: row for row, label in enumerate(self.labels)}
         labels = torch.tensor([rows.get(example.goal or "", 0) for example in examples], dtype=torch.int64)
-        return ClassBatch(front_end.encode([window for part in parts for window in part]), offsets, labels)
+        inputs = self.network.front_end.encode([window for part in parts for window in part])
+        return ClassBatch(inputs, offsets, labels)
 
     def loss(self, network: nn.Module, batch: ClassBatch) -> tuple[Tensor, int]:
         logits = network(batch.inputs, batch.offsets).float()
@@ -275,13 +285,20 @@ class Classifier:
 
     @torch.inference_mode()
     def _rows(self, network: nn.Module, read: Callable[..., Tensor], examples: Sequence[Example], width: int) -> Tensor:
-        """``[N, width]``: what ``read``, a part of the network, makes of each example."""
+        """``[N, width]``: what ``read``, a part of the network, makes of each; the mean over the windows of a long one.
+
+        One window after the other is held.
+        """
         network.eval()
-        device, rows = fitting.device_of(network), torch.empty(len(examples), width)
-        for numbers in fitting.batches_by_length(self, examples):
-            batch = self.collate([examples[number] for number in numbers]).to(device)
-            rows[numbers] = read(batch.inputs, batch.offsets).float().cpu()
-        return rows
+        parts = [(number, window) for number, example in enumerate(examples) for window in self._windows(example)]
+        owners = torch.tensor([number for number, _ in parts], dtype=torch.int64)
+        front_end, device = self.network.front_end, fitting.device_of(network)
+        sums = torch.zeros(len(examples), width)
+        for numbers in fitting.in_batches([front_end.count(window) for _, window in parts]):
+            inputs = front_end.encode([parts[number][1] for number in numbers]).to(device)
+            rows = read(inputs, torch.arange(len(numbers) + 1))  # [B, width]
+            sums.index_add_(0, owners[numbers], rows.float().cpu())
+        return sums / owners.bincount(minlength=len(examples))[:, None]
 
     def baselines(self, train: Sequence[Example], scored: Sequence[Example]) -> Scores:
         return class_baselines(train, scored, self.labels, getattr(self.network.front_end, "frames", np.asarray))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from regard.tasks.label.recordings import (
     recording_scores,
 )
 from regard.tasks.model import Columns, Scores
+from regard.tasks.streams import WHOLE, Labelled, LabelReader, Stream, Streams, in_pieces, takes_pieces
 from regard.training.config import make_config, with_options
 from regard.training.metrics import label_scores
 from regard.viewer.maps import Maps
@@ -133,7 +135,8 @@ class Labeler:
         the options of those names, where they are not to be as in training.
         """
         examples = files.read(self, source, format=format, column=column)
-        self.check(examples)
+        self._check_labels(examples)
+        self._check_lengths(examples, in_pieces=True)
         return self._measure(self.network, examples, self._smoothing(smooth, shortest), final=True)
 
     def predict(
@@ -163,7 +166,7 @@ class Labeler:
         For each recording ``segments``, lists ``[start, end, label]``, and their ``scores``; with ``frames`` also
         ``labels``, one for each vector, and ``step``, the seconds from one vector to the next.
         """
-        self._check_lengths(examples)
+        self._check_lengths(examples, in_pieces=True)
         smoothing = self._smoothing(smooth, shortest)
         if self._hears:
             front_end = self.network.front_end
@@ -177,6 +180,25 @@ class Labeler:
             best = logits.float().softmax(1).amax(1).tolist()
             answers[number] = {"labels": self._names(logits), "scores": [round(chance, 6) for chance in best]}
         return answers
+
+    def stream(self, *, rate: int | None = None) -> Stream[Labelled]:
+        """Labels of one sequence that comes piece by piece, sound or vectors: those of the whole, as soon as they can.
+
+        ``push`` takes samples ``[N]`` or rows ``[N, C]`` and gives a :class:`Labelled` for each vector that is certain;
+        ``close`` gives the rest.
+
+        Arguments:
+            rate: of the samples, Hz; that of the front end unless given.
+
+        Raises:
+            ConfigError: a front end that reads a sequence whole, or a window that has no end to the right.
+        """
+        return Stream(self.streams(1, rate=rate))
+
+    def streams(self, count: int, *, rate: int | None = None) -> Streams[Labelled]:
+        """The same for many at once, which share a batch."""
+        seconds = getattr(self.network.front_end, "seconds", None)
+        return Streams(self.network, count, partial(LabelReader, self.labels, seconds), rate=rate)
 
     def attention(self, items: Any) -> Maps:
         """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""
@@ -206,10 +228,13 @@ class Labeler:
             self._check_size(example)
 
     def check(self, examples: Sequence[Example]) -> None:
+        self._check_labels(examples)
+        self._check_lengths(examples, in_pieces=self._hears)  # of which the training data are cut
+
+    def _check_labels(self, examples: Sequence[Example]) -> None:
         if self._hears:
             library()  # without which there would be no scores at the end
         check_known(examples, self.labels, self.config.unseen_labels)
-        self._check_lengths(examples)
 
     @property
     def _hears(self) -> bool:
@@ -229,8 +254,10 @@ class Labeler:
                 raise ConfigError(f"{name}: seconds, 0 or more, got {value}")
         return Smoothing(**{name: getattr(self.config, name) if x is None else x for name, x in given.items()})
 
-    def _check_lengths(self, examples: Sequence[Example]) -> None:
+    def _check_lengths(self, examples: Sequence[Example], *, in_pieces: bool = False) -> None:
         for example in examples:
+            if in_pieces and self._in_pieces(example):
+                continue
             self._check_size(example)
             self._check_length(example, self.length(example))
 
@@ -238,7 +265,7 @@ class Labeler:
         self._check_length(example, fewest(example.items))
 
     def _check_length(self, example: Example, length: int) -> None:
-        files.check_length(self.config, example, length, windowed=self.config.window is not None)
+        files.check_length(self.config, example, length, windowed=self.config.is_windowed)
 
     def build(self, front_ends: dict[str, nn.Module]) -> LabelNetwork:
         return LabelNetwork(
@@ -293,8 +320,15 @@ class Labeler:
         network.eval()
         device, encode = fitting.device_of(network), self.network.front_end.encode
         for numbers in fitting.batches_by_length(self, examples):
+            if self._in_pieces(examples[numbers[0]]):
+                yield numbers[0], in_pieces(self.network, examples[numbers[0]].items)
+                continue
             logits: Ragged = network(encode([examples[number].items for number in numbers]).to(device))
             yield from zip(numbers, logits.unbind(), strict=True)
+
+    def _in_pieces(self, example: Example) -> bool:
+        """Whether it is so long that it is not read at once, and need not be."""
+        return takes_pieces(self.network) and self.length(example) > WHOLE
 
     def _names(self, logits: Tensor) -> list[str]:
         return [self.labels[row] for row in logits.argmax(1).tolist()]

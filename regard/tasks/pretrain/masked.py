@@ -88,8 +88,8 @@ class MaskedModel:
 
     def predict(self, source: Source, *, format: str = "auto") -> list[str]:
         """Texts with each blank, written [MASK], filled in with the likeliest token or word."""
-        if files.item_kind(self.config) == "vectors":
-            raise UnsupportedError("a model with front_end=vectors reads no text with blanks to fill")
+        if files.item_kind(self.config) in ("vectors", "recordings"):
+            raise UnsupportedError(f"a model with front_end={self.config.front_end} reads no text with blanks to fill")
         return [answer["target"] for answer in self.answers(files.read(self, source, labelled=False, format=format))]
 
     def answers(self, examples: Sequence[Example]) -> list[dict[str, Any]]:

@@ -24,6 +24,12 @@ class PretrainConfig(Config):
     text_column: str = data("text", "Column or key of the text.")
     longest: int = data(512, "Longer sequences are read in windows of so many items.", gt=0, le=LONGEST)
     dropout: float = network(0.1, "Share of activations dropped in training.", ge=0, lt=1)
+    mask_frames: float = training(
+        0.0,
+        "SpecAugment: how much of the frames of recordings is hidden in training beside what is guessed.",
+        ge=0,
+        le=4,
+    )
     batch_tokens: int = training(4000, "Items in a batch.", gt=0, le=LONGEST)
     label_smoothing: float = training(0.0, "Share of each target spread over all tokens.", ge=0, lt=1)
     mask_share: float = training(0.15, "Share of the items that are to be guessed.", gt=0, lt=1)

@@ -1,4 +1,4 @@
-"""What is guessed of hidden items: tokens, words or vectors, as the front end takes text, words or vectors.
+"""What is guessed of hidden items: tokens, words or numbers, as the front end takes text, words, or vectors and sound.
 
 Each knows what was hidden, how good a guess is, and, of text, how a blank is filled.
 """
@@ -18,6 +18,7 @@ from regard.data.items import cut_into_words
 from regard.errors import UnsupportedError
 from regard.front_ends import FRONT_ENDS
 from regard.front_ends.tokens import MASK
+from regard.ragged import Ragged
 from regard.tasks.pretrain.network import MaskedBatch
 
 Guessed = tuple[Tensor, int, float]  # the summed loss, how many were guessed, how many rightly
@@ -59,7 +60,7 @@ class Truth(Protocol):
 
 def truth_for(kind: str, front_end: Any) -> Truth:
     """The truth that goes with a kind of front end."""
-    truths: dict[str, type[Any]] = {"text": Tokens, "words": KnownWords, "vectors": Channels}
+    truths: dict[str, type[Any]] = {"text": Tokens, "words": KnownWords, "vectors": Numbers, "recordings": Numbers}
     truth: Truth = truths[FRONT_ENDS[kind].items[0]](front_end)
     return truth
 
@@ -155,8 +156,8 @@ class KnownWords:
         return text
 
 
-class Channels:
-    """The numbers of a vector, brought to one scale."""
+class Numbers:
+    """The numbers that a vector is made of, brought to one scale; neighbours may be hidden together."""
 
     metric = "explained"
 
@@ -164,12 +165,13 @@ class Channels:
         self.front_end = front_end
 
     def outputs(self) -> int:
-        return len(self.front_end.mean)
+        return int(self.front_end.size)
 
     def batch(self, parts: Sequence[Any], *, whole_words: bool) -> MaskedBatch:
         inputs = self.front_end.encode(parts)
-        truth = (inputs.values - self.front_end.mean) / self.front_end.std
-        return MaskedBatch(inputs, torch.arange(len(inputs.values)), truth)
+        truth: Ragged = self.front_end.numbers(inputs)
+        begins = truth.positions % self.front_end.span == 0  # [T], of those that are hidden together
+        return MaskedBatch(inputs, begins.cumsum(0) - 1, truth.values)
 
     def guessed(self, scores: Tensor, truth: Tensor, *, label_smoothing: float) -> Guessed:
         """Of vectors the third is the sum of their squares."""
@@ -183,16 +185,16 @@ class Channels:
         return {"mean vector": {"explained": 0.0}}
 
     def blanks(self, text: str) -> tuple[Any, Tensor]:
-        raise UnsupportedError("a model with front_end=vectors reads no text with blanks to fill")
+        raise UnsupportedError("a model of vectors or sound reads no text with blanks to fill")
 
     def barred(self) -> list[int]:
         return []
 
     def name(self, number: int) -> str:
-        raise UnsupportedError("a model with front_end=vectors has no words to fill blanks with")
+        raise UnsupportedError("a model of vectors or sound has no words to fill blanks with")
 
     def fill(self, text: str, inputs: Any, numbers: Tensor) -> str:
-        raise UnsupportedError("a model with front_end=vectors has no words to fill blanks with")
+        raise UnsupportedError("a model of vectors or sound has no words to fill blanks with")
 
 
 def _classified(scores: Tensor, truth: Tensor, label_smoothing: float) -> Guessed:

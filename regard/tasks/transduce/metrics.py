@@ -6,16 +6,14 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from regard.errors import DataError
+from regard.training.metrics import edit_scores
 
 
 def text_scores(gold: Sequence[str], predicted: Sequence[str]) -> dict[str, float]:
     """How good new texts are.
 
     ``bleu`` (Papineni et al. 2002) and ``chrf`` (Popović 2015), both of the corpus and from 0 to 1, as `sacrebleu`
-    counts them (see :func:`signatures`); ``exact``, the share of texts that are right as a whole; and, lower is better,
-    ``symbol_error`` and ``character_error``: edits for each true symbol (what stands between blanks: a word, a phoneme)
-    or character, as `jiwer` counts them.
+    counts them (see :func:`signatures`), and those of :func:`regard.training.metrics.edit_scores`.
 
     >>> scores = text_scores(["K AE T", "D AO G"], ["K AE T", "D AA G"])
     >>> scores["exact"], round(scores["symbol_error"], 3)
@@ -24,17 +22,12 @@ def text_scores(gold: Sequence[str], predicted: Sequence[str]) -> dict[str, floa
     Raises:
         DataError: there is no text to score.
     """
-    if not gold:
-        raise DataError("at least one text to score", "none")
-    import jiwer
-
+    edits = edit_scores(gold, predicted)
     bleu, chrf = _metrics()
     return {
         "bleu": bleu.corpus_score(list(predicted), [list(gold)]).score / 100,
         "chrf": chrf.corpus_score(list(predicted), [list(gold)]).score / 100,
-        "exact": sum(true == found for true, found in zip(gold, predicted, strict=True)) / len(gold),
-        "symbol_error": float(jiwer.wer(list(gold), list(predicted))),
-        "character_error": float(jiwer.cer(list(gold), list(predicted))),
+        **edits,
     }
 
 

@@ -1,0 +1,1 @@
+"""What is said, symbol by symbol (N→M, in order)."""

@@ -1,0 +1,243 @@
+"""A new sequence in the order of the old one (N→M, M ≤ N): what is said in a recording, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from regard.data import Example, Source
+from regard.data.items import fewest
+from regard.decoding.ctc import Transcript, fewest_frames, greedy, prefix_search
+from regard.ragged import Ragged
+from regard.tasks import files, fitting
+from regard.tasks.model import Columns, Scores
+from regard.tasks.transcribe.baselines import transcript_baselines
+from regard.tasks.transcribe.network import TranscriptBatch, TranscriptNetwork, ctc_loss
+from regard.tasks.transcribe.options import TranscribeConfig
+from regard.training.config import make_config, with_options
+from regard.training.metrics import transcript_scores
+from regard.viewer.maps import Maps
+
+
+class Transcriber:
+    """Learns to write down a sequence that is longer than what it says, in the same order: speech.
+
+    By connectionist temporal classification: at each vector a symbol or none; nothing tells which symbol belongs where
+    (Graves et al. 2006). The keywords are the options of `regard train transcribe`, with the same defaults; those of
+    the network belong here, those of data and training to :meth:`fit`.
+
+    >>> model = Transcriber(front_end="characters", target_units="symbols", dim=32, depth=1, heads=2, dropout=0.0)
+    >>> words = [("ab", "A B"), ("ba", "B A"), ("aab", "A B"), ("bba", "B A")] * 20
+    >>> _ = model.fit(words, epochs=20, batch_tokens=100, average=0)
+    >>> model.predict(["ba"])
+    ['B A']
+
+    Raises:
+        ConfigError: an option that does not exist, or a value that one does not take.
+    """
+
+    @with_options(TranscribeConfig, "Network")
+    def __init__(self, **options: Any) -> None:
+        self.config = make_config(TranscribeConfig, options)
+        self.scores: dict[str, Any] = {}
+        self._network: TranscriptNetwork | None = None
+
+    @property
+    def network(self) -> TranscriptNetwork:
+        """The network, once there is one."""
+        network: TranscriptNetwork = fitting.made(self._network, self)
+        return network
+
+    @network.setter
+    def network(self, network: TranscriptNetwork) -> None:
+        self._network = network
+
+    @with_options(TranscribeConfig, "Data", "Training")
+    def fit(
+        self,
+        train: Source,
+        dev: Source | None = None,
+        output: str | Path | None = None,
+        *,
+        resume: bool = False,
+        **options: Any,
+    ) -> Transcriber:
+        """Trains on a file or an iterable of pairs, and keeps the weights that did best on ``dev``.
+
+        Arguments:
+            train, dev: a path in any format of docs/formats.md, an iterable of ``(recording, target)``, or a table;
+                instead of a recording an array ``[N, C]``, a text or a list of words, as the front end takes them.
+            output: run folder to write; without it nothing is left on disk.
+            resume: go on from the checkpoint in ``output``, bit for bit.
+            The rest are the options of training, as on the command line.
+
+        Raises:
+            DataError: a record that cannot be read, or whose target is too long for it, with file and line.
+            ConfigError: a value that an option does not take, or a run folder that holds another run.
+        """
+        return fitting.fit(self, train, dev, output, options, resume=resume)
+
+    def evaluate(
+        self, source: Source, *, target: str | Path | None = None, format: str = "auto", beam: int | None = None
+    ) -> dict[str, float]:
+        """Scores against true targets: see :func:`regard.training.metrics.transcript_scores`."""
+        examples = files.read(self, source, target=target, format=format)
+        self.check(examples)
+        return self._measure(self.network, examples, self.config.beam if beam is None else beam)
+
+    def predict(self, source: Source, *, format: str = "auto", beam: int | None = None) -> list[str]:
+        """What each source says, in order: recordings, arrays ``[N, C]`` or texts, or a file of them."""
+        return [found[0][0] for found in self.candidates(source, format=format, beam=beam)]
+
+    def candidates(
+        self, source: Source, *, format: str = "auto", beam: int | None = None, n_best: int = 1
+    ) -> list[list[tuple[str, float]]]:
+        """The ``n_best`` transcripts of every source with their log probabilities, best first."""
+        examples = files.read(self, source, labelled=False, format=format)
+        return [
+            [(one["target"], one["score"]) for one in some]
+            for some in self._found(examples, self.config.beam if beam is None else beam, n_best)
+        ]
+
+    def log_probs(self, source: Source, *, format: str = "auto") -> list[NDArray[np.float32]]:
+        """Of every source how likely each symbol is at each of its N vectors, ``[N, V]``.
+
+        `regard.decoding.ctc` makes transcripts of them: ``network.blank`` is the blank's column, and
+        ``network.target.text(ids)`` the text of the others. What is never written has −inf.
+        """
+        examples = files.read(self, source, labelled=False, format=format)
+        self._check_lengths(examples)
+        found = dict(self._log_probs(self.network, examples))
+        return [found[number] for number in range(len(examples))]
+
+    def answers(
+        self, examples: Sequence[Example], *, beam: int | None = None, n_best: int | None = None
+    ) -> list[dict[str, Any]]:
+        """For each example its ``target``, the ``score``, its log probability, and ``times``, where each symbol begins.
+
+        That is in seconds of a recording, and else the number of a vector. Of several, ``candidates``, each with all.
+        """
+        width = max(n_best or 1, self.config.beam) if beam is None else beam
+        found = self._found(examples, width, 1 if n_best is None else n_best)
+        return [{"candidates": some} if (n_best or 1) > 1 else some[0] for some in found]
+
+    def attention(self, items: Any) -> Maps:
+        """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""
+        return fitting.attention_maps(self, items)
+
+    def describe(self) -> dict[str, Any]:
+        """What the network is made of, and how many parameters each part has."""
+        return {"task": "transcribe", **fitting.parts_of(self.network)}
+
+    # The protocol of regard.tasks.model
+
+    def front_ends(self) -> dict[str, str]:
+        return {"front_end": self.config.front_end, "target": self.config.target_units}
+
+    def columns(self) -> Columns:
+        return {"column": self.config.target_column, "item_column": self.config.source_column}
+
+    def texts_of(self, part: str, train: Sequence[Example]) -> Iterable[Any]:
+        return files.Values(train, "goal" if part == "target" else "items")
+
+    def learn_labels(self, train: Sequence[Example]) -> None:
+        """There are none."""
+
+    def check_sizes(self, examples: Sequence[Example]) -> None:
+        for example in examples:
+            self._check_length(example, fewest(example.items))
+
+    def check(self, examples: Sequence[Example]) -> None:
+        """What no path could spell is refused: a target that needs more vectors than there are."""
+        for example, length in zip(examples, self._check_lengths(examples), strict=True):
+            ids = self.network.target.tokens(example.goal)
+            needed = fewest_frames(ids)
+            if needed > length:
+                raise example.place.error(
+                    f"a target that takes at most the {length} vectors of its source, one for each symbol and one more "
+                    "between two that are the same (a shorter one, larger `target_units`, or a smaller `subsample`)",
+                    f"one of {len(ids)} symbols, which takes {needed}",
+                )
+
+    def _check_lengths(self, examples: Sequence[Example]) -> list[int]:
+        lengths = [self.length(example) for example in examples]
+        for example, length in zip(examples, lengths, strict=True):
+            self._check_length(example, length)
+        return lengths
+
+    def _check_length(self, example: Example, length: int) -> None:
+        files.check_length(self.config, example, length, windowed=self.config.window is not None)
+
+    def build(self, front_ends: dict[str, nn.Module]) -> TranscriptNetwork:
+        encoder = fitting.make_encoder(self.config)
+        return TranscriptNetwork(front_ends["front_end"], encoder, front_ends["target"], dim=self.config.dim)
+
+    def length(self, example: Example) -> int:
+        return int(self.network.front_end.count(example.items))
+
+    def collate(self, examples: Sequence[Example]) -> TranscriptBatch:
+        inputs = self.network.front_end.encode([example.items for example in examples])
+        targets = [torch.tensor(self.network.target.tokens(example.goal), dtype=torch.int64) for example in examples]
+        return TranscriptBatch(inputs, Ragged.from_list(targets))
+
+    def loss(self, network: nn.Module, batch: TranscriptBatch) -> tuple[Tensor, int]:
+        smoothing, blank = self.config.label_smoothing, self.network.blank
+        loss = ctc_loss(network(batch.inputs), batch.targets, blank=blank, smoothing=smoothing)
+        return loss, len(batch.targets.values)
+
+    def metric(self, train: Sequence[Example], dev: Sequence[Example] | None) -> str:
+        return self.config.select
+
+    def score(
+        self, network: nn.Module, examples: Sequence[Example], *, final: bool = True, pictures: Path | None = None
+    ) -> dict[str, float]:
+        return self._measure(network, examples, self.config.beam if final else 1)
+
+    def _measure(self, network: nn.Module, examples: Sequence[Example], beam: int) -> dict[str, float]:
+        outputs = [""] * len(examples)
+        for number, log_probs in self._log_probs(network, examples):
+            outputs[number] = self.network.target.text(self._search(log_probs, beam, 1)[0].ids)
+        return transcript_scores([example.goal for example in examples], outputs)
+
+    def _found(self, examples: Sequence[Example], beam: int, n_best: int) -> list[list[dict[str, Any]]]:
+        """The best transcripts of each example: ``target``, ``score`` and ``times`` of each."""
+        self._check_lengths(examples)
+        seconds, target = getattr(self.network.front_end, "seconds", None), self.network.target
+        found: list[list[dict[str, Any]]] = [[] for _ in examples]
+        for number, log_probs in self._log_probs(self.network, examples):
+            for one in self._search(log_probs, beam, n_best):
+                times = one.frames if seconds is None else [round(frame * seconds, 3) for frame in one.frames]
+                found[number].append({"target": target.text(one.ids), "score": one.log_prob, "times": times})
+        return found
+
+    def _search(self, log_probs: NDArray[np.float32], beam: int, n_best: int) -> list[Transcript]:
+        blank = self.network.blank
+        if beam == n_best == 1:
+            return [greedy(log_probs, blank=blank)]
+        return prefix_search(log_probs, blank=blank, beam=beam, n_best=n_best)
+
+    @torch.inference_mode()
+    def _log_probs(self, network: Any, examples: Sequence[Example]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """The number of each example, and the log probabilities of its symbols, ``[N, V]``."""
+        network.eval()
+        device = fitting.device_of(network)
+        for numbers in fitting.batches_by_length(self, examples):
+            inputs = network.front_end.encode([examples[number].items for number in numbers]).to(device)
+            scores: Ragged = network(inputs)
+            rows = scores.with_values(network.log_probs(scores.values).cpu())
+            yield from ((number, part.numpy()) for number, part in zip(numbers, rows.unbind(), strict=True))
+
+    def baselines(self, train: Sequence[Example], scored: Sequence[Example]) -> Scores:
+        return transcript_baselines(train, scored)
+
+    def vocabulary(self) -> dict[str, Any]:
+        return {"front_end": self.network.front_end.vocabulary(), "target": self.network.target.vocabulary()}
+
+    def restore(self, vocabulary: dict[str, Any]) -> None:
+        """There is nothing but front ends."""

@@ -48,9 +48,9 @@ def demo_speech(output: Path, *, epochs: int | None, quick: bool, data: Path | N
     train, test = (list(read(parts[name], goal="segments", items="recordings")) for name in ("train", "test"))
     scores = {"regard": labeler.evaluate(test)} | labeler.baselines(train, test)
     print_table(f"who speaks when: scores on {parts['test']}, of which training never heard a text:", scores)
-    _show(labeler, parts["test"], output)
+    path = _show(labeler, parts["test"], output)
     typer.echo(f"{output} holds the model, its card (README.md), the loss curve, the picture and the recordings")
-    typer.echo(f"next: regard predict {quote(str(output))} {quote(str(parts['test']))}")
+    typer.echo(f"next: regard predict {quote(str(output))} {quote(str(path))}")
     typer.echo(f"      regard evaluate {quote(str(output))} {quote(str(parts['test']))}")
 
 
@@ -66,7 +66,7 @@ def build_mixes(folder: Path, parts: dict[str, Path], *, every: int = 1) -> None
         write_mixes(make_mixes(chosen[::every], rate, seconds=LENGTH, seed=seed), rate, parts[name])
 
 
-def _show(labeler: Labeler, manifest: Path, output: Path) -> None:
+def _show(labeler: Labeler, manifest: Path, output: Path) -> Path:
     """The mix with the most voices: what was heard in it beside what was said, and all of it as a picture."""
     rows = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
     row = max(rows, key=lambda row: len({voice for _, _, voice in row["segments"]}))
@@ -91,6 +91,7 @@ def _show(labeler: Labeler, manifest: Path, output: Path) -> None:
         left=WINDOW,
     )
     typer.echo(f"  the wave, who speaks, who is heard, and what attends to what: {output / 'timeline.png'}")
+    return path
 
 
 def _most_of(part: Segment, segments: Sequence[Segment]) -> str:

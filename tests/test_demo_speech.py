@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from regard.cli import run
 from regard.data import read
 from regard.data.segments import Segment
 from regard.demo import voices
+from regard.demo.speech import build_mixes
 from regard.demo.timeline import draw_timeline, on_grid
 from regard.demo.voices import FLOOR, GAP, cut_by_text, fetch_voices, find_prompts, join, make_mixes, stretches
 
@@ -62,6 +64,15 @@ def test_a_folder_without_voices_is_told(tmp_path):
     (tmp_path / "anna").mkdir()
     with pytest.raises(ConfigError, match=r"each of at least two voices, got .* with 0"):
         find_prompts(tmp_path)
+
+
+def test_too_few_names_are_told(folder, tmp_path):
+    few = tmp_path / "few"
+    for voice in ("anna", "ben"):
+        (few / voice).mkdir(parents=True)
+        shutil.copy(folder / voice / "text-1.wav", few / voice)
+    with pytest.raises(ConfigError, match=r"files of more names, got in .* 2, of which by name . for train, . for dev"):
+        build_mixes(few, {name: tmp_path / f"{name}.jsonl" for name in ("train", "dev", "test")})
 
 
 def test_stretches_leave_ends_and_long_pauses_out():

@@ -33,7 +33,7 @@ MAY_IMPORT = {
         *("viewer", "recording"),
     },
     "cli": {"regard", "errors", "files", "streams", "recording", "piped", "data", "training", "tasks", "demo"},
-    "demo": {"errors", "files", "data", "training", "tasks", "cli"},
+    "demo": {"errors", "files", "recording", "front_ends", "data", "training", "viewer", "tasks", "cli"},
     "__main__": {"cli", "streams"},
     "__init__": {"errors", "ragged", "recording", "attention", "tasks"},
 }

@@ -14,15 +14,16 @@ from typing import Any
 from benchmarks.speech.data import Labelled, mixed
 from regard import Labeler
 from regard.data import read
-from regard.demo.speech import LENGTH, NETWORK
+from regard.demo.speech import LENGTH, NETWORK, TRAINING
 from regard.tasks.fitting import count_parameters
 
-TRAINING: dict[str, Any] = {"epochs": 10, "batch_tokens": 2000, "baselines": "none"}
+EPOCHS = 8
 OTHERS = {"convolution": {"window": 2}, "sliding": {}, "pointwise": {}}
 
 
 def train(parts: dict[str, Labelled], **options: Any) -> Labeler:
-    return Labeler(front_end="audio", shortest=0.2, **(NETWORK | options)).fit(parts["train"], parts["dev"], **TRAINING)
+    labeler = Labeler(front_end="audio", **(NETWORK | options))
+    return labeler.fit(parts["train"], parts["dev"], epochs=EPOCHS, baselines="none", **TRAINING)
 
 
 def scored(labeler: Labeler, parts: dict[str, Labelled], title: str) -> dict[str, Any]:

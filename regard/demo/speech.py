@@ -1,4 +1,4 @@
-"""`regard demo speech`: who of five voices speaks when, in recordings of an hour's total, and a picture of it."""
+"""`regard demo speech`: who of several voices speaks when, learned from mixes of their prompts, and a picture of it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from regard.data.segments import Segment
 from regard.demo.common import train_once
 from regard.demo.timeline import attention_band, draw_timeline, on_grid
 from regard.demo.voices import common_rate, cut_by_text, fetch_voices, find_prompts, make_mixes, write_mixes
+from regard.errors import ConfigError
 from regard.recording import Recording
 from regard.tasks import Labeler
 from regard.tasks.files import DATA, taken
@@ -23,9 +24,9 @@ from regard.tasks.files import DATA, taken
 PARTS = ("train", "dev", "test")
 LENGTH = 60.0  # seconds of prompts in a mix
 QUICK_EVERY = 10  # of so many prompts a quick demo takes one
-WINDOW = 32  # vectors to each side, 40 ms each
 SHOWN = 8  # segments to look at
-NETWORK: dict[str, Any] = {"dim": 96, "depth": 3, "subsample": 4, "window": WINDOW, "dropout": 0.1}
+NETWORK: dict[str, Any] = {"dim": 96, "depth": 3, "subsample": 4, "window": 32, "dropout": 0.1, "shortest": 0.2}
+TRAINING: dict[str, Any] = {"batch_tokens": 1000, "mask_frames": 0.5, "speed": 0.0, "average": 0.98}
 
 
 def demo_speech(output: Path, *, epochs: int | None, quick: bool, data: Path | None = None) -> None:
@@ -39,17 +40,17 @@ def demo_speech(output: Path, *, epochs: int | None, quick: bool, data: Path | N
         with taken(output, resume=resume):
             folder = fetch_voices(output / DATA) if data is None else data
             build_mixes(folder, parts, every=QUICK_EVERY if quick else 1)
-        passes = epochs if epochs is not None else 2 if quick else 10
-        labeler.fit(parts["train"], parts["dev"], output, epochs=passes, batch_tokens=2000, resume=resume)
+        passes = epochs if epochs is not None else 2 if quick else 8
+        labeler.fit(parts["train"], parts["dev"], output, epochs=passes, resume=resume, **TRAINING)
 
     network = NETWORK | ({"dim": 32, "depth": 1} if quick else {})
-    labeler = train_once(output, Labeler(front_end="audio", shortest=0.2, **network), fit)
+    labeler = train_once(output, Labeler(front_end="audio", **network), fit)
     train, test = (list(read(parts[name], goal="segments", items="recordings")) for name in ("train", "test"))
     scores = {"regard": labeler.evaluate(test)} | labeler.baselines(train, test)
     print_table(f"who speaks when: scores on {parts['test']}, of which training never heard a text:", scores)
-    _show(labeler, parts["test"], output)
+    path = _show(labeler, parts["test"], output)
     typer.echo(f"{output} holds the model, its card (README.md), the loss curve, the picture and the recordings")
-    typer.echo(f"next: regard predict {quote(str(output))} {quote(str(parts['test']))}")
+    typer.echo(f"next: regard predict {quote(str(output))} {quote(str(path))}")
     typer.echo(f"      regard evaluate {quote(str(output))} {quote(str(parts['test']))}")
 
 
@@ -57,19 +58,22 @@ def build_mixes(folder: Path, parts: dict[str, Path], *, every: int = 1) -> None
     """Writes mixes of each part's own prompts, a wav each, and their segments as JSONL.
 
     Raises:
-        ConfigError: the folder holds fewer than two voices.
+        ConfigError: the folder holds fewer than two voices, or too few prompts.
     """
     prompts = find_prompts(folder)
-    rate = common_rate(prompts)
-    for seed, (name, chosen) in enumerate(cut_by_text(prompts).items()):
+    rate, cut = common_rate(prompts), cut_by_text(prompts)
+    for seed, (name, chosen) in enumerate(cut.items()):
+        if not chosen:
+            sizes = ", ".join(f"{len(part)} for {other}" for other, part in cut.items())
+            raise ConfigError(f"data: files of more names, got in {folder} {len(prompts)}, of which by name {sizes}")
         write_mixes(make_mixes(chosen[::every], rate, seconds=LENGTH, seed=seed), rate, parts[name])
 
 
-def _show(labeler: Labeler, manifest: Path, output: Path) -> None:
+def _show(labeler: Labeler, manifest: Path, output: Path) -> Path:
     """The mix with the most voices: what was heard in it beside what was said, and all of it as a picture."""
-    rows = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
-    row = max(rows, key=lambda row: len({voice for _, _, voice in row["segments"]}))
-    path = manifest.parent / row["audio"]
+    mixes = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
+    row = max(mixes, key=lambda row: len({voice for _, _, voice in row["segments"]}))
+    path = manifest.parent / str(row["audio"])
     recording = Recording.from_file(path)
     true, said = ([Segment(*part) for part in row[name]] for name in ("segments", "said"))
     (heard,) = labeler.predict([path])
@@ -81,15 +85,11 @@ def _show(labeler: Labeler, manifest: Path, output: Path) -> None:
     same = on_grid(true, recording.seconds) == on_grid(heard, recording.seconds)
     typer.echo(f"  right in {100 * same.mean():.1f} % of its {recording.seconds:.0f} seconds")
     front_end: Any = labeler.network.front_end
-    draw_timeline(
-        output / "timeline.png",
-        recording,
-        {"true": true, "heard": heard},
-        attention_band(labeler.network, recording),
-        seconds=front_end.seconds,
-        left=WINDOW,
-    )
+    band, left = attention_band(labeler.network, recording)
+    rows = {"true": true, "heard": heard}
+    draw_timeline(output / "timeline.png", recording, rows, band, seconds=front_end.seconds, left=left)
     typer.echo(f"  the wave, who speaks, who is heard, and what attends to what: {output / 'timeline.png'}")
+    return path
 
 
 def _most_of(part: Segment, segments: Sequence[Segment]) -> str:

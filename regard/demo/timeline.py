@@ -21,13 +21,13 @@ WRONG = "#222222"
 
 
 @torch.inference_mode()
-def attention_band(network: Any, recording: Recording) -> NDArray[np.float32]:
-    """``[N, left+right+1]``: what each vector gives to its neighbours in the last layer, the mean of its heads."""
+def attention_band(network: Any, recording: Recording) -> tuple[NDArray[np.float32], int]:
+    """``[N, left+right+1]``, what each vector gives its neighbours in the last layer, mean of its heads; and left."""
     network.eval()
     with record(network.encoder) as layers:
         network.encoder(network.front_end(network.front_end.encode([recording])))
-    band: NDArray[np.float32] = layers[-1].weights.values.mean(1).float().numpy()
-    return band
+    weights = layers[-1].weights
+    return weights.values.mean(1).float().numpy(), -int(weights.first[0])
 
 
 def on_grid(segments: Sequence[Segment], seconds: float) -> NDArray[np.str_]:
@@ -51,9 +51,8 @@ def draw_timeline(
 
     Arguments:
         rows: two lists of segments by name, the true one and the other.
-        band: ``[N, W]``, of :func:`attention_band`.
+        band, left: of :func:`attention_band`.
         seconds: from one vector to the next.
-        left: how many vectors before its own each sees.
     """
     from matplotlib import colormaps
     from matplotlib.figure import Figure

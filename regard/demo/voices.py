@@ -88,7 +88,7 @@ def fetch_voices(folder: Path) -> Path:
                 _run("dpkg-deb", "-x", package.name, ".", place=place)
             os.replace(Path(place, UNPACKED), voices)
         except (OSError, subprocess.CalledProcessError) as error:
-            said = (getattr(error, "stderr", None) or str(error)).strip().splitlines()[-1]
+            said = ((getattr(error, "stderr", None) or "").strip() or str(error)).splitlines()[-1]
             raise ConfigError(
                 f"the demo's data, Debian's packages {' '.join(PACKAGES)}, cannot be fetched here ({said}); give "
                 "--data FOLDER: their sounds, unpacked, or a folder of your own with a folder of sound files for each "

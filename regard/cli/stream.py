@@ -42,7 +42,7 @@ def stream(
     windows: OtherWindows = None,
     device: Device = "auto",
 ) -> None:
-    """Label sound as it comes in: JSON lines, each as soon as it is certain."""
+    """Label or write down sound as it comes in: JSON lines, each as soon as it is certain."""
     model = open_model(run, device)
     change_window(model, window, windows)
     if not hasattr(model, "stream"):

@@ -163,6 +163,11 @@ def takes_pieces(network: Any) -> bool:
     return ends and hasattr(network.front_end, "pieces")
 
 
+def is_read_in_pieces(network: Any, length: int) -> bool:
+    """Whether a sequence of so many vectors is so long that it is not read at once, and need not be."""
+    return length > WHOLE and takes_pieces(network)
+
+
 @torch.inference_mode()
 def in_pieces(network: Any, items: Any) -> Tensor:
     """``[N, labels]``, what a network that :func:`takes_pieces` makes of one sequence, which it never holds whole."""

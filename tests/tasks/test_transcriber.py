@@ -12,8 +12,10 @@ from tones import RATE, manifest_in, played, strings
 
 import regard
 from regard import ConfigError, DataError, Transcriber
+from regard.cli import run as command
 from regard.decoding.ctc import Greedy, align, prefix_search
 from regard.ragged import Ragged
+from regard.tasks.fitting import change_window
 from regard.tasks.transcribe.network import ctc_loss
 
 ROOT = Path(__file__).parents[2]
@@ -187,3 +189,40 @@ def test_it_resumes_and_others_start_from_it(manifest, units, tmp_path):
     started = Transcriber(pretrained=str(whole), target_units="symbols").fit(manifest, epochs=1)
     assert started.config.subsample == 2
     assert started.predict([TRAIN[0][0]])
+
+
+@pytest.mark.parametrize("size", [1, 37, 640, 5000])
+def test_a_stream_writes_what_the_whole_says(run, size):
+    model = regard.load(run)
+    change_window(model, window=(12, 4))
+    recordings = [played(text, seed=number)[0] for number, text in enumerate(("ABBAC", "C", "BAB"))]
+    answers = model.answers(regard.data.read(recordings, goal="target", labelled=False), beam=1)
+    stream = model.stream(rate=RATE)
+    for recording, answer in zip(recordings, answers, strict=True):  # one after the other
+        samples = recording.samples()
+        pieces = [samples[start : start + size] for start in range(0, len(samples), size)][: 400 if size == 1 else None]
+        if size == 1:  # the rest at once
+            pieces.append(samples[400:])
+        found = [symbol for piece in pieces for symbol in stream.push(piece)] + stream.close()
+        assert "".join(symbol.text for symbol in found) == answer["target"]
+        np.testing.assert_allclose([symbol.start for symbol in found], answer["times"], atol=1e-3)
+
+
+def test_the_command_line_writes_as_sound_comes_in(run, tmp_path, capsys):
+    soundfile.write(tmp_path / "a.wav", played("ABBAC", seed=7)[0].samples(), RATE)
+    assert command(["stream", str(run), str(tmp_path / "a.wav"), "--window", "12,4"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert "".join(line["text"] for line in lines) == "A B B A C"
+    assert all(line["start"] < line["end"] for line in lines)
+    assert command(["stream", str(run), str(tmp_path / "a.wav")]) == 1  # no window: nothing is certain before the end
+    assert "which has no end to the right" in capsys.readouterr().err
+
+
+def test_a_long_recording_is_written_down_in_pieces(run, monkeypatch):
+    model = regard.load(run)
+    change_window(model, window=(12, 4))
+    recording = played("ABBACCABAC" * 2, seed=3)[0]
+    whole = model.log_probs([recording])[0]
+    monkeypatch.setattr("regard.tasks.streams.WHOLE", 20)
+    assert len(whole) > 20
+    np.testing.assert_allclose(model.log_probs([recording])[0], whole, atol=1e-4)

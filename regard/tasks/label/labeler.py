@@ -34,7 +34,7 @@ from regard.tasks.label.recordings import (
     recording_scores,
 )
 from regard.tasks.model import Columns, Scores
-from regard.tasks.streams import WHOLE, Labelled, LabelReader, Stream, Streams, in_pieces, takes_pieces
+from regard.tasks.streams import Labelled, LabelReader, Stream, Streams, in_pieces, is_read_in_pieces
 from regard.training.config import make_config, with_options
 from regard.training.metrics import label_scores
 from regard.viewer.maps import Maps
@@ -331,7 +331,7 @@ class Labeler:
 
     def _in_pieces(self, example: Example) -> bool:
         """Whether it is so long that it is not read at once, and need not be."""
-        return takes_pieces(self.network) and self.length(example) > WHOLE
+        return is_read_in_pieces(self.network, self.length(example))
 
     def _names(self, logits: Tensor) -> list[str]:
         return [self.labels[row] for row in logits.argmax(1).tolist()]

@@ -16,7 +16,7 @@ from regard.ragged import Ragged, on_device
 
 
 class TranscriptNetwork(nn.Module):
-    """A row of scores of all target symbols for each vector: ``scores(encoder(front_end(inputs)))``, ``[T, V]``.
+    """A row of scores of all target symbols for each vector: ``head(encoder(front_end(inputs)))``, ``[T, V]``.
 
     The table of target vectors is the matrix of the scores; the blank has the row of padding in it.
     """
@@ -41,9 +41,9 @@ class TranscriptNetwork(nn.Module):
     def forward(self, inputs: Any) -> Ragged:
         """``[T, V]``, not normalized."""
         vectors: Ragged = self.encoder(self.front_end(inputs))
-        return vectors.with_values(self.scores(vectors.values))
+        return vectors.with_values(self.head(vectors.values))
 
-    def scores(self, vectors: Tensor) -> Tensor:
+    def head(self, vectors: Tensor) -> Tensor:
         """``[T, dim]`` of the encoder → ``[T, V]``, not normalized."""
         return F.linear(vectors, self.target.embedding.weight, self.bias)
 

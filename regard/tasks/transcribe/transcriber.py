@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,10 +14,11 @@ from torch import Tensor, nn
 
 from regard.data import Example, Source
 from regard.data.items import fewest
-from regard.decoding.ctc import Transcript, fewest_frames, greedy, prefix_search
+from regard.decoding.ctc import Greedy, Transcript, fewest_frames, greedy, prefix_search
 from regard.ragged import Ragged
 from regard.tasks import files, fitting
 from regard.tasks.model import Columns, Scores
+from regard.tasks.streams import Stream, Streams, in_pieces, is_read_in_pieces
 from regard.tasks.transcribe.baselines import transcript_baselines
 from regard.tasks.transcribe.network import TranscriptBatch, TranscriptNetwork, ctc_loss
 from regard.tasks.transcribe.options import TranscribeConfig
@@ -88,7 +90,7 @@ class Transcriber:
     ) -> dict[str, float]:
         """Scores against true targets: see :func:`regard.training.metrics.transcript_scores`."""
         examples = files.read(self, source, target=target, format=format)
-        self.check(examples)
+        self._check_targets(examples, self._check_lengths(examples, in_pieces=True))
         return self._measure(self.network, examples, self.config.beam if beam is None else beam)
 
     def predict(self, source: Source, *, format: str = "auto", beam: int | None = None) -> list[str]:
@@ -112,7 +114,7 @@ class Transcriber:
         ``network.target.text(ids)`` the text of the others. What is never written has −inf.
         """
         examples = files.read(self, source, labelled=False, format=format)
-        self._check_lengths(examples)
+        self._check_lengths(examples, in_pieces=True)
         found = dict(self._log_probs(self.network, examples))
         return [found[number] for number in range(len(examples))]
 
@@ -126,6 +128,24 @@ class Transcriber:
         width = max(n_best or 1, self.config.beam) if beam is None else beam
         found = self._found(examples, width, 1 if n_best is None else n_best)
         return [{"candidates": some} if (n_best or 1) > 1 else some[0] for some in found]
+
+    def stream(self, *, rate: int | None = None) -> Stream[Written]:
+        """What one sequence says that comes piece by piece, sound or vectors: what the likeliest path spells.
+
+        ``push`` takes samples ``[N]`` or rows ``[N, C]`` and gives a :class:`Written` for each symbol that is certain;
+        ``close`` gives the rest. All texts together are the transcript that a beam of 1 finds in the whole.
+
+        Arguments:
+            rate: of the samples, Hz; that of the front end unless given.
+
+        Raises:
+            ConfigError: a front end that reads a sequence whole, or a window that has no end to the right.
+        """
+        return Stream(self.streams(1, rate=rate))
+
+    def streams(self, count: int, *, rate: int | None = None) -> Streams[Written]:
+        """The same for many at once, which share a batch."""
+        return Streams(self.network, count, partial(TranscriptReader, self.network), rate=rate)
 
     def attention(self, items: Any) -> Maps:
         """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""
@@ -155,7 +175,10 @@ class Transcriber:
 
     def check(self, examples: Sequence[Example]) -> None:
         """What no path could spell is refused: a target that needs more vectors than there are."""
-        for example, length in zip(examples, self._check_lengths(examples), strict=True):
+        self._check_targets(examples, self._check_lengths(examples))
+
+    def _check_targets(self, examples: Sequence[Example], lengths: Sequence[int]) -> None:
+        for example, length in zip(examples, lengths, strict=True):
             ids = self.network.target.tokens(example.goal)
             needed = fewest_frames(ids)
             if needed > length:
@@ -165,14 +188,15 @@ class Transcriber:
                     f"one of {len(ids)} symbols, which takes {needed}",
                 )
 
-    def _check_lengths(self, examples: Sequence[Example]) -> list[int]:
+    def _check_lengths(self, examples: Sequence[Example], *, in_pieces: bool = False) -> list[int]:
         lengths = [self.length(example) for example in examples]
         for example, length in zip(examples, lengths, strict=True):
-            self._check_length(example, length)
+            if not (in_pieces and is_read_in_pieces(self.network, length)):
+                self._check_length(example, length)
         return lengths
 
     def _check_length(self, example: Example, length: int) -> None:
-        files.check_length(self.config, example, length, windowed=self.config.window is not None)
+        files.check_length(self.config, example, length, windowed=self.config.is_windowed)
 
     def build(self, front_ends: dict[str, nn.Module]) -> TranscriptNetwork:
         encoder = fitting.make_encoder(self.config)
@@ -207,7 +231,7 @@ class Transcriber:
 
     def _found(self, examples: Sequence[Example], beam: int, n_best: int) -> list[list[dict[str, Any]]]:
         """The best transcripts of each example: ``target``, ``score`` and ``times`` of each."""
-        self._check_lengths(examples)
+        self._check_lengths(examples, in_pieces=True)
         seconds, target = getattr(self.network.front_end, "seconds", None), self.network.target
         found: list[list[dict[str, Any]]] = [[] for _ in examples]
         for number, log_probs in self._log_probs(self.network, examples):
@@ -228,6 +252,10 @@ class Transcriber:
         network.eval()
         device = fitting.device_of(network)
         for numbers in fitting.batches_by_length(self, examples):
+            first = examples[numbers[0]]
+            if is_read_in_pieces(network, self.length(first)):  # which stands alone
+                yield numbers[0], network.log_probs(in_pieces(network, first.items)).cpu().numpy()
+                continue
             inputs = network.front_end.encode([examples[number].items for number in numbers]).to(device)
             scores: Ragged = network(inputs)
             rows = scores.with_values(network.log_probs(scores.values).cpu())
@@ -241,3 +269,39 @@ class Transcriber:
 
     def restore(self, vocabulary: dict[str, Any]) -> None:
         """There is nothing but front ends."""
+
+
+class Written(NamedTuple):
+    """A symbol and when it begins, from ``start`` to ``end``: a vector, in seconds of sound, else counted in vectors.
+
+    ``text`` has the blank before it, if there is one.
+    """
+
+    start: float
+    end: float
+    text: str
+
+
+class TranscriptReader:
+    """The symbols that the likeliest path spells, of rows of scores ``[n, V]``."""
+
+    def __init__(self, network: TranscriptNetwork) -> None:
+        self._network, self._seconds = network, getattr(network.front_end, "seconds", None)
+        self._greedy = Greedy(blank=network.blank)
+        self._before: list[int] = []  # the last symbol: what stands before another may tell how that is written
+
+    def push(self, rows: Tensor) -> list[Written]:
+        found = self._greedy.push(self._network.log_probs(rows).cpu().numpy())
+        return [Written(self._time(frame), self._time(frame + 1), self._text(symbol)) for symbol, frame in found]
+
+    def close(self) -> list[Written]:
+        return []
+
+    def _text(self, symbol: int) -> str:
+        text = self._network.target.text
+        both, alone = text([*self._before, symbol]), text(self._before)
+        self._before = [symbol]
+        return str(both.removeprefix(alone))
+
+    def _time(self, frame: int) -> float:
+        return frame if self._seconds is None else round(frame * self._seconds, 6)

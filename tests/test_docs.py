@@ -122,6 +122,7 @@ def test_every_figure_is_shown_small_and_drawn_by_our_script():
     source = ast.parse((ROOT / "docs" / "figures.py").read_text(encoding="utf-8"))
     drawn = {node.name for node in source.body if isinstance(node, ast.FunctionDef)}
     drawn |= {"performance-window", "performance-full", "performance-heads"}
+    drawn |= {"speech-length"}  # by docs/speech.py
     drawn |= {"translation"}  # by `regard view`, from a model of an hour's training
     for figure in FIGURES.iterdir():
         assert f"figures/{figure.name})" in text
@@ -141,9 +142,10 @@ def test_a_figure_is_drawn_again_byte_for_byte(tmp_path, monkeypatch):
     assert pictures[0] == pictures[1]
 
 
-def test_the_speeds_that_are_kept_draw_the_pictures_that_are_shown(tmp_path):
-    script, kept = ROOT / "docs" / "performance.py", ROOT / "docs" / "performance.json"
+@pytest.mark.parametrize("name", ["performance", "speech"])
+def test_the_numbers_that_are_kept_draw_the_pictures_that_are_shown(name, tmp_path):
+    script, kept = ROOT / "docs" / f"{name}.py", ROOT / "docs" / f"{name}.json"
     subprocess.run([sys.executable, script, kept, tmp_path], check=True, capture_output=True)
     for picture in tmp_path.iterdir():
         assert picture.read_bytes() == (FIGURES / picture.name).read_bytes()
-    assert {picture.stem for picture in tmp_path.iterdir()} == {f.stem for f in FIGURES.glob("performance-*")}
+    assert {picture.stem for picture in tmp_path.iterdir()} == {f.stem for f in FIGURES.glob(f"{name}-*")}

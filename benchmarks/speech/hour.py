@@ -21,7 +21,6 @@ from regard import Labeler
 from regard.demo.voices import make_mixes, write_mixes
 
 NETWORK: dict[str, Any] = {"front_end": "audio", "dim": 144, "depth": 4, "window": 128}
-LONGEST = 400_000  # vectors
 SECONDS = 3600.0
 MEASURE = "from benchmarks.speech.hour import measure; print(*measure({run!r}, {path!r}))"
 EMPTY = "from benchmarks.memory import peak; print(peak())"
@@ -47,8 +46,7 @@ def run() -> dict[str, Any]:
         (whole, *_) = make_mixes(prompts["train"], RATE, seconds=SECONDS, seed=1)
         hour = type(whole)(whole.samples[: round(SECONDS * RATE)], whole.segments, whole.said)
         write_mixes([hour], RATE, folder / "hour.jsonl")
-        labeler = Labeler(**NETWORK)
-        labeler.fit(folder / "train.jsonl", output=folder / "run", epochs=1, longest_windowed=LONGEST, baselines="none")
+        Labeler(**NETWORK).fit(folder / "train.jsonl", output=folder / "run", epochs=1, baselines="none")
         wav = folder / "hour" / "mix-001.wav"
         (empty,) = python(EMPTY)
         seconds, opened, most = python(MEASURE.format(run=str(folder / "run"), path=str(wav)))

@@ -18,7 +18,7 @@ from regard import Classifier, Recording
 
 NETWORK: dict[str, Any] = {"front_end": "audio", "dim": 128, "depth": 2, "subsample": 4, "pooling": "mean"}
 # No speed: a voice that is played faster is another voice.
-TRAINING: dict[str, Any] = {"epochs": 10, "batch_tokens": 1000, "average": 0.99, "speed": 0.0}
+TRAINING: dict[str, Any] = {"epochs": 10, "batch_tokens": 1000, "average": 0.99}
 SAME = {"es_MX_f_Allison": "en_US_f_Allison"}
 
 Parts = dict[str, list[tuple[Recording, str]]]

@@ -16,7 +16,7 @@ else:
 class TargetConfig(Config):
     """What a training takes whose goal is a target."""
 
-    goal = gives = "target"
+    learns = "target"
 
     train_target: str | None = data(None, "Target side of the training file, where it is a file of its own.")
     dev_target: str | None = data(None, "Target side of the dev file, where it is a file of its own.")

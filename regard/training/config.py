@@ -52,8 +52,8 @@ class Config(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     task: ClassVar[str]
-    goal: ClassVar[str]  # of learning, a name of `regard.data.goals.GOALS`
-    gives: ClassVar[str]  # what predictions hold, one too
+    learns: ClassVar[str]  # the goal, a name of `regard.data.goals.GOALS`
+    writes: ClassVar[str | None] = None  # what predictions hold, if it is not the goal
     predicts_from: ClassVar[str | None] = None  # kind of items, where it is not the one of training
 
     train: str | None = data(None, "Training file.")
@@ -123,7 +123,7 @@ class Config(BaseModel):
         1.0, "SpecAugment: how much of the bands and times of frames is hidden in training; 0 for none.", ge=0, le=4
     )
     speed: float = training(
-        0.1, "Training recordings are played slower or faster by this share, or as they are; 0 for none.", ge=0, lt=1
+        0.0, "Training recordings are played slower or faster by this share, or as they are; 0 for none.", ge=0, lt=1
     )
     noise: str | None = training(
         None, "Mixed into half of the training recordings, 5 to 30 dB below: white, or a folder of recordings."
@@ -154,6 +154,16 @@ class Config(BaseModel):
     baselines: Literal["none", "simple", "all"] = training(
         "simple", "Compare with: simple counting; all adds trained encoders."
     )
+
+    @property
+    def goal(self) -> str:
+        """What is learned of a sequence: labels of recordings are segments."""
+        return FRONT_ENDS[self.front_end].per_item if self.learns == "labels" else self.learns
+
+    @property
+    def gives(self) -> str:
+        """What predictions hold."""
+        return self.goal if self.writes is None else self.writes
 
     @property
     def is_windowed(self) -> bool:

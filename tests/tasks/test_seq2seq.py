@@ -76,9 +76,7 @@ def test_recordings_become_text(tmp_path):
     texts = [*"ABC", "AB", "BA", "CA"]
     pairs = [(played(text, seed)[0], " ".join(text)) for seed, text in enumerate(texts * 8)]
     sound = {"front_end": "audio", "target_units": "symbols", "subsample": 4, "bins": 20, "window": 8}
-    model = Seq2Seq(**SMALL | sound).fit(
-        pairs, output=tmp_path / "run", mask_frames=0, speed=0, **QUICK | {"epochs": 24}
-    )
+    model = Seq2Seq(**SMALL | sound).fit(pairs, output=tmp_path / "run", mask_frames=0, **QUICK | {"epochs": 24})
     new = [played(text, seed=100)[0] for text in texts]
     assert model.predict(new) == [" ".join(text) for text in texts]
     assert list(model.scores["scores"]) == ["regard"]

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 DIGITS = ROOT.parent / "shared" / "data" / "spoken-digits"
 SMALL = {"dim": 32, "depth": 1, "heads": 2, "dropout": 0.0}
 SOUND = {"target_units": "symbols", "subsample": 4, "bins": 20}
-QUICK = {"epochs": 12, "batch_tokens": 300, "average": 0, "learning_rate": 5e-3, "mask_frames": 0, "speed": 0}
+QUICK = {"epochs": 12, "batch_tokens": 300, "average": 0, "learning_rate": 5e-3, "mask_frames": 0}
 
 
 TRAIN = [(played(text, seed)[0], " ".join(text)) for seed, text in enumerate(strings(60, seed=1))]

@@ -17,7 +17,7 @@ class ClassifyConfig(Config):
     """What `regard train classify` takes."""
 
     task = "classify"
-    goal = gives = "label"
+    learns = "label"
 
     format: FormatName = data("auto", "Format of the files; auto goes by name.")
     column: str = data("label", "Column or key of the label.")

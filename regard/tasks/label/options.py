@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from regard.data.formats import formats_for
-from regard.front_ends import FRONT_ENDS
 from regard.training.config import LONGEST, Config, FrontEndName, data, network, training
 
 if TYPE_CHECKING:
@@ -23,13 +22,7 @@ class LabelConfig(Config):
     """What `regard train label` takes."""
 
     task = "label"
-
-    @property
-    def goal(self) -> str:  # type: ignore[override]
-        """Labels, or segments where items are recordings."""
-        return FRONT_ENDS[self.front_end].per_item
-
-    gives = goal
+    learns = "labels"
 
     format: FormatName = data("auto", "Format of the files; auto goes by name.")
     column: str = data("upos", "Which label to learn: upos, xpos, feats, ... or a column number.")

@@ -17,7 +17,7 @@ class PretrainConfig(Config):
     """What `regard train pretrain` takes."""
 
     task = "pretrain"
-    goal, gives = "nothing", "target"
+    learns, writes = "nothing", "target"
     predicts_from = "text"
 
     format: FormatName = data("auto", "Format of the files; auto goes by name, and is text where that tells nothing.")

@@ -113,7 +113,7 @@ def _opened(file: str, rate: int | None, seconds: float, usual: int) -> tuple[in
 
 
 class Lines:
-    """Answers as lines to print; labels of vectors as runs of one label, each when it is over.
+    """Answers as lines to print; labels of vectors as segments, runs of one label, each when it is over.
 
     Arguments:
         every: whether each vector has a line of its own.
@@ -134,10 +134,12 @@ class Lines:
                 self._run = answer
 
     def close(self) -> Iterator[dict[str, Any]]:
-        """The run that was not over."""
-        if self._run is not None:
+        """The run that was not over, if it is of a label."""
+        from regard.data.segments import OUTSIDE
+
+        if self._run is not None and self._run.label != OUTSIDE:
             yield {"start": self._run.start, "end": self._run.end, "label": self._run.label}
-            self._run = None
+        self._run = None
 
 
 def _print(lines: Iterable[dict[str, Any]]) -> None:

@@ -15,7 +15,7 @@ import soundfile
 import regard
 from regard import Labeler, Recording
 from regard.front_ends import learn_front_end
-from regard.tasks.files import save_run
+from regard.tasks.files import read, save_run
 
 RATE, SECONDS = 8000, 1.5
 HEAD = b"RIFF....WAVEfmt "
@@ -61,7 +61,8 @@ def lines(outcome):
 def expected(folder):
     """Runs of one label, of the whole recording."""
     model = regard.load(folder / "audio")
-    (labels,) = model.predict([folder / "a.wav"])
+    (answer,) = model.answers(read(model, [folder / "a.wav"], labelled=False), frames=True)
+    labels = answer["labels"]
     starts = [n for n, label in enumerate(labels) if n == 0 or labels[n - 1] != label]
     return [
         {"start": round(start * 0.02, 6), "end": round(stop * 0.02, 6), "label": labels[start]}

@@ -95,7 +95,7 @@ def formats_for(goal: str, *, labelled: bool = True) -> dict[str, Format]:
     """The formats that can hold a goal, by name; without labels all that a task with this goal reads.
 
     >>> list(formats_for("label"))
-    ['csv', 'tsv', 'jsonl', 'parquet', 'ts', 'npz', 'folder']
+    ['csv', 'tsv', 'jsonl', 'parquet', 'ts', 'npz', 'folder', 'stm']
     """
     if goal == "nothing":
         found = {row.name: row for row in FORMATS if row.name != "lines"}

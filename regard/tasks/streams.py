@@ -163,9 +163,9 @@ def takes_pieces(network: Any) -> bool:
     return ends and hasattr(network.front_end, "pieces")
 
 
-def is_read_in_pieces(network: Any, length: int) -> bool:
-    """Whether a sequence of so many vectors is so long that it is not read at once, and need not be."""
-    return length > WHOLE and takes_pieces(network)
+def is_read_in_pieces(network: Any, count: Callable[[], int]) -> bool:
+    """Whether a sequence is so long that it is not read at once, and need not be; ``count`` gives its vectors."""
+    return takes_pieces(network) and count() > WHOLE
 
 
 @torch.inference_mode()

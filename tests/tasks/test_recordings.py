@@ -16,7 +16,7 @@ from regard.cli import run
 from regard.data import read
 
 SMALL = {"front_end": "audio", "dim": 16, "depth": 1, "heads": 2, "dropout": 0.0}
-QUICK = {"epochs": 12, "batch_tokens": 100, "average": 0, "baselines": "none"}
+QUICK = {"epochs": 24, "batch_tokens": 100, "average": 0, "baselines": "none"}
 SLOWER = {"epochs": 60, "learning_rate": 5e-3}
 
 

@@ -331,7 +331,7 @@ class Labeler:
 
     def _in_pieces(self, example: Example) -> bool:
         """Whether it is so long that it is not read at once, and need not be."""
-        return is_read_in_pieces(self.network, self.length(example))
+        return is_read_in_pieces(self.network, partial(self.length, example))
 
     def _names(self, logits: Tensor) -> list[str]:
         return [self.labels[row] for row in logits.argmax(1).tolist()]

@@ -189,11 +189,19 @@ class Transcriber:
                 )
 
     def _check_lengths(self, examples: Sequence[Example], *, in_pieces: bool = False) -> list[int]:
-        lengths = [self.length(example) for example in examples]
-        for example, length in zip(examples, lengths, strict=True):
-            if not (in_pieces and is_read_in_pieces(self.network, length)):
-                self._check_length(example, length)
+        lengths = []
+        for example in examples:
+            if in_pieces and self._in_pieces(example):
+                lengths.append(self.length(example))
+                continue
+            self._check_length(example, fewest(example.items))
+            lengths.append(self.length(example))
+            self._check_length(example, lengths[-1])
         return lengths
+
+    def _in_pieces(self, example: Example) -> bool:
+        """Whether it is so long that it is not read at once, and need not be."""
+        return is_read_in_pieces(self.network, partial(self.length, example))
 
     def _check_length(self, example: Example, length: int) -> None:
         files.check_length(self.config, example, length, windowed=self.config.is_windowed)
@@ -253,7 +261,7 @@ class Transcriber:
         device = fitting.device_of(network)
         for numbers in fitting.batches_by_length(self, examples):
             first = examples[numbers[0]]
-            if is_read_in_pieces(network, self.length(first)):  # which stands alone
+            if self._in_pieces(first):  # which stands alone
                 yield numbers[0], network.log_probs(in_pieces(network, first.items)).cpu().numpy()
                 continue
             inputs = network.front_end.encode([examples[number].items for number in numbers]).to(device)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from regard.errors import DataError, UnsupportedError
 
 BLOCK = 10.0  # seconds that are read at once
+LARGEST_BLOCK = 1 << 22  # numbers, whatever rate and channels a damaged header tells
 EXPECTED = "a sound file (wav, flac, ogg, mp3, ...)"
 EMPTY = "an empty one"
 INSTALL = "sound needs soundfile, soxr and kaldi-native-fbank: pip install 'regard[audio]'"
@@ -148,7 +149,7 @@ class Recording:
         with _open(self.name, self.held) as sound:
             if self.first:
                 sound.seek(self.first)
-            done = 0
+            done, size = 0, max(1, min(size, LARGEST_BLOCK // sound.channels))
             while done < self.length:
                 block = sound.read(min(size, self.length - done), dtype="float32", always_2d=True)
                 if not len(block):

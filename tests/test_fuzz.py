@@ -107,6 +107,27 @@ def sample(format: data.formats.Format, goal: str, folder: Path) -> bytes:
     return content if isinstance(content, bytes) else content.encode()
 
 
+SOUNDS = {"a.wav": "PCM_16", "b.wav": "FLOAT", "a.flac": "PCM_16", "a.ogg": "VORBIS", "a.mp3": "MPEG_LAYER_III"}
+
+
+@pytest.mark.parametrize("name", SOUNDS)
+def test_sound(tmp_path, name):
+    path = tmp_path / name
+    soundfile.write(path, np.random.default_rng(1).normal(0, 0.1, 4000), 8000, subtype=SOUNDS[name])
+    whole = path.read_bytes()
+
+    def damage(rng):
+        content = mutated(whole, rng)
+        path.write_bytes(content)
+        return f"{len(content)} bytes of {name}"
+
+    def hear(rng):
+        recording = regard.Recording.from_file(path)
+        assert len(recording.samples(8000)) == recording.length_at(8000)
+
+    outcomes(share(0.02), tmp_path, damage, hear)
+
+
 FILES = [(row, goal) for row in FORMATS if row.medium != "folder" for goal in row.holds or ("nothing",)]
 
 

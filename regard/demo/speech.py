@@ -25,8 +25,8 @@ PARTS = ("train", "dev", "test")
 LENGTH = 60.0  # seconds of prompts in a mix
 QUICK_EVERY = 10  # of so many prompts a quick demo takes one
 SHOWN = 8  # segments to look at
-NETWORK: dict[str, Any] = {"dim": 96, "depth": 3, "subsample": 4, "window": 32, "dropout": 0.1, "shortest": 0.2}
-TRAINING: dict[str, Any] = {"batch_tokens": 1000, "mask_frames": 0.5, "average": 0.98}
+NETWORK: dict[str, Any] = {"dim": 128, "depth": 3, "window": 64, "dropout": 0.1, "shortest": 0.2}
+TRAINING: dict[str, Any] = {"batch_tokens": 2000, "average": 0.99}
 
 
 def demo_speech(output: Path, *, epochs: int | None, quick: bool, data: Path | None = None) -> None:

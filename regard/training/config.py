@@ -120,7 +120,7 @@ class Config(BaseModel):
     implementation: str = network("auto", "Code that computes attention; never changes the meaning.")
 
     mask_frames: float = training(
-        1.0, "SpecAugment: how much of the bands and times of frames is hidden in training; 0 for none.", ge=0, le=4
+        0.5, "SpecAugment: how much of the bands and times of frames is hidden in training; 0 for none.", ge=0, le=4
     )
     speed: float = training(
         0.0, "Training recordings are played slower or faster by this share, or as they are; 0 for none.", ge=0, lt=1

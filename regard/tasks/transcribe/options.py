@@ -17,9 +17,6 @@ class TranscribeConfig(TargetConfig):
     target_units: TargetName = network("characters", "What the target is made of; symbols stand between blanks.")
     subsample: int = network(4, "Frames that become one vector.", gt=0, le=1000)
     dim: int = network(144, "Width of the network.", gt=0, le=WIDEST)
-    mask_frames: float = training(
-        0.5, "SpecAugment: how much of the bands and times of frames is hidden in training; 0 for none.", ge=0, le=4
-    )
     epochs: int = training(15, "Passes over the training data.", gt=0, le=LONGEST)
     batch_tokens: int = training(
         1500, "Vectors in a batch, as the network reads them: of words, subwords, frames, ...", gt=0, le=LONGEST

@@ -57,7 +57,7 @@ def windows(results: dict[str, float]) -> Figure:
     for place, error in enumerate(errors.values()):
         axis.annotate(f"{error:.1f}", (place, error), (0, 7), textcoords="offset points", ha="center", fontsize=8)
     axis.set_xticks(range(len(errors)), [name if name == "none" else f"±{name}" for name in errors])
-    axis.set(xlabel="window of each of 3 layers, vectors of 40 ms", ylabel="frame error, %")
+    axis.set(xlabel="window of each of 3 layers, vectors of 20 ms", ylabel="frame error, %")
     axis.set_ylim(0, 1.2 * max(errors.values()))
     dressed(axis, legend=False)
     return figure

@@ -2,7 +2,7 @@
 
     python -m benchmarks speech.windows --json FILE
 
-The network, training and data of `speech.frames`, whose vectors are 40 ms; each of the 3 layers has the window, so that
+The network, training and data of `speech.frames`, whose vectors are 20 ms; each of the 3 layers has the window, so that
 a vector hears three times as far. `python docs/speech.py FILE` draws it.
 """
 

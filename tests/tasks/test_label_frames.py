@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regard import Recording, UnsupportedError
-from regard.data import Example
-from regard.data.segments import OUTSIDE, Segment
+from regard.data import Example, Place
+from regard.data.segments import OUTSIDE, Segment, segments
 from regard.tasks.label.frames import as_segments, labels_at, middles, runs_of, smoothed, without_short
 from regard.tasks.label.metrics import segment_scores
 from regard.tasks.label.recordings import Smoothing, Timing, known_labels, pieces
@@ -157,3 +157,10 @@ def test_without_pyannote(monkeypatch):
 def test_times_are_told_in_ms():
     step = 220 / 22050
     assert as_segments(["a"], np.zeros(101, np.int64), step, 1.0041234) == [Segment(0.0, 1.004, "a")]
+
+
+def test_a_recording_of_one_sample_has_a_segment_that_can_be_read_again():
+    (part,) = as_segments(["one"], np.array([0]), 0.02, 1 / 8000)
+    assert part == Segment(0.0, 0.001, "one")
+    recording = Recording.from_samples(np.zeros(1), 8000)
+    assert segments([list(part)], recording, Place()) == [Segment(0.0, 1 / 8000, "one")]

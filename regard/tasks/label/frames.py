@@ -52,13 +52,18 @@ def runs_of(rows: Rows) -> list[tuple[int, int]]:
 
 
 def as_segments(labels: Sequence[str], rows: Rows, step: float, seconds: float) -> list[Segment]:
-    """A segment for each run of one label; ``rows`` ``[N]`` are rows of ``labels``.
+    """A segment for each run of one label; ``rows`` ``[N]`` are rows of ``labels``. None is shorter than 1 ms.
 
     >>> as_segments(["O", "anna"], np.array([0, 1, 1, 0]), 0.5, 1.8)
     [Segment(start=0.5, end=1.5, label='anna')]
     """
+    least = 10.0**-DIGITS  # of a recording of a sample
     return [
-        Segment(round(first * step, DIGITS), round(min(last * step, seconds), DIGITS), labels[rows[first]])
+        Segment(
+            round(first * step, DIGITS),
+            round(max(first * step + least, min(last * step, seconds)), DIGITS),
+            labels[rows[first]],
+        )
         for first, last in runs_of(rows)
         if labels[rows[first]] != OUTSIDE
     ]

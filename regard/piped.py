@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regard.errors import DataError
+from regard.recording import UNKNOWN_SIZE
 
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE  # what a wav file calls its samples
 TYPES = {(PCM, 8): "u1", (PCM, 16): "<i2", (PCM, 24): "<i4", (PCM, 32): "<i4", (FLOAT, 32): "<f4", (FLOAT, 64): "<f8"}
-UNKNOWN_SIZE = (0, 2**31 - 1)  # bytes; from the second on they are not meant: whoever writes did not know the end
 OTHERS = {b"fLaC": "flac", b"OggS": "ogg", b"ID3": "mp3", b"FORM": "aiff", b"caff": "caf", b"RF64": "rf64"}
 EXPECTED = "a wav file, or raw samples, through a pipe"
 

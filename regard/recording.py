@@ -23,7 +23,7 @@ EXPECTED = "a sound file (wav, flac, ogg, mp3, ...)"
 EMPTY = "an empty one"
 INSTALL = "sound needs soundfile, soxr and kaldi-native-fbank: pip install 'regard[audio]'"
 _CUT_OFF = re.compile(r"data : (\d+) \(should be (\d+)\)")  # what libsndfile notes of a wav that lost its end
-_UNKNOWN_SIZE = (0, 2**31 - 1)  # bytes from which on a header does not mean it: whoever wrote it did not know the end
+UNKNOWN_SIZE = (0, 2**31 - 1)  # bytes from which on a header does not mean it: whoever wrote it did not know the end
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ class Recording:
         name = os.fspath(path)
         with _open(name, content) as sound:
             cut = _CUT_OFF.search(sound.extra_info)
-            if cut is not None and _UNKNOWN_SIZE[0] < int(cut[1]) < _UNKNOWN_SIZE[1]:
+            if cut is not None and UNKNOWN_SIZE[0] < int(cut[1]) < UNKNOWN_SIZE[1]:
                 raise DataError("a whole wav file", f"{cut[2]} of its {cut[1]} bytes; fetch it again", path=name)
             if not sound.frames:
                 raise DataError("a recording of at least one sample", EMPTY, path=name)

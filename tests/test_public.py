@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "ragged": {"errors"},
     "files": {"errors"},
     "recording": {"errors"},
-    "piped": {"errors"},
+    "piped": {"errors", "recording"},
     "streams": {"files"},
     "tensors": set(),
     "attention": {"errors", "ragged", "files"},

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from regard.errors import ConfigError
 from regard.recording import libraries
 
-FEATURES = ("log-mel", "mfcc")
 MOST_RATE = 16_000  # Hz that are kept unless asked for: speech holds little above half of it
 MEL_BANDS = 40  # of which cepstra are made, at least
 FULL_SCALE = 32768.0  # of samples, as Kaldi has them

@@ -150,9 +150,8 @@ def _step(
     row: Floats, prefixes: _Prefixes, nodes: list[int], ends: Floats, blank: int, beam: int
 ) -> tuple[list[int], Floats]:
     """The best beginnings one frame later, ``[K']`` and ``[2, K']``."""
-    lasts = np.array(
-        [prefixes.lasts[node] for node in nodes]
-    )  # [K]; of the empty one −1, a column that changes nothing
+    # [K]; of the empty one −1, a column that changes nothing
+    lasts = np.array([prefixes.lasts[node] for node in nodes])
     totals = np.logaddexp(*ends)  # [K]
     in_blank, in_last = totals + row[blank], ends[1] + row[lasts]
     longer = totals[:, None] + row  # [K, V], with one symbol more

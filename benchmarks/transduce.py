@@ -34,7 +34,7 @@ class Ours(nn.Module):
         sizes: dict[str, Any] = {"dim": DIM, "depth": DEPTH, "heads": HEADS, "dropout": dropout}
         self.source, self.target = nn.Embedding(TOKENS, DIM), nn.Embedding(TOKENS, DIM)
         self.encoder = build_encoder("attention", positions="sinusoidal", **sizes)
-        self.decoder = build_decoder(positions="sinusoidal", **sizes)
+        self.decoder = build_decoder(positions="sinusoidal", memory_positions="none", **sizes)
         self.output = nn.Linear(DIM, TOKENS)
 
     def encode(self, sources: list[Tensor]) -> Ragged:

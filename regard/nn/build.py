@@ -19,6 +19,7 @@ from regard.nn.positions import Alibi, Learned, Ordering, Relative, Rotary, Sinu
 
 ENCODERS = ("attention", "pointwise", "sliding", "convolution")
 POSITIONS = ("relative", "sinusoidal", "learned", "rotary", "alibi", "none")
+MEMORY_POSITIONS = ("sinusoidal", "none")
 SLIDING_WINDOW, CONVOLUTION_WINDOW = 2, 1  # neighbours to each side where no window is given
 
 
@@ -113,6 +114,7 @@ def build_decoder(
     dropout: float = 0.0,
     activation: str | Activation = "relu",
     implementation: str = "auto",
+    memory_positions: str = "sinusoidal",
 ) -> Decoder:
     """A decoder: ``Ragged`` targets ``[T, dim]`` and memory ``[S, dim]`` → ``[T, dim]``.
 
@@ -122,6 +124,7 @@ def build_decoder(
             is always seen whole.
         windows: one such window for each layer, in the place of ``window``.
         score, normalizer: of both attentions, as in :class:`MultiHeadAttention`.
+        memory_positions: "sinusoidal" or "none"; see :class:`Decoder`.
         dim, heads, feed_forward_dim, positions, position_reach, norm, norm_eps, embedding_norm, dropout, activation,
         implementation: as in :func:`build_encoder`.
 
@@ -129,6 +132,8 @@ def build_decoder(
         ConfigError: a choice that does not exist, or sizes that do not fit together.
     """
     _check_positions(positions)
+    if memory_positions not in MEMORY_POSITIONS:
+        raise ConfigError(f"memory_positions must be one of {', '.join(MEMORY_POSITIONS)}; got {memory_positions!r}")
     feed_forward = _feed_forwards(dim, feed_forward_dim, activation, dropout)
     around: dict[str, Any] = {"dim": dim, "norm": norm, "dropout": dropout, "norm_eps": norm_eps}
     choices: dict[str, Any] = {"heads": heads, "score": score, "normalizer": normalizer}
@@ -139,7 +144,9 @@ def build_decoder(
         attention = MultiHeadAttention(dim, window=one, causal=True, **choices)
         layers.append(DecoderLayer(attention, MultiHeadAttention(dim, **choices), feed_forward(), **around))
     order = _order(positions, dim // heads, heads, position_reach, [window_sides(one, causal=True) for one in each])
-    return Decoder(layers, order=order, **_ends(positions, dim, position_reach, norm, norm_eps, embedding_norm))
+    ends = _ends(positions, dim, position_reach, norm, norm_eps, embedding_norm)
+    waves = Sinusoidal() if memory_positions == "sinusoidal" else None
+    return Decoder(layers, order=order, memory_positions=waves, **ends)
 
 
 def set_window(encoder: Encoder, window: Window = None, *, windows: Sequence[Window] | None = None) -> None:

@@ -120,6 +120,8 @@ class Decoder(nn.Module):
         order: told to each layer's attention: `Relative`, `Alibi`, `Rotary`, or None.
         norm: on the vectors out; "pre" layers need one.
         embedding_norm: on the vectors with their positions, before the first layer.
+        memory_positions: added to the memory: `Sinusoidal`, `Learned`, or None. What the encoder says of order to its
+            own layers alone does not tell where a vector of the memory stands.
 
     Vaswani et al. 2017, "Attention Is All You Need".
 
@@ -141,16 +143,17 @@ class Decoder(nn.Module):
         order: Ordering | None = None,
         norm: nn.Module | None = None,
         embedding_norm: nn.Module | None = None,
+        memory_positions: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
         self.positions, self.order, self.norm = positions, order, norm
-        self.embedding_norm = embedding_norm
+        self.embedding_norm, self.memory_positions = embedding_norm, memory_positions
 
     @takes_ragged
     def forward(self, targets: Ragged, memory: Ragged) -> Ragged:
         """``[T, E]`` → ``[T, E]``; ``memory`` ``[S, E]`` has one sequence for each target, of any length."""
-        batch = enter(targets, self.positions, self.embedding_norm)
+        batch, memory = enter(targets, self.positions, self.embedding_norm), enter(memory, self.memory_positions)
         for layer, order in zip(self.layers, orders_of_layers(self.order, batch), strict=False):
             batch = layer(batch, memory, order)
         return batch if self.norm is None else batch.with_values(self.norm(batch.values))
@@ -159,6 +162,7 @@ class Decoder(nn.Module):
     @takes_ragged
     def start(self, memory: Ragged) -> Cache:
         """What :meth:`step` needs to write a sequence for each in ``memory``, with one hypothesis for each at first."""
+        memory = enter(memory, self.memory_positions)
         layers: list[DecoderLayer] = list(self.layers)  # type: ignore[arg-type]
         projected = [layer.cross_attention.project(memory) for layer in layers]
         past = [layer.attention.start() for layer in layers]

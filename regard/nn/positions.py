@@ -181,7 +181,7 @@ Ordering = Relative | Alibi | Rotary
 def enter(
     batch: Ragged,
     positions: nn.Module | None,
-    embedding_norm: nn.Module | None,
+    embedding_norm: nn.Module | None = None,
     start: Tensor | None = None,
 ) -> Ragged:
     """What goes into the first layer of an encoder or a decoder, ``embedding_norm(positions(x))``, ``[T, E]``.

@@ -34,8 +34,11 @@ C = TypeVar("C", bound="Config")
 
 
 def option_of(panel: str) -> Callable[..., Any]:
-    def option(default: Any, description: str, **rules: Any) -> Any:
-        return Field(default, description=description, json_schema_extra={"panel": panel}, **rules)
+    """Makes options of a panel; ``before`` is what a run has that was made when there was no such option."""
+
+    def option(default: Any, description: str, *, before: Any = None, **rules: Any) -> Any:
+        extra = {"panel": panel, "before": default if before is None else before}
+        return Field(default, description=description, json_schema_extra=extra, **rules)
 
     return option
 
@@ -214,8 +217,13 @@ def describe(kind: type[Config], name: str) -> str:
 
 def panel_of(kind: type[Config], name: str) -> str:
     """Data, Network or Training: what an option is about."""
-    extra = kind.model_fields[name].json_schema_extra
-    return str(extra["panel"]) if isinstance(extra, dict) else ""
+    return str(_extra(kind, name)["panel"])
+
+
+def _extra(kind: type[Config], name: str) -> dict[str, Any]:
+    """What :func:`option_of` knows of an option beside its rules."""
+    extra: Any = kind.model_fields[name].json_schema_extra
+    return dict(extra)
 
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -296,7 +304,8 @@ def read_config(path: str | Path, kind: type[C], *, whole: bool = False) -> C:
         raise ConfigError(f"{place}: the options are those of '{task}', not of '{kind.task}'")
     count = options.pop(COUNT_KEY, 0)
     if whole:
-        _check_whole(path, kind, {*options, *re.findall(r"(?m)^# *(\w+) *=", text)}, count)
+        missing = _missing(path, kind, {*options, *re.findall(r"(?m)^# *(\w+) *=", text)}, count)
+        options |= {name: _extra(kind, name)["before"] for name in missing}
     for name in ("window", "windows"):
         if isinstance(options.get(name), list):
             options[name] = _without_all(options[name])
@@ -306,10 +315,12 @@ def read_config(path: str | Path, kind: type[C], *, whole: bool = False) -> C:
         raise ConfigError(f"{_place(path, text, str(error))}: {error}") from None
 
 
-def _check_whole(path: str | Path, kind: type[Config], found: set[str], count: Any) -> None:
-    lost = [name for name in kind.model_fields if name not in found]
-    if isinstance(count, int) and len(kind.model_fields) - len(lost) < count:
-        raise ModelError(f"{path}: no longer holds {', '.join(lost)}; put that back, or copy the file again")
+def _missing(path: str | Path, kind: type[Config], found: set[str], count: Any) -> list[str]:
+    """The options that there were not yet when a run folder was written."""
+    missing = [name for name in kind.model_fields if name not in found]
+    if isinstance(count, int) and len(kind.model_fields) - len(missing) < count:
+        raise ModelError(f"{path}: no longer holds {', '.join(missing)}; put that back, or copy the file again")
+    return missing
 
 
 def _choices(kind: type[Config], name: str) -> str:

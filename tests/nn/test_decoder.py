@@ -9,7 +9,7 @@ from torch import nn
 from torch_weights import scramble, torch_attention
 
 from regard import ConfigError, Ragged, ShapeError
-from regard.nn import Decoder, DecoderLayer, FeedForward, MultiHeadAttention, Relative, build_decoder
+from regard.nn import Decoder, DecoderLayer, FeedForward, MultiHeadAttention, Relative, Sinusoidal, build_decoder
 from regard.nn.streaming import FIRST_ROOM
 
 DIM, LENGTHS, MEMORY_LENGTHS = 8, (5, 1, 9), (3, 7, 1)
@@ -232,6 +232,17 @@ def test_nothing_and_next_to_nothing(lengths):
         torch.testing.assert_close(decoder.step(rows, decoder.start(memory)), expected[:, 0])
 
 
+def test_the_memory_has_positions_if_wanted():
+    decoder, plain = make(memory_positions="sinusoidal"), make(memory_positions="none")
+    targets, memory = batch(LENGTHS), batch(MEMORY_LENGTHS)
+    expected = plain(targets, Sinusoidal()(memory)).values
+    torch.testing.assert_close(decoder(targets, memory).values, expected)
+    prefixes = torch.randn(6, 5, DIM, dtype=torch.float64)
+    torch.testing.assert_close(write(decoder, memory, prefixes, (2, 1, 3)), read(decoder, memory, prefixes, (2, 1, 3)))
+    with pytest.raises(ConfigError, match="memory_positions must be one of sinusoidal, none; got 'learned'"):
+        make(memory_positions="learned")
+
+
 def test_no_layers_are_steps_too():
     decoder, memory, rows = make(depth=0), batch((2, 1)), torch.randn(2, DIM, dtype=torch.float64)
     torch.testing.assert_close(decoder.step(rows, decoder.start(memory)), decoder.norm(rows))
@@ -271,5 +282,7 @@ def test_options_have_the_names_and_defaults_of_the_encoder():
     from regard.nn import build_encoder
 
     theirs = inspect.signature(build_encoder).parameters
-    for name, parameter in inspect.signature(build_decoder).parameters.items():
-        assert parameter.default == theirs[name].default, name
+    ours = inspect.signature(build_decoder).parameters
+    assert ours.keys() - theirs.keys() == {"memory_positions"}
+    for name in ours.keys() & theirs.keys():
+        assert ours[name].default == theirs[name].default, name

@@ -18,6 +18,9 @@ class TransduceConfig(TargetConfig):
     dropout: float = network(0.2, "Share of activations dropped in training.", ge=0, lt=1)
     shared_vocabulary: bool = network(False, "One table of subwords for source and target.")
     tied: bool = network(True, "The output matrix is the table of target vectors.")
+    memory_positions: Literal["sinusoidal", "none"] = network(
+        "sinusoidal", "What tells the decoder where a vector of the encoder stands.", before="none"
+    )
     decoder_depth: int | None = network(None, "Number of decoder layers; depth if unset.", ge=0, le=DEEPEST)
     batch_tokens: int = training(3000, "Items of source and target in a batch.", gt=0, le=LONGEST)
     length_penalty: float = training(1.0, "Score = log probability / length ^ penalty.", ge=0)

@@ -246,6 +246,7 @@ class Seq2Seq:
             dropout=config.dropout,
             activation=config.activation,
             implementation=config.implementation,
+            memory_positions=config.memory_positions,
         )
         return Transformer(front_end, fitting.make_encoder(config), target, decoder, dim=config.dim, tied=config.tied)
 

@@ -104,7 +104,7 @@ def test_transcribe(call, tmp_path):
     scores = json.loads(call("evaluate", run, manifest, "--beam", 2, "--json").out)
     assert scores.keys() == {"accuracy", "exact", "symbol_error", "character_error"}
     lines = call("predict", run, manifest.parent / "0.wav", "--json", "--n-best", 2).out.splitlines()
-    assert [candidate.keys() for candidate in json.loads(lines[0])["candidates"]] == [{"target", "score", "times"}] * 2
+    assert [candidate.keys() for candidate in json.loads(lines[0])["candidates"]] == [{"text", "score", "times"}] * 2
     assert "samples: a transcribe model has no such option" in call("predict", run, manifest, "--samples", 2).complaint
     assert call("view", run, manifest, "--number", 2, "-o", tmp_path / "page.html").code == 0
     assert call("view", run, manifest.parent / "0.wav", "-o", tmp_path / "page.png").code == 0

@@ -44,6 +44,13 @@ def read(file: File, columns: Columns) -> Iterator[Record]:
 def write(file: TextIO, columns: Columns) -> Iterator[Put]:
     """An object for each sequence: its text, words or path, and the whole answer; arrays are left out."""
 
+    def renamed(answer: Answer) -> Answer:
+        """The goal under the name that it is read by, in each candidate too."""
+        named = {columns.goal_name if name == columns.key else name: value for name, value in answer.items()}
+        if "candidates" in named:
+            named["candidates"] = [renamed(candidate) for candidate in named["candidates"]]
+        return named
+
     def put(example: Example, answer: Answer) -> None:
         values: Answer = {}
         items = example.found
@@ -51,7 +58,6 @@ def write(file: TextIO, columns: Columns) -> Iterator[Put]:
             values = {columns.items.written: items.path, **columns.beside_of(example.record)}
         elif not isinstance(items, np.ndarray):
             values["words" if isinstance(items, list) else columns.items.written] = items
-        values |= {columns.goal_name if name == columns.key else name: value for name, value in answer.items()}
-        file.write(json.dumps(values, ensure_ascii=False, default=np.generic.item) + "\n")
+        file.write(json.dumps(values | renamed(answer), ensure_ascii=False, default=np.generic.item) + "\n")
 
     yield put

@@ -11,6 +11,7 @@ from regard.errors import ConfigError, DataError, ModelError, RegardError, Shape
 
 if TYPE_CHECKING:
     from regard.attention import Additive, AttentionWeights, RelativeBias, attend, attention_weights, explain
+    from regard.image import Image
     from regard.ragged import Ragged
     from regard.recording import Recording
     from regard.tasks import Classifier, Labeler, MaskedModel, Seq2Seq, Transcriber, load
@@ -23,6 +24,7 @@ __all__ = [
     "Classifier",
     "ConfigError",
     "DataError",
+    "Image",
     "Labeler",
     "MaskedModel",
     "ModelError",
@@ -43,6 +45,7 @@ __all__ = [
 
 _HOMES = {
     "regard.attention": ("Additive", "AttentionWeights", "RelativeBias", "attend", "attention_weights", "explain"),
+    "regard.image": ("Image",),
     "regard.ragged": ("Ragged",),
     "regard.recording": ("Recording",),
     "regard.tasks": ("Classifier", "Labeler", "MaskedModel", "Seq2Seq", "Transcriber", "load"),

@@ -19,6 +19,7 @@ from typing import IO, Any, TextIO
 from regard.errors import ConfigError, ModelError, RegardError
 
 SOUND_ENDINGS = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".sph", ".w64", ".caf")
+IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm")
 PART = ".part"  # ends the name of a file that is still being written
 LOCK = ".regard-lock"  # in a folder that a training wrote into, or writes
 SEAL = "sha256"  # in a JSON object: the digest of all else

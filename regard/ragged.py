@@ -85,6 +85,8 @@ class Ragged:
     Arguments:
         values: ``[T, ...]``, T the sum of the lengths.
         offsets: ``[B+1]`` int64, from 0 to T, never falling; on the device of ``values``.
+        grid: ``[B, 2]`` int64, on the CPU: rows and columns of each sequence whose vectors stand in a grid, row by row;
+            None where they stand in a line.
 
     >>> batch = Ragged.from_list([torch.ones(3, 2), torch.zeros(1, 2)])
     >>> batch.values.shape, batch.offsets.tolist(), batch.lengths.tolist()
@@ -93,6 +95,7 @@ class Ragged:
 
     values: Tensor
     offsets: Tensor
+    grid: Tensor | None = None
 
     @classmethod
     def from_list(cls, sequences: Sequence[Tensor]) -> Ragged:
@@ -110,6 +113,18 @@ class Ragged:
         if int(offsets[-1]) != len(values):
             raise ShapeError(f"lengths must sum to the {len(values)} rows of values, got a sum of {int(offsets[-1])}")
         return cls(values, beside(values, offsets))
+
+    @classmethod
+    def from_grids(cls, grids: Sequence[Tensor]) -> Ragged:
+        """Joins images ``[rows_b, columns_b, ...]`` of any sizes, each row by row; the other axes must agree.
+
+        >>> Ragged.from_grids([torch.zeros(2, 3, 1), torch.zeros(1, 1, 1)]).grid.tolist()
+        [[2, 3], [1, 1]]
+        """
+        if not grids:
+            raise ShapeError("Ragged.from_grids needs at least one image, got none; an empty batch has no row shape")
+        batch = cls.from_list([grid.flatten(0, 1) for grid in grids])
+        return cls(batch.values, batch.offsets, torch.tensor([grid.shape[:2] for grid in grids], dtype=torch.int64))
 
     @classmethod
     def from_padded(cls, padded: Tensor, mask: Tensor) -> Ragged:
@@ -132,12 +147,13 @@ class Ragged:
 
     def with_values(self, values: Tensor) -> Ragged:
         """The same sequences with other vectors ``[T, ...]``."""
-        return Ragged(values, self.offsets)
+        return Ragged(values, self.offsets, self.grid)
 
     def to(self, device: torch.device | str) -> Ragged:
         """The batch on a device."""
         values = self.values.to(device)
-        return Ragged(values, beside(values, self.offsets) if self.offsets.is_cpu else self.offsets.to(device))
+        offsets = beside(values, self.offsets) if self.offsets.is_cpu else self.offsets.to(device)
+        return Ragged(values, offsets, self.grid)
 
     def unbind(self) -> list[Tensor]:
         """The sequences one by one, each ``[N_b, ...]``, as views."""

@@ -17,29 +17,30 @@ MAY_IMPORT = {
     "ragged": {"errors"},
     "files": {"errors"},
     "recording": {"errors"},
+    "image": {"errors"},
     "piped": {"errors", "recording"},
     "streams": {"files"},
     "tensors": set(),
     "attention": {"errors", "ragged", "files"},
     "nn": {"errors", "ragged", "files", "attention"},
-    "front_ends": {"errors", "ragged", "files", "recording", "attention", "nn"},
-    "data": {"errors", "files", "recording"},
+    "front_ends": {"errors", "ragged", "files", "recording", "image", "attention", "nn"},
+    "data": {"errors", "files", "recording", "image"},
     "decoding": {"errors"},
     "formats": {"errors", "files", "tensors", "nn", "front_ends"},
     "training": {"errors", "ragged", "files", "tensors", "data", "front_ends"},
     "viewer": {"errors", "ragged", "files", "attention", "nn"},
     "tasks": {
         *("errors", "ragged", "files", "attention", "nn", "front_ends", "data", "decoding", "formats", "training"),
-        *("viewer", "recording"),
+        *("viewer", "recording", "image"),
     },
     "cli": {"regard", "errors", "files", "streams", "recording", "piped", "data", "training", "tasks", "demo"},
     "demo": {"errors", "files", "recording", "front_ends", "data", "training", "viewer", "tasks", "cli"},
     "__main__": {"cli", "streams"},
-    "__init__": {"errors", "ragged", "recording", "attention", "tasks"},
+    "__init__": {"errors", "ragged", "recording", "image", "attention", "tasks"},
 }
 
 OPTIONAL = ("accelerate", "sklearn", "nervaluate", "matplotlib", "datasets", "pyarrow", "rich", "typer", "tensorboard")
-OPTIONAL += ("soundfile", "soxr", "kaldi_native_fbank", "pyannote")
+OPTIONAL += ("soundfile", "soxr", "kaldi_native_fbank", "pyannote", "PIL", "kornia")
 OPTIONAL += ("sacrebleu", "jiwer", "tokenizers", "transformers", "pandas", "polars")
 
 
@@ -68,6 +69,7 @@ def test_public_names():
         "Classifier",
         "ConfigError",
         "DataError",
+        "Image",
         "Labeler",
         "MaskedModel",
         "ModelError",

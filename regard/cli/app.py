@@ -18,7 +18,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from regard.cli.common import BROKEN_PIPE, INTERRUPTED, AsJson, parse_window, parse_windows
+from regard.cli.common import BROKEN_PIPE, INTERRUPTED, AsJson, parse_size, parse_window, parse_windows
 from regard.cli.demo import demo
 from regard.cli.evaluate import evaluate
 from regard.cli.export import export
@@ -30,14 +30,28 @@ from regard.cli.view import view
 from regard.errors import ConfigError, RegardError
 from regard.streams import OutputLost
 from regard.tasks import TASKS, Task
-from regard.training.config import FILE, Config, Window, Windows, describe, make_config, panel_of, read_config
+from regard.training.config import (
+    FILE,
+    Config,
+    ImageSize,
+    Window,
+    Windows,
+    describe,
+    make_config,
+    panel_of,
+    read_config,
+)
 
 ConfigFile = Annotated[
     str | None, typer.Option(help="TOML file of the options below; a flag wins over it.", show_default=False)
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --output where it stopped.")]
-METAVARS: dict[Any, str] = {int: "N", float: "X", bool: "", Window: "W", Windows: "W/W/..."}
-PARSERS: dict[Any, Callable[[str], Any]] = {Window: parse_window, Windows: parse_windows}
+METAVARS: dict[Any, str] = {int: "N", float: "X", bool: "", Window: "W", Windows: "W/W/...", ImageSize: "N"}
+PARSERS: dict[Any, Callable[[str], Any]] = {
+    Window: parse_window,
+    Windows: parse_windows,
+    ImageSize: parse_size,
+}
 
 
 def with_config_flags(kind: type[Config]) -> Callable[[Callable[..., None]], Callable[..., None]]:

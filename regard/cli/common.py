@@ -10,7 +10,7 @@ import typer
 
 from regard.errors import ConfigError
 from regard.tasks import load
-from regard.training.config import Window, Windows, make_config
+from regard.training.config import ImageSize, Window, Windows, make_config
 
 INTERRUPTED = 130  # the exit code after Ctrl-C
 BROKEN_PIPE = 141  # 128 + SIGPIPE
@@ -83,6 +83,23 @@ def parse_windows(text: str) -> Windows:
     ((64, 16), (64, 0), None)
     """
     return tuple(parse_window(part) for part in text.split("/"))
+
+
+def parse_size(text: str) -> ImageSize:
+    """Rows and columns as they are typed.
+
+    >>> parse_size("224"), parse_size("32,256")
+    (224, (32, 256))
+    """
+    try:
+        sizes = [int(size) for size in text.split(",")]
+    except ValueError:
+        sizes = []
+    if len(sizes) == 2:
+        return (sizes[0], sizes[1])
+    if len(sizes) == 1:
+        return sizes[0]
+    raise typer.BadParameter(f"a size is N, or ROWS,COLUMNS, in pixels; got '{text}'")
 
 
 def open_model(run: str, device: str = "cpu") -> Any:

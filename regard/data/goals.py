@@ -22,6 +22,7 @@ from regard.errors import ConfigError, DataError
 Scheme = Literal["BIO", "IOBES"]
 
 RECORDING_NAMES = ("audio", "recording", "file", "path", "wav", "audio_filepath", "filename")
+IMAGE_NAMES = ("image", "img", "picture", "photo", "file", "path", "filename", "file_name", "pixels")
 PART_NAMES = ("start", "offset", "end", "duration")  # of what tells which part of a recording is meant
 TEXT_NAMES = ("text", "sentence", "question", "message", "document", "content", *LIST_NAMES)
 _SPAN_LABEL = re.compile(r"([BIES])-(.+)", re.DOTALL)
@@ -102,7 +103,7 @@ class Goal:
         make: the goal of a record's value, checked.
         article: the goal in messages.
         names, item_names: of goal and items: the default, and others that may stand for it.
-        heard: of the goal where items are recordings, if it is called otherwise there.
+        of_files: of the goal where items are recordings or images, if it is called otherwise there.
         blank: what becomes of a sequence without items: "kept", "refused" or "skipped".
         per_item: whether it is a list with one for every item.
         goal_first: whether it stands first in a table without a header.
@@ -115,8 +116,10 @@ class Goal:
     blank: str
     per_item: bool = False
     goal_first: bool = False
-    heard: tuple[str, ...] = ()
+    of_files: tuple[str, ...] = ()
 
+
+FILE_NAMES = {"recordings": RECORDING_NAMES, "images": IMAGE_NAMES}  # of items that are files, by their kind
 
 GOALS: dict[str, Goal] = {
     "labels": Goal(
@@ -144,7 +147,7 @@ GOALS: dict[str, Goal] = {
         names=("target",),
         item_names=("source", *LIST_NAMES, *TEXT_NAMES[:6]),
         blank="refused",
-        heard=("text", "target", "transcript", "transcription", "sentence"),
+        of_files=("text", "target", "transcript", "transcription", "sentence", "caption"),
     ),
     "nothing": Goal(make=nothing, article="nothing", names=("",), item_names=TEXT_NAMES, blank="skipped"),
 }
@@ -162,8 +165,8 @@ def columns_of(
         raise ConfigError(f"goal must be {', '.join(GOALS)}, got '{goal}'")
     row = GOALS[goal]
     item_names, names = row.item_names, row.names
-    if items == "recordings":
-        item_names, names = RECORDING_NAMES, row.heard or row.names
+    if items is not None and items in FILE_NAMES:
+        item_names, names = FILE_NAMES[items], row.of_files or row.names
     return Columns(
         items=Field(item_names[0] if item_column is None else item_column, item_names),
         goal=Field(names[0] if column is None else column, names),

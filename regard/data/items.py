@@ -1,4 +1,4 @@
-"""The kinds of items (text, words, vectors, recordings): each made of a record's value by a function that checks it."""
+"""The kinds of items (text, words, vectors, recordings, images), each made of a value by a function that checks it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from regard.data.records import Items, Place, short
 from regard.errors import DataError
+from regard.files import IMAGE_ENDINGS
+from regard.image import Image
 from regard.recording import Recording
 
 WORDS = re.compile(r"\w+(?:['’-]\w+)*|[^\w\s]")
@@ -74,8 +76,8 @@ def as_text(value: Any, place: Place) -> str:
     items = as_found(value, place)
     if isinstance(items, np.ndarray):
         raise place.error("a text or a list of words (front_end=vectors takes arrays)", _array(items))
-    if isinstance(items, Recording):
-        raise _no_recording("a text or a list of words", place)
+    if isinstance(items, Recording | Image):
+        raise _not_here(items, "a text or a list of words", place)
     return " ".join(items)
 
 
@@ -117,7 +119,7 @@ def as_found(value: Any, place: Place) -> Items:
     Raises:
         DataError: it is none of them.
     """
-    if isinstance(value, Recording):
+    if isinstance(value, Recording | Image):
         return value
     return check_text(value, "text", place) if isinstance(value, str) else as_lists(value, place, text="a text, ")
 
@@ -131,8 +133,8 @@ def as_lists(value: Any, place: Place, *, text: str = "") -> list[str] | NDArray
     expected = f"{text}a list of words or an array [N, C]"
     if isinstance(value, str):
         raise place.error(expected, f"the string {short(value)}; put its words in a list")
-    if isinstance(value, Recording | Path):
-        raise _no_recording(expected, place)
+    if isinstance(value, Recording | Image | Path):
+        raise _not_here(value, expected, place)
     if value is None or isinstance(value, bytes | dict) or not hasattr(value, "__iter__"):
         raise place.error(expected, f"{short(value)} ({type(value).__name__})")
     if isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in "UO":
@@ -190,8 +192,8 @@ def kind_of(items: Items) -> str:
     """
     if isinstance(items, str):
         return "texts"
-    if isinstance(items, Recording):
-        return "recordings"
+    if isinstance(items, Recording | Image):
+        return "recordings" if isinstance(items, Recording) else "images"
     return "words" if isinstance(items, list) else f"arrays [N, {items.shape[1]}]"
 
 
@@ -201,14 +203,14 @@ def fewest(items: Items) -> int:
     >>> fewest("The  dog"), fewest(["New York"])
     (2, 1)
     """
-    if isinstance(items, Recording):
+    if isinstance(items, Recording | Image):
         return 1
     return len(items.split()) if isinstance(items, str) else len(items)
 
 
 def identity_of(items: Items) -> bytes:
     """Tells items from others."""
-    if isinstance(items, Recording):
+    if isinstance(items, Recording | Image):
         return items.identity().encode()
     return items.tobytes() if isinstance(items, np.ndarray) else repr(items).encode()
 
@@ -245,7 +247,9 @@ def _odd_row(rows: Any) -> str:
     return f"{short(rows)}"
 
 
-def _no_recording(expected: str, place: Place) -> DataError:
+def _not_here(value: Recording | Image | Path, expected: str, place: Place) -> DataError:
+    if isinstance(value, Image) or (isinstance(value, Path) and value.suffix.lower() in IMAGE_ENDINGS):
+        return place.error(expected, "an image; front_end=patches and front_end=pixels take it")
     return place.error(expected, "a recording; front_end=audio takes it")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from regard.data.formats import Format, find_format
 from regard.data.goals import GOALS, check_not_blank, check_spans, columns_of
+from regard.data.images import as_image
 from regard.data.items import (
     LIST_NAMES,
     as_found,
@@ -24,8 +25,9 @@ from regard.data.items import (
 )
 from regard.data.lazy import LazyExamples
 from regard.data.lines import RECORD, STDIN, UNPACKED, File, Limits, is_gzip, show
+from regard.data.paths import MissingFile, missing_files
 from regard.data.python_values import read_python
-from regard.data.recordings import MissingFile, as_recording, missing_files
+from regard.data.recordings import as_recording
 from regard.data.records import Columns, Example, Items, Record, describe_keys
 from regard.errors import ConfigError, DataError
 
@@ -54,8 +56,8 @@ def read(
             Examples, or bare items where no goal is wanted; or a table: a DataFrame of pandas or polars, one of Arrow,
             a dataset of the `datasets` library, a dict of columns.
         goal: "labels" (one for each item; those of spans must follow one scheme), "label", "target" or "nothing".
-        items: "text", "words", "vectors" or "recordings", which the items are made into; None leaves them as they
-            are found.
+        items: "text", "words", "vectors", "recordings" or "images", which the items are made into; None leaves them as
+            they are found.
         labelled: whether every sequence must have its goal; otherwise goals are left unread.
         format: a name of :data:`regard.data.formats.FORMATS`; ``auto`` goes by the file's name.
         column: of the goal: a column of CoNLL-U (``upos``, ``feats.Number``), the number of a column from 1, or a key.
@@ -198,6 +200,8 @@ def _items(record: Record, columns: Columns, kind: str | None) -> Items:
     value = values[name]
     if kind == "recordings":
         return as_recording(value, place, values)
+    if kind == "images":
+        return as_image(value, place)
     if record.is_row and isinstance(value, str) and (columns.per_item or name.lower() in LIST_NAMES):
         value = split_cell(value)
     if kind == "vectors" or (name == "vectors" and isinstance(value, list) and not value):

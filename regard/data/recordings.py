@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from regard.data.paths import located
 from regard.data.records import Place, short
-from regard.errors import DataError
 from regard.recording import Recording
 
+SOUND = "a sound file"
 SLACK = 0.1  # seconds by which a part or a segment may pass the end of its recording: times are rounded
-SHOWN = 10  # of the files that are missing
-
-
-class MissingFile(DataError):
-    """A recording that a list names and that is not there."""
 
 
 def as_recording(value: Any, place: Place, beside: Mapping[str, Any] | None = None) -> Recording:
@@ -32,7 +27,7 @@ def as_recording(value: Any, place: Place, beside: Mapping[str, Any] | None = No
         DataError: it is something else, or a file that cannot be read, or a part that is not in it.
     """
     if isinstance(value, str | Path):
-        value = _located(value, place)
+        value = Recording.from_file(located(value, place, SOUND))
     elif isinstance(value, Mapping):
         value = _of_dataset(value, place)
     elif hasattr(value, "get_all_samples"):  # torchcodec
@@ -46,17 +41,6 @@ def as_recording(value: Any, place: Place, beside: Mapping[str, Any] | None = No
     return _part(value, {} if beside is None else beside, place)
 
 
-def _located(path: str | Path, place: Place) -> Recording:
-    """A path as it is, or from the folder of the list that names it; a list may also be meant from where we are."""
-    found = Path(path)
-    if isinstance(path, str) and place.source is not None and not found.is_absolute():
-        here = Path(place.source).parent / path
-        found = here if os.path.exists(here) or not os.path.exists(found) else found
-    if not os.path.exists(found):
-        raise MissingFile("a sound file", f"nothing at '{os.fspath(found)}'", path=place.source, line=place.line)
-    return Recording.from_file(found)
-
-
 def _of_dataset(value: Mapping[str, Any], place: Place) -> Recording:
     """What the `datasets` library has in a column of audio, decoded or not."""
     if value.get("array") is not None and "sampling_rate" in value:
@@ -65,7 +49,7 @@ def _of_dataset(value: Mapping[str, Any], place: Place) -> Recording:
     if isinstance(value.get("bytes"), bytes):
         return Recording.from_file(value.get("path") or "a recording in memory", content=value["bytes"])
     if isinstance(value.get("path"), str):
-        return _located(value["path"], place)
+        return Recording.from_file(located(value["path"], place, SOUND))
     raise place.error(
         "a recording with the key path, bytes, or array and sampling_rate", f"the keys {', '.join(value)}"
     )
@@ -96,12 +80,3 @@ def _seconds(values: Mapping[str, Any], names: Sequence[str], place: Place) -> f
         except (TypeError, ValueError):
             raise place.error(f"seconds under '{name}'", short(value)) from None
     return None
-
-
-def missing_files(errors: Sequence[MissingFile]) -> DataError:
-    """One error about all files that a list names and that are not there, of which ten are shown."""
-    shown = "; ".join(
-        f"{error.found}{'' if error.line is None else f' (line {error.line})'}" for error in errors[:SHOWN]
-    )
-    more = f"; and {len(errors) - SHOWN} more" if len(errors) > SHOWN else ""
-    return DataError(f"sound files, of which {len(errors)} are missing", shown + more, path=errors[0].path)

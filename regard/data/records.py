@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regard.errors import DataError
+from regard.image import Image
 from regard.recording import Recording
 
 GROUP = 'put words together into sentences, as pandas does: df.groupby("sentence").agg(list)'
 
-Items = str | list[str] | NDArray[np.float32] | Recording
+Items = str | list[str] | NDArray[np.float32] | Recording | Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,8 @@ class Example:
     """A sequence of N items, and what is to be made of it where that was asked for.
 
     Arguments:
-        items: a text, N words, an array ``[N, C]`` of N vectors, float32, or a recording of N samples.
+        items: a text, N words, an array ``[N, C]`` of N vectors, float32, a recording of N samples, or an image of N
+            pixels.
         goal: N labels (N→N), one label (N→1), a target (N→M), or None.
         place: where it stands, for messages.
         record: as it was read, where there is no goal: a writer may repeat parts of it.

@@ -23,10 +23,11 @@ class Row:
     Arguments:
         name: what ``--front-end`` calls it.
         items: the kinds of items that it takes, the one that it prefers first: "text", "words", "vectors",
-            "recordings".
+            "recordings", "images".
         module: where its ``learn`` and ``restore`` are.
         target: whether a new sequence can be written in its tokens.
         per_item: the goal of learning a label for each of its vectors: "labels", or "segments" where those are times.
+        grid: whether its vectors stand in rows and columns.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Row:
     module: str
     target: bool = False
     per_item: str = "labels"
+    grid: bool = False
 
 
 FRONT_ENDS = {
@@ -45,6 +47,8 @@ FRONT_ENDS = {
         Row("symbols", ("text", "words"), "regard.front_ends.symbols", target=True),
         Row("vectors", ("vectors",), "regard.front_ends.vectors"),
         Row("audio", ("recordings",), "regard.front_ends.audio", per_item="segments"),
+        Row("pixels", ("images",), "regard.front_ends.image.pixels", grid=True),
+        Row("patches", ("images",), "regard.front_ends.image.patches", grid=True),
     )
 }
 
@@ -128,6 +132,14 @@ class Options(Protocol):
     def noise(self) -> str | None: ...
     @property
     def feature_cache(self) -> str | None: ...
+    @property
+    def patch_size(self) -> int: ...
+    @property
+    def patch_stride(self) -> int | None: ...
+    @property
+    def image_size(self) -> int | tuple[int, int] | None: ...
+    @property
+    def stem(self) -> str: ...
 
 
 def items_of(name: str, *, per_item: bool) -> str:

@@ -17,7 +17,7 @@ from torch import nn
 
 from regard.data import Example, Source, reading
 from regard.data.formats import ending, find_format
-from regard.data.goals import GOALS
+from regard.data.goals import FILE_NAMES, GOALS
 from regard.data.items import identity_of
 from regard.data.lines import STDIN
 from regard.errors import ConfigError, DataError, ModelError
@@ -81,17 +81,17 @@ def _how(model: Model, source: Source, *, labelled: bool, format: str = "auto", 
 def columns_of(model: Model, kind: str) -> dict[str, Any]:
     """What the options call goal and items; what they call a goal by default is that of texts, words and vectors."""
     columns, config = dict(model.columns()), model.config
-    if kind == "recordings":
+    if kind in FILE_NAMES:
         defaults = {
             type(config).model_fields[name].default for name in ("column", "target_column") if hasattr(config, name)
         }
-        columns["item_column"] = config.audio_column
+        columns["item_column"] = config.audio_column if kind == "recordings" else config.image_column
         columns["column"] = None if columns["column"] in defaults else columns["column"]
     return columns
 
 
 def item_kind(config: Config) -> str:
-    """What kind of items the network is given: "text", "words", "vectors" or "recordings"."""
+    """What kind of items the network is given: "text", "words", "vectors", "recordings" or "images"."""
     return items_of(config.front_end, per_item=GOALS[config.goal].per_item)
 
 

@@ -30,6 +30,7 @@ else:
 
 Window = int | tuple[int | None, int | None] | None
 Windows = tuple[Window, ...] | None
+ImageSize = int | tuple[int, int] | None
 C = TypeVar("C", bound="Config")
 
 
@@ -63,6 +64,7 @@ class Config(BaseModel):
     dev: str | None = data(None, "File to evaluate on while training; keeps the best checkpoint.")
     output: str | None = data(None, "Run folder to write.")
     audio_column: str = data("audio", "Column or key of the recording (front_end=audio).")
+    image_column: str = data("image", "Column or key of the image (front_end=pixels or patches).")
     feature_cache: str | None = data(None, "Folder in which frames of recordings are kept from one pass to the next.")
     longest: int = data(20_000, "Longest sequence taken without a window, in items.", gt=0, le=LONGEST)
     longest_windowed: int = data(150_000, "Longest sequence taken in windows, or with one, in items.", gt=0, le=LONGEST)
@@ -94,6 +96,16 @@ class Config(BaseModel):
     normalize: Literal["training", "utterance", "running"] = network(
         "training",
         "Scale of frames: that of all training data; of each recording; or of what has come of it, as streams can.",
+    )
+    image_size: ImageSize = network(
+        None, "Rows and columns of pixels to which images are brought, one number for both; as they are if unset."
+    )
+    patch_size: int = network(4, "Rows and columns of pixels in a patch (front_end=patches).", gt=0, le=1024)
+    patch_stride: int | None = network(
+        None, "Pixels from one patch to the next; patch_size if unset, smaller where they overlap.", gt=0, le=1024
+    )
+    stem: Literal["linear", "convolution"] = network(
+        "linear", "What makes a vector of a patch: one matrix, or convolutions that halve the image again and again."
     )
     encoder: Literal["attention", "pointwise", "sliding", "convolution"] = network(
         "attention", "What looks at the sequence."

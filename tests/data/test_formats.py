@@ -39,13 +39,13 @@ def test_an_ending_is_one_format_of_a_goal(goal, labelled):
     ("goal", "labelled", "names"),
     [
         ("labels", True, "conllu columns tsv csv jsonl parquet npz"),
-        ("labels", False, "conllu columns tsv csv jsonl parquet npz text audio"),
+        ("labels", False, "conllu columns tsv csv jsonl parquet npz text audio image"),
         ("segments", True, "csv tsv jsonl parquet rttm stm ctm audacity"),
-        ("segments", False, "csv tsv jsonl parquet rttm stm ctm audacity text audio"),
+        ("segments", False, "csv tsv jsonl parquet rttm stm ctm audacity text audio image"),
         ("label", True, "csv tsv jsonl parquet ts npz folder stm"),
-        ("label", False, "csv tsv jsonl parquet ts npz folder stm text audio"),
+        ("label", False, "csv tsv jsonl parquet ts npz folder stm text audio image"),
         ("target", True, "lines csv tsv jsonl parquet stm ctm"),
-        ("target", False, "lines csv tsv jsonl parquet stm ctm audio"),
+        ("target", False, "lines csv tsv jsonl parquet stm ctm audio image"),
         ("nothing", True, "conllu columns tsv csv jsonl parquet ts npz folder rttm stm ctm audacity text"),
     ],
 )

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from regard.data.lines import STDIN, File, check_file, show
 from regard.errors import ConfigError, DataError
-from regard.files import SOUND_ENDINGS
+from regard.files import IMAGE_ENDINGS, SOUND_ENDINGS
 
 if TYPE_CHECKING:
     from regard.data.records import Columns, Example, Record
@@ -60,7 +60,10 @@ class Format:
 
 
 HEARD = ("segments", "label", "target")  # goals of a recording; but for the first of texts too
-AUDIO = Format("audio", SOUND_ENDINGS, "audio:read", None, (), medium="bytes")  # a recording of every goal, without it
+MEDIA = (  # one file of sound, or one image, of every goal, without it
+    Format("audio", SOUND_ENDINGS, "media:read", None, (), medium="bytes"),
+    Format("image", IMAGE_ENDINGS, "media:read", None, (), medium="bytes"),
+)
 TEXT = Format("text", (".txt",), "text:read", "text:write", (), by_lines=True)  # of every goal, without it
 
 FORMATS = (
@@ -104,7 +107,7 @@ def formats_for(goal: str, *, labelled: bool = True) -> dict[str, Format]:
         if not labelled and "lines" not in found:
             found["text"] = TEXT
         if not labelled:
-            found["audio"] = AUDIO
+            found |= {row.name: row for row in MEDIA}
     return found
 
 
@@ -122,7 +125,7 @@ def find_format(
     """
     known = formats_for(goal, labelled=labelled)
     if format != "auto":
-        if format in (*PLAIN, AUDIO.name) and labelled and format not in known:
+        if format in (*PLAIN, *(row.name for row in MEDIA)) and labelled and format not in known:
             goals, names = "targets" if goal == "target" else "labels", ", ".join(known)
             raise DataError(f"a format with {goals} ({names})", f"{format}, which has none", path=show(source))
         found = known[check_name(format, ("auto", *known))]

@@ -1,4 +1,4 @@
-"""A folder of files, ``class/file.txt`` or ``class/file.wav``: the sub-folder is the label, the file text or sound."""
+"""A folder of files, ``class/file.txt``, ``.wav`` or ``.png``: the sub-folder is the label, the file what has it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from regard.data.formats.refused import refuse, text_of
 from regard.data.lines import File, show
 from regard.data.records import Columns, Example, Place, Record
 from regard.errors import DataError
-from regard.files import SOUND_ENDINGS
+from regard.files import IMAGE_ENDINGS, SOUND_ENDINGS
 
 _ENDINGS = (".txt", ".txt.gz")
 _NO_NAME = re.compile(r"[/\\\0]|^\.|^$")  # of a folder, everywhere
 _LONGEST_NAME = 200  # bytes
 _LINE_END_AT_END = re.compile(r"[\r\n]\Z")
-_FILES = f"text files ({', '.join(_ENDINGS)}), or recordings ({', '.join(SOUND_ENDINGS[:5])}, ...)"
+_FILES = (
+    f"text files ({', '.join(_ENDINGS)}), recordings ({', '.join(SOUND_ENDINGS[:5])}, ...) or images "
+    f"({', '.join(IMAGE_ENDINGS[:3])}, ...)"
+)
 
 
 def read(file: File, columns: Columns) -> Iterator[Record]:
@@ -38,7 +41,7 @@ def read(file: File, columns: Columns) -> Iterator[Record]:
         raise DataError(f"sub-folders, one for each label, with {_FILES}", found, path=file.name)
     for part in classes or [folder]:
         for path in _files(part):
-            items = path if _is_sound(path) else _whole(path, file).rstrip("\r\n")
+            items = path if _is_media(path) else _whole(path, file).rstrip("\r\n")
             yield Record({columns.items.name: items, columns.goal.name: part.name}, Place(show(path)))
 
 
@@ -83,13 +86,13 @@ def _files(folder: Path) -> list[Path]:
     if not files:
         raise DataError(_FILES, "an empty folder", path=show(folder))
     for file in files:
-        if file.is_dir() or not (_is_sound(file) or file.name.lower().endswith(_ENDINGS)):
+        if file.is_dir() or not (_is_media(file) or file.name.lower().endswith(_ENDINGS)):
             raise DataError(_FILES, f"{'the folder' if file.is_dir() else 'the file'} '{file.name}'", path=show(folder))
     return files
 
 
-def _is_sound(path: Path) -> bool:
-    return path.suffix.lower() in SOUND_ENDINGS
+def _is_media(path: Path) -> bool:
+    return path.suffix.lower() in (*SOUND_ENDINGS, *IMAGE_ENDINGS)
 
 
 def _entries(folder: Path) -> list[Path]:

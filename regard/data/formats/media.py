@@ -1,4 +1,4 @@
-"""A sound file by itself: a recording without a goal."""
+"""A sound file or an image by itself, without a goal."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from regard.data.records import Columns, Place, Record
 
 
 def read(file: File, columns: Columns) -> Iterator[Record]:
-    """The recording, as a path."""
+    """The recording or the image, as a path."""
     check_file(file.path)
     yield Record({columns.items.name: Path(file.path)}, Place(file.name))

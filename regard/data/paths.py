@@ -1,0 +1,41 @@
+"""Files that records name: found beside the list that names them, and told all at once where they are missing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from regard.data.records import Place
+from regard.errors import DataError
+
+SHOWN = 10  # of the files that are missing
+
+
+class MissingFile(DataError):
+    """A file that a list names and that is not there."""
+
+
+def located(path: str | Path, place: Place, expected: str) -> Path:
+    """A path as it is, or from the folder of the list that names it; a list may also be meant from where we are.
+
+    Raises:
+        MissingFile: there is no such file.
+    """
+    found = Path(path)
+    if isinstance(path, str) and place.source is not None and not found.is_absolute():
+        here = Path(place.source).parent / path
+        found = here if os.path.exists(here) or not os.path.exists(found) else found
+    if not os.path.exists(found):
+        raise MissingFile(expected, f"nothing at '{os.fspath(found)}'", path=place.source, line=place.line)
+    return found
+
+
+def missing_files(errors: Sequence[MissingFile]) -> DataError:
+    """One error about all files that a list names and that are not there, of which ten are shown."""
+    shown = "; ".join(
+        f"{error.found}{'' if error.line is None else f' (line {error.line})'}" for error in errors[:SHOWN]
+    )
+    more = f"; and {len(errors) - SHOWN} more" if len(errors) > SHOWN else ""
+    kind = errors[0].expected.removeprefix("a ").removeprefix("an ")
+    return DataError(f"{kind}s, of which {len(errors)} are missing", shown + more, path=errors[0].path)

@@ -1,0 +1,211 @@
+"""The image front ends: patches of pixels → vectors, by a convolution with the stride from one patch to the next."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from regard.errors import ConfigError, ModelError
+from regard.front_ends import Options
+from regard.front_ends.stored import are_numbers, check_vocabulary
+from regard.front_ends.windows import windows
+from regard.image import Image
+from regard.nn import Dropout
+from regard.ragged import Ragged
+
+LEARNT = 5000  # training images, spread over all, that the mean is taken of
+STEMS = ("linear", "convolution")
+
+
+class Patches(nn.Module):
+    """Images → vectors ``[T, dim]``, one for each patch, in rows and columns: ``W patch + b``, or a convolutional stem.
+
+    Patches of ``patch`` × ``patch`` pixels begin at every ``stride``-th row and column; where they overlap, or do not
+    fill the image, its border is repeated around it, so that there are ⌈rows / stride⌉ × ⌈columns / stride⌉.
+
+    Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words"; Xiao et al. 2021, "Early Convolutions Help Transformers
+    See Better" (the stem).
+
+    Arguments:
+        mean, std: of each channel, over the training data, by which pixels are scaled.
+        dim: width of the vectors out.
+        patch, stride: in pixels.
+        size: rows and columns to which images are brought first; None leaves them as they are.
+        stem: "linear", or "convolution": layers of 3 × 3 that halve the image until one of its pixels is a patch.
+        dropout: on the vectors out.
+
+    Raises:
+        ConfigError: patches that do not touch, or a stem that cannot make patches of that size.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        mean: Sequence[float],
+        std: Sequence[float],
+        *,
+        dim: int,
+        patch: int = 1,
+        stride: int | None = None,
+        size: tuple[int, int] | None = None,
+        stem: str = "linear",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32), persistent=False)
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32), persistent=False)
+        self.patch, self.stride, self.image_size = patch, patch if stride is None else stride, size
+        if self.stride > patch:
+            raise ConfigError(
+                f"patch_stride must be at most patch_size, {patch}, got {stride}: pixels would be left out"
+            )
+        self.project = _linear(len(mean), patch, self.stride, dim) if stem == "linear" else _stem(len(mean), patch, dim)
+        if stem == "convolution" and self.stride != patch:
+            raise ConfigError(f"patch_stride goes with stem=linear, got {stride} and stem={stem}; leave it out")
+        self.dropout = Dropout(dropout)
+
+    def vocabulary(self) -> dict[str, Any]:
+        """What is needed beside options to scale in the same way again, ready for JSON."""
+        return {"mean": self.mean.tolist(), "std": self.std.tolist()}
+
+    def grid(self, image: Image) -> tuple[int, int]:
+        """Rows and columns of vectors that an image becomes."""
+        rows, columns = image.size if self.image_size is None else self.image_size
+        return -(-rows // self.stride), -(-columns // self.stride)
+
+    def count(self, image: Image) -> int:
+        """How many vectors an image becomes."""
+        rows, columns = self.grid(image)
+        return rows * columns
+
+    def split(self, image: Image, longest: int) -> list[Image]:
+        """Overlapping parts of at most so many vectors: bands of whole rows, cut across where one row is too long.
+
+        An image that is brought to a size stays whole.
+        """
+        if self.image_size is not None:
+            return [image]
+        (rows, columns), stride = self.grid(image), self.stride
+        across = windows(columns, longest)
+        down = windows(rows, max(1, longest // max(stop - start for start, stop in across)))
+        return [
+            image.part(top * stride, bottom * stride, left * stride, right * stride)
+            for top, bottom in down
+            for left, right in across
+        ]
+
+    def names(self, image: Image) -> list[str]:
+        """Row and column of each vector, from 1."""
+        rows, columns = self.grid(image)
+        return [f"{row}, {column}" for row in range(1, rows + 1) for column in range(1, columns + 1)]
+
+    def pixels(self, image: Image) -> NDArray[np.float32]:
+        """``[rows, columns, channels]``, from 0 to 1, brought to the size that all have."""
+        if self.image_size is not None:
+            image = image.at_size(*self.image_size)
+        return image.pixels(len(self.mean))
+
+    def frames(self, image: Image) -> NDArray[np.float32]:
+        """``[N, channels]``, for baselines."""
+        return self.pixels(image).reshape(-1, len(self.mean))
+
+    def encode(self, images: Sequence[Image]) -> Ragged:
+        """The pixels ``[P, channels]`` of images as one batch with their sizes, on the CPU."""
+        return Ragged.from_grids([torch.from_numpy(self.pixels(image)) for image in images])
+
+    def forward(self, inputs: Ragged) -> Ragged:
+        """``[T, dim]``, a vector for each patch."""
+        patched = self.patched(inputs.with_values((inputs.values - self.mean) / self.std))
+        return patched.with_values(self.dropout(patched.values))
+
+    def patched(self, pixels: Ragged) -> Ragged:
+        """``[P, channels]`` → ``[T, dim]``, images of one size together."""
+        assert pixels.grid is not None
+        images, sizes = pixels.unbind(), [tuple(size) for size in pixels.grid.tolist()]
+        made: list[Tensor] = [torch.empty(0)] * len(images)
+        for size in dict.fromkeys(sizes):
+            numbers = [number for number, other in enumerate(sizes) if other == size]
+            batch = torch.stack([images[number].view(*size, -1) for number in numbers])  # [b, rows, columns, C]
+            vectors = self.project(_padded(batch.movedim(3, 1), self.patch, self.stride)).movedim(1, 3)
+            for number, one in zip(numbers, vectors, strict=True):
+                made[number] = one
+        return Ragged.from_grids(made)
+
+
+def _padded(images: Tensor, patch: int, stride: int) -> Tensor:
+    """``[b, C, rows, columns]`` with its border repeated, so that ⌈rows / stride⌉ × ⌈columns / stride⌉ patches fit."""
+    rows, columns = images.shape[2:]
+    down, across = ((-(-size // stride) - 1) * stride + patch - size for size in (rows, columns))
+    if not (down or across):
+        return images
+    before = (patch - stride) // 2  # the middle of a patch stays that of its pixels
+    return F.pad(images, (before, across - before, before, down - before), mode="replicate")
+
+
+def _linear(channels: int, patch: int, stride: int, dim: int) -> nn.Module:
+    return nn.Conv2d(channels, dim, patch, stride)
+
+
+def _stem(channels: int, patch: int, dim: int) -> nn.Module:
+    """Layers of 3 × 3, each of which halves the image, and one that mixes channels."""
+    halvings = patch.bit_length() - 1
+    if 2**halvings != patch:
+        raise ConfigError(f"patch_size must be 1, 2, 4, 8, 16, ... with stem=convolution, got {patch}")
+    strides = [2] * halvings or [1]
+    widths = [max(8, dim >> (len(strides) - number)) for number in range(1, len(strides) + 1)]
+    layers: list[nn.Module] = []
+    before = channels
+    for stride, width in zip(strides, widths, strict=True):
+        layers += [nn.Conv2d(before, width, 3, stride, padding=1), nn.GroupNorm(1, width), nn.ReLU()]
+        before = width
+    return nn.Sequential(*layers, nn.Conv2d(before, dim, 1))
+
+
+def learn_patches(images: Iterable[Image], options: Options, *, patch: int, stride: int | None) -> Patches:
+    """With the channels that most training images have, and the mean and deviation of their pixels."""
+    held = list(images)
+    counts = Counter(image.channels for image in held)
+    channels = max(counts) if set(counts) <= {1, 3} else counts.most_common(1)[0][0]
+    count, total, squares = 0, np.zeros(channels), np.zeros(channels)
+    for image in held[:: max(1, len(held) // LEARNT)]:
+        pixels = image.pixels(channels).reshape(-1, channels).astype(np.float64)
+        count, total, squares = count + len(pixels), total + pixels.sum(0), squares + np.square(pixels).sum(0)
+    mean = total / count
+    std = np.sqrt(np.maximum(squares / count - np.square(mean), 0))
+    return _made(mean.tolist(), np.where(std > 1e-3, std, 1.0).tolist(), options, patch=patch, stride=stride)
+
+
+def restore_patches(vocabulary: dict[str, Any], options: Options, *, patch: int, stride: int | None) -> Patches:
+    """With those of an earlier one."""
+    check_vocabulary(
+        vocabulary,
+        mean=("a list of numbers", are_numbers),
+        std=("a list of numbers above 0", lambda std: are_numbers(std) and min(std) > 0),
+    )
+    mean, std = vocabulary["mean"], vocabulary["std"]
+    if len(mean) != len(std):
+        raise ModelError(f"mean has {len(mean)} channels, std {len(std)}")
+    return _made(mean, std, options, patch=patch, stride=stride)
+
+
+def _made(mean: Sequence[float], std: Sequence[float], options: Options, *, patch: int, stride: int | None) -> Patches:
+    size = options.image_size
+    return Patches(
+        mean,
+        std,
+        dim=options.dim,
+        patch=patch,
+        stride=stride,
+        size=(size, size) if isinstance(size, int) else size,
+        stem=options.stem,
+        dropout=options.dropout,
+    )

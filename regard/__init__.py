@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING
 from regard.errors import ConfigError, DataError, ModelError, RegardError, ShapeError, UnsupportedError
 
 if TYPE_CHECKING:
-    from regard.attention import Additive, AttentionWeights, RelativeBias, attend, attention_weights, explain
+    from regard.attention import (
+        Additive,
+        AttentionWeights,
+        GridBias,
+        GridWeights,
+        RelativeBias,
+        attend,
+        attend2d,
+        attention_weights,
+        attention_weights2d,
+        explain,
+    )
     from regard.ragged import Ragged
     from regard.recording import Recording
     from regard.tasks import Classifier, Labeler, MaskedModel, Seq2Seq, Transcriber, load
@@ -23,6 +34,8 @@ __all__ = [
     "Classifier",
     "ConfigError",
     "DataError",
+    "GridBias",
+    "GridWeights",
     "Labeler",
     "MaskedModel",
     "ModelError",
@@ -36,13 +49,18 @@ __all__ = [
     "UnsupportedError",
     "__version__",
     "attend",
+    "attend2d",
     "attention_weights",
+    "attention_weights2d",
     "explain",
     "load",
 ]
 
 _HOMES = {
-    "regard.attention": ("Additive", "AttentionWeights", "RelativeBias", "attend", "attention_weights", "explain"),
+    "regard.attention": (
+        *("Additive", "AttentionWeights", "GridBias", "GridWeights", "RelativeBias"),
+        *("attend", "attend2d", "attention_weights", "attention_weights2d", "explain"),
+    ),
     "regard.ragged": ("Ragged",),
     "regard.recording": ("Recording",),
     "regard.tasks": ("Classifier", "Labeler", "MaskedModel", "Seq2Seq", "Transcriber", "load"),

@@ -68,6 +68,8 @@ def test_public_names():
         "Classifier",
         "ConfigError",
         "DataError",
+        "GridBias",
+        "GridWeights",
         "Labeler",
         "MaskedModel",
         "ModelError",
@@ -81,7 +83,9 @@ def test_public_names():
         "UnsupportedError",
         "__version__",
         "attend",
+        "attend2d",
         "attention_weights",
+        "attention_weights2d",
         "explain",
         "load",
     ]

@@ -43,7 +43,7 @@ class Operator:
             "value",
             *schema,
             "implementation",
-        )  # of the operator, and of autograd's function
+        )  # of operator and function
         self.tensors = sum(kind == "Tensor?" for kind in schema.values())
         rest = ", ".join([*(f"{kind} {field}" for field, kind in schema.items()), "str implementation"])
         self.traced = torch.library.custom_op(
@@ -70,9 +70,7 @@ class Operator:
         row, traced = self.implementations[implementation], torch.compiler.is_compiling()
         if not traced and has_no_numbers(query):
             traced, implementation = True, "blocked"  # of which nothing runs: the shape is that of all
-        elif row.gradients is None or not (
-            torch.is_grad_enabled() or transforms()
-        ):  # autograd's own call takes as long
+        elif row.gradients is None or not (torch.is_grad_enabled() or transforms()):  # autograd takes as long
             return row.attend(query, key, value, spec)[0]
         call: Callable[..., tuple[Tensor, Tensor]] = self.traced if traced else self.eager
         return call(query, key, value, *spec, implementation)[0]
@@ -117,7 +115,7 @@ class Operator:
         return self._in_place(dict(zip(("query", "key", "value", *learned), found, strict=True)))
 
     def _backward_by_definition(self, ctx, grad: Tensor):  # type: ignore[no-untyped-def]
-        """As :meth:`_backward`, in a way that PyTorch can differentiate and transform again, but that holds all scores."""
+        """As :meth:`_backward`, so that PyTorch can differentiate and transform it again; it holds every score."""
         query, key, value, _, _, *tensors = ctx.saved_tensors
         spec = self.spec(*tensors, *ctx.rest[:-1])
         given = {"query": query, "key": key, "value": value} | spec.learned()

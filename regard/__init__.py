@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING
 from regard.errors import ConfigError, DataError, ModelError, RegardError, ShapeError, UnsupportedError
 
 if TYPE_CHECKING:
-    from regard.attention import Additive, AttentionWeights, RelativeBias, attend, attention_weights, explain
+    from regard.attention import (
+        Additive,
+        AttentionWeights,
+        GridBias,
+        GridWeights,
+        RelativeBias,
+        attend,
+        attend2d,
+        attention_weights,
+        attention_weights2d,
+        explain,
+    )
     from regard.image import Image
     from regard.ragged import Ragged
     from regard.recording import Recording
@@ -24,6 +35,8 @@ __all__ = [
     "Classifier",
     "ConfigError",
     "DataError",
+    "GridBias",
+    "GridWeights",
     "Image",
     "Labeler",
     "MaskedModel",
@@ -38,13 +51,18 @@ __all__ = [
     "UnsupportedError",
     "__version__",
     "attend",
+    "attend2d",
     "attention_weights",
+    "attention_weights2d",
     "explain",
     "load",
 ]
 
 _HOMES = {
-    "regard.attention": ("Additive", "AttentionWeights", "RelativeBias", "attend", "attention_weights", "explain"),
+    "regard.attention": (
+        *("Additive", "AttentionWeights", "GridBias", "GridWeights", "RelativeBias"),
+        *("attend", "attend2d", "attention_weights", "attention_weights2d", "explain"),
+    ),
     "regard.image": ("Image",),
     "regard.ragged": ("Ragged",),
     "regard.recording": ("Recording",),

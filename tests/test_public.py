@@ -69,6 +69,8 @@ def test_public_names():
         "Classifier",
         "ConfigError",
         "DataError",
+        "GridBias",
+        "GridWeights",
         "Image",
         "Labeler",
         "MaskedModel",
@@ -83,7 +85,9 @@ def test_public_names():
         "UnsupportedError",
         "__version__",
         "attend",
+        "attend2d",
         "attention_weights",
+        "attention_weights2d",
         "explain",
         "load",
     ]

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from regard.attention import operator, sdpa
 from regard.attention.check import check
-from regard.attention.implementations import IMPLEMENTATIONS
+from regard.attention.implementations import IMPLEMENTATIONS, named
 from regard.attention.spec import Additive, AttendOptions, RelativeBias, Spec, Window, has_no_numbers
 from regard.attention.weights import AttentionWeights
-from regard.errors import ConfigError, UnsupportedError
+from regard.errors import UnsupportedError
 
 __all__ = ["IMPLEMENTATIONS", "Window", "attend", "attention_weights", "explain"]
 
@@ -166,7 +166,7 @@ explain.__signature__ = _spelled_out("implementation", "str")  # type: ignore[at
 
 def _choose(query: Tensor, key: Tensor, value: Tensor, spec: Spec, implementation: str) -> str:
     if implementation != "auto":
-        return _named(implementation, query, key, value, spec)
+        return named(IMPLEMENTATIONS, implementation, query, key, value, spec)
     chosen = _fastest(query, key, value, spec)
     if not torch.compiler.is_compiling() and logger.isEnabledFor(logging.DEBUG):
         logger.debug("attend %s: %s", list(query.shape), _explain(query, key, value, spec))
@@ -187,23 +187,12 @@ def _choose_holder(query: Tensor, key: Tensor, spec: Spec, implementation: str) 
             raise UnsupportedError(
                 f'implementation "{implementation}" cannot give weights: its kernels never hold them; use "blocked"'
             )
-        return _named(implementation, query, key, key, spec)
+        return named(IMPLEMENTATIONS, implementation, query, key, key, spec)
     return next(
         name
         for name in FASTEST_FIRST
         if IMPLEMENTATIONS[name].weights is not None and not IMPLEMENTATIONS[name].refusals(query, key, key, spec)
     )
-
-
-def _named(implementation: str, query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> str:
-    """The implementation that was asked for, which does the call or refuses it: it never falls back."""
-    if implementation not in IMPLEMENTATIONS:
-        raise ConfigError(f"implementation must be one of auto, {', '.join(IMPLEMENTATIONS)}; got {implementation!r}")
-    if reasons := IMPLEMENTATIONS[implementation].refusals(query, key, value, spec):
-        raise UnsupportedError(
-            f'implementation "{implementation}" cannot do this call: {"; ".join(reasons)}; use "auto"'
-        )
-    return implementation
 
 
 def _fastest(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> str:

@@ -42,14 +42,7 @@ def check(query: Tensor, key: Tensor, value: Tensor, options: AttendOptions) -> 
     offsets, key_offsets, key_mask = options["offsets"], options["key_offsets"], options["key_mask"]
     query_start, normalizer = whole(options["query_start"]), options["normalizer"]
     weight = score.weight if isinstance(score, Additive) else None
-    for name, x in (("query", query), ("key", key), ("value", value)):
-        if not isinstance(x, Tensor):
-            raise _no_tensor(name, x)
-    for name, given in (("offsets", offsets), ("key_offsets", key_offsets), ("key_mask", key_mask)):
-        if given is not None and not isinstance(given, Tensor):
-            raise _no_tensor(name, given)
-    if isinstance(score, Additive) and not isinstance(weight, Tensor):
-        raise _no_tensor("Additive weight", weight)
+    check_inputs(query, key, value, score, offsets=offsets, key_offsets=key_offsets, key_mask=key_mask)
     query, key, value = under_autocast(query, key, value)
     check_shapes(query, key, value, ragged=offsets is not None)
     check_offsets(query, key, offsets, key_offsets)
@@ -94,6 +87,18 @@ def _on_host(offsets: Tensor | None, key_offsets: Tensor | None) -> tuple[Tensor
 
 def _no_tensor(name: str, given: object) -> ShapeError:
     return ShapeError(f"{name} must be a tensor, got {type(given).__name__}; make one with torch.as_tensor")
+
+
+def check_inputs(query: Tensor, key: Tensor, value: Tensor, score: str | Additive, **others: Tensor | None) -> None:
+    """Refuses what is no tensor where one is due; the others, by name, may be None."""
+    for name, x in (("query", query), ("key", key), ("value", value)):
+        if not isinstance(x, Tensor):
+            raise _no_tensor(name, x)
+    for name, given in others.items():
+        if given is not None and not isinstance(given, Tensor):
+            raise _no_tensor(name, given)
+    if isinstance(score, Additive) and not isinstance(score.weight, Tensor):
+        raise _no_tensor("Additive weight", score.weight)
 
 
 def check_shapes(query: Tensor, key: Tensor, value: Tensor, *, ragged: bool) -> None:
@@ -179,7 +184,13 @@ def check_choices(query: Tensor, score: str | Additive, normalizer: str, scale: 
 
 
 def check_masks(
-    query: Tensor, key: Tensor, key_mask: Tensor | None, bias: Tensor | RelativeBias | None, *, ragged: bool
+    query: Tensor,
+    key: Tensor,
+    key_mask: Tensor | None,
+    bias: object,
+    *,
+    ragged: bool,
+    relative: str = "RelativeBias",
 ) -> None:
     """Refuses a mask or a bias that does not go with query and key."""
     if key_mask is not None:
@@ -200,7 +211,7 @@ def check_masks(
     given = bias.table if isinstance(bias, RelativeBias) else bias
     if not isinstance(given, Tensor) or not given.is_floating_point() or given.device != query.device:
         what = f"{given.dtype} on {given.device}" if isinstance(given, Tensor) else type(given).__name__
-        raise ShapeError(f"bias must be floating-point on {query.device} like query, or a RelativeBias; got {what}")
+        raise ShapeError(f"bias must be floating-point on {query.device} like query, or a {relative}; got {what}")
     if isinstance(bias, RelativeBias):
         if bias.table.shape[0] != query.shape[1]:
             raise ShapeError(
@@ -208,9 +219,9 @@ def check_masks(
             )
         return
     if ragged:
-        raise ShapeError("a bias tensor goes with the dense layout; for ragged batches pass a regard.RelativeBias")
+        raise ShapeError(f"a bias tensor goes with the dense layout; for ragged batches pass a regard.{relative}")
     full = [query.shape[0], query.shape[1], query.shape[2], key.shape[2]]
-    shape = list(bias.shape)
+    shape = list(given.shape)
     if len(shape) > 4 or any(n not in (1, m) for n, m in zip(shape[::-1], full[::-1], strict=False)):
         raise ShapeError(f"bias must be broadcastable to [B, H, Q, K] = {full}, got {shape}")
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from torch import Tensor
 
 from regard.attention import blocked, native, reference, sdpa
 from regard.attention.spec import Spec
 from regard.attention.weights import AttentionWeights
+from regard.errors import ConfigError, UnsupportedError
+
+S = TypeVar("S")  # a description of one call: Spec
+W = TypeVar("W")  # what holds the weights
 
 
 @dataclass(frozen=True)
-class Implementation:
+class Implementation(Generic[S, W]):
     """What an implementation consists of. Where PyTorch differentiates it, ``gradients`` and ``saved_shape`` are None.
 
     Arguments:
@@ -25,15 +30,15 @@ class Implementation:
         saved_shape: of ``(query,)``: the shape of what ``attend`` saves, which is float32.
     """
 
-    refusals: Callable[[Tensor, Tensor, Tensor, Spec], list[str]]
-    attend: Callable[[Tensor, Tensor, Tensor, Spec], tuple[Tensor, Tensor | None]]
-    weights: Callable[[Tensor, Tensor, Spec], AttentionWeights] | None
-    gradients: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Spec], dict[str, Tensor]] | None = None
+    refusals: Callable[[Tensor, Tensor, Tensor, S], list[str]]
+    attend: Callable[[Tensor, Tensor, Tensor, S], tuple[Tensor, Tensor | None]]
+    weights: Callable[[Tensor, Tensor, S], W] | None
+    gradients: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, S], dict[str, Tensor]] | None = None
     saved_shape: Callable[[Tensor], tuple[int, ...]] | None = None
 
 
 # From the plainest to the fastest: "auto" asks from the bottom up.
-IMPLEMENTATIONS = {
+IMPLEMENTATIONS: dict[str, Implementation[Spec, AttentionWeights]] = {
     "reference": Implementation(reference.refusals, reference.attend, reference.weights),
     "blocked": Implementation(
         blocked.refusals, blocked.attend, blocked.weights, blocked.gradients, blocked.saved_shape
@@ -41,3 +46,16 @@ IMPLEMENTATIONS = {
     "sdpa": Implementation(sdpa.refusals, sdpa.attend, None),
     "native": Implementation(native.refusals, native.attend, native.weights, native.gradients, native.saved_shape),
 }
+
+
+def named(
+    table: Mapping[str, Implementation[S, W]], implementation: str, query: Tensor, key: Tensor, value: Tensor, spec: S
+) -> str:
+    """The implementation that was asked for, which does the call or refuses it: it never falls back."""
+    if implementation not in table:
+        raise ConfigError(f"implementation must be one of auto, {', '.join(table)}; got {implementation!r}")
+    if reasons := table[implementation].refusals(query, key, value, spec):
+        raise UnsupportedError(
+            f'implementation "{implementation}" cannot do this call: {"; ".join(reasons)}; use "auto"'
+        )
+    return implementation

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from regard.attention.dropout import keep_mask
-from regard.attention.spec import Spec, compute_dtype, read_sequences, without_autocast
+from regard.attention.spec import Normalizer, Spec, compute_dtype, read_sequences, without_autocast
 from regard.attention.weights import AttentionWeights
 
 
@@ -78,43 +80,72 @@ def _one(
         visible = visible & (distance <= spec.right)
     if spec.key_mask is not None:
         visible = visible & spec.key_mask[:, None, None, :]
-
-    # A sum over pairs, with what is hidden made zero before it is multiplied: 0 · NaN would be NaN.
-    careful = not all(_is_seen_finite(x) for x in (query, key, value))
-    if spec.additive_weight is None and not careful:
-        scores = query @ key.mT * spec.scale  # [B, H, Q, K]
-    else:
-        pairs = torch.where(visible[..., None], key[:, :, None], 0)  # [B, H, Q, K, D]
-        if spec.additive_weight is None:
-            scores = (query[:, :, :, None] * pairs).sum(-1) * spec.scale
-        else:
-            weight = spec.additive_weight.to(query.dtype)[:, None, None, :]  # [H, 1, 1, D]
-            scores = (torch.tanh(query[:, :, :, None] + pairs) * weight).sum(-1)
-    scores = torch.where(visible, scores + bias, -math.inf)
-
-    count = visible.sum(-1, keepdim=True).clamp(min=1).to(scores.dtype)  # [B, H, Q, 1]
-    if spec.normalizer == "softmax":
-        weights = torch.softmax(torch.where(visible.any(-1, keepdim=True), scores, 0), -1)
-    elif spec.normalizer == "relu":
-        weights = torch.relu(scores) / count
-    else:
-        weights = torch.sigmoid(scores - count.log())
-    weights = torch.where(visible, weights, 0)
+    keep: Tensor | None = None
     if spec.seed is not None:
         planes = torch.arange(B * H, device=query.device)
         places = ((first_row, Q), (first_key, K))
         rows, keys = (torch.arange(first, first + n, device=query.device)[None] for first, n in places)
         keep = keep_mask(int(spec.seed), planes, rows, keys, spec.dropout_p).view(B, H, Q, K)
-        weights = torch.where(keep, weights / (1 - spec.dropout_p), 0)
-
-    if not careful:
-        output = weights @ value  # [B, H, Q, Dv]
-    else:
-        output = (weights[..., None] * torch.where(visible[..., None], value[:, :, None], 0)).sum(-2)
+    output, weights = over_pairs(query, key, value, Pairs(visible, bias, keep), spec)
     return output.to(dtype), weights
 
 
-def _is_seen_finite(x: Tensor) -> bool:
+class Options(Protocol):
+    """What a pair's weight depends on beside its query, its key and its bias."""
+
+    @property
+    def additive_weight(self) -> Tensor | None: ...
+    @property
+    def normalizer(self) -> Normalizer: ...
+    @property
+    def scale(self) -> float: ...
+    @property
+    def dropout_p(self) -> float: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """What is known of each pair of query and key; all broadcastable to ``[B, H, Q, K]``."""
+
+    visible: Tensor  # bool
+    bias: Tensor
+    keep: Tensor | None  # bool: False where dropout drops
+
+
+def over_pairs(query: Tensor, key: Tensor, value: Tensor, pairs: Pairs, options: Options) -> tuple[Tensor, Tensor]:
+    """Output ``[B, H, Q, Dv]`` and weights ``[B, H, Q, K]``, of queries ``[B, H, Q, D]`` and keys ``[B, H, K, D]``."""
+    visible = pairs.visible
+    # A sum over pairs, with what is hidden made zero before it is multiplied: 0 · NaN would be NaN.
+    careful = not all(is_seen_finite(x) for x in (query, key, value))
+    if options.additive_weight is None and not careful:
+        scores = query @ key.mT * options.scale  # [B, H, Q, K]
+    else:
+        of_keys = torch.where(visible[..., None], key[:, :, None], 0)  # [B, H, Q, K, D]
+        if options.additive_weight is None:
+            scores = (query[:, :, :, None] * of_keys).sum(-1) * options.scale
+        else:
+            weight = options.additive_weight.to(query.dtype)[:, None, None, :]  # [H, 1, 1, D]
+            scores = (torch.tanh(query[:, :, :, None] + of_keys) * weight).sum(-1)
+    scores = torch.where(visible, scores + pairs.bias, -math.inf)
+
+    count = visible.sum(-1, keepdim=True).clamp(min=1).to(scores.dtype)  # [B, H, Q, 1]
+    if options.normalizer == "softmax":
+        weights = torch.softmax(torch.where(visible.any(-1, keepdim=True), scores, 0), -1)
+    elif options.normalizer == "relu":
+        weights = torch.relu(scores) / count
+    else:
+        weights = torch.sigmoid(scores - count.log())
+    weights = torch.where(visible, weights, 0)
+    if pairs.keep is not None:
+        weights = torch.where(pairs.keep, weights / (1 - options.dropout_p), 0)
+
+    if not careful:
+        return weights @ value, weights
+    of_values = torch.where(visible[..., None], value[:, :, None], 0)  # [B, H, Q, K, Dv]
+    return (weights[..., None] * of_values).sum(-2), weights
+
+
+def is_seen_finite(x: Tensor) -> bool:
     """False also where PyTorch lets nobody look: where a network is traced, and under ``torch.func.vmap``."""
     if torch.compiler.is_compiling():
         return False

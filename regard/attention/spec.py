@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from numbers import Integral
-from typing import Literal, NamedTuple, TypedDict, get_type_hints
+from typing import Literal, NamedTuple, TypedDict, get_origin, get_type_hints
 
 import numpy as np
 import torch
@@ -146,8 +146,15 @@ class Spec(NamedTuple):
         return {name: x for name, x in zip(LEARNED, self, strict=False) if isinstance(x, Tensor)}
 
 
-_TYPES = {Tensor | None: "Tensor?", Normalizer: "str", int | None: "int?", int: "SymInt", float: "float"}
-SCHEMA = {name: _TYPES[hint] for name, hint in get_type_hints(Spec).items()}  # each field as PyTorch's schemas write it
+_TYPES: dict[object, str] = {Tensor | None: "Tensor?", int | None: "int?", int: "SymInt", float: "float"}
+
+
+def type_in_schema(hint: object) -> str:
+    """The type of a field as PyTorch's schemas write it; a choice of words is a string."""
+    return "str" if get_origin(hint) is Literal else _TYPES[hint]
+
+
+SCHEMA = {name: type_in_schema(hint) for name, hint in get_type_hints(Spec).items()}
 TENSORS = sum(kind == "Tensor?" for kind in SCHEMA.values())  # how many fields, the first ones, are tensors
 LEARNED = Spec._fields[:3]
 

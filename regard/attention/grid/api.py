@@ -1,0 +1,141 @@
+"""The public face of attention over images: check, choose, call."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Unpack, cast
+
+import torch
+from torch import Tensor
+
+from regard.attention.grid.check import check
+from regard.attention.grid.implementations import IMPLEMENTATIONS
+from regard.attention.grid.spec import LEARNED, SCHEMA, Attend2dOptions, GridBias, GridSpec, Size, Window2d
+from regard.attention.grid.weights import GridWeights
+from regard.attention.implementations import named
+from regard.attention.operator import Operator
+from regard.attention.spec import Additive
+from regard.errors import UnsupportedError
+
+ATTEND2D = Operator("attend2d", GridSpec, SCHEMA, LEARNED, IMPLEMENTATIONS)
+FASTEST_FIRST = tuple(reversed(IMPLEMENTATIONS))
+
+
+def attend2d(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    *,
+    size: Size,
+    window: Window2d = None,
+    dilation: int | tuple[int, int] = 1,
+    border: str = "zero",
+    score: str | Additive = "dot",
+    normalizer: str = "softmax",
+    offsets: Tensor | None = None,
+    bias: Tensor | GridBias | None = None,
+    scale: float | None = None,
+    dropout_p: float = 0.0,
+    implementation: str = "auto",
+) -> Tensor:
+    """Self-attention over the pixels of images: :func:`regard.attend` with a window of rows and columns.
+
+    ``output_q = Σ_k weight[q, k] · value_k`` over the pixels that pixel q may see. Pixels are row-major.
+
+    Arguments:
+        query: dense ``[B, H, rows·columns, D]``, or ragged ``[T, H, D]`` with ``offsets``.
+        key: ``[B, Hk, rows·columns, D]`` or ``[T, Hk, D]``; Hk divides H (grouped queries).
+        value: ``[B, Hk, rows·columns, Dv]`` or ``[T, Hk, Dv]``.
+        size: ``(rows, columns)`` of every image; ragged: ``[B, 2]`` int64, or a list of pairs, of each.
+        window: None, w, (vertical, horizontal), or (up, down, left, right), each side None for no limit: a pixel in
+            row r and column c sees those in rows ``r − up … r + down`` and columns ``c − left … c + right``.
+        dilation: d, or (vertical, horizontal): the window's neighbours are d pixels from each other.
+        border: ``"zero"``: what is outside the image is not there. ``"shift"``: near the border the window is moved
+            inside, so that every pixel sees as many (NATTEN's neighbourhoods).
+        score: ``"dot"`` or :class:`Additive`.
+        normalizer: ``"softmax"``, ``"relu"`` or ``"sigmoid"``.
+        offsets: ``[B+1]`` int64, image b is rows ``offsets[b]:offsets[b+1]``.
+        bias: broadcastable to ``[B, H, N, N]`` with N = rows·columns, dense only, −inf where a pixel may not see; or
+            :class:`GridBias`.
+        scale: of the dot product; None for ``1/√D``.
+        dropout_p: chance that a weight is dropped; the rest are scaled up. Seeded by ``torch.manual_seed``.
+        implementation: ``"auto"``, ``"reference"``, ``"blocked"`` or ``"native"``; it never changes the meaning.
+
+    Returns:
+        ``[B, H, rows·columns, Dv]`` or ``[T, H, Dv]``, of query's dtype, or autocast's.
+
+    Raises:
+        ShapeError: tensors that do not fit together.
+        ConfigError: a choice that does not exist.
+        UnsupportedError: the named implementation cannot do this call, with every reason.
+
+    Parmar et al. 2018, "Image Transformer"; Ramachandran et al. 2019, "Stand-Alone Self-Attention in Vision Models";
+    Hassani et al. 2023, "Neighborhood Attention Transformer".
+
+    >>> pixels = torch.tensor([[[[1.0], [2.0], [3.0], [4.0]]]])  # two rows of two
+    >>> attend2d(pixels, pixels, pixels, size=(2, 2), window=(0, 1), scale=0.0).flatten()
+    tensor([1.5000, 1.5000, 3.5000, 3.5000])
+    """
+    options: Attend2dOptions = {
+        "size": size,
+        "window": window,
+        "dilation": dilation,
+        "border": border,
+        "score": score,
+        "normalizer": normalizer,
+        "offsets": offsets,
+        "bias": bias,
+        "scale": scale,
+        "dropout_p": dropout_p,
+    }
+    query, key, value, spec = check(query, key, value, options)
+    return ATTEND2D.attend(query, key, value, spec, _choose(query, key, value, spec, implementation))
+
+
+_PARAMETERS = inspect.signature(attend2d).parameters
+DEFAULTS = {name: x.default for name, x in _PARAMETERS.items() if name in Attend2dOptions.__annotations__}
+
+
+def attention_weights2d(
+    query: Tensor, key: Tensor, *, implementation: str = "auto", **options: Unpack[Attend2dOptions]
+) -> GridWeights:
+    """The weights that :func:`attend2d` makes its output from, for the same arguments; without gradient.
+
+    A window is held as a band, ``[B, H, N, (up+down+1)·(left+right+1)]`` or ``[T, H, …]``.
+    ``implementation`` is ``"auto"``, ``"reference"`` or ``"blocked"``.
+
+    Raises:
+        As :func:`attend2d`.
+    """
+    if unknown := [name for name in options if name not in DEFAULTS]:
+        raise TypeError(f"attention_weights2d() got an unexpected keyword argument {unknown[0]!r}")
+    if "size" not in options:
+        raise TypeError("attention_weights2d() missing 1 required keyword-only argument: 'size'")
+    query, key, _, spec = check(query, key, key, cast(Attend2dOptions, {**DEFAULTS, **options}))
+    holders = {name: row for name, row in IMPLEMENTATIONS.items() if row.weights is not None}
+    if implementation != "auto" and implementation in IMPLEMENTATIONS and implementation not in holders:
+        raise UnsupportedError(
+            f'implementation "{implementation}" cannot give weights: its kernels never hold them; use "blocked"'
+        )
+    if implementation == "auto":
+        name = next(name for name in reversed(holders) if not holders[name].refusals(query, key, key, spec))
+    else:
+        name = named(IMPLEMENTATIONS, implementation, query, key, key, spec)
+    weights = holders[name].weights
+    assert weights is not None
+    with torch.no_grad():
+        return weights(query, key, spec)
+
+
+attention_weights2d.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # what `help` shows
+    [x for name, x in _PARAMETERS.items() if name != "value"], return_annotation="GridWeights"
+)
+
+
+def _choose(query: Tensor, key: Tensor, value: Tensor, spec: GridSpec, implementation: str) -> str:
+    if implementation != "auto":
+        return named(IMPLEMENTATIONS, implementation, query, key, value, spec)
+    for name in FASTEST_FIRST:
+        if not IMPLEMENTATIONS[name].refusals(query, key, value, spec):
+            return name
+    raise AssertionError("some implementation does every call")

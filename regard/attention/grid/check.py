@@ -1,0 +1,153 @@
+"""Arguments in, a `GridSpec` out; whatever does not fit is refused here, by name."""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from regard.attention.check import check_choices, check_inputs, check_masks, check_offsets, check_shapes
+from regard.attention.grid.spec import BORDERS, Attend2dOptions, GridBias, GridSpec, Side
+from regard.attention.spec import Additive, Normalizer, shown, under_autocast, whole
+from regard.errors import ConfigError, ShapeError
+from regard.ragged import on_host
+
+
+def check(
+    query: Tensor, key: Tensor, value: Tensor, options: Attend2dOptions
+) -> tuple[Tensor, Tensor, Tensor, GridSpec]:
+    """What is computed with: query, key and value as autocast has them, and the frozen description of the call.
+
+    Arguments:
+        options: all of them.
+
+    Raises:
+        ShapeError: tensors that do not fit together.
+        ConfigError: a choice that does not exist.
+    """
+    score, bias, scale, dropout_p = options["score"], options["bias"], options["scale"], options["dropout_p"]
+    offsets, normalizer, border = options["offsets"], options["normalizer"], options["border"]
+    weight = score.weight if isinstance(score, Additive) else None
+    check_inputs(query, key, value, score, offsets=offsets)
+    query, key, value = under_autocast(query, key, value)
+    check_shapes(query, key, value, ragged=offsets is not None)
+    if offsets is not None and query.shape[0] != key.shape[0]:
+        raise ShapeError(
+            f"query and key must have the same pixels, got {query.shape[0]} and {key.shape[0]} rows; "
+            "attention between images is regard.attend's, with key_offsets"
+        )
+    check_offsets(query, key, offsets, None)
+    check_choices(query, score, normalizer, scale, dropout_p)
+    rows, columns, sizes = _size(query, key, options["size"], offsets)
+    up, down, left, right = window_sides(options["window"])
+    row_step, column_step = _dilation(options["dilation"])
+    if border not in BORDERS:
+        raise ConfigError(f"border must be one of {', '.join(BORDERS)}; got {border!r}")
+    if border == "shift" and ((up is None) != (down is None) or (left is None) != (right is None)):
+        raise ConfigError(
+            'border="shift" moves a window of one width: along an axis the window must have both limits or none, '
+            f"got {shown(options['window'])}"
+        )
+    grid = bias if isinstance(bias, GridBias) else None
+    if grid is None:
+        check_masks(query, key, None, bias, ragged=offsets is not None, relative="GridBias")
+    else:
+        _check_tables(query, grid)
+    spec = GridSpec(
+        additive_weight=weight,
+        bias=bias if isinstance(bias, Tensor) else None,
+        row_table=None if grid is None else grid.rows,
+        column_table=None if grid is None else grid.columns,
+        offsets=None if offsets is None else _on_host(offsets),
+        sizes=sizes,
+        seed=torch.randint(1 << 62, (1,), device="cpu") if dropout_p > 0 else None,
+        row_table_up=0 if grid is None else grid.up or 0,
+        column_table_left=0 if grid is None else grid.left or 0,
+        rows=rows,
+        columns=columns,
+        up=up,
+        down=down,
+        left=left,
+        right=right,
+        row_step=row_step,
+        column_step=column_step,
+        border=border,
+        normalizer=cast(Normalizer, normalizer),
+        scale=1 / math.sqrt(query.shape[-1]) if scale is None else float(scale),
+        dropout_p=float(dropout_p),
+    )
+    return query, key, value, spec
+
+
+def _size(query: Tensor, key: Tensor, size: object, offsets: Tensor | None) -> tuple[int, int, Tensor | None]:
+    """Rows and columns of a dense batch's images; of a ragged one ``[B, 2]``, on the CPU."""
+    if offsets is None:
+        pair = size if isinstance(size, tuple | list) and len(size) == 2 else (None, None)
+        rows, columns = whole(pair[0]), whole(pair[1])
+        if rows is None or columns is None or rows < 0 or columns < 0:
+            raise ShapeError(
+                f"size must be (rows, columns) of every image, got {shown(size)}; ragged batches have offsets"
+            )
+        if not query.shape[2] == key.shape[2] == rows * columns:
+            raise ShapeError(
+                f"query and key must have rows · columns = {rows} · {columns} = {rows * columns} pixels, "
+                f"got {query.shape[2]} and {key.shape[2]}; images are row-major"
+            )
+        return rows, columns, None
+    if not isinstance(size, Tensor):
+        pairs = list(size) if isinstance(size, tuple | list) else [size]
+        if not all(isinstance(p, tuple | list) and len(p) == 2 and None not in map(whole, p) for p in pairs):
+            raise ShapeError(f"size must be [B, 2] or a list of (rows, columns), one for each image, got {shown(size)}")
+        size = torch.tensor(pairs, dtype=torch.int64, device="cpu").view(-1, 2)
+    expected = [offsets.shape[0] - 1, 2]
+    if list(size.shape) != expected or size.dtype not in (torch.int64, torch.int32):
+        raise ShapeError(
+            f"size must be int64 of shape [B, 2] = {expected}, (rows, columns) of each image that offsets tell apart; "
+            f"got {size.dtype} of shape {list(size.shape)}"
+        )
+    return 0, 0, _on_host(size)
+
+
+def _on_host(numbers: Tensor) -> Tensor:
+    return numbers if numbers.is_cpu else on_host(numbers)[0]
+
+
+def window_sides(window: object) -> tuple[Side, Side, Side, Side]:
+    """How many pixels up, down, left and right may be seen; None for no limit."""
+    given = window if isinstance(window, tuple | list) else (window, window)
+    sides = [whole(side) for side in given]
+    if len(given) not in (2, 4) or any(
+        x is not None and (side is None or side < 0) for x, side in zip(given, sides, strict=True)
+    ):
+        raise ConfigError(
+            "window must be None, a whole number from 0, (vertical, horizontal), or (up, down, left, right), each such "
+            f"a number or None; got {shown(window)}"
+        )
+    up, down, left, right = sides if len(sides) == 4 else (sides[0], sides[0], sides[1], sides[1])
+    return up, down, left, right
+
+
+def _dilation(dilation: object) -> tuple[int, int]:
+    given = dilation if isinstance(dilation, tuple | list) else (dilation, dilation)
+    steps = [whole(step) for step in given]
+    if len(steps) != 2 or steps[0] is None or steps[1] is None or min(steps[0], steps[1]) < 1:
+        raise ConfigError(
+            f"dilation must be a whole number from 1, or (vertical, horizontal), got {shown(dilation)}; "
+            "it is how many pixels apart the neighbours of a window are"
+        )
+    return steps[0], steps[1]
+
+
+def _check_tables(query: Tensor, bias: GridBias) -> None:
+    for name, table in (("rows", bias.rows), ("columns", bias.columns)):
+        if not table.is_floating_point() or table.device != query.device:
+            raise ShapeError(
+                f"GridBias {name} must be floating-point on {query.device} like query; "
+                f"got {table.dtype} on {table.device}"
+            )
+        if table.shape[0] != query.shape[1]:
+            raise ShapeError(
+                f"GridBias {name} must have one row per head of query, {query.shape[1]}; got {table.shape[0]}"
+            )

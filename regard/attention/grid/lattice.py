@@ -1,0 +1,88 @@
+"""Pixels a step apart see only each other: each such lattice is an image of its own, whose neighbours are one apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import torch
+from torch import Tensor
+
+from regard.attention.grid.spec import GridSpec, Image
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """Rows ``row, row + row_step, …`` and columns ``column, column + column_step, …`` of an image."""
+
+    image: Image
+    row: int
+    column: int
+    row_step: int
+    column_step: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns."""
+        rows = (self.image.rows - 1 - self.row) // self.row_step + 1
+        return rows, (self.image.columns - 1 - self.column) // self.column_step + 1
+
+    def of(self, x: Tensor) -> Tensor:
+        """``[B, H, N, D]`` or ``[T, H, D]`` → ``[B or 1, H, rows, columns, D]``, a view."""
+        start, rows, columns = self.image
+        if x.dim() == 4:
+            whole = torch.unflatten(x, 2, (rows, columns))
+        else:
+            whole = torch.unflatten(x[start : start + rows * columns], 0, (rows, columns)).permute(2, 0, 1, 3)[None]
+        return whole[:, :, self.row :: self.row_step, self.column :: self.column_step]
+
+    def of_pairs(self, bias: Tensor) -> Tensor:
+        """``[B, H, N, N]`` → ``[B, H, rows, columns, rows, columns]``, a view; an axis of 1 becomes two."""
+        _, rows, columns = self.image
+        parts = bias[(None,) * (4 - bias.dim())]
+        for axis, n in ((3, parts.shape[3]), (2, parts.shape[2])):
+            one = n == 1
+            parts = torch.unflatten(parts, axis, (1, 1) if one else (rows, columns))
+            if not one:
+                first = (slice(None),) * axis
+                parts = parts[
+                    (*first, slice(self.row, None, self.row_step), slice(self.column, None, self.column_step))
+                ]
+        return parts
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Lattices of one size, worked on together."""
+
+    lattices: tuple[Lattice, ...]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns of each."""
+        return self.lattices[0].size
+
+    def take(self, x: Tensor, dtype: torch.dtype) -> Tensor:
+        """``[B, H, N, D]`` or ``[T, H, D]`` → ``[A, H, rows, columns, D]``, where A counts them in each entry of B."""
+        views = [lattice.of(x).to(dtype) for lattice in self.lattices]
+        return views[0] if len(views) == 1 else torch.cat(views)
+
+    def put(self, x: Tensor, values: Tensor) -> None:
+        """Writes ``values [A, H, rows, columns, D]`` to their places in x."""
+        for lattice, part in zip(self.lattices, values.chunk(len(self.lattices)), strict=True):
+            lattice.of(x).copy_(part)
+
+
+def stacks(images: Sequence[Image], spec: GridSpec) -> list[Stack]:
+    """All pixels of a call: a lattice for each step of its dilation; stacked, but where a bias tells pixels apart."""
+    all_of_them = [
+        Lattice(image, row, column, int(spec.row_step), int(spec.column_step))
+        for image in images
+        for row in range(min(spec.row_step, image.rows))
+        for column in range(min(spec.column_step, image.columns))
+    ]
+    if spec.bias is not None:
+        return [Stack((lattice,)) for lattice in all_of_them]
+    alike = groupby(sorted(all_of_them, key=lambda lattice: lattice.size), key=lambda lattice: lattice.size)
+    return [Stack(tuple(group)) for _, group in alike]

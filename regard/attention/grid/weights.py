@@ -1,0 +1,178 @@
+"""Who attended to whom in images, as large as the window and no larger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from regard.attention.grid.spec import GridSpec, Image, images_of
+from regard.attention.grid.window import band_width, first_column
+from regard.errors import ShapeError
+
+
+@dataclass(frozen=True, eq=False)
+class GridWeights:
+    """The weights of one call of attention over images, held as a window.
+
+    Column ``i · width + j`` of pixel q belongs to the pixel in row ``first_row[q] + i · dilation[0]`` and column
+    ``first_column[q] + j · dilation[1]`` of its image. Columns outside the image, and pixels that q may not see,
+    weigh 0. Along an axis without a limit the band is as long as the longest image.
+
+    Arguments:
+        values: dense ``[B, H, N, height · width]``; ragged ``[T, H, height · width]``.
+        first_row, first_column: ``[N]`` or ``[T]`` int64; negative where the window sticks out of the image.
+        width: of the window.
+        dilation: how many rows and columns its neighbours are apart.
+        sizes: ``[B, 2]`` int64 on the CPU, rows and columns of each image.
+        offsets: ragged: ``[B+1]`` on the CPU; None: dense.
+    """
+
+    values: Tensor
+    first_row: Tensor
+    first_column: Tensor
+    width: int
+    dilation: tuple[int, int]
+    sizes: Tensor
+    offsets: Tensor | None = None
+
+    def dense(self) -> Tensor | list[Tensor]:
+        """Every pair: ``[B, H, N, N]``, or a list of ``[H, N_b, N_b]`` of a ragged batch. Memory O(N²)."""
+        if self.offsets is None:
+            rows, columns = self.sizes[0].tolist() if len(self.sizes) else (0, 0)
+            return self._spread(self.values, slice(None), rows, columns)
+        return [
+            self._spread(
+                self.values[start : start + rows * columns].transpose(0, 1),
+                slice(start, start + rows * columns),
+                rows,
+                columns,
+            )
+            for start, (rows, columns) in zip(self.offsets.tolist(), self.sizes.tolist(), strict=False)
+        ]
+
+    def row(self, query: int | tuple[int, int], image: int = 0) -> Tensor:
+        """``[H, rows, columns]``: what one pixel gave to each pixel of its image.
+
+        Arguments:
+            query: number of the pixel in its image, row-major, or its (row, column).
+            image: which one of the batch.
+        """
+        if not -len(self.sizes) <= image < len(self.sizes):
+            raise ShapeError(f"image must be one of the batch's {len(self.sizes)}, got {image}")
+        rows, columns = self.sizes[image].tolist()
+        pair = divmod(query, max(columns, 1)) if isinstance(query, int) else query
+        if not (0 <= pair[0] < rows and 0 <= pair[1] < columns):
+            raise ShapeError(f"query must be one of the {rows} · {columns} pixels of image {image}, got {query}")
+        place = pair[0] * columns + pair[1]
+        if self.offsets is None:
+            values = self.values[image, :, place]
+        else:
+            place += int(self.offsets[image % len(self.sizes)])
+            values = self.values[place]
+        return self._spread(values[:, None], slice(place, place + 1), rows, columns).view(-1, rows, columns)
+
+    def entropy(self) -> Tensor:
+        """How widely each pixel looks, ``−Σ p·ln p`` in nats with p the weights divided by their sum; 0 for no weight.
+
+        ``[B, H, N]`` or ``[T, H]``.
+        """
+        terms: Tensor = torch.special.entr(self._shares)
+        return terms.sum(-1)
+
+    def distance(self) -> Tensor:
+        """How far each pixel looks, the mean of its distance from what it sees in pixels; 0 for no weight.
+
+        ``√(Δrow² + Δcolumn²)``, under the weights divided by their sum. ``[B, H, N]`` or ``[T, H]``.
+        """
+        rows, columns = self._keys(slice(None))  # [N, W] each
+        row, column = self._places
+        away = torch.hypot((rows - row[:, None]).double(), (columns - column[:, None]).double())
+        shares = self._shares
+        away = away.to(shares.dtype)
+        return (shares * (away if self.offsets is None else away[:, None])).sum(-1)
+
+    @property
+    def _shares(self) -> Tensor:
+        values = self.values if self.values.dtype == torch.float64 else self.values.float()
+        total = values.sum(-1, keepdim=True)
+        return values / torch.where(total > 0, total, 1)
+
+    @property
+    def _places(self) -> tuple[Tensor, Tensor]:
+        """Row and column of each pixel."""
+        sizes = self.sizes.tolist() if self.offsets is not None else self.sizes[:1].tolist()
+        places = [torch.arange(rows * columns).view(-1, max(columns, 1)) for rows, columns in sizes]
+        row = torch.cat([torch.arange(len(x)).repeat_interleave(x.shape[1]) for x in places] or [torch.zeros(0).long()])
+        column = torch.cat([torch.arange(x.shape[1]).repeat(len(x)) for x in places] or [torch.zeros(0).long()])
+        return row.to(self.values.device), column.to(self.values.device)
+
+    def _keys(self, pixels: slice) -> tuple[Tensor, Tensor]:
+        """``[n, W]`` each: row and column of the pixel that each column of these rows belongs to."""
+        index = torch.arange(self.values.shape[-1], device=self.values.device)
+        rows = self.first_row[pixels, None] + index // self.width * self.dilation[0]
+        return rows, self.first_column[pixels, None] + index % self.width * self.dilation[1]
+
+    def _spread(self, values: Tensor, pixels: slice, rows: int, columns: int) -> Tensor:
+        """``[..., n, W]`` → ``[..., n, rows · columns]``."""
+        row, column = self._keys(pixels)
+        index = _pixel_numbers(row, column, rows, columns).expand(values.shape)
+        return values.new_zeros(*values.shape[:-1], rows * columns + 1).scatter(-1, index, values)[..., :-1]
+
+
+def _pixel_numbers(row: Tensor, column: Tensor, rows: int, columns: int) -> Tensor:
+    """The number of a pixel in its image; outside of it, one past its last."""
+    inside = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
+    return torch.where(inside, row * columns + column, rows * columns)
+
+
+def window_weights(values: Tensor, query: Tensor, spec: GridSpec) -> GridWeights:
+    """``values [B, H, N, W]`` or ``[T, H, W]`` with what they mean."""
+    images, device = images_of(query, spec), query.device
+    firsts = [first_places(image, spec, device) for image in images] or [(torch.zeros(0, device=device).long(),) * 2]
+    sizes = spec.sizes
+    if sizes is None:
+        sizes = torch.tensor([[spec.rows, spec.columns]], device="cpu").expand(len(query), -1)
+    return GridWeights(
+        values,
+        torch.cat([rows for rows, _ in firsts]),
+        torch.cat([columns for _, columns in firsts]),
+        window_size(images, spec)[1],
+        (spec.row_step, spec.column_step),
+        sizes,
+        spec.offsets,
+    )
+
+
+def first_places(image: Image, spec: GridSpec, device: torch.device) -> tuple[Tensor, Tensor]:
+    """``[N]`` each: the row and the column of each pixel's first column in the band."""
+    row = first_column(image.rows, spec.vertical, spec.border, device)
+    column = first_column(image.columns, spec.horizontal, spec.border, device)
+    return row.repeat_interleave(image.columns), column.repeat(image.rows)
+
+
+def window_size(images: Sequence[Image], spec: GridSpec) -> tuple[int, int]:
+    """Rows and columns of the band."""
+    height = band_width([image.rows for image in images], spec.vertical)
+    return height, band_width([image.columns for image in images], spec.horizontal)
+
+
+def from_dense(dense: Sequence[Tensor], query: Tensor, spec: GridSpec) -> GridWeights:
+    """From the weights of every pair: one ``[B, H, N, N]``, or with offsets one ``[1, H, N_b, N_b]`` for each image."""
+    images = images_of(query, spec)
+    height, width = window_size(images, spec)
+    index = torch.arange(height * width, device=query.device)
+    bands = []
+    for image, w in zip(images, dense, strict=True):
+        row, column = first_places(image, spec, query.device)
+        row = row[:, None] + index // max(width, 1) * spec.row_step
+        column = column[:, None] + index % max(width, 1) * spec.column_step
+        numbers = _pixel_numbers(row, column, image.rows, image.columns).expand(*w.shape[:-1], -1)
+        bands.append(functional.pad(w, (0, 1)).gather(-1, numbers))  # [B, H, N, W]
+    if spec.offsets is None:
+        return window_weights(bands[0], query, spec)
+    nothing = query.new_zeros(0, query.shape[1], height * width)
+    return window_weights(torch.cat([nothing, *(band[0].transpose(0, 1) for band in bands)]), query, spec)

@@ -155,6 +155,27 @@ class Ragged:
         offsets = beside(values, self.offsets) if self.offsets.is_cpu else self.offsets.to(device)
         return Ragged(values, offsets, self.grid)
 
+    def map_grids(self, function: Callable[[Tensor], Tensor]) -> Ragged:
+        """The images that a function makes of images of one size together, ``[b, rows, columns, …]`` each time.
+
+        Raises:
+            ShapeError: the sequences stand in no grid.
+        """
+        if self.grid is None:
+            raise ShapeError("images (Ragged.from_grids) are wanted, got sequences that stand in a line")
+        images, sizes = self.unbind(), [tuple(size) for size in self.grid.tolist()]
+        made: list[Tensor] = [self.values[:0]] * len(images)
+        for size in dict.fromkeys(sizes):
+            numbers = [number for number, other in enumerate(sizes) if other == size]
+            if len(numbers) == len(images):
+                return Ragged.from_grids(
+                    function(self.values.view(len(images), *size, *self.values.shape[1:])).unbind()
+                )
+            batch = torch.stack([images[number].view(*size, *self.values.shape[1:]) for number in numbers])
+            for number, one in zip(numbers, function(batch), strict=True):
+                made[number] = one
+        return Ragged.from_grids(made)
+
     def unbind(self) -> list[Tensor]:
         """The sequences one by one, each ``[N_b, ...]``, as views."""
         return list(torch.split(self.values, on_host(self.offsets)[0].diff().tolist()))

@@ -15,7 +15,6 @@ from regard.attention.spec import (
     Normalizer,
     RelativeBias,
     Spec,
-    Window,
     shown,
     under_autocast,
     whole,
@@ -226,7 +225,7 @@ def check_masks(
         raise ShapeError(f"bias must be broadcastable to [B, H, Q, K] = {full}, got {shape}")
 
 
-def window_sides(window: Window, causal: bool) -> tuple[int | None, int | None]:
+def window_sides(window: object, causal: bool) -> tuple[int | None, int | None]:
     """How many positions to the left and right may be seen; None for no limit."""
     if window is None or (type(window) is int and window >= 0):  # and soon said: this runs at every call
         return window, 0 if causal else window

@@ -71,9 +71,14 @@ def parse_window(text: str) -> Window:
         sides = []
     if len(sides) == 2:
         return (sides[0], sides[1])
+    if len(sides) == 4:
+        return (sides[0], sides[1], sides[2], sides[3])
     if len(sides) == 1 and sides[0] is not None:
         return sides[0]
-    raise typer.BadParameter(f"a window is W, or LEFT,RIGHT with 'all' for no limit, or none; got '{text}'")
+    raise typer.BadParameter(
+        f"a window is W, or LEFT,RIGHT with 'all' for no limit (of images VERTICAL,HORIZONTAL, or UP,DOWN,LEFT,RIGHT), "
+        f"or none; got '{text}'"
+    )
 
 
 def parse_windows(text: str) -> Windows:

@@ -9,10 +9,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from regard.attention import Additive, AttentionWeights, attend, attention_weights
+from regard.attention import (
+    Additive,
+    AttentionWeights,
+    GridWeights,
+    attend,
+    attend2d,
+    attention_weights,
+    attention_weights2d,
+)
 from regard.attention.api import Window
 from regard.attention.check import NORMALIZERS, window_sides
-from regard.errors import ConfigError
+from regard.attention.grid.check import window_sides as grid_sides
+from regard.attention.grid.spec import Window2d
+from regard.errors import ConfigError, ShapeError
 from regard.nn.cache import Projected
 from regard.nn.chunk import Chunk, Held, on_device_of, packed
 from regard.nn.positions import NO_ORDER, Order, rotate
@@ -33,6 +43,7 @@ class MultiHeadAttention(nn.Module):
         head_dim: D, ``dim / heads`` unless given.
         score: "dot" or "additive"; the latter learns a weight vector for each head.
         normalizer, window, causal, implementation: as in :func:`regard.attend`.
+        grid: whether it attends within images, by :func:`regard.attend2d`, whose window it then takes.
         dropout: share of the weights dropped in training.
         bias: whether the projections add one.
 
@@ -54,8 +65,9 @@ class MultiHeadAttention(nn.Module):
         head_dim: int | None = None,
         score: str = "dot",
         normalizer: str = "softmax",
-        window: Window = None,
+        window: Window | Window2d = None,
         causal: bool = False,
+        grid: bool = False,
         dropout: float = 0.0,
         bias: bool = True,
         implementation: str = "auto",
@@ -70,7 +82,10 @@ class MultiHeadAttention(nn.Module):
             raise ConfigError(f"score must be one of dot, additive; got {score!r}")
         if normalizer not in NORMALIZERS:
             raise ConfigError(f"normalizer must be one of {', '.join(NORMALIZERS)}; got {normalizer!r}")
-        self.sides = window_sides(window, causal)  # positions seen to the left and right; None for no end
+        if grid and causal:
+            raise ConfigError("causal: an image has no past; give a window (up, down, left, right)")
+        self.grid = grid
+        self.sides = _sides(window, causal=causal, grid=grid)  # positions seen to the left and right; None for no end
         self.heads, self.key_heads = heads, key_heads
         self.head_dim = dim // heads if head_dim is None else head_dim
         self.normalizer, self.window, self.causal = normalizer, window, causal
@@ -86,9 +101,9 @@ class MultiHeadAttention(nn.Module):
             nn.init.zeros_(self.input.bias)
             nn.init.zeros_(self.output.bias)
 
-    def set_window(self, window: Window) -> None:
+    def set_window(self, window: Window | Window2d) -> None:
         """Attends within another window from now on, as in :func:`regard.attend`; no weight changes."""
-        self.window, self.sides = window, window_sides(window, self.causal)
+        self.window, self.sides = window, _sides(window, causal=self.causal, grid=self.grid)
 
     @takes_ragged
     def forward(self, query: Ragged, key: Ragged | None = None, order: Order = NO_ORDER) -> Ragged:
@@ -100,7 +115,10 @@ class MultiHeadAttention(nn.Module):
             order: what positions tell this layer.
         """
         q, k, v, key_offsets = self._project(query, key, order)
-        mixed = attend(q, k, v, offsets=query.offsets, key_offsets=key_offsets, **self._options(order))  # [T, H, D]
+        if self.grid:
+            mixed = attend2d(q, k, v, **self._grid_options(query, key_offsets, order))  # [T, H, D]
+        else:
+            mixed = attend(q, k, v, offsets=query.offsets, key_offsets=key_offsets, **self._options(order))
         return query.with_values(self.output(mixed.flatten(1)))
 
     @takes_ragged
@@ -119,9 +137,13 @@ class MultiHeadAttention(nn.Module):
         return query.with_values(self.output(mixed.flatten(1)))
 
     @takes_ragged
-    def attention_weights(self, query: Ragged, key: Ragged | None = None, order: Order = NO_ORDER) -> AttentionWeights:
+    def attention_weights(
+        self, query: Ragged, key: Ragged | None = None, order: Order = NO_ORDER
+    ) -> AttentionWeights | GridWeights:
         """Who attends to whom; the arguments are those of :meth:`forward`."""
         q, k, _, key_offsets = self._project(query, key, order)
+        if self.grid:
+            return attention_weights2d(q, k, **self._grid_options(query, key_offsets, order))
         return attention_weights(q, k, offsets=query.offsets, key_offsets=key_offsets, **self._options(order))
 
     def start(self) -> AttentionState:
@@ -131,6 +153,8 @@ class MultiHeadAttention(nn.Module):
             ConfigError: the window has no end to the right, so that nothing could come out before all is there.
         """
         left, right = self.sides
+        if self.grid:
+            raise ConfigError("a stream is of what comes one after another, which the pixels of an image do not")
         if right is None:
             raise ConfigError(
                 f"window: a stream cannot wait for all that follows, got {self.window!r}, which has no end to the "
@@ -210,6 +234,14 @@ class MultiHeadAttention(nn.Module):
         rows: Tensor = self.input(x).view(-1, self.heads + 2 * self.key_heads, self.head_dim)
         return rows
 
+    def _grid_options(self, images: Ragged, key_offsets: Tensor | None, order: Order) -> dict[str, Any]:
+        if images.grid is None or key_offsets is not None:
+            found = "sequences that stand in a line" if images.grid is None else "a key of its own"
+            raise ShapeError(f"an attention of a grid takes whole images (Ragged.from_grids) and no key, got {found}")
+        options = self._options(order) | {"size": images.grid, "offsets": images.offsets}
+        del options["causal"]
+        return options
+
     def _options(self, order: Order) -> dict[str, Any]:
         return {
             "score": "dot" if self.additive is None else Additive(self.additive),
@@ -220,6 +252,15 @@ class MultiHeadAttention(nn.Module):
             "dropout_p": self.dropout if self.training else 0.0,
             "implementation": self.implementation,
         }
+
+
+def _sides(window: Any, *, causal: bool, grid: bool) -> tuple[int | None, int | None]:
+    """What may be seen before and after; in images the further of rows and columns."""
+    if not grid:
+        return window_sides(window, causal)
+    up, down, left, right = grid_sides(window)
+    before, after = ((up, left), (down, right))
+    return tuple(None if None in pair else max(pair) for pair in (before, after))  # type: ignore
 
 
 @takes_tensors

@@ -10,13 +10,18 @@ from torch import nn
 
 from regard.attention.api import Window
 from regard.attention.check import window_sides
+from regard.attention.grid.check import window_sides as grid_sides
+from regard.attention.grid.spec import Window2d
 from regard.errors import ConfigError
 from regard.nn.attention import MultiHeadAttention
 from regard.nn.compared import NeighbourLayer
 from regard.nn.decoder import Decoder, DecoderLayer
 from regard.nn.layers import NORM_EPS, Activation, Encoder, EncoderLayer, FeedForward, find_activation
 from regard.nn.positions import Alibi, Learned, Ordering, Relative, Rotary, Sinusoidal
+from regard.nn.positions2d import Alibi2d, Learned2d, Relative2d, Rotary2d, Sinusoidal2d
 
+AnyWindow = Window | Window2d
+Sides = tuple[int | None, ...]  # to the left and right; in images up, down, left and right
 ENCODERS = ("attention", "pointwise", "sliding", "convolution")
 POSITIONS = ("relative", "sinusoidal", "learned", "rotary", "alibi", "none")
 MEMORY_POSITIONS = ("sinusoidal", "none")
@@ -32,9 +37,10 @@ def build_encoder(
     feed_forward_dim: int | None = None,
     positions: str = "relative",
     position_reach: int = 16,
-    window: Window = None,
-    windows: Sequence[Window] | None = None,
+    window: AnyWindow = None,
+    windows: Sequence[AnyWindow] | None = None,
     causal: bool = False,
+    grid: bool = False,
     score: str = "dot",
     normalizer: str = "softmax",
     norm: str = "pre",
@@ -64,6 +70,8 @@ def build_encoder(
         position_reach: distances told apart to each side (relative), or the longest sequence (learned).
         window, causal: as in :func:`regard.attend`, in every layer.
         windows: one such window for each layer, in the place of ``window``.
+        grid: whether batches are of images (:meth:`Ragged.from_grids`): windows are those of :func:`regard.attend2d`,
+            positions those in two dimensions, and neighbours above and below are read too.
         score, normalizer: as in :class:`MultiHeadAttention`.
         norm: "pre" or "post"; see :class:`Residual`.
         norm_eps: added to the variance in every layer norm.
@@ -81,19 +89,23 @@ def build_encoder(
     feed_forward = _feed_forwards(dim, feed_forward_dim, activation, dropout)
     around: dict[str, Any] = {"dim": dim, "norm": norm, "dropout": dropout, "norm_eps": norm_eps}
     each = _windows(window, windows, depth)
+    sides_of: Callable[[Any], Sides] = grid_sides if grid else partial(window_sides, causal=causal)
     layers: list[nn.Module] = []
-    order = None
+    order: Ordering | None = None
     if kind == "attention":
         choices: dict[str, Any] = {"heads": heads, "score": score, "normalizer": normalizer, "causal": causal}
         for one in each:
-            attention = MultiHeadAttention(dim, window=one, implementation=implementation, **choices)
+            attention = MultiHeadAttention(dim, window=one, grid=grid, implementation=implementation, **choices)
             layers.append(EncoderLayer(attention, feed_forward(), **around))
-        order = _order(positions, dim // heads, heads, position_reach, [window_sides(one, causal) for one in each])
+        make_order = _order2d if grid else _order
+        order = make_order(positions, dim // heads, heads, position_reach, [sides_of(one) for one in each])
     else:
-        for left, right in _neighbours(kind, each, shared=windows is None, causal=causal):
-            reads = feed_forward(input_dim=(left + right + 1) * dim)
-            layers.append(NeighbourLayer(reads, left=left, right=right, **around))
-    return Encoder(layers, order=order, **_ends(positions, dim, position_reach, norm, norm_eps, embedding_norm))
+        for *rows, left, right in _neighbours(kind, each, sides_of, shared=windows is None):
+            reads = feed_forward(input_dim=(left + right + 1) * (sum(rows) + 1) * dim)
+            above_below = (rows[0], rows[1]) if grid else None
+            layers.append(NeighbourLayer(reads, left=left, right=right, rows=above_below, **around))
+    ends = _ends(positions, dim, position_reach, norm, norm_eps, embedding_norm, grid=grid)
+    return Encoder(layers, order=order, **ends)
 
 
 def build_decoder(
@@ -104,8 +116,8 @@ def build_decoder(
     feed_forward_dim: int | None = None,
     positions: str = "relative",
     position_reach: int = 16,
-    window: Window = None,
-    windows: Sequence[Window] | None = None,
+    window: AnyWindow = None,
+    windows: Sequence[AnyWindow] | None = None,
     score: str = "dot",
     normalizer: str = "softmax",
     norm: str = "pre",
@@ -115,6 +127,7 @@ def build_decoder(
     activation: str | Activation = "relu",
     implementation: str = "auto",
     memory_positions: str = "sinusoidal",
+    memory_grid: bool = False,
 ) -> Decoder:
     """A decoder: ``Ragged`` targets ``[T, dim]`` and memory ``[S, dim]`` → ``[T, dim]``.
 
@@ -125,6 +138,7 @@ def build_decoder(
         windows: one such window for each layer, in the place of ``window``.
         score, normalizer: of both attentions, as in :class:`MultiHeadAttention`.
         memory_positions: "sinusoidal" or "none"; see :class:`Decoder`.
+        memory_grid: whether the memory is of images.
         dim, heads, feed_forward_dim, positions, position_reach, norm, norm_eps, embedding_norm, dropout, activation,
         implementation: as in :func:`build_encoder`.
 
@@ -145,11 +159,11 @@ def build_decoder(
         layers.append(DecoderLayer(attention, MultiHeadAttention(dim, **choices), feed_forward(), **around))
     order = _order(positions, dim // heads, heads, position_reach, [window_sides(one, causal=True) for one in each])
     ends = _ends(positions, dim, position_reach, norm, norm_eps, embedding_norm)
-    waves = Sinusoidal() if memory_positions == "sinusoidal" else None
+    waves = _added(memory_positions, dim, position_reach, grid=memory_grid)
     return Decoder(layers, order=order, memory_positions=waves, **ends)
 
 
-def set_window(encoder: Encoder, window: Window = None, *, windows: Sequence[Window] | None = None) -> None:
+def set_window(encoder: Encoder, window: AnyWindow = None, *, windows: Sequence[AnyWindow] | None = None) -> None:
     """Lets an encoder attend within other windows than it was made with; no weight changes.
 
     Where learned biases end before the new window does, all that is further off has the last of them.
@@ -181,7 +195,7 @@ def _check_positions(positions: str) -> None:
         raise ConfigError(f"positions must be one of {', '.join(POSITIONS)}; got {positions!r}")
 
 
-def _windows(window: Window, windows: Sequence[Window] | None, depth: int) -> list[Window]:
+def _windows(window: AnyWindow, windows: Sequence[AnyWindow] | None, depth: int) -> list[AnyWindow]:
     """One for each layer."""
     if windows is None:
         return [window] * depth
@@ -203,22 +217,26 @@ def _feed_forwards(
 
 
 def _ends(
-    positions: str, dim: int, length: int, norm: str, norm_eps: float, embedding_norm: bool
+    positions: str, dim: int, length: int, norm: str, norm_eps: float, embedding_norm: bool, *, grid: bool = False
 ) -> dict[str, nn.Module | None]:
     """What stands before the first layer and after the last."""
-    added: nn.Module | None = None
-    if positions in ("sinusoidal", "learned"):
-        added = Sinusoidal() if positions == "sinusoidal" else Learned(dim, length=length)
     return {
-        "positions": added,
+        "positions": _added(positions, dim, length, grid=grid),
         "norm": nn.LayerNorm(dim, eps=norm_eps) if norm == "pre" else None,
         "embedding_norm": nn.LayerNorm(dim, eps=norm_eps) if embedding_norm else None,
     }
 
 
-def _order(
-    positions: str, head_dim: int, heads: int, reach: int, sides: Sequence[tuple[int | None, int | None]]
-) -> Ordering | None:
+def _added(positions: str, dim: int, length: int, *, grid: bool) -> nn.Module | None:
+    """What is added to vectors to tell where they stand."""
+    if positions == "sinusoidal":
+        return Sinusoidal2d() if grid else Sinusoidal()
+    if positions == "learned":
+        return Learned2d(dim, length=length) if grid else Learned(dim, length=length)
+    return None
+
+
+def _order(positions: str, head_dim: int, heads: int, reach: int, sides: Sequence[Sides]) -> Ordering | None:
     """What tells the layers of order; ``sides`` are what each of them sees to the left and right."""
     if positions == "rotary":
         return Rotary(head_dim)
@@ -231,23 +249,39 @@ def _order(
     return Relative(len(sides), heads, left=left, right=right)
 
 
+def _order2d(positions: str, head_dim: int, heads: int, reach: int, sides: Sequence[Sides]) -> Ordering | None:
+    """The same in images; ``sides`` are what each layer sees up, down, left and right."""
+    if positions == "rotary":
+        return Rotary2d(head_dim)
+    if positions == "alibi":
+        return Alibi2d(heads)
+    if not sides or positions != "relative":
+        return None
+    widest = [_widest(side) for side in zip(*sides, strict=True)]
+    up, down, left, right = (reach if side is None else min(reach, side) for side in widest)
+    return Relative2d(len(sides), heads, reach=(up, down, left, right))
+
+
 def _widest(sides: Sequence[int | None]) -> int | None:
     return None if None in sides else max(side for side in sides if side is not None)
 
 
-def _neighbours(kind: str, windows: Sequence[Window], *, shared: bool, causal: bool) -> list[tuple[int, int]]:
-    """How many neighbours each layer sees to the left and right; ``shared``: one window was given for all layers."""
+def _neighbours(
+    kind: str, windows: Sequence[AnyWindow], sides_of: Callable[[Any], Sides], *, shared: bool
+) -> list[tuple[int, ...]]:
+    """How many neighbours each layer sees to each side; ``shared``: one window was given for all layers."""
+    none = (0,) * len(sides_of(0))
     if kind == "pointwise":
-        return [(0, 0)] * len(windows)
+        return [none] * len(windows)
     if kind == "sliding" and not shared:
         raise ConfigError("windows: only the first layer of a sliding encoder has a window; give it as window")
     default = SLIDING_WINDOW if kind == "sliding" else CONVOLUTION_WINDOW
     sides = []
     for window in windows:
-        left, right = window_sides(default if window is None else window, causal)
-        if left is None or right is None:
+        ends = tuple(side for side in sides_of(default if window is None else window) if side is not None)
+        if len(ends) < len(none):
             raise ConfigError(
-                f"window: a {kind} encoder has weights for each neighbour, so both sides must end; got {window!r}"
+                f"window: a {kind} encoder has weights for each neighbour, so all sides must end; got {window!r}"
             )
-        sides.append((left, right))
-    return sides if kind == "convolution" else sides[:1] + [(0, 0)] * (len(sides) - 1)
+        sides.append(ends)
+    return sides if kind == "convolution" else sides[:1] + [none] * (len(sides) - 1)

@@ -19,12 +19,13 @@ class NeighbourLayer(nn.Module):
     """A :class:`Residual` around a fully connected network that reads a run of neighbours at once.
 
     ``y_p = W_2 activation(W_1 [x_{p−left}; …; x_{p+right}] + b_1) + b_2``: W_1 is a 1-D convolution, and takes each
-    vector by itself where left = right = 0.
+    vector by itself where left = right = 0. In images it is a 2-D convolution.
 
     Arguments:
-        feed_forward: from ``[T, (left+right+1)·E]`` to ``[T, E]``.
+        feed_forward: from ``[T, (left+right+1)·E]``, in images ``[T, (up+down+1)·(left+right+1)·E]``, to ``[T, E]``.
         dim: E.
         left, right: neighbours seen to each side.
+        rows: of images: neighbours seen (up, down); None where vectors stand in a line.
         norm, dropout, norm_eps: as in :class:`Residual`.
     """
 
@@ -35,12 +36,13 @@ class NeighbourLayer(nn.Module):
         dim: int,
         left: int,
         right: int,
+        rows: tuple[int, int] | None = None,
         norm: str = "pre",
         dropout: float = 0.0,
         norm_eps: float = NORM_EPS,
     ) -> None:
         super().__init__()
-        self.left, self.right = left, right
+        self.left, self.right, self.rows = left, right, rows
         self.feed_forward = feed_forward
         self.around_feed_forward = Residual(dim, norm=norm, dropout=dropout, norm_eps=norm_eps)
 
@@ -55,13 +57,16 @@ class NeighbourLayer(nn.Module):
         _check_order(order)
 
         def read(x: Tensor) -> Tensor:
-            near = neighbours(batch.with_values(x), left=self.left, right=self.right)
+            at, sides = batch.with_values(x), {"left": self.left, "right": self.right}
+            near = neighbours(at, **sides) if self.rows is None else neighbours2d(at, *self.rows, **sides)
             return self.feed_forward(near)  # type: ignore[no-any-return]
 
         return batch.with_values(self.around_feed_forward(batch.values, read))
 
     def start(self) -> LayerState[Buffer]:
         """What :meth:`extend` needs for streams of which nothing has come yet."""
+        if self.rows is not None:
+            raise ConfigError("a stream is of what comes one after another, which the pixels of an image do not")
         return LayerState(Buffer(self.left + self.right), Buffer(self.right))
 
     @torch.no_grad()
@@ -125,3 +130,23 @@ def neighbours(batch: Ragged, *, left: int, right: int) -> Tensor:
     beyond = (place < 0) | (place >= batch.lengths[batch.sequence_ids][:, None])
     near.flatten(0, 1).index_fill_(0, beyond.flatten().nonzero().squeeze(1), 0)
     return near.flatten(1)
+
+
+@takes_ragged
+def neighbours2d(batch: Ragged, up: int, down: int, *, left: int, right: int) -> Tensor:
+    """``[T, (up+down+1)·(left+right+1)·E]``: each vector among its neighbours in the image, zeros beyond the border.
+
+    >>> neighbours2d(Ragged.from_grids([torch.tensor([[[1.0], [2.0]], [[3.0], [4.0]]])]), 1, 0, left=0, right=1)
+    tensor([[0., 0., 1., 2.],
+            [0., 0., 2., 0.],
+            [1., 2., 3., 4.],
+            [2., 0., 4., 0.]])
+    """
+
+    def near(images: Tensor) -> Tensor:
+        rows, columns = images.shape[1:3]
+        around = F.pad(images, (0, 0, left, right, up, down))
+        shifts = [(row, column) for row in range(up + down + 1) for column in range(left + right + 1)]
+        return torch.cat([around[:, row : row + rows, column : column + columns] for row, column in shifts], 3)
+
+    return batch.map_grids(near).values

@@ -11,12 +11,13 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import repeat
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from regard.attention import RelativeBias
+from regard.attention import GridBias, RelativeBias
 from regard.errors import ConfigError
 from regard.ragged import Ragged, takes_ragged
 
@@ -30,7 +31,7 @@ class Order:
         rotation: cosine and sine, ``[T, 1, D/2]`` each, by which queries and keys are turned; see :func:`rotate`.
     """
 
-    bias: RelativeBias | None = None
+    bias: RelativeBias | GridBias | None = None
     rotation: tuple[Tensor, Tensor] | None = None
 
 
@@ -51,9 +52,7 @@ class Sinusoidal(nn.Module):
     @takes_ragged
     def forward(self, batch: Ragged, start: Tensor | None = None) -> Ragged:
         """``[T, E]`` → ``[T, E]``."""
-        dim = batch.values.shape[-1]
-        angles = _angles(batch, dim + dim % 2, start)
-        waves = torch.stack([angles.sin(), angles.cos()], -1).flatten(1)[:, :dim]  # [T, E]
+        waves = waves_of(_positions(batch, start), batch.values.shape[-1])
         return batch.with_values(batch.values + waves.to(batch.values.dtype))
 
 
@@ -171,11 +170,18 @@ class Rotary(nn.Module):
 
     def of_layer(self, layer: int, batch: Ragged, start: Tensor | None = None) -> Order:
         """What :meth:`forward` has for one of the layers, counted from 0."""
-        angles = _angles(batch, self.head_dim, start)[:, None]  # [T, 1, D/2]
+        angles = angles_of(_positions(batch, start), self.head_dim)[:, None]  # [T, 1, D/2]
         return Order(rotation=(angles.cos(), angles.sin()))
 
 
-Ordering = Relative | Alibi | Rotary
+class Ordering(Protocol):
+    """What tells each layer's attention of order: `Relative`, `Alibi` or `Rotary`, or those of two dimensions."""
+
+    def __call__(self, batch: Ragged, start: Tensor | None = None) -> Iterable[Order]:
+        """What each layer is told."""
+
+    def of_layer(self, layer: int, batch: Ragged, start: Tensor | None = None) -> Order:
+        """What one of the layers, counted from 0, is told."""
 
 
 def enter(
@@ -220,10 +226,16 @@ def alibi_slopes(heads: int) -> Tensor:
     return torch.tensor(slopes + between[: heads - power])
 
 
-def _angles(batch: Ragged, dim: int, start: Tensor | None) -> Tensor:
-    """``p · 10000^(−2i/dim)`` for position p of each row, ``[T, dim/2]`` float32."""
-    steps = torch.arange(0, dim, 2, device=batch.values.device, dtype=torch.float32)
-    return _positions(batch, start)[:, None] * torch.exp(steps * (-math.log(10000) / dim))
+def angles_of(positions: Tensor, dim: int) -> Tensor:
+    """``p · 10000^(−2i/dim)`` for each of the positions p, ``[T, dim/2]`` float32."""
+    steps = torch.arange(0, dim, 2, device=positions.device, dtype=torch.float32)
+    return positions[:, None] * torch.exp(steps * (-math.log(10000) / dim))
+
+
+def waves_of(positions: Tensor, dim: int) -> Tensor:
+    """Sine and cosine of those angles in turn, ``[T, dim]``."""
+    angles = angles_of(positions, dim + dim % 2)
+    return torch.stack([angles.sin(), angles.cos()], -1).flatten(1)[:, :dim]
 
 
 def _positions(batch: Ragged, start: Tensor | None) -> Tensor:

@@ -90,5 +90,6 @@ def _windows(config: Config) -> str:
 def _window(window: Window) -> str:
     if window is None:
         return "none"
-    left, right = (window, window) if isinstance(window, int) else window
-    return f"{'all' if left is None else left} left, {'all' if right is None else right} right"
+    sides = (window, window) if isinstance(window, int) else window
+    names = ("left", "right") if len(sides) == 2 else ("up", "down", "left", "right")
+    return ", ".join(f"{'all' if side is None else side} {name}" for side, name in zip(sides, names, strict=True))

@@ -15,7 +15,7 @@ from torch import nn
 
 from regard.data import Example, Source
 from regard.errors import ConfigError, RegardError
-from regard.front_ends import learn_front_end, restore_front_end
+from regard.front_ends import FRONT_ENDS, learn_front_end, restore_front_end
 from regard.nn import build_encoder, set_window
 from regard.ragged import fill
 from regard.tasks.card import write_scores
@@ -276,6 +276,7 @@ def make_encoder(config: Config) -> nn.Module:
         window=config.window,
         windows=config.windows,
         causal=config.causal,
+        grid=FRONT_ENDS[config.front_end].grid,
         score=config.score,
         normalizer=config.normalizer,
         norm=config.norm,

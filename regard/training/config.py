@@ -28,7 +28,8 @@ else:
     FrontEndName = Literal[tuple(FRONT_ENDS)]
     TargetName = Literal[tuple(name for name, row in FRONT_ENDS.items() if row.target)]
 
-Window = int | tuple[int | None, int | None] | None
+Side = int | None
+Window = int | tuple[Side, Side] | tuple[Side, Side, Side, Side] | None
 Windows = tuple[Window, ...] | None
 ImageSize = int | tuple[int, int] | None
 C = TypeVar("C", bound="Config")
@@ -122,7 +123,11 @@ class Config(BaseModel):
     position_reach: int = network(
         16, "Distances told apart to each side (relative); longest sequence (learned).", gt=0, le=2**24
     )
-    window: Window = network(None, "Truncated self-attention: w, or (left, right), items to each side; none for all.")
+    window: Window = network(
+        None,
+        "Truncated self-attention: w, or (left, right), items to each side; of images w, (vertical, horizontal), or "
+        "(up, down, left, right); none for all.",
+    )
     windows: Windows = network(None, "One window for each layer of the encoder, in the place of window.")
     causal: bool = network(False, "See only the past.")
     score: Literal["dot", "additive"] = network("dot", "How query and key are compared.")

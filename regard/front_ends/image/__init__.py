@@ -124,21 +124,13 @@ class Patches(nn.Module):
 
     def forward(self, inputs: Ragged) -> Ragged:
         """``[T, dim]``, a vector for each patch."""
-        patched = self.patched(inputs.with_values((inputs.values - self.mean) / self.std))
+        patched = inputs.with_values((inputs.values - self.mean) / self.std).map_grids(self.patched)
         return patched.with_values(self.dropout(patched.values))
 
-    def patched(self, pixels: Ragged) -> Ragged:
-        """``[P, channels]`` → ``[T, dim]``, images of one size together."""
-        assert pixels.grid is not None
-        images, sizes = pixels.unbind(), [tuple(size) for size in pixels.grid.tolist()]
-        made: list[Tensor] = [torch.empty(0)] * len(images)
-        for size in dict.fromkeys(sizes):
-            numbers = [number for number, other in enumerate(sizes) if other == size]
-            batch = torch.stack([images[number].view(*size, -1) for number in numbers])  # [b, rows, columns, C]
-            vectors = self.project(_padded(batch.movedim(3, 1), self.patch, self.stride)).movedim(1, 3)
-            for number, one in zip(numbers, vectors, strict=True):
-                made[number] = one
-        return Ragged.from_grids(made)
+    def patched(self, images: Tensor) -> Tensor:
+        """``[b, rows, columns, channels]`` → ``[b, rows', columns', dim]``, a vector for each patch."""
+        vectors: Tensor = self.project(_padded(images.movedim(3, 1), self.patch, self.stride))
+        return vectors.movedim(1, 3)
 
 
 def _padded(images: Tensor, patch: int, stride: int) -> Tensor:

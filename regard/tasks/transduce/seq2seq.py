@@ -17,6 +17,7 @@ from regard.data import Example, Source
 from regard.data.items import fewest
 from regard.decoding.search import Hypothesis, sample, search
 from regard.errors import ConfigError
+from regard.front_ends import FRONT_ENDS
 from regard.nn import build_decoder
 from regard.tasks import files, fitting
 from regard.tasks.model import Columns, Scores
@@ -229,7 +230,7 @@ class Seq2Seq:
 
     def build(self, front_ends: dict[str, nn.Module]) -> Transformer:
         front_end, target = front_ends["front_end"], front_ends.get("target", front_ends["front_end"])
-        config = self.config
+        config, grid = self.config, FRONT_ENDS[self.config.front_end].grid
         decoder = build_decoder(
             dim=config.dim,
             depth=config.depth if config.decoder_depth is None else config.decoder_depth,
@@ -237,7 +238,7 @@ class Seq2Seq:
             feed_forward_dim=config.feed_forward_dim,
             positions=config.positions,
             position_reach=config.position_reach,
-            window=config.window,
+            window=None if grid else config.window,
             score=config.score,
             normalizer=config.normalizer,
             norm=config.norm,
@@ -247,6 +248,7 @@ class Seq2Seq:
             activation=config.activation,
             implementation=config.implementation,
             memory_positions=config.memory_positions,
+            memory_grid=grid,
         )
         return Transformer(front_end, fitting.make_encoder(config), target, decoder, dim=config.dim, tied=config.tied)
 

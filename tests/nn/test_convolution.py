@@ -53,7 +53,7 @@ def cases(draw, dtypes=tuple(TOLERANCE), most=5):
 
 
 @given(cases())
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 def test_it_is_the_convolution_values_and_gradients(case):
     conv, image = case
     attention, close = attention_from_convolution(conv), dict.fromkeys(("atol", "rtol"), TOLERANCE[image.dtype])
@@ -70,7 +70,7 @@ def test_it_is_the_convolution_values_and_gradients(case):
 
 
 @given(cases())
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 def test_there_and_back_is_the_same_convolution(case):
     conv, image = case
     again, error = as_convolution(attention_from_convolution(conv))
@@ -86,7 +86,7 @@ def test_there_and_back_is_the_same_convolution(case):
 
 
 @given(cases(dtypes=[torch.float64], most=4), st.floats(0.3, 12), st.sampled_from([0.0, 0.2, 0.45]))
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 def test_how_far_it_is_from_the_convolution_at_a_finite_sharpness(case, sharpness, moved):
     conv, image = case
     attention = attention_from_convolution(conv, sharpness=sharpness)
@@ -118,7 +118,7 @@ def test_the_error_falls_as_the_exponential_of_the_sharpness():
 
 
 @given(cases(dtypes=[torch.float64], most=4), st.floats(0.05, 5))
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 def test_it_is_attention_over_the_padded_image_whose_scores_are_the_quadratic_encoding(case, sharpness):
     """By `regard.attend`, every pair of a query and a key."""
     conv, image = case
@@ -161,11 +161,11 @@ def test_the_weights_of_an_exact_one_are_ones_where_each_head_looks():
 
 @pytest.mark.parametrize("axes", [1, 2])
 def test_all_of_it_is_trained(axes):
-    conv = KINDS[axes](2, 4, 3, padding=1, groups=2).double()
+    conv = KINDS[axes](2, 2, 2, padding=1, groups=2).double()
     attention = attention_from_convolution(conv, sharpness=1.5)
     names, parameters = zip(*attention.named_parameters(), strict=True)
     assert sorted(names) == ["bias", "centers", "log_sharpness", "values"]
-    image = torch.randn(1, 2, *[3] * axes, dtype=torch.float64, requires_grad=True)
+    image = torch.randn(1, 2, *[2] * axes, dtype=torch.float64, requires_grad=True)
 
     def output(image, *parameters):
         return torch.func.functional_call(attention, dict(zip(names, parameters, strict=True)), (image,))
@@ -191,7 +191,7 @@ def test_training_moves_a_head_to_where_what_is_asked_for_stands():
     attention = attention_from_convolution(conv, sharpness=1.0)
     target = F.pad(images, (2, 0))  # of position q, what stands one to the left
     optimizer = torch.optim.Adam(attention.parameters(), lr=0.1)
-    for _ in range(100):
+    for _ in range(60):
         optimizer.zero_grad()
         F.mse_loss(attention(images), target).backward()
         optimizer.step()
@@ -294,12 +294,14 @@ def test_it_is_a_module_like_others(sharpness):
     expected = attention(image)
     assert torch.equal(other(image), expected)
     torch.testing.assert_close(copy.deepcopy(attention).double()(image.double()).float(), expected)
-    half = copy.deepcopy(attention).bfloat16()(image.bfloat16())
-    assert half.dtype == torch.bfloat16
-    torch.testing.assert_close(half.float(), expected, atol=0.05, rtol=0.05)
+    for dtype in (torch.bfloat16, torch.float16):
+        half = copy.deepcopy(attention).to(dtype)(image.to(dtype))
+        assert half.dtype == dtype
+        torch.testing.assert_close(half.float(), expected, atol=0.05, rtol=0.05)
     with torch.autocast("cpu", torch.bfloat16):
         torch.testing.assert_close(attention(image).float(), expected, atol=0.05, rtol=0.05)
     assert attention(image[:0]).shape == (0, 3, 5, 4)
+    assert attention(torch.zeros(2, 300, 300)).shape == (3, 300, 300)  # of which every pair would be 29 GiB a head
 
 
 @pytest.mark.parametrize("sharpness", [None, 3.0], ids=["exact", "around"])

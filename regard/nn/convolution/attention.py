@@ -71,7 +71,7 @@ class OffsetAttention(nn.Module):
         """
         size = self._size_of(image)
         if self.centers is None:
-            seen = seen_at(image, self.offsets, self.axes)  # [H, B, in, *Q]
+            seen = seen_at(image, self.offsets, self.axes)  # [B, H, in, *Q]
         else:
             seen = seen_around(image, [weights.to(image.dtype) for weights in self._weights(size)])
         output = projected(seen, self.values, groups=self.groups, axes=len(self.axes))

@@ -49,14 +49,19 @@ def axis_weights(center: Tensor, sharpness: Tensor, size: int, axis: Axis) -> Te
 
 
 def seen_around(image: Tensor, weights: Sequence[Tensor]) -> Tensor:
-    """``[H, ..., Q]`` or ``[H, ..., Q_rows, Q_columns]``: each head's mean of the image by the weights of all axes.
+    """Each head's mean of the image, by the product of the weights of all axes.
+
+    ``[..., C, K]`` → ``[..., H, C, Q]``, or ``[..., C, K_rows, K_columns]`` → ``[..., H, C, Q_rows, Q_columns]``.
 
     Arguments:
-        image: ``[..., K]`` or ``[..., K_rows, K_columns]``.
+        image: of one axis or two.
         weights: ``[H, Q, K]`` of each axis.
     """
-    seen = torch.einsum("hqk,...k->h...q", weights[-1], image)
-    return seen if len(weights) == 1 else torch.einsum("hqk,h...kc->h...qc", weights[0], seen)
+    if len(weights) == 1:
+        return torch.einsum("hqk,...ck->...hcq", weights[0], image)
+    rows, columns = weights
+    seen = torch.einsum("hqk,...crk->...hcrq", columns, image)
+    return torch.einsum("hpk,...hckq->...hcpq", rows, seen)
 
 
 def seen_at(image: Tensor, offsets: Sequence[tuple[int, ...]], axes: Sequence[Axis]) -> Tensor:
@@ -69,11 +74,12 @@ def seen_at(image: Tensor, offsets: Sequence[tuple[int, ...]], axes: Sequence[Ax
         for dim, (step, axis, size) in enumerate(zip(offset, axes, sizes, strict=True), start=-len(axes)):
             seen = seen.narrow(dim, step - axis.span[0], axis.outputs(size))
         heads.append(seen)
-    return torch.stack(heads)
+    return torch.stack(heads, -len(axes) - 2)
 
 
 def projected(seen: Tensor, values: Tensor, *, groups: int, axes: int) -> Tensor:
-    """``Σ_h W_hᵀ seen_h``: ``[H, ..., in, *Q]`` and values ``[H, in/groups, out]`` → ``[..., out, *Q]``."""
-    grouped = torch.unflatten(seen.flatten(-axes), -2, (groups, -1))  # [H, ..., G, in/G, Q]
-    output = torch.einsum("h...giq,higo->...goq", grouped, torch.unflatten(values, 2, (groups, -1)))
+    """``Σ_h W_hᵀ seen_h``: ``[..., H, in, *Q]`` and values ``[H, in/groups, out]`` → ``[..., out, *Q]``."""
+    grouped = torch.unflatten(seen.flatten(-axes), -2, (groups, -1)).transpose(-3, -4)  # [..., G, H, in/G, Q]
+    matrix = torch.unflatten(values, 2, (groups, -1)).permute(2, 3, 0, 1)  # [G, out/G, H, in/G]
+    output = matrix.flatten(2) @ grouped.flatten(-3, -2)  # [..., G, out/G, Q]
     return torch.unflatten(output.flatten(-3, -2), -1, seen.shape[-axes:])

@@ -26,7 +26,7 @@ def fences(page, language):
     return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", ["mechanism", "network"])
+@pytest.mark.parametrize("name", ["mechanism", "network", "convolution"])
 def test_examples_of_the_page_give_what_it_shows(name):
     text = "".join(fences(ROOT / "docs" / f"{name}.md", "python"))
     examples = doctest.DocTestParser().get_doctest(text, {}, name, f"{name}.md", 0)
@@ -123,6 +123,7 @@ def test_every_figure_is_shown_small_and_drawn_by_our_script():
     drawn = {node.name for node in source.body if isinstance(node, ast.FunctionDef)}
     drawn |= {"performance-window", "performance-full", "performance-heads"}
     drawn |= {"speech-length", "speech-windows"}  # by docs/speech.py
+    drawn |= {"convolution-maps", "convolution-centers"}  # by docs/convolution.py
     drawn |= {"translation"}  # by `regard view`, from a model of an hour's training
     for figure in FIGURES.iterdir():
         assert f"figures/{figure.name})" in text
@@ -142,7 +143,7 @@ def test_a_figure_is_drawn_again_byte_for_byte(tmp_path, monkeypatch):
     assert pictures[0] == pictures[1]
 
 
-@pytest.mark.parametrize("name", ["performance", "speech"])
+@pytest.mark.parametrize("name", ["performance", "speech", "convolution"])
 def test_the_numbers_that_are_kept_draw_the_pictures_that_are_shown(name, tmp_path):
     script, kept = ROOT / "docs" / f"{name}.py", ROOT / "docs" / f"{name}.json"
     subprocess.run([sys.executable, script, kept, tmp_path], check=True, capture_output=True)

@@ -5,6 +5,7 @@ from regard.nn.build import build_decoder, build_encoder, set_window
 from regard.nn.cache import Cache, Projected
 from regard.nn.chunk import Chunk, Places
 from regard.nn.compared import NeighbourLayer, neighbours
+from regard.nn.convolution import OffsetAttention, as_convolution, attention_from_convolution, with_attention
 from regard.nn.decoder import Decoder, DecoderLayer
 from regard.nn.layers import Dropout, Encoder, EncoderLayer, FeedForward, Residual
 from regard.nn.masked_head import MaskedHead
@@ -29,6 +30,7 @@ __all__ = [
     "MaskedHead",
     "MultiHeadAttention",
     "NeighbourLayer",
+    "OffsetAttention",
     "Order",
     "Places",
     "Pooling",
@@ -38,9 +40,12 @@ __all__ = [
     "Rotary",
     "Sinusoidal",
     "Streams",
+    "as_convolution",
+    "attention_from_convolution",
     "attention_pooling",
     "build_decoder",
     "build_encoder",
     "neighbours",
     "set_window",
+    "with_attention",
 ]

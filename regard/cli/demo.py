@@ -11,7 +11,9 @@ from regard.errors import ConfigError
 
 
 def demo(
-    task: Annotated[Literal["label", "classify", "transduce", "speech"], typer.Argument(help="Which demo.")] = "label",
+    task: Annotated[
+        Literal["label", "classify", "transduce", "speech", "image"], typer.Argument(help="Which demo.")
+    ] = "label",
     output: Annotated[
         str | None,
         typer.Option(help="Run folder to write, or to use again; runs/demo-TASK if unset.", show_default=False),

@@ -21,7 +21,7 @@ from regard.nn import Dropout
 from regard.ragged import Ragged
 
 LEARNT = 5000  # training images, spread over all, that the mean is taken of
-STEMS = ("linear", "convolution")
+SMALL = 16  # rows and columns of what baselines look at
 
 
 class Patches(nn.Module):
@@ -115,8 +115,8 @@ class Patches(nn.Module):
         return image.pixels(len(self.mean))
 
     def frames(self, image: Image) -> NDArray[np.float32]:
-        """``[N, channels]``, for baselines."""
-        return self.pixels(image).reshape(-1, len(self.mean))
+        """``[1, side·side·channels]``, for baselines: all pixels of the image at a small size, as one vector."""
+        return image.at_size(SMALL, SMALL).pixels(len(self.mean)).reshape(1, -1)
 
     def encode(self, images: Sequence[Image]) -> Ragged:
         """The pixels ``[P, channels]`` of images as one batch with their sizes, on the CPU."""

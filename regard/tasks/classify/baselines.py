@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from regard.data import Example
+from regard.image import Image
 from regard.training.metrics import class_scores
 
 
@@ -31,6 +32,8 @@ def class_baselines(
     if len(labels) > 1:
         texts = isinstance(train[0].items, str | list)
         name = "TF-IDF + logistic regression" if texts else "fully connected network on the mean vector"
+        if isinstance(train[0].items, Image):
+            name = "fully connected network on all pixels"
         chances = _of_texts(train, scored) if texts else _of_vectors(train, scored, vectors)
         scores[name] = class_scores(gold, torch.from_numpy(chances), labels)
     return scores

@@ -1,0 +1,71 @@
+"""`regard demo image`: which digit was written, from scans of eight by eight pixels that come with scikit-learn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+import numpy as np
+import typer
+
+from regard.cli.report import print_table
+from regard.data import read
+from regard.demo.common import train_once
+from regard.files import atomic_write
+from regard.tasks import Classifier
+from regard.tasks.classify.baselines import class_baselines
+from regard.tasks.files import DATA, taken
+
+TEST, DEV = 360, 180  # of 1,797
+SHOWN = 8  # predictions to look at
+
+
+def demo_image(output: Path, *, epochs: int | None, quick: bool) -> None:
+    """Every pixel is a vector, and attends to all others; nothing tells the network what is near but what it learns."""
+    folders = {name: output / DATA / name for name in ("train", "dev", "test")}
+
+    def fit(classifier: Classifier, *, resume: bool) -> None:
+        with taken(output, resume=resume):
+            write_digits(folders)
+        passes = epochs if epochs is not None else 2 if quick else 40
+        classifier.fit(folders["train"], folders["dev"], output, epochs=passes, batch_tokens=4000, resume=resume)
+
+    classifier = train_once(output, Classifier(front_end="pixels", dim=64, depth=3, dropout=0.1), fit)
+    train, test = (list(read(folders[name], goal="label", items="images")) for name in ("train", "test"))
+    own = classifier.evaluate(test, confusion=output / "confusion.png")
+    frames = classifier.network.front_end.frames
+    scores = {"regard": own} | class_baselines(train, test, classifier.labels, frames)
+    print_table(f"which digit it is: scores on {folders['test']}, which training never saw:", scores)
+    _show(classifier, test, output)
+    typer.echo(f"next: regard predict {quote(str(output))} {quote(str(test[0].items.path))}")
+
+
+def write_digits(folders: dict[str, Path]) -> None:
+    """A PNG for each of scikit-learn's digits, in a folder of its class; a seeded shuffle tells which part it is in."""
+    from PIL import Image as pillow
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    shuffled = np.random.default_rng(0).permutation(len(digits.target))
+    parts = {"test": shuffled[:TEST], "dev": shuffled[TEST : TEST + DEV], "train": shuffled[TEST + DEV :]}
+    for name, numbers in parts.items():
+        for number in numbers.tolist():
+            path = folders[name] / str(digits.target[number]) / f"{number:04}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pixels = np.round(digits.images[number] * (255 / 16)).astype(np.uint8)
+            with atomic_write(path, binary=True) as file:
+                pillow.fromarray(pixels).save(file, format="png")
+
+
+def _show(classifier: Any, test: list[Any], output: Path) -> None:
+    """A few predictions, and a picture of what attended to what in the first."""
+    step = max(1, len(test) // SHOWN)
+    for example, chances in zip(test[::step], classifier.probabilities(test[::step]), strict=True):
+        guess = max(chances, key=chances.__getitem__)
+        verdict = "right" if guess == example.goal else f"wrong, it is a {example.goal}"
+        typer.echo(f"  {example.items.path}: {guess} ({100 * chances[guess]:.0f} %), {verdict}")
+    picture = classifier.attention(test[0].items).save(output / "attention.png")
+    typer.echo(f"  what attends to what, in the first: {picture}")
+    typer.echo(f"  which digit is taken for which: {output / 'confusion.png'}")
+    typer.echo(f"{output} holds the model, its card (README.md), the loss curve and the pictures")

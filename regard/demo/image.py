@@ -38,7 +38,7 @@ def demo_image(output: Path, *, epochs: int | None, quick: bool) -> None:
     scores = {"regard": own} | class_baselines(train, test, classifier.labels, frames)
     print_table(f"which digit it is: scores on {folders['test']}, which training never saw:", scores)
     _show(classifier, test, output)
-    typer.echo(f"next: regard predict {quote(str(output))} {quote(str(test[0].items.path))}")
+    typer.echo(f"next: regard predict {quote(str(output))} {quote(test[0].place.source or "")}")
 
 
 def write_digits(folders: dict[str, Path]) -> None:
@@ -64,7 +64,7 @@ def _show(classifier: Any, test: list[Any], output: Path) -> None:
     for example, chances in zip(test[::step], classifier.probabilities(test[::step]), strict=True):
         guess = max(chances, key=chances.__getitem__)
         verdict = "right" if guess == example.goal else f"wrong, it is a {example.goal}"
-        typer.echo(f"  {example.items.path}: {guess} ({100 * chances[guess]:.0f} %), {verdict}")
+        typer.echo(f"  {example.place.source}: {guess} ({100 * chances[guess]:.0f} %), {verdict}")
     picture = classifier.attention(test[0].items).save(output / "attention.png")
     typer.echo(f"  what attends to what, in the first: {picture}")
     typer.echo(f"  which digit is taken for which: {output / 'confusion.png'}")

@@ -38,7 +38,7 @@ def demo_image(output: Path, *, epochs: int | None, quick: bool) -> None:
     scores = {"regard": own} | class_baselines(train, test, classifier.labels, frames)
     print_table(f"which digit it is: scores on {folders['test']}, which training never saw:", scores)
     _show(classifier, test, output)
-    typer.echo(f"next: regard predict {quote(str(output))} {quote(test[0].place.source or "")}")
+    typer.echo(f"next: regard predict {quote(str(output))} {quote(str(test[0].place.source))}")
 
 
 def write_digits(folders: dict[str, Path]) -> None:

@@ -130,7 +130,9 @@ class Config(BaseModel):
     norm: Literal["pre", "post"] = network("pre", "Layer norm before or after each part.")
     norm_eps: float = network(1e-5, "Added to the variance in every layer norm.", gt=0)
     embedding_norm: bool = network(False, "Layer norm on vectors and positions before the first layer.")
-    activation: Literal["relu", "gelu"] = network("relu", "Between the two matrices of a fully connected part.")
+    activation: Literal["relu", "gelu", "gelu_tanh"] = network(
+        "relu", "Between the two matrices of a fully connected part."
+    )
     dropout: float = network(0.3, "Share of activations dropped in training.", ge=0, lt=1)
     implementation: str = network("auto", "Code that computes attention; never changes the meaning.")
 

@@ -86,6 +86,7 @@ def test_public_names():
         "attention_weights",
         "explain",
         "load",
+        "load_vit",
     ]
     for name in regard.__all__:
         assert getattr(regard, name) is not None

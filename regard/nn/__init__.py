@@ -4,6 +4,7 @@ from regard.nn.attention import MultiHeadAttention, attention_pooling
 from regard.nn.build import build_decoder, build_encoder, set_window
 from regard.nn.cache import Cache, Projected
 from regard.nn.chunk import Chunk, Places
+from regard.nn.class_token import ClassToken
 from regard.nn.compared import NeighbourLayer, neighbours
 from regard.nn.decoder import Decoder, DecoderLayer
 from regard.nn.layers import Dropout, Encoder, EncoderLayer, FeedForward, Residual
@@ -18,6 +19,7 @@ __all__ = [
     "Buffer",
     "Cache",
     "Chunk",
+    "ClassToken",
     "Decoder",
     "DecoderLayer",
     "Dropout",

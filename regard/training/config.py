@@ -76,7 +76,9 @@ class Config(BaseModel):
         le=MIB,
     )
 
-    pretrained: str | None = network(None, "Run folder, or Hugging Face BERT folder, whose encoder to start from.")
+    pretrained: str | None = network(
+        None, "Run folder, or Hugging Face BERT or ViT folder, whose encoder to start from."
+    )
     front_end: FrontEndName = network("subwords", "How raw items become vectors.")
     tokenizer: str | None = network(
         None, "What cuts text into subwords: tokenizer.json, vocab.txt or a folder of one; learned from train if unset."
@@ -106,6 +108,9 @@ class Config(BaseModel):
     )
     stem: Literal["linear", "convolution"] = network(
         "linear", "What makes a vector of a patch: one matrix, or convolutions that halve the image again and again."
+    )
+    class_token: bool = network(
+        False, "As in ViT, a learned vector before the patches, and learned positions of their rows and columns."
     )
     encoder: Literal["attention", "pointwise", "sliding", "convolution"] = network(
         "attention", "What looks at the sequence."

@@ -214,6 +214,8 @@ class Labeler:
     def front_ends(self) -> dict[str, str]:
         if 0 < self.config.piece < SHORTEST_PIECE:
             raise ConfigError(f"piece: 0, or at least {SHORTEST_PIECE} s, got {self.config.piece}")
+        if self.config.class_token:
+            raise ConfigError("class_token: it has no label of its own, got true; leave it out, or train classify")
         return {"front_end": self.config.front_end}
 
     def columns(self) -> Columns:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from regard.data.images import as_image
@@ -18,8 +19,10 @@ from regard.image import Image
 from regard.nn import Pooling
 from regard.ragged import Ragged
 from regard.tasks.classify.options import ClassifyConfig
-from regard.tasks.fitting import device_of, make_encoder
+from regard.tasks.fitting import device_of, make_encoder, maps_of_image
 from regard.training.config import ImageSize, make_config
+from regard.viewer.images import ImageMaps
+from regard.viewer.recording import record
 
 
 class VisionTransformer(nn.Module):
@@ -86,6 +89,16 @@ class VisionTransformer(nn.Module):
             raise RegardError("this ViT has no head: its folder holds a ViTModel; train one on embed(images)")
         scores: Tensor = self.head(self.embed(images))
         return scores
+
+    @torch.no_grad()
+    def attention(self, image: Any) -> ImageMaps:
+        """Who attends to whom in one image: a map over it for every layer and head."""
+        given = self._image(image)
+        with record(self.encoder) as layers:
+            hidden = self([given])
+        weights = [layer.weights.dense()[0] for layer in layers]  # [H, N, N] each
+        first = Pooling("first", dim=self.config.dim)
+        return maps_of_image(self.front_end, given, weights, first.attention_weights(hidden))
 
     def save(self, folder: str | Path) -> str:
         """Writes a folder that `transformers` opens, new or empty, and gives the name of the class that opens it.

@@ -28,6 +28,7 @@ from regard.tasks.classify.options import ClassifyConfig
 from regard.tasks.model import Columns, Scores
 from regard.training.config import make_config, with_options
 from regard.training.metrics import class_scores, pair_scores
+from regard.viewer.images import ImageMaps
 from regard.viewer.maps import Maps
 
 logger = logging.getLogger(__name__)
@@ -171,7 +172,7 @@ class Classifier:
             answers.append({"label": label, "score": chances[label], "probabilities": chances})
         return answers
 
-    def attention(self, items: Any) -> Maps:
+    def attention(self, items: Any) -> Maps | ImageMaps:
         """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""
         return fitting.attention_maps(self, items)
 

@@ -37,6 +37,7 @@ from regard.tasks.model import Columns, Scores
 from regard.tasks.streams import Labelled, LabelReader, Stream, Streams, in_pieces, is_read_in_pieces
 from regard.training.config import make_config, with_options
 from regard.training.metrics import label_scores
+from regard.viewer.images import ImageMaps
 from regard.viewer.maps import Maps
 
 
@@ -201,7 +202,7 @@ class Labeler:
         seconds = getattr(self.network.front_end, "seconds", None)
         return Streams(self.network, count, partial(LabelReader, self.labels, seconds), rate=rate)
 
-    def attention(self, items: Any) -> Maps:
+    def attention(self, items: Any) -> Maps | ImageMaps:
         """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""
         return fitting.attention_maps(self, items)
 

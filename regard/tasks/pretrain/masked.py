@@ -21,6 +21,7 @@ from regard.tasks.pretrain.network import MaskedBatch, MaskedNetwork
 from regard.tasks.pretrain.options import PretrainConfig
 from regard.tasks.pretrain.truths import Truth, truth_for
 from regard.training.config import make_config, with_options
+from regard.viewer.images import ImageMaps
 from regard.viewer.maps import Maps
 
 
@@ -111,7 +112,7 @@ class MaskedModel:
             ]
         return found
 
-    def attention(self, items: Any) -> Maps:
+    def attention(self, items: Any) -> Maps | ImageMaps:
         """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""
         return fitting.attention_maps(self, items)
 

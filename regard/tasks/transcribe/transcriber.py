@@ -24,6 +24,7 @@ from regard.tasks.transcribe.network import TranscriptBatch, TranscriptNetwork, 
 from regard.tasks.transcribe.options import TranscribeConfig
 from regard.training.config import make_config, with_options
 from regard.training.metrics import transcript_scores
+from regard.viewer.images import ImageMaps
 from regard.viewer.maps import Maps
 
 
@@ -147,7 +148,7 @@ class Transcriber:
         """The same for many at once, which share a batch."""
         return Streams(self.network, count, partial(TranscriptReader, self.network), rate=rate)
 
-    def attention(self, items: Any) -> Maps:
+    def attention(self, items: Any) -> Maps | ImageMaps:
         """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""
         return fitting.attention_maps(self, items)
 

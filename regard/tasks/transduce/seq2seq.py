@@ -168,7 +168,7 @@ class Seq2Seq:
         """Who attends to whom: source and target to themselves, target to source. The target is predicted if None."""
         example = files.read(self, [items], labelled=False)[0]
         network = self.network.eval()
-        encoder = fitting.attention_maps(self, example)
+        encoder = fitting.sequence_maps(self, example)
         written = self.predict([example])[0] if target is None else target
         batch = self.collate([replace(example, goal=written)]).to(fitting.device_of(network))
         with record(network.decoder) as layers:

@@ -19,7 +19,8 @@ from regard.image import Image
 from regard.nn import Pooling
 from regard.ragged import Ragged
 from regard.tasks.classify.options import ClassifyConfig
-from regard.tasks.fitting import device_of, make_encoder, maps_of_image
+from regard.tasks.fitting import device_of, make_encoder
+from regard.tasks.maps import maps_of_image
 from regard.training.config import ImageSize, make_config
 from regard.viewer.images import ImageMaps
 from regard.viewer.recording import record

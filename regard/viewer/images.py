@@ -155,8 +155,8 @@ class ImageMaps:
         row, column = (rows // 2, columns // 2) if at is None else at
         if not (0 <= row < rows and 0 <= column < columns):
             raise RegardError(
-                f"at: row and column must be below {rows} and {columns}, from 0, got {row} and {column}; "
-                "an image has that many patches"
+                f"at: there is no patch in row {row + 1}, column {column + 1}, counted from 1; "
+                f"the image has {rows} rows and {columns} columns of them"
             )
         return self.before + row * columns + column
 

@@ -53,7 +53,8 @@ def test_view_draws_an_image(call, run, tmp_path, ending):
 def test_view_refuses_a_patch_that_is_none(call, run, trained, tmp_path):
     at = ("-o", tmp_path / "x.png", "--at")
     assert (
-        "at: row and column must be below 3 and 4" in call("view", run / "run", run / "image.png", *at, "4,1").complaint
+        "at: there is no patch in row 4, column 1, counted from 1; the image has 3 rows"
+        in call("view", run / "run", run / "image.png", *at, "4,1").complaint
     )
     assert "a patch is ROW,COLUMN, from 1,1; got '0,1'" in call("view", run / "run", run / "image.png", *at, "0,1").err
     assert "at: a patch of an image, and" in call("view", trained, "I saw", *at, "1,1").complaint

@@ -61,7 +61,9 @@ def test_maps_and_rollout_are_those_of_their_vector(rows, columns, before):
 
 def test_a_place_that_is_none_is_refused():
     maps = random_maps(2, 3)
-    with pytest.raises(RegardError, match="row and column must be below 2 and 3, from 0, got 2 and 0; an image has"):
+    with pytest.raises(
+        RegardError, match="no patch in row 3, column 1, counted from 1; the image has 2 rows and 3 columns"
+    ):
         maps.image((2, 0))
     with pytest.raises(RegardError, match="no vector of the class"):
         maps.rollout("class")

@@ -33,6 +33,7 @@ from regard.tasks.label.recordings import (
     recording_baselines,
     recording_scores,
 )
+from regard.tasks.maps import attention_maps
 from regard.tasks.model import Columns, Scores
 from regard.tasks.streams import Labelled, LabelReader, Stream, Streams, in_pieces, is_read_in_pieces
 from regard.training.config import make_config, with_options
@@ -204,7 +205,7 @@ class Labeler:
 
     def attention(self, items: Any) -> Maps | ImageMaps:
         """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""
-        return fitting.attention_maps(self, items)
+        return attention_maps(self, items)
 
     def describe(self) -> dict[str, Any]:
         """What the network is made of, and how many parameters each part has."""

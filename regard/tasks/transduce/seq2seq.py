@@ -19,6 +19,7 @@ from regard.decoding.search import Hypothesis, sample, search
 from regard.errors import ConfigError
 from regard.nn import build_decoder
 from regard.tasks import files, fitting
+from regard.tasks.maps import sequence_maps
 from regard.tasks.model import Columns, Scores
 from regard.tasks.transduce.baselines import text_baselines
 from regard.tasks.transduce.metrics import text_scores
@@ -168,7 +169,7 @@ class Seq2Seq:
         """Who attends to whom: source and target to themselves, target to source. The target is predicted if None."""
         example = files.read(self, [items], labelled=False)[0]
         network = self.network.eval()
-        encoder = fitting.sequence_maps(self, example)
+        encoder = sequence_maps(self, example)
         written = self.predict([example])[0] if target is None else target
         batch = self.collate([replace(example, goal=written)]).to(fitting.device_of(network))
         with record(network.decoder) as layers:

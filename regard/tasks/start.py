@@ -60,7 +60,9 @@ def open_start(folder: str | Path) -> Start:
     if (path / MODEL).is_file():
         return _of_run(path)
     if (path / "config.json").is_file():
-        return _of_vit(path) if read_json(path / "config.json").get("model_type") == "vit" else _of_bert(path)
+        given = read_json(path / "config.json")
+        is_vit = given.get("model_type") == "vit" or "architecture" in given  # of transformers, and of timm
+        return _of_vit(path) if is_vit else _of_bert(path)
     raise ModelError(f"{path}: neither a run folder ({MODEL}) nor a Hugging Face one (config.json)")
 
 

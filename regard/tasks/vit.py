@@ -137,12 +137,12 @@ class VisionTransformer(nn.Module):
 
 
 def load_vit(folder: str | Path, *, image_size: ImageSize | Literal["own"] = "own") -> VisionTransformer:
-    """Opens a ViT that `transformers` saved, with the same numbers, ready to be used or trained on.
+    """Opens a ViT that `transformers` or `timm` saved, with the same numbers, ready to be used or trained on.
 
     Arguments:
-        folder: with ``config.json`` and ``model.safetensors``, of ViTModel or ViTForImageClassification; images are
-            scaled as its ``preprocessor_config.json`` says, or from −1 to 1 without one. They are resized by bicubic
-            interpolation, whichever it names.
+        folder: with ``config.json`` and ``model.safetensors``, of ViTModel, ViTForImageClassification, or a plain ViT
+            of timm. Images are scaled as it says, or from −1 to 1 where it does not; whole ones are resized, by bicubic
+            interpolation, whatever it says.
         image_size: rows and columns of pixels to which images are brought; "own" for those of the folder, None to
             leave them as they are.
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_bert import change_tensors, close
-from small_vit import pixels, save_vit, their_hidden
+from small_vit import pixels, save_timm, save_vit, their_hidden
 from transformers import ViTForImageClassification, ViTForMaskedImageModeling, ViTModel
 
 import regard
@@ -143,3 +143,12 @@ def test_what_is_no_part_of_an_encoder_is_left_out_and_told(tmp_path, caplog):
     assert "no part of an encoder: decoder.0.bias, decoder.0.weight, embeddings.mask_token" in caplog.text
     images = pixels(1, 3, 12, 12)
     close(vit(images).values, their_hidden(theirs, images))
+
+
+def test_a_vit_of_timm_is_read(tmp_path, monkeypatch):
+    theirs, images = save_timm(tmp_path, monkeypatch, label_names=["cat", "dog"]), pixels(2, 3, 12, 12)
+    vit = regard.load_vit(tmp_path)
+    close(vit(images).values, their_hidden(theirs, images))
+    close(vit.logits(images), theirs(images).logits)
+    assert (vit.labels, vit.front_end.image_size) == (["cat", "dog"], (12, 12))
+    torch.testing.assert_close(vit.front_end.std, torch.full((3,), 0.3))

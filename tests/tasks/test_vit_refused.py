@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from small_vit import save_vit
+from small_vit import save_timm, save_vit
 from test_bert_refused import config, cut_weights, drop, put, rename, write
 from transformers import ViTForImageClassification
 
@@ -85,3 +85,29 @@ def test_a_folder_that_is_no_vit_is_refused(tmp_path, saved, spoil, message):
         load_vit(tmp_path)
     assert str(caught.value).startswith(str(tmp_path))
     assert "\n" not in str(caught.value)
+
+
+SIZES = "architecture must be vit_"
+BAD_TIMM = [
+    (
+        config(architecture="deit_tiny_patch16_224"),
+        f"{SIZES}.*got 'deit_tiny_patch16_224'; name the folder of a plain ViT",
+    ),
+    (config(architecture="vit_base_patch16_clip_224"), f"{SIZES}.*got 'vit_base_patch16_clip_224'"),
+    (config(architecture=7), f"{SIZES}.*got 7"),
+    (config(model_args={"img_size": 8}), f"{SIZES}.*got 'vit_tiny_patch4_12 with model_args'"),
+    (config(pretrained_cfg={"input_size": [3]}), r"image_size must be one or two whole numbers, got \[\]"),
+    (config(pretrained_cfg={"input_size": ["3", 12, 12]}), "num_channels must be a whole number from 1, got '3'"),
+    (config(pretrained_cfg={"mean": 0.5}), r"config.json: image_mean and image_std must be 3 numbers each"),
+    (put("fc_norm.weight", torch.zeros(12)), "'fc_norm.weight' is no part of a ViT of 2 layers"),
+    (drop("blocks.1.attn.qkv.bias"), r"'blocks.1.attn.qkv.bias' is missing, config.json asks for \[36\]"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "message"), BAD_TIMM, ids=[message[:60] for _, message in BAD_TIMM])
+def test_a_folder_of_timm_that_is_no_plain_vit_is_refused(tmp_path, monkeypatch, spoil, message):
+    save_timm(tmp_path, monkeypatch)
+    spoil(tmp_path)
+    with pytest.raises(ModelError, match=message) as caught:
+        load_vit(tmp_path)
+    assert str(caught.value).startswith(str(tmp_path))

@@ -48,7 +48,14 @@ def read_config(
             f"{path}: no such file; a {kind}'s folder holds {CONFIG}, {holds}, "
             "as save_pretrained of `transformers` writes them"
         )
-    config = defaults | read_json(path)
+    return checked_config(path, read_json(path), defaults, only, kind=kind)
+
+
+def checked_config(
+    path: Path, given: dict[str, Any], defaults: dict[str, Any], only: dict[str, Any], *, kind: str
+) -> dict[str, Any]:
+    """The same of what such a file holds."""
+    config = defaults | given
     for key, wanted in only.items():
         if config.get(key) != wanted:
             raise ModelError(

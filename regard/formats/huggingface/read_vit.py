@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,13 @@ from regard.formats.huggingface.folder import (
     Weights,
     check_depth,
     check_tensors,
+    checked_config,
     open_weights,
     read_config,
 )
 from regard.formats.huggingface.names import Shapes, State, to_ours
-from regard.formats.huggingface.vit import PREPROCESSOR, Sizes
+from regard.formats.huggingface.timm import ARCHITECTURE, TIMM, as_transformers
+from regard.formats.huggingface.vit import PREPROCESSOR, TRANSFORMERS, Dialect, Sizes
 from regard.front_ends.stored import are_numbers
 
 logger = logging.getLogger(__name__)
@@ -75,25 +76,28 @@ class VitFolder:
 def read_vit(folder: str | Path) -> VitFolder:
     """Reads a ViT that `transformers` saved: ``config.json``, its weights, and ``preprocessor_config.json`` if any.
 
+    Also one that `timm` saved, where its name tells its sizes.
+
     Raises:
         ModelError: a file is missing or damaged, it is another architecture, or its parts do not fit together.
 
     Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words".
     """
     folder = Path(folder)
-    config = read_config(folder, DEFAULTS, {"model_type": vit.MODEL_TYPE}, kind="ViT", holds=WEIGHTS)
+    config, scale, dialect = _read_config(folder)
     image, sizes = _image_size(folder, config), _sizes(folder, config)
-    tensors = _read_tensors(folder, config, sizes)
-    mean, std, size = _preprocessor(folder, sizes.channels, image)
+    tensors = _read_tensors(folder, config, sizes, dialect)
+    mean, std, size = _preprocessor(folder, scale, sizes.channels, image)
+    biases = f"{dialect.head}.bias"
     return VitFolder(
         options=_options(config, sizes),
         image_size=size,
         vocabulary={"mean": mean, "std": std, "grid": list(sizes.grid)},
-        patches=vit.added_to_ours(to_ours(vit.patches_names(), tensors)),
-        encoder=to_ours(vit.encoder_names(sizes.depth), tensors),
+        patches=vit.added_to_ours(to_ours(vit.patches_names(dialect), tensors)),
+        encoder=to_ours(vit.encoder_names(sizes.depth, dialect), tensors),
         pooler=to_ours(vit.pooler_names(), tensors) if "pooler.dense.bias" in tensors else None,
-        head=to_ours(vit.head_names(), tensors) if "classifier.bias" in tensors else None,
-        labels=_labels(config, len(tensors["classifier.bias"])) if "classifier.bias" in tensors else [],
+        head=to_ours(vit.head_names(dialect), tensors) if biases in tensors else None,
+        labels=_labels(config, len(tensors[biases])) if biases in tensors else [],
     )
 
 
@@ -120,6 +124,18 @@ def _options(config: dict[str, Any], sizes: Sizes) -> dict[str, Any]:
 
 
 # config.json
+
+
+def _read_config(folder: Path) -> tuple[dict[str, Any], dict[str, Any], Dialect]:
+    """The config, that of the images' scale, and what the tensors are called."""
+    path, only = folder / CONFIG, {"model_type": vit.MODEL_TYPE}
+    given = read_json(path) if path.is_file() else {}
+    if ARCHITECTURE in given and "model_type" not in given:
+        config, scale = as_transformers(path, given)
+        return checked_config(path, config, DEFAULTS, only, kind="ViT"), scale, TIMM
+    config = read_config(folder, DEFAULTS, only, kind="ViT", holds=WEIGHTS)
+    path = folder / PREPROCESSOR
+    return config, read_json(path) if path.is_file() else {}, TRANSFORMERS
 
 
 def _sizes(folder: Path, config: dict[str, Any]) -> Sizes:
@@ -176,11 +192,10 @@ def _labels(config: dict[str, Any], count: int) -> list[str]:
 
 
 def _preprocessor(
-    folder: Path, channels: int, image: tuple[int, int]
+    folder: Path, found: dict[str, Any], channels: int, image: tuple[int, int]
 ) -> tuple[list[float], list[float], tuple[int, int] | None]:
     """Mean and deviation of pixels from 0 to 1 by which they are scaled, and the size to which images are brought."""
-    path = folder / PREPROCESSOR
-    found = read_json(path) if path.is_file() else {}
+    path = folder / PREPROCESSOR if (folder / PREPROCESSOR).is_file() else folder / CONFIG
     most = 255.0 if found.get("do_rescale", True) is False else 255 * _factor(path, found)  # of a pixel that is 1
     mean, std = found.get("image_mean", [MEAN] * channels), found.get("image_std", [STD] * channels)
     if found.get("do_normalize", True) is False:
@@ -210,34 +225,35 @@ def _factor(path: Path, found: dict[str, Any]) -> float:
 # The weights
 
 
-def _read_tensors(folder: Path, config: dict[str, Any], sizes: Sizes) -> State:
+def _read_tensors(folder: Path, config: dict[str, Any], sizes: Sizes, dialect: Dialect) -> State:
     """Those of patches and encoder, of the pooler and of the head, as far as there are any."""
     with open_weights(folder, lambda name: name.removeprefix("vit.")) as weights:
         check_depth(weights, sizes.depth)
-        wanted = _wanted(weights, config, sizes)
-        check_tensors(weights, wanted, kind=f"a ViT of {sizes.depth} layers", left_out=LEFT_OUT)
+        wanted = _wanted(weights, config, sizes, dialect)
+        left_out = LEFT_OUT if dialect == TRANSFORMERS else ()
+        check_tensors(weights, wanted, kind=f"a ViT of {sizes.depth} layers", left_out=left_out)
         tensors = {name: weights.read(name) for name in wanted}
     left = sorted(weights.names.keys() - wanted.keys())
     if left:
         logger.info("%s: not taken, as no part of an encoder: %s", weights.path, ", ".join(left))
-    return tensors | {name: torch.zeros(sizes.dim) for name in _no_biases(config, sizes)}
+    return tensors | {name: torch.zeros(sizes.dim) for name in _no_biases(config, sizes, dialect)}
 
 
-def _wanted(weights: Weights, config: dict[str, Any], sizes: Sizes) -> Shapes:
-    wanted = vit.patches_shapes(sizes) | vit.encoder_shapes(sizes)
-    for name in _no_biases(config, sizes):
+def _wanted(weights: Weights, config: dict[str, Any], sizes: Sizes, dialect: Dialect) -> Shapes:
+    wanted = vit.patches_shapes(sizes, dialect) | vit.encoder_shapes(sizes, dialect)
+    for name in _no_biases(config, sizes, dialect):
         del wanted[name]
     if config["pooler_act"] == DEFAULTS["pooler_act"] and any(name.startswith("pooler.") for name in weights.names):
         wanted |= vit.pooler_shapes(sizes)
-    head = weights.entries.get("classifier.weight")
+    head = weights.entries.get(f"{dialect.head}.weight")
     if head is not None:
-        wanted |= vit.head_shapes(sizes, head.shape[0] if head.shape else 0)
+        wanted |= vit.head_shapes(sizes, head.shape[0] if head.shape else 0, dialect)
     return wanted
 
 
-def _no_biases(config: dict[str, Any], sizes: Sizes) -> Iterable[str]:
+def _no_biases(config: dict[str, Any], sizes: Sizes, dialect: Dialect) -> list[str]:
     """Those of queries, keys and values, where a ViT has none."""
     if config["qkv_bias"]:
         return []
-    place = "encoder.layer.{}.attention.attention.{}.bias"
-    return [place.format(layer, name) for layer in range(sizes.depth) for name in ("query", "key", "value")]
+    places = [dialect.layer.format(layer) for layer in range(sizes.depth)]
+    return [f"{place}.{name}.bias" for place in places for name in dialect.parts["attention.input"]]

@@ -104,7 +104,7 @@ class ImageMaps:
         """
         rows, columns = (torch.arange(side, dtype=torch.float32) * self.stride for side in self.grid)
         places = torch.cartesian_prod(rows, columns)
-        far = torch.cdist(places, places)
+        far = torch.cdist(places, places, compute_mode="donot_use_mm_for_euclid_dist")
         found = []
         for layer in self.layers:
             between = layer[:, self.before :, self.before :]  # [H, N, N]

@@ -22,7 +22,7 @@ def random_maps(rows, columns, *, before=0, depth=2, heads=3, stride=2, pooling=
     return ImageMaps(layers, picture, grid=(rows, columns), stride=stride, before=before, pooling=pool)
 
 
-GRIDS = {"rows": st.integers(1, 4), "columns": st.integers(1, 4), "before": st.integers(0, 1)}
+GRIDS = {"rows": st.integers(1, 6), "columns": st.integers(1, 6), "before": st.integers(0, 1)}
 
 
 @settings(max_examples=20, deadline=None)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from regard.ragged import Ragged
     from regard.recording import Recording
     from regard.tasks import Classifier, Labeler, MaskedModel, Seq2Seq, Transcriber, load
+    from regard.tasks.vit import load_vit
 
 __version__ = "0.1.0"
 
@@ -56,6 +57,7 @@ __all__ = [
     "attention_weights2d",
     "explain",
     "load",
+    "load_vit",
 ]
 
 _HOMES = {
@@ -67,6 +69,7 @@ _HOMES = {
     "regard.ragged": ("Ragged",),
     "regard.recording": ("Recording",),
     "regard.tasks": ("Classifier", "Labeler", "MaskedModel", "Seq2Seq", "Transcriber", "load"),
+    "regard.tasks.vit": ("load_vit",),
 }
 
 if not TYPE_CHECKING:  # a type checker reads the imports above, and refuses other names

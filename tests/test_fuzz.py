@@ -269,6 +269,24 @@ def test_a_bert_of_others(tmp_path, capfd):
     assert capfd.readouterr().err == ""
 
 
+def test_a_vit_of_others(tmp_path, capfd):
+    run_folder, folder = tmp_path / "run", tmp_path / "vit"
+    options = {"front_end": "patches", "class_token": True, "positions": "none", "pooling": "first"}
+    images = [(np.full((8, 8), number / 4, np.float32), "XY"[number % 2]) for number in range(4)]
+    Classifier(**options, **TINY).fit(images, output=run_folder, **QUICK)
+    assert run(["export", str(run_folder), "--output", str(folder)]) == 0
+    capfd.readouterr()
+    vit = regard.load_vit(folder)
+
+    def read(rng: random.Random) -> None:
+        regard.load_vit(folder)
+
+    names = ["config.json", "config.json", "preprocessor_config.json", "model.safetensors"]
+    outcomes(share(0.02), folder, damage_of(folder, names), read)
+    assert vit.labels == ["X", "Y"]
+    assert capfd.readouterr().err == ""
+
+
 # What a training leaves for itself
 
 

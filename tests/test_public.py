@@ -90,6 +90,7 @@ def test_public_names():
         "attention_weights2d",
         "explain",
         "load",
+        "load_vit",
     ]
     for name in regard.__all__:
         assert getattr(regard, name) is not None

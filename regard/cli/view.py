@@ -15,23 +15,34 @@ def view(
     run: Run,
     given: Annotated[
         str,
-        typer.Argument(metavar="INPUT", help="A text (a tagger's words are separated by spaces); or a file."),
+        typer.Argument(metavar="INPUT", help="A text (a tagger's words are separated by spaces), an image; or a file."),
     ],
     number: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="INPUT is a file: draw its N-th sequence.", show_default=False),
     ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ROW,COLUMN",
+            help="Of an image: the patch whose maps are drawn, from 1,1; the middle one if unset.",
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[
         str, typer.Option("--output", "-o", help="Page or picture: .html, .png, .svg, .pdf.")
     ] = "page.html",
 ) -> None:
-    """Draw who attends to whom in one sequence: a heat map for every layer and head."""
+    """Draw who attends to whom in one sequence: a heat map for every layer and head; of an image, over it."""
     from regard.data.goals import GOALS
     from regard.tasks.files import check_output, item_kind, iter_read
 
     check_output(output)
+    place = None if at is None else parse_place(at)
     model = open_model(run)
     kind = item_kind(model.config)
+    if place is not None and kind != "images":
+        raise ConfigError(f"at: a patch of an image, and {run} reads {kind}; leave it out")
     if number is not None:
         example = next(
             islice(iter_read(model, given, items=kind, labelled=model.config.goal == "nothing"), number - 1, None), None
@@ -42,5 +53,20 @@ def view(
     elif kind == "vectors":
         raise ConfigError(f"number: {run} reads vectors, which are in a file; add --number 1 for the first in {given}")
     else:
-        maps = model.attention(given.split() if GOALS[model.config.goal].per_item else given)
-    typer.echo(f"{maps.save(output)}")
+        maps = model.attention(given.split() if kind == "words" and GOALS[model.config.goal].per_item else given)
+    typer.echo(f"{maps.save(output) if place is None else maps.save(output, at=place)}")
+
+
+def parse_place(text: str) -> tuple[int, int]:
+    """A patch as it is typed, counted from 1, as it is counted from 0.
+
+    >>> parse_place("3,1")
+    (2, 0)
+    """
+    try:
+        row, column = (int(number) - 1 for number in text.split(","))
+    except ValueError:
+        row = column = -1
+    if row < 0 or column < 0:
+        raise typer.BadParameter(f"a patch is ROW,COLUMN, from 1,1; got '{text}'")
+    return row, column

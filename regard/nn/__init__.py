@@ -4,6 +4,7 @@ from regard.nn.attention import MultiHeadAttention, attention_pooling
 from regard.nn.build import build_decoder, build_encoder, set_window
 from regard.nn.cache import Cache, Projected
 from regard.nn.chunk import Chunk, Places
+from regard.nn.class_token import ClassToken
 from regard.nn.compared import NeighbourLayer, neighbours, neighbours2d
 from regard.nn.convolution import OffsetAttention, as_convolution, attention_from_convolution, with_attention
 from regard.nn.decoder import Decoder, DecoderLayer
@@ -21,6 +22,7 @@ __all__ = [
     "Buffer",
     "Cache",
     "Chunk",
+    "ClassToken",
     "Decoder",
     "DecoderLayer",
     "Dropout",

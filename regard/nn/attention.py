@@ -274,8 +274,20 @@ def attention_pooling(
         key, value: ``[T, H, D]``; sequence b is rows ``offsets[b]:offsets[b+1]``.
         implementation: as in :func:`regard.attend`.
     """
-    B = len(offsets) - 1
-    queries = query.expand(B, -1, -1)  # one for each sequence: [B, H, D]
-    one_each = torch.arange(B + 1, device="cpu")  # where offsets are read
+    queries, one_each = _one_each(query, offsets)
     pooled = attend(queries, key, value, offsets=one_each, key_offsets=offsets, implementation=implementation)
     return pooled.flatten(1)
+
+
+@takes_tensors
+def pooling_weights(query: Tensor, key: Tensor, offsets: Tensor) -> list[Tensor]:
+    """``[H, N_b]`` for each sequence: the weights in :func:`attention_pooling`, which has the same arguments."""
+    queries, one_each = _one_each(query, offsets)
+    found = attention_weights(queries, key, offsets=one_each, key_offsets=offsets).dense()  # [H, 1, N_b] each
+    return [weights[:, 0] for weights in found]
+
+
+def _one_each(query: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
+    """A query ``[B, H, D]`` for each sequence, and offsets of them, on the CPU, where they are read."""
+    B = len(offsets) - 1
+    return query.expand(B, -1, -1), torch.arange(B + 1, device="cpu")

@@ -77,7 +77,8 @@ def build_encoder(
         norm_eps: added to the variance in every layer norm.
         embedding_norm: whether vectors with their positions go through a layer norm before the first layer.
         dropout: share dropped in training of what each part adds, and inside the fully connected networks.
-        activation: of the fully connected networks: "relu", "gelu" (the exact one, ``x Φ(x)``), or any function.
+        activation: of the fully connected networks: "relu", "gelu" (the exact one, ``x Φ(x)``), "gelu_tanh"
+            (near to it), or any function.
         implementation: as in :func:`regard.attend`.
 
     Raises:

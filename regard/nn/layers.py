@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,11 @@ from regard.nn.streaming import AttentionState, Buffer, LayerState, Streams
 from regard.ragged import Ragged, takes_ragged, takes_tensors
 
 Activation = Callable[[Tensor], Tensor]
-ACTIVATIONS: dict[str, Activation] = {"relu": F.relu, "gelu": F.gelu}
+ACTIVATIONS: dict[str, Activation] = {
+    "relu": F.relu,
+    "gelu": F.gelu,
+    "gelu_tanh": partial(F.gelu, approximate="tanh"),  # as GPT-2 and many since
+}
 NORM_EPS = 1e-5  # added to the variance that a layer norm divides by
 
 

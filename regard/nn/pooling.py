@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from regard.errors import ConfigError
-from regard.nn.attention import attention_pooling
+from regard.nn.attention import attention_pooling, pooling_weights
 from regard.ragged import Ragged, takes_ragged
 
 POOLINGS = ("query", "mean", "max", "first", "bert")
@@ -64,3 +64,24 @@ class Pooling(nn.Module):
             return pooled.masked_fill(lengths[:, None] == 0, 0.0)
         sums = torch.segment_reduce(batch.values, "sum", lengths=lengths, initial=0.0)
         return sums / lengths.clamp(min=1)[:, None]
+
+    @torch.no_grad()
+    @takes_ragged
+    def attention_weights(self, batch: Ragged) -> list[Tensor]:
+        """How much each vector counts in the one of its sequence, ``[H, N_b]``, rows sum to 1; one row but of "query".
+
+        Of "max" that is the share of elements that come from it.
+        """
+        if self.kind == "query":
+            key = self.key(batch.values).unflatten(1, self.query.shape)  # [T, H, D]
+            return pooling_weights(self.query, key, batch.offsets)
+        shares = []
+        for x in batch.unbind():
+            share = torch.zeros(len(x), device=x.device)
+            if self.kind == "max" and len(x):
+                share = x.argmax(0).bincount(minlength=len(x)) / x.shape[1]
+            elif len(x):
+                share[: 1 if self.kind in ("first", "bert") else None] = 1
+                share = share / share.sum()
+            shares.append(share[None])
+        return shares

@@ -7,16 +7,22 @@ from typing import Any
 
 from regard.errors import UnsupportedError
 from regard.formats.huggingface.write import reasons_against_bert, write_bert
+from regard.formats.huggingface.write_vit import reasons_against_vit, write_vit
+from regard.front_ends import FRONT_ENDS
 from regard.tasks import TASKS
 
 
 def export_huggingface(model: Any, folder: str | Path) -> str:
-    """Writes a model as a BERT that `transformers` opens, and gives the name of the class that opens it.
+    """Writes a model as a BERT, or a ViT, that `transformers` opens, and gives the name of the class that opens it.
 
     Raises:
         RegardError: something is in the folder.
-        UnsupportedError: the task or the network is none of BERT's, with every reason.
+        UnsupportedError: the task or the network is none of theirs, with every reason.
     """
+    return _vit(model, folder) if FRONT_ENDS[model.config.front_end].grid else _bert(model, folder)
+
+
+def _bert(model: Any, folder: str | Path) -> str:
     task, options = model.config.task, model.config.model_dump()
     opened_by = TASKS[task].transformers
     if opened_by is None:
@@ -38,3 +44,21 @@ def export_huggingface(model: Any, folder: str | Path) -> str:
         labels=getattr(model, "labels", ()),
     )
     return opened_by
+
+
+def _vit(model: Any, folder: str | Path) -> str:
+    task, options = model.config.task, model.config.model_dump()
+    if task != "classify":
+        raise UnsupportedError(f"a {task} model of images cannot be written as a ViT; classify can")
+    if reasons := reasons_against_vit(task, options):
+        raise UnsupportedError(f"this network is none of ViT's: {'; '.join(reasons)}; train one with ViT's options")
+    network = model.network
+    return write_vit(
+        folder,
+        options=options,
+        vocabulary=network.front_end.vocabulary(),
+        patches=network.front_end.state_dict(),
+        encoder=network.encoder.state_dict(),
+        head=network.head.state_dict(),
+        labels=model.labels,
+    )

@@ -15,18 +15,16 @@ from torch import nn
 
 from regard.data import Example, Source
 from regard.errors import ConfigError, RegardError
-from regard.front_ends import FRONT_ENDS, learn_front_end, restore_front_end
+from regard.front_ends import learn_front_end, restore_front_end
 from regard.nn import build_encoder, set_window
 from regard.ragged import fill
 from regard.tasks.card import write_scores
-from regard.tasks.files import check_length, digest, item_kind, read, restore_run, save_run, taken
+from regard.tasks.files import digest, read, restore_run, save_run, taken
 from regard.tasks.model import Model, Scores
 from regard.tasks.start import NOTHING, Start, open_start, take_over, with_options_of
 from regard.training.checkpoint import WEIGHTS, load_weights
 from regard.training.config import Config, Window, Windows, check_tokenizer, make_config
 from regard.training.learner import choose_device, is_main_process
-from regard.viewer.maps import Maps
-from regard.viewer.recording import record
 
 M = TypeVar("M", bound=Model)
 PREDICT_TOKENS = 4000  # items in a batch of prediction; larger ones leave the cache, and their memory is mapped anew
@@ -232,20 +230,6 @@ def in_batches(lengths: Sequence[int]) -> Iterator[list[int]]:
     return (numbers.tolist() for numbers in fill(order, lengths, PREDICT_TOKENS))
 
 
-@torch.inference_mode()
-def attention_maps(model: Model, items: Any) -> Maps:
-    """Who attends to whom in one sequence, by layer and head of the encoder."""
-    example, network = read(model, [items], labelled=False, items=item_kind(model.config))[0], model.network.eval()
-    check_length(model.config, example, network.front_end.count(example.items), windowed=True)
-    inputs = network.front_end.encode([example.items]).to(device_of(network))
-    with record(network.encoder) as layers:
-        network.encoder(network.front_end(inputs))
-    if not layers:
-        raise RegardError("this encoder does not attend, so there is nothing to show; see the option `encoder`")
-    names = network.front_end.names(example.items)
-    return Maps([layer.weights.dense()[0] for layer in layers], names)  # [H, N, N] each
-
-
 def change_window(model: Model, *, window: Window = None, windows: Windows = None) -> None:
     """Lets the encoder of a model attend within another window than it was trained with, or in one for each layer.
 
@@ -276,7 +260,7 @@ def make_encoder(config: Config) -> nn.Module:
         window=config.window,
         windows=config.windows,
         causal=config.causal,
-        grid=FRONT_ENDS[config.front_end].grid,
+        grid=config.is_grid,
         score=config.score,
         normalizer=config.normalizer,
         norm=config.norm,

@@ -1,4 +1,4 @@
-"""Starting from a network that was trained before: a run folder of any task, or a BERT of Hugging Face."""
+"""Starting from a network that was trained before: a run folder of any task, or a BERT or ViT of Hugging Face."""
 
 from __future__ import annotations
 
@@ -36,11 +36,13 @@ class Start:
 
     Arguments:
         options: of the network, which the weights ask for.
+        proposed: options that it was used with, which may be given others.
         vocabularies: of front ends, by the part that they are.
         parts: tensors by name for each part; one that is a tensor itself has it under "".
     """
 
     options: dict[str, Any] = field(default_factory=dict)
+    proposed: dict[str, Any] = field(default_factory=dict)
     vocabularies: dict[str, dict[str, Any]] = field(default_factory=dict)
     parts: dict[str, dict[str, Tensor]] = field(default_factory=dict)
 
@@ -58,7 +60,9 @@ def open_start(folder: str | Path) -> Start:
     if (path / MODEL).is_file():
         return _of_run(path)
     if (path / "config.json").is_file():
-        return _of_bert(path)
+        given = read_json(path / "config.json")
+        is_vit = given.get("model_type") == "vit" or "architecture" in given  # of transformers, and of timm
+        return _of_vit(path) if is_vit else _of_bert(path)
     raise ModelError(f"{path}: neither a run folder ({MODEL}) nor a Hugging Face one (config.json)")
 
 
@@ -74,7 +78,8 @@ def _of_run(folder: Path) -> Start:
     for name, tensor in read_weights(folder / WEIGHTS).items():
         part, _, rest = name.partition(".")
         parts.setdefault(part, {})[rest] = tensor
-    return Start({name: getattr(config, name) for name in shared}, {"front_end": vocabulary["front_end"]}, parts)
+    options = {name: getattr(config, name) for name in shared}
+    return Start(options, vocabularies={"front_end": vocabulary["front_end"]}, parts=parts)
 
 
 def _window_shapes_weights(config: Config) -> bool:
@@ -95,7 +100,15 @@ def _of_bert(folder: Path) -> Start:
     parts = {"front_end": {"embedding.weight": bert.embedding}, "encoder": bert.encoder}
     parts |= {} if bert.masked_head is None else {"masked_head": bert.masked_head}
     parts |= {} if bert.pooler is None else {"pool": bert.pooler}
-    return Start(bert.options, {"front_end": {"tokenizer": bert.tokenizer}}, parts)
+    return Start(bert.options, vocabularies={"front_end": {"tokenizer": bert.tokenizer}}, parts=parts)
+
+
+def _of_vit(folder: Path) -> Start:
+    from regard.formats.huggingface.read_vit import read_vit
+
+    vit = read_vit(folder)
+    parts = {"front_end": vit.patches, "encoder": vit.encoder} | ({} if vit.pooler is None else {"pool": vit.pooler})
+    return Start(vit.options, {"image_size": vit.image_size}, {"front_end": vit.vocabulary}, parts)
 
 
 def with_options_of(start: Start, config: C) -> C:
@@ -110,7 +123,7 @@ def with_options_of(start: Start, config: C) -> C:
         given = getattr(config, name)
         if name in config.model_fields_set and given != value:
             raise ConfigError(f"{name}: the pretrained network has {value!r}, got {given!r}; leave it out")
-    given = config.model_dump(exclude_unset=True) | start.options
+    given = start.proposed | config.model_dump(exclude_unset=True) | start.options
     if start.options["positions"] == "learned" and "longest" not in config.model_fields_set:
         given["longest"] = min(config.longest, start.options["position_reach"])
     return make_config(type(config), given)

@@ -77,7 +77,9 @@ class Config(BaseModel):
         le=MIB,
     )
 
-    pretrained: str | None = network(None, "Run folder, or Hugging Face BERT folder, whose encoder to start from.")
+    pretrained: str | None = network(
+        None, "Run folder, or Hugging Face BERT or ViT folder, whose encoder to start from."
+    )
     front_end: FrontEndName = network("subwords", "How raw items become vectors.")
     tokenizer: str | None = network(
         None, "What cuts text into subwords: tokenizer.json, vocab.txt or a folder of one; learned from train if unset."
@@ -108,6 +110,9 @@ class Config(BaseModel):
     stem: Literal["linear", "convolution"] = network(
         "linear", "What makes a vector of a patch: one matrix, or convolutions that halve the image again and again."
     )
+    class_token: bool = network(
+        False, "As in ViT, a learned vector before the patches, and learned positions of their rows and columns."
+    )
     encoder: Literal["attention", "pointwise", "sliding", "convolution"] = network(
         "attention", "What looks at the sequence."
     )
@@ -135,7 +140,9 @@ class Config(BaseModel):
     norm: Literal["pre", "post"] = network("pre", "Layer norm before or after each part.")
     norm_eps: float = network(1e-5, "Added to the variance in every layer norm.", gt=0)
     embedding_norm: bool = network(False, "Layer norm on vectors and positions before the first layer.")
-    activation: Literal["relu", "gelu"] = network("relu", "Between the two matrices of a fully connected part.")
+    activation: Literal["relu", "gelu", "gelu_tanh"] = network(
+        "relu", "Between the two matrices of a fully connected part."
+    )
     dropout: float = network(0.3, "Share of activations dropped in training.", ge=0, lt=1)
     implementation: str = network("auto", "Code that computes attention; never changes the meaning.")
 
@@ -184,6 +191,11 @@ class Config(BaseModel):
     def gives(self) -> str:
         """What predictions hold."""
         return self.goal if self.writes is None else self.writes
+
+    @property
+    def is_grid(self) -> bool:
+        """Whether the encoder's vectors stand in rows and columns: those of an image, with none of its class before."""
+        return FRONT_ENDS[self.front_end].grid and not self.class_token
 
     @property
     def is_windowed(self) -> bool:

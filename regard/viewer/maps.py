@@ -77,24 +77,16 @@ class Maps:
 
     def save(self, path: str | Path) -> Path:
         """Writes ``.png``, ``.svg``, ``.pdf``, or one ``.html`` page with the picture inside."""
-        path = Path(path)
-        kind = path.suffix.lower().lstrip(".")
-        if kind not in ("png", "svg", "pdf", "html", "htm"):
-            raise RegardError(f"path must end in .png, .svg, .pdf or .html, got '{path.name}'")
+        path, kind = Path(path), kind_of(path)
         title = " ".join(self.items or ["attention"])
-        drawn = _page(title, {"": self}) if kind in ("html", "htm") else self._drawn(kind)
+        content = drawn(self.figure(), "png" if kind == "html" else kind)
         with atomic_write(path, binary=True) as file:
-            file.write(drawn)
+            file.write(page(title, {"": content}) if kind == "html" else content)
         return path
 
     def show(self) -> Figure:
         """The figure, which a notebook displays."""
         return self.figure()
-
-    def _drawn(self, kind: str) -> bytes:
-        buffer = io.BytesIO()
-        self.figure().savefig(buffer, format=kind, dpi=140, bbox_inches="tight")
-        return buffer.getvalue()
 
 
 @dataclass(frozen=True)
@@ -117,8 +109,9 @@ class PairMaps:
         if path.suffix.lower() not in (".html", ".htm"):
             return self.cross.save(path)
         parts = {"target to source": self.cross, "target to itself": self.decoder, "source to itself": self.encoder}
+        pictures = {name: drawn(maps.figure(), "png") for name, maps in parts.items()}
         with atomic_write(path, binary=True) as file:
-            file.write(_page(" ".join(self.encoder.items or ["attention"]), parts))
+            file.write(page(" ".join(self.encoder.items or ["attention"]), pictures))
         return path
 
     def show(self) -> Figure:
@@ -126,15 +119,35 @@ class PairMaps:
         return self.cross.figure()
 
 
-def _page(title: str, parts: dict[str, Maps]) -> bytes:
-    """One page with a picture for each part, under its name."""
+def kind_of(path: str | Path) -> str:
+    """What a picture is to be written as: "png", "svg", "pdf" or "html".
+
+    Raises:
+        RegardError: the path ends in something else.
+    """
+    name = Path(path).name
+    kind = Path(path).suffix.lower().lstrip(".")
+    if kind not in ("png", "svg", "pdf", "html", "htm"):
+        raise RegardError(f"path must end in .png, .svg, .pdf or .html, got '{name}'")
+    return "html" if kind == "htm" else kind
+
+
+def drawn(figure: Figure, kind: str) -> bytes:
+    """The file of a figure."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, dpi=140, bbox_inches="tight")
+    return buffer.getvalue()
+
+
+def page(title: str, pictures: dict[str, bytes]) -> bytes:
+    """One page with PNGs, each under its name."""
     head = html.escape(title)
-    page = [f'<!doctype html><meta charset="utf-8"><title>{head}</title>{STYLE}<h1>{head}</h1>']
-    for name, maps in parts.items():
-        source = base64.b64encode(maps._drawn("png")).decode()
+    parts = [f'<!doctype html><meta charset="utf-8"><title>{head}</title>{STYLE}<h1>{head}</h1>']
+    for name, picture in pictures.items():
+        source = base64.b64encode(picture).decode()
         heading = f"<h2>{html.escape(name)}</h2>" if name else ""
-        page.append(f'{heading}<img alt="attention" src="data:image/png;base64,{source}">\n')
-    return "".join(page).encode()
+        parts.append(f'{heading}<img alt="attention" src="data:image/png;base64,{source}">\n')
+    return "".join(parts).encode()
 
 
 def _short(names: list[str]) -> list[str]:

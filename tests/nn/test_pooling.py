@@ -54,3 +54,18 @@ def test_autocast(kind):
     with torch.autocast("cpu", torch.bfloat16):
         half = pooling(batch)
     torch.testing.assert_close(half.float(), pooling(batch), atol=0.03, rtol=0.03)
+
+
+@pytest.mark.parametrize("kind", POOLINGS)
+def test_attention_weights_are_those_of_the_pooling(kind):
+    torch.manual_seed(2)
+    pool, batch = Pooling(kind, dim=6, heads=2), Ragged.from_list([torch.randn(4, 6), torch.randn(1, 6)])
+    weights = pool.attention_weights(batch)
+    assert [tuple(x.shape) for x in weights] == [(2 if kind == "query" else 1, length) for length in (4, 1)]
+    for shares, x, pooled in zip(weights, batch.unbind(), pool(batch), strict=True):
+        torch.testing.assert_close(shares.sum(1), torch.ones(len(shares)))
+        if kind in ("query", "mean", "first"):
+            heads = x.unflatten(1, (len(shares), -1))  # [N, H, D]
+            torch.testing.assert_close(torch.einsum("hn,nhd->hd", shares, heads).flatten(), pooled)
+        if kind == "max":
+            assert torch.equal(shares[0] * 6, torch.stack([(x[n] == pooled).sum() for n in range(len(x))]).float())

@@ -152,3 +152,20 @@ def test_halves_are_read_as_float32(tmp_path):
 def test_no_layers_is_a_bert_too(tmp_path):
     theirs = save_bert(tmp_path, BertModel, num_hidden_layers=0)
     close(hidden(*build(read_bert(tmp_path)), TEXTS), their_hidden(theirs, their_tokens(tmp_path, TEXTS)))
+
+
+def test_weights_in_several_files_are_read(tmp_path):
+    (tmp_path / "one").mkdir()
+    theirs = save_bert(tmp_path / "one", BertModel)
+    theirs.save_pretrained(tmp_path / "several", max_shard_size="5KB")
+    (tmp_path / "several" / "vocab.txt").write_bytes((tmp_path / "one" / "vocab.txt").read_bytes())
+    assert not (tmp_path / "several" / "model.safetensors").exists()
+    one, several = read_bert(tmp_path / "one"), read_bert(tmp_path / "several")
+    assert all(torch.equal(one.encoder[name], tensor) for name, tensor in several.encoder.items())
+
+
+def test_the_gelu_of_a_tanh_is_known_by_its_names(tmp_path):
+    theirs = save_bert(tmp_path, BertModel, hidden_act="gelu_new")
+    bert = read_bert(tmp_path)
+    assert bert.options["activation"] == "gelu_tanh"
+    close(hidden(*build(bert), TEXTS), their_hidden(theirs, their_tokens(tmp_path, TEXTS)))

@@ -9,10 +9,12 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor
 
-from regard.errors import ConfigError, ModelError, UnsupportedError
+from regard.errors import ConfigError, UnsupportedError
 from regard.files import atomic_folder, atomic_write, explain_failures, write_json
 from regard.formats.huggingface import bert
-from regard.formats.huggingface.bert import CONFIG, WEIGHTS, Names, Shapes, Sizes, State
+from regard.formats.huggingface.bert import Sizes
+from regard.formats.huggingface.folder import CONFIG, THEIR_ACTIVATIONS, WEIGHTS
+from regard.formats.huggingface.names import Names, Shapes, State, to_theirs
 from regard.front_ends.tokenizer import write_tokenizer
 from regard.front_ends.tokens import PAD
 
@@ -147,21 +149,7 @@ def _head(kind: str, sizes: Sizes, labels: int) -> tuple[Names, Shapes]:
 
 
 def _renamed(part: str, names: Names, shapes: Shapes, state: State | None) -> State:
-    """Tensors of one part under BERT's names, all of them and no others, in the right shapes."""
-    expected = bert.our_shapes(names, shapes)
-    found = {name: tuple(tensor.shape) for name, tensor in (state or {}).items()}
-    wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
-    if wrong:
-        asked, given = (_shape(shapes.get(wrong[0])) for shapes in (expected, found))
-        raise ModelError(
-            f"{part}: its tensors must be those of the options and labels, first wrong at '{wrong[0]}': "
-            f"BERT has {asked}, got {given}"
-        )
-    return bert.to_bert(names, state or {})
-
-
-def _shape(shape: tuple[int, ...] | None) -> str:
-    return "nothing" if shape is None else str(list(shape))
+    return to_theirs(part, names, shapes, state, program="BERT")
 
 
 def _full_names(kind: str, tensors: State) -> State:
@@ -186,7 +174,7 @@ def _config(
         "num_hidden_layers": sizes.depth,
         "num_attention_heads": options["heads"],
         "intermediate_size": sizes.feed_forward_dim,
-        "hidden_act": options["activation"],
+        "hidden_act": THEIR_ACTIVATIONS[options["activation"]],
         "hidden_dropout_prob": options["dropout"],
         "attention_probs_dropout_prob": 0.0,
         "max_position_embeddings": sizes.positions,

@@ -17,7 +17,7 @@ from regard.front_ends import Options
 from regard.front_ends.stored import are_numbers, check_vocabulary
 from regard.front_ends.windows import windows
 from regard.image import Image
-from regard.nn import Dropout
+from regard.nn import ClassToken, Dropout
 from regard.ragged import Ragged
 
 LEARNT = 5000  # training images, spread over all, that the mean is taken of
@@ -39,6 +39,8 @@ class Patches(nn.Module):
         patch, stride: in pixels.
         size: rows and columns to which images are brought first; None leaves them as they are.
         stem: "linear", or "convolution": layers of 3 × 3 that halve the image until one of its pixels is a patch.
+        class_grid: rows and columns of the positions that come with a vector before those of the patches, as
+            :class:`regard.nn.ClassToken` has them; None for neither.
         dropout: on the vectors out.
 
     Raises:
@@ -58,6 +60,7 @@ class Patches(nn.Module):
         stride: int | None = None,
         size: tuple[int, int] | None = None,
         stem: str = "linear",
+        class_grid: tuple[int, int] | None = None,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
@@ -71,21 +74,27 @@ class Patches(nn.Module):
         self.project = _linear(len(mean), patch, self.stride, dim) if stem == "linear" else _stem(len(mean), patch, dim)
         if stem == "convolution" and self.stride != patch:
             raise ConfigError(f"patch_stride goes with stem=linear, got {stride} and stem={stem}; leave it out")
+        self.class_token = None if class_grid is None else ClassToken(dim, grid=class_grid)
         self.dropout = Dropout(dropout)
 
     def vocabulary(self) -> dict[str, Any]:
         """What is needed beside options to scale in the same way again, ready for JSON."""
-        return {"mean": self.mean.tolist(), "std": self.std.tolist()}
+        grid = {} if self.class_token is None else {"grid": list(self.class_token.grid)}
+        return {"mean": self.mean.tolist(), "std": self.std.tolist(), **grid}
+
+    @property
+    def before(self) -> int:
+        """How many vectors stand before those of the patches."""
+        return 0 if self.class_token is None else 1
 
     def grid(self, image: Image) -> tuple[int, int]:
-        """Rows and columns of vectors that an image becomes."""
-        rows, columns = image.size if self.image_size is None else self.image_size
-        return -(-rows // self.stride), -(-columns // self.stride)
+        """Rows and columns of patches that an image becomes."""
+        return _grid(image.size if self.image_size is None else self.image_size, self.stride)
 
     def count(self, image: Image) -> int:
         """How many vectors an image becomes."""
         rows, columns = self.grid(image)
-        return rows * columns
+        return self.before + rows * columns
 
     def split(self, image: Image, longest: int) -> list[Image]:
         """Overlapping parts of at most so many vectors: bands of whole rows, cut across where one row is too long.
@@ -95,6 +104,7 @@ class Patches(nn.Module):
         if self.image_size is not None:
             return [image]
         (rows, columns), stride = self.grid(image), self.stride
+        longest = max(1, longest - self.before)
         across = windows(columns, longest)
         down = windows(rows, max(1, longest // max(stop - start for start, stop in across)))
         return [
@@ -106,7 +116,8 @@ class Patches(nn.Module):
     def names(self, image: Image) -> list[str]:
         """Row and column of each vector, from 1."""
         rows, columns = self.grid(image)
-        return [f"{row}, {column}" for row in range(1, rows + 1) for column in range(1, columns + 1)]
+        places = [f"{row}, {column}" for row in range(1, rows + 1) for column in range(1, columns + 1)]
+        return ["class"] * self.before + places
 
     def pixels(self, image: Image) -> NDArray[np.float32]:
         """``[rows, columns, channels]``, from 0 to 1, brought to the size that all have."""
@@ -123,14 +134,25 @@ class Patches(nn.Module):
         return Ragged.from_grids([torch.from_numpy(self.pixels(image)) for image in images])
 
     def forward(self, inputs: Ragged) -> Ragged:
-        """``[T, dim]``, a vector for each patch."""
-        patched = inputs.with_values((inputs.values - self.mean) / self.std).map_grids(self.patched)
+        """``[T, dim]``, a vector for each patch, after the one of the class if there is one."""
+        return self.vectors(inputs.with_values((inputs.values - self.mean) / self.std))
+
+    def vectors(self, scaled: Ragged) -> Ragged:
+        """The same of pixels ``[P, channels]`` that are scaled already."""
+        patched = scaled.map_grids(self.patched)
+        if self.class_token is not None:
+            patched = self.class_token(patched)
         return patched.with_values(self.dropout(patched.values))
 
     def patched(self, images: Tensor) -> Tensor:
         """``[b, rows, columns, channels]`` → ``[b, rows', columns', dim]``, a vector for each patch."""
         vectors: Tensor = self.project(_padded(images.movedim(3, 1), self.patch, self.stride))
         return vectors.movedim(1, 3)
+
+
+def _grid(size: tuple[int, int], stride: int) -> tuple[int, int]:
+    rows, columns = size
+    return -(-rows // stride), -(-columns // stride)
 
 
 def _padded(images: Tensor, patch: int, stride: int) -> Tensor:
@@ -173,7 +195,11 @@ def learn_patches(images: Iterable[Image], options: Options, *, patch: int, stri
         count, total, squares = count + len(pixels), total + pixels.sum(0), squares + np.square(pixels).sum(0)
     mean = total / count
     std = np.sqrt(np.maximum(squares / count - np.square(mean), 0))
-    return _made(mean.tolist(), np.where(std > 1e-3, std, 1.0).tolist(), options, patch=patch, stride=stride)
+    scale = mean.tolist(), np.where(std > 1e-3, std, 1.0).tolist()
+    size = Counter(image.size for image in held).most_common(1)[0][0]
+    size = size if options.image_size is None else _sides(options.image_size)
+    grid = _grid(size, patch if stride is None else stride) if options.class_token else None
+    return _made(*scale, options, patch=patch, stride=stride, grid=grid)
 
 
 def restore_patches(vocabulary: dict[str, Any], options: Options, *, patch: int, stride: int | None) -> Patches:
@@ -182,22 +208,40 @@ def restore_patches(vocabulary: dict[str, Any], options: Options, *, patch: int,
         vocabulary,
         mean=("a list of numbers", are_numbers),
         std=("a list of numbers above 0", lambda std: are_numbers(std) and min(std) > 0),
+        **({"grid": ("rows and columns, whole numbers above 0", _are_sides)} if options.class_token else {}),
     )
     mean, std = vocabulary["mean"], vocabulary["std"]
     if len(mean) != len(std):
         raise ModelError(f"mean has {len(mean)} channels, std {len(std)}")
-    return _made(mean, std, options, patch=patch, stride=stride)
+    grid = tuple(vocabulary["grid"]) if options.class_token else None
+    return _made(mean, std, options, patch=patch, stride=stride, grid=grid)
 
 
-def _made(mean: Sequence[float], std: Sequence[float], options: Options, *, patch: int, stride: int | None) -> Patches:
-    size = options.image_size
+def _are_sides(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(type(n) is int and 0 < n < 2**16 for n in value)
+
+
+def _sides(size: int | tuple[int, int]) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else size
+
+
+def _made(
+    mean: Sequence[float],
+    std: Sequence[float],
+    options: Options,
+    *,
+    patch: int,
+    stride: int | None,
+    grid: tuple[int, int] | None,
+) -> Patches:
     return Patches(
         mean,
         std,
         dim=options.dim,
         patch=patch,
         stride=stride,
-        size=(size, size) if isinstance(size, int) else size,
+        size=None if options.image_size is None else _sides(options.image_size),
         stem=options.stem,
+        class_grid=grid,
         dropout=options.dropout,
     )

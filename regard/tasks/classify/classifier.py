@@ -25,9 +25,11 @@ from regard.tasks import files, fitting
 from regard.tasks.classify.baselines import class_baselines
 from regard.tasks.classify.confusion import draw_confusion
 from regard.tasks.classify.options import ClassifyConfig
+from regard.tasks.maps import attention_maps
 from regard.tasks.model import Columns, Scores
 from regard.training.config import make_config, with_options
 from regard.training.metrics import class_scores, pair_scores
+from regard.viewer.images import ImageMaps
 from regard.viewer.maps import Maps
 
 logger = logging.getLogger(__name__)
@@ -171,9 +173,9 @@ class Classifier:
             answers.append({"label": label, "score": chances[label], "probabilities": chances})
         return answers
 
-    def attention(self, items: Any) -> Maps:
+    def attention(self, items: Any) -> Maps | ImageMaps:
         """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""
-        return fitting.attention_maps(self, items)
+        return attention_maps(self, items)
 
     def describe(self) -> dict[str, Any]:
         """What the network is made of, and how many parameters each part has."""

@@ -33,10 +33,12 @@ from regard.tasks.label.recordings import (
     recording_baselines,
     recording_scores,
 )
+from regard.tasks.maps import attention_maps
 from regard.tasks.model import Columns, Scores
 from regard.tasks.streams import Labelled, LabelReader, Stream, Streams, in_pieces, is_read_in_pieces
 from regard.training.config import make_config, with_options
 from regard.training.metrics import label_scores
+from regard.viewer.images import ImageMaps
 from regard.viewer.maps import Maps
 
 
@@ -201,9 +203,9 @@ class Labeler:
         seconds = getattr(self.network.front_end, "seconds", None)
         return Streams(self.network, count, partial(LabelReader, self.labels, seconds), rate=rate)
 
-    def attention(self, items: Any) -> Maps:
+    def attention(self, items: Any) -> Maps | ImageMaps:
         """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""
-        return fitting.attention_maps(self, items)
+        return attention_maps(self, items)
 
     def describe(self) -> dict[str, Any]:
         """What the network is made of, and how many parameters each part has."""
@@ -214,6 +216,8 @@ class Labeler:
     def front_ends(self) -> dict[str, str]:
         if 0 < self.config.piece < SHORTEST_PIECE:
             raise ConfigError(f"piece: 0, or at least {SHORTEST_PIECE} s, got {self.config.piece}")
+        if self.config.class_token:
+            raise ConfigError("class_token: it has no label of its own, got true; leave it out, or train classify")
         return {"front_end": self.config.front_end}
 
     def columns(self) -> Columns:

@@ -15,12 +15,14 @@ from regard.data import Example, Source
 from regard.data.items import fewest
 from regard.errors import DataError, UnsupportedError
 from regard.tasks import files, fitting
+from regard.tasks.maps import attention_maps
 from regard.tasks.model import Columns, Scores
 from regard.tasks.pretrain.masking import choose
 from regard.tasks.pretrain.network import MaskedBatch, MaskedNetwork
 from regard.tasks.pretrain.options import PretrainConfig
 from regard.tasks.pretrain.truths import Truth, truth_for
 from regard.training.config import make_config, with_options
+from regard.viewer.images import ImageMaps
 from regard.viewer.maps import Maps
 
 
@@ -111,9 +113,9 @@ class MaskedModel:
             ]
         return found
 
-    def attention(self, items: Any) -> Maps:
+    def attention(self, items: Any) -> Maps | ImageMaps:
         """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""
-        return fitting.attention_maps(self, items)
+        return attention_maps(self, items)
 
     def describe(self) -> dict[str, Any]:
         """What the network is made of, and how many parameters each part has."""

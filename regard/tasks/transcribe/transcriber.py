@@ -17,6 +17,7 @@ from regard.data.items import fewest
 from regard.decoding.ctc import Greedy, Transcript, fewest_frames, greedy, prefix_search
 from regard.ragged import Ragged
 from regard.tasks import files, fitting
+from regard.tasks.maps import attention_maps
 from regard.tasks.model import Columns, Scores
 from regard.tasks.streams import Stream, Streams, in_pieces, is_read_in_pieces
 from regard.tasks.transcribe.baselines import transcript_baselines
@@ -24,6 +25,7 @@ from regard.tasks.transcribe.network import TranscriptBatch, TranscriptNetwork, 
 from regard.tasks.transcribe.options import TranscribeConfig
 from regard.training.config import make_config, with_options
 from regard.training.metrics import transcript_scores
+from regard.viewer.images import ImageMaps
 from regard.viewer.maps import Maps
 
 
@@ -147,9 +149,9 @@ class Transcriber:
         """The same for many at once, which share a batch."""
         return Streams(self.network, count, partial(TranscriptReader, self.network), rate=rate)
 
-    def attention(self, items: Any) -> Maps:
+    def attention(self, items: Any) -> Maps | ImageMaps:
         """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""
-        return fitting.attention_maps(self, items)
+        return attention_maps(self, items)
 
     def describe(self) -> dict[str, Any]:
         """What the network is made of, and how many parameters each part has."""

@@ -17,9 +17,9 @@ from regard.data import Example, Source
 from regard.data.items import fewest
 from regard.decoding.search import Hypothesis, sample, search
 from regard.errors import ConfigError
-from regard.front_ends import FRONT_ENDS
 from regard.nn import build_decoder
 from regard.tasks import files, fitting
+from regard.tasks.maps import sequence_maps
 from regard.tasks.model import Columns, Scores
 from regard.tasks.transduce.baselines import text_baselines
 from regard.tasks.transduce.metrics import text_scores
@@ -169,7 +169,7 @@ class Seq2Seq:
         """Who attends to whom: source and target to themselves, target to source. The target is predicted if None."""
         example = files.read(self, [items], labelled=False)[0]
         network = self.network.eval()
-        encoder = fitting.attention_maps(self, example)
+        encoder = sequence_maps(self, example)
         written = self.predict([example])[0] if target is None else target
         batch = self.collate([replace(example, goal=written)]).to(fitting.device_of(network))
         with record(network.decoder) as layers:
@@ -230,7 +230,7 @@ class Seq2Seq:
 
     def build(self, front_ends: dict[str, nn.Module]) -> Transformer:
         front_end, target = front_ends["front_end"], front_ends.get("target", front_ends["front_end"])
-        config, grid = self.config, FRONT_ENDS[self.config.front_end].grid
+        config, grid = self.config, self.config.is_grid
         decoder = build_decoder(
             dim=config.dim,
             depth=config.depth if config.decoder_depth is None else config.decoder_depth,

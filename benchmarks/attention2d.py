@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -104,6 +105,11 @@ def both(call: Call, leaves: list[Tensor], gradient: Tensor) -> Callable[[], Non
     return lambda: torch.autograd.grad(call(), leaves, gradient) and None
 
 
+def resident() -> int:
+    """Bytes that this process holds now."""
+    return int(Path("/proc/self/status").read_text().split("VmRSS:")[1].split()[0]) * 1024
+
+
 def speed() -> Results:
     given, seen = inputs(), inside()
     calls: dict[str, Call] = {
@@ -146,7 +152,7 @@ def memory() -> Results:
     gradient = torch.randn_like(given[0])
     warm = inputs(64)
     both(partial(attend2d, *warm, size=(64, 64), window=REACH), warm, torch.randn_like(warm[0]))()
-    before, size = peak(), gradient.nbytes
+    before, size = resident(), gradient.nbytes
     output = attend2d(*given, size=(SIDE, SIDE), window=REACH, implementation="native")
     torch.autograd.grad(output, given, gradient)
     return {"peak extra memory, forward + backward, share": (peak() - before - 4 * size) / (8 * size)}

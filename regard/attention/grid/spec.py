@@ -126,7 +126,7 @@ class GridSpec(NamedTuple):
         return {name: x for name, x in zip(LEARNED, self, strict=False) if isinstance(x, Tensor)}
 
     def of_sequences(self) -> Spec | None:
-        """The same as a call of :func:`regard.attend`, where all pixels see all of their image and no table is added."""
+        """The same as a call of :func:`regard.attend`, if each pixel sees all of its image and no table is added."""
         limits = (self.up, self.down, self.left, self.right)
         if limits != (None,) * 4 or (self.row_step, self.column_step) != (1, 1) or self.row_table is not None:
             return None

@@ -1,6 +1,6 @@
 // Backward of windows over rows and columns: weights again from what forward left. A task owns pixels, and makes all of
-// their gradients itself: of the queries around that see its keys it computes the weights too, so that no two tasks add to
-// one sum, and nothing is waited for.
+// their gradients itself: of the queries around that see its keys it computes the weights too, so that no two tasks add
+// to one sum, and nothing is waited for.
 #pragma once
 
 #include "grid_rows.h"
@@ -104,7 +104,8 @@ class GridBackward {
   // Of lanes that begin with column c; 0 outside of the image, where nothing is seen.
   Vector statistics(Index r, Index c) const {
     float found[LANES]{};
-    const float* from = call_.statistics + (batch_ * call_.heads + head_) * call_.rows + image_.start + r * image_.row_step;
+    const Index first = image_.start + r * image_.row_step;
+    const float* from = call_.statistics + (batch_ * call_.heads + head_) * call_.rows + first;
     for (Index lane = max(-c, 0); lane < min(LANES, image_.columns - c); ++lane)
       found[lane] = from[(c + lane) * image_.column_step];
     return load(found);
@@ -158,8 +159,8 @@ class GridBackward {
       for (Index m = low; m < stop; ++m)
         for (Index j = 0; j < wide; ++j)
           if (window_.bias(head_, i + m - low, j) != -INFINITE)
-            grid_mix(1, first + (m - low) * next_row + j * (width - 1), 0, 0, around.row(r) + x - j, around.stride, 0, 1,
-                     dim, mixtures_ + m * dim * LANES, 0);
+            grid_mix(1, first + (m - low) * next_row + j * (width - 1), 0, 0, around.row(r) + x - j, around.stride, 0,
+                     1, dim, mixtures_ + m * dim * LANES, 0);
     }
     for (Index m = 0; m < rows; ++m)
       put_turned(mixtures_ + m * dim * LANES, dim, scale, !is_first_, copy_, row_of(out, image_, key + m), batch_,

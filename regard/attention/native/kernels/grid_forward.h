@@ -1,5 +1,5 @@
-// Forward of windows over rows and columns: a few rows of queries at a time go down the image, and the rows of keys that
-// they see with them.
+// Forward of windows over rows and columns: a few rows of queries at a time go down the image, and the rows of keys
+// that they see with them.
 #pragma once
 
 #include "grid_rows.h"
@@ -68,7 +68,8 @@ class GridForward {
       statistic = call_.normalizer == Normalizer::relu ? one / seen : logarithm(seen);
       for (float* x = first; x < stop; x += LANES) store(x, weight_of(call_.normalizer, load(x), statistic));
     }
-    float* const to = call_.statistics + (batch_ * call_.heads + head_) * call_.rows + image_.start + r * image_.row_step;
+    const Index row = image_.start + r * image_.row_step;
+    float* const to = call_.statistics + (batch_ * call_.heads + head_) * call_.rows + row;
     for (Index lane = 0; lane < min(LANES, task_.column_stop - c); ++lane)
       to[(c + lane) * image_.column_step] = statistic[lane];
     return scale;
@@ -89,7 +90,8 @@ class GridForward {
       for (Index m = low; m < stop; ++m, weights += next_row)  // what is hidden may be NaN
         for (Index j = 0; j < wide; ++j)
           if (window_.bias(head_, key - r - m + call_.up, j) != -INFINITE)
-            grid_mix(1, weights + j * LANES, 0, LANES, row + j, value_.stride, 1, 1, dim, mixtures_ + m * dim * LANES, 0);
+            grid_mix(1, weights + j * LANES, 0, LANES, row + j, value_.stride, 1, 1, dim,
+                     mixtures_ + m * dim * LANES, 0);
     }
     for (Index m = 0; m < rows; ++m)
       put_turned(mixtures_ + m * dim * LANES, dim, scales[m], false, copy_, row_of(call_.output, image_, r + m), batch_,

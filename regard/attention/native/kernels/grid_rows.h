@@ -1,6 +1,6 @@
 // Windows over rows and columns: lanes are neighbouring columns of one row of an image. Rows are turned, channels by
-// columns, so that what a vector of queries sees at one offset of the window is one unaligned load, and every product is
-// of a query and a key that it sees: no tile sticks out of the window, and nothing hidden is ever multiplied.
+// columns, so that what a vector of queries sees at one offset of the window is one load, and every product is of a query
+// and a key that it sees: no tile sticks out of the window, and nothing hidden is ever multiplied.
 #pragma once
 
 #include "block.h"
@@ -95,8 +95,8 @@ inline Array row_of(const Array& x, const Image& image, Index row) {
   return pixels;
 }
 
-// Some rows of an image that follow each other, turned: [rows][dim][stride], columns from `first` on. Those outside of the
-// image are zero.
+// Some rows of an image that follow each other, turned: [rows][dim][stride], columns from `first` on. Those outside of
+// the image are zero.
 class TurnedRows {
  public:
   // Of so many columns, which whole vectors may reach beyond.
@@ -161,8 +161,10 @@ REGARD_NOINLINE void put_turned(const float* turned, Index dim, Vector scale, bo
 // The window of a call, and what a head adds to its scores.
 class GridWindow {
  public:
+  const Index high, wide, size;
+
   explicit GridWindow(const Call& call)
-      : call_(call), high(call.up + call.down + 1), wide(call.left + call.right + 1), size(high * wide) {}
+      : high(call.up + call.down + 1), wide(call.left + call.right + 1), size(high * wide), call_(call) {}
 
   // The rows of a window that lie in an image: offsets i of a query in row r.
   Span rows_in(const Image& image, Index r) const {
@@ -180,8 +182,8 @@ class GridWindow {
     return call_.row_table ? call_.row_table[head * high + i] + call_.table[head * wide + j] : 0;
   }
 
-  // Scores [size][LANES] of lanes that begin with column c of row r: scaled, with the bias, -inf where a lane does not see.
-  // Gives how many keys each lane sees.
+  // Scores [size][LANES] of lanes that begin with column c of row r: scaled, with the bias, -inf where a lane does not
+  // see. Gives how many keys each lane sees.
   REGARD_NOINLINE Vector settle(const Image& image, Index head, Index r, Index c, float* scores) const {
     const Span rows = rows_in(image, r);
     const float factor = log2_factor(call_);
@@ -203,15 +205,13 @@ class GridWindow {
 
  private:
   const Call& call_;
-
- public:
-  const Index high, wide, size;
 };
 
-// Scores of up to GRID_HIGH rows of queries from row r on, turned, and of one vector of each, against the rows of keys that
-// they see: [rows][size][LANES].
-inline void score_window(const GridWindow& window, const Image& image, Index r, Index rows, Index up, const float* const* queries,
-                         Index query_stride, const TurnedRows& keys, Index column, Index dim, float* scores) {
+// Scores of up to GRID_HIGH rows of queries from row r on, turned, and of one vector of each, against the rows of keys
+// that they see: [rows][size][LANES].
+inline void score_window(const GridWindow& window, const Image& image, Index r, Index rows, Index up,
+                         const float* const* queries, Index query_stride, const TurnedRows& keys, Index column,
+                         Index dim, float* scores) {
   const Index parts = (window.wide + GRID_OFFSETS - 1) / GRID_OFFSETS, part = (window.wide + parts - 1) / parts;
   for (Index key = max(r - up, 0); key < min(r + rows - 1 - up + window.high, image.rows); ++key) {
     const Index low = max(key + up - window.high + 1 - r, 0), stop = min(key + up - r + 1, rows);  // rows that see it

@@ -1,6 +1,6 @@
 """`python -m benchmarks [NAME ...] [--json FILE]`: the named benchmarks, or all quick ones, as a table and as JSON.
 
-`performance` sweeps sizes for five minutes, `classify` trains as long,
+`performance` sweeps sizes for five minutes, `attention2d` and `classify` take as long,
 `choices` and `cnn_vs_attention` train models for over an hour, each of `speech` takes some minutes;
 they run only when they are named.
 """
@@ -15,7 +15,7 @@ import sys
 
 QUICK = ("startup", "attention", "native", "memory", "throughput", "prediction", "transduce", "streaming")
 SPEECH = ("speech.voices", "speech.frames", "speech.windows", "speech.length", "speech.hour")
-SLOW = ("performance", "classify", "choices", "cnn_vs_attention", *SPEECH)
+SLOW = ("performance", "attention2d", "classify", "choices", "cnn_vs_attention", *SPEECH)
 
 
 def main() -> None:

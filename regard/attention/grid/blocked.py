@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from regard.attention import blocked
 from regard.attention.grid.lattice import Stack, stacks
 from regard.attention.grid.spec import GridSpec, images_of
 from regard.attention.grid.tiles import Piece, pieces
@@ -29,10 +30,13 @@ def refusals(query: Tensor, key: Tensor, value: Tensor, spec: GridSpec) -> list[
 
 def attend(query: Tensor, key: Tensor, value: Tensor, spec: GridSpec) -> tuple[Tensor, Tensor]:
     """The output, ``[B, H, N, Dv]`` or ``[T, H, Dv]``; nothing is saved for :func:`gradients` beside it."""
+    images = images_of(query, spec)
+    if (sequences := spec.of_sequences()) is not None:
+        return blocked.attend(query, key, value, sequences)
     output = query.new_zeros(*query.shape[:-1], value.shape[-1])
     with without_autocast(query.device):
         learned = _learned(spec, compute_dtype(query.dtype))
-        for stack in stacks(images_of(query, spec), spec):
+        for stack in stacks(images, spec):
             taken = _taken(stack, query, key, value)
             made = taken[0].new_zeros(*taken[0].shape[:-1], value.shape[-1])
             for piece, keep in _pieces(stack, query, taken, spec):
@@ -46,6 +50,8 @@ def gradients(
     grad: Tensor, query: Tensor, key: Tensor, value: Tensor, output: Tensor, saved: Tensor, spec: GridSpec
 ) -> dict[str, Tensor]:
     """The gradients of query, key, value and what is learned."""
+    if (sequences := spec.of_sequences()) is not None:
+        return blocked.gradients(grad, query, key, value, output, saved, sequences)
     given, dtype = {"query": query, "key": key, "value": value} | spec.learned(), compute_dtype(query.dtype)
     found = {name: torch.zeros(x.shape, dtype=dtype, device=x.device) for name, x in given.items()}
     with without_autocast(query.device):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from regard.attention.grid import blocked, reference
+from regard.attention.grid import blocked, native, reference
 from regard.attention.grid.spec import GridSpec
 from regard.attention.grid.weights import GridWeights
 from regard.attention.implementations import Implementation
@@ -13,4 +13,5 @@ IMPLEMENTATIONS: dict[str, Implementation[GridSpec, GridWeights]] = {
     "blocked": Implementation(
         blocked.refusals, blocked.attend, blocked.weights, blocked.gradients, blocked.saved_shape
     ),
+    "native": Implementation(native.refusals, native.attend, None, native.gradients, native.saved_shape),
 }

@@ -74,15 +74,19 @@ class Stack:
             lattice.of(x).copy_(part)
 
 
-def stacks(images: Sequence[Image], spec: GridSpec) -> list[Stack]:
-    """All pixels of a call: a lattice for each step of its dilation; stacked, but where a bias tells pixels apart."""
-    all_of_them = [
+def lattices(images: Sequence[Image], spec: GridSpec) -> list[Lattice]:
+    """All pixels of a call: as many of each image as its dilation has steps."""
+    return [
         Lattice(image, row, column, int(spec.row_step), int(spec.column_step))
         for image in images
         for row in range(min(spec.row_step, image.rows))
         for column in range(min(spec.column_step, image.columns))
     ]
+
+
+def stacks(images: Sequence[Image], spec: GridSpec) -> list[Stack]:
+    """All lattices, those of one size together, but where a bias tells pixels apart."""
     if spec.bias is not None:
-        return [Stack((lattice,)) for lattice in all_of_them]
-    alike = groupby(sorted(all_of_them, key=lambda lattice: lattice.size), key=lambda lattice: lattice.size)
+        return [Stack((lattice,)) for lattice in lattices(images, spec)]
+    alike = groupby(sorted(lattices(images, spec), key=lambda lattice: lattice.size), key=lambda lattice: lattice.size)
     return [Stack(tuple(group)) for _, group in alike]

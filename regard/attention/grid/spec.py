@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, TypedDict, get_args, get_type_hints
 
 from torch import Tensor
 
-from regard.attention.spec import Additive, Normalizer, read_sequences, shown, type_in_schema, whole
+from regard.attention.spec import Additive, Normalizer, Spec, read_sequences, shown, type_in_schema, whole
 from regard.errors import ShapeError
 
 Border = Literal["zero", "shift"]
@@ -124,6 +124,28 @@ class GridSpec(NamedTuple):
     def learned(self) -> dict[str, Tensor]:
         """What may need a gradient beside query, key and value, by name, where it is given."""
         return {name: x for name, x in zip(LEARNED, self, strict=False) if isinstance(x, Tensor)}
+
+    def of_sequences(self) -> Spec | None:
+        """The same as a call of :func:`regard.attend`, if each pixel sees all of its image and no table is added."""
+        limits = (self.up, self.down, self.left, self.right)
+        if limits != (None,) * 4 or (self.row_step, self.column_step) != (1, 1) or self.row_table is not None:
+            return None
+        return Spec(
+            additive_weight=self.additive_weight,
+            bias=self.bias,
+            table=None,
+            offsets=self.offsets,
+            key_offsets=None,
+            key_mask=None,
+            seed=self.seed,
+            table_left=0,
+            normalizer=self.normalizer,
+            left=None,
+            right=None,
+            query_start=0,
+            scale=self.scale,
+            dropout_p=self.dropout_p,
+        )
 
     @property
     def vertical(self) -> Sides:

@@ -44,15 +44,11 @@ class GridWeights:
         if self.offsets is None:
             rows, columns = self.sizes[0].tolist() if len(self.sizes) else (0, 0)
             return self._spread(self.values, slice(None), rows, columns)
-        return [
-            self._spread(
-                self.values[start : start + rows * columns].transpose(0, 1),
-                slice(start, start + rows * columns),
-                rows,
-                columns,
-            )
-            for start, (rows, columns) in zip(self.offsets.tolist(), self.sizes.tolist(), strict=False)
-        ]
+        parts = []
+        for start, (rows, columns) in zip(self.offsets.tolist(), self.sizes.tolist(), strict=False):
+            pixels = slice(start, start + rows * columns)
+            parts.append(self._spread(self.values[pixels].transpose(0, 1), pixels, rows, columns))
+        return parts
 
     def row(self, query: int | tuple[int, int], image: int = 0) -> Tensor:
         """``[H, rows, columns]``: what one pixel gave to each pixel of its image.
@@ -104,11 +100,12 @@ class GridWeights:
     @property
     def _places(self) -> tuple[Tensor, Tensor]:
         """Row and column of each pixel."""
-        sizes = self.sizes.tolist() if self.offsets is not None else self.sizes[:1].tolist()
-        places = [torch.arange(rows * columns).view(-1, max(columns, 1)) for rows, columns in sizes]
-        row = torch.cat([torch.arange(len(x)).repeat_interleave(x.shape[1]) for x in places] or [torch.zeros(0).long()])
-        column = torch.cat([torch.arange(x.shape[1]).repeat(len(x)) for x in places] or [torch.zeros(0).long()])
-        return row.to(self.values.device), column.to(self.values.device)
+        device = self.values.device
+        rows, columns = ([torch.zeros(0, dtype=torch.int64, device=device)] for _ in range(2))
+        for high, wide in (self.sizes if self.offsets is not None else self.sizes[:1]).tolist():
+            rows.append(torch.arange(high, device=device).repeat_interleave(wide))
+            columns.append(torch.arange(wide, device=device).repeat(high))
+        return torch.cat(rows), torch.cat(columns)
 
     def _keys(self, pixels: slice) -> tuple[Tensor, Tensor]:
         """``[n, W]`` each: row and column of the pixel that each column of these rows belongs to."""

@@ -40,9 +40,20 @@ def refusals(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> list[str]
     return reasons
 
 
+def is_built() -> bool:
+    """Whether the kernels are there."""
+    return _kernels is not None
+
+
+def instruction_sets() -> list[str]:
+    """All that the processor has, the best last."""
+    there: list[str] = _kernels.instruction_sets()
+    return there
+
+
 def instruction_set() -> str:
     """The best that the processor has, or what the environment variable REGARD_ISA names."""
-    there: list[str] = _kernels.instruction_sets()
+    there = instruction_sets()
     named = os.environ.get("REGARD_ISA")
     if named is None:
         return there[-1]
@@ -54,9 +65,9 @@ def instruction_set() -> str:
 def attend(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> tuple[Tensor, Tensor]:
     """The output, ``[B, H, Q, Dv]`` or ``[T, H, Dv]``; what :func:`gradients` needs beside it, ``[B, H, Q]``."""
     call = _call(query, key, value, spec)
-    output = _empty(*query.shape[:-1], value.shape[-1], dtype=query.dtype)
-    saved = _empty(*saved_shape(query))
-    call.output, call.statistics = _array(output), saved.data_ptr()
+    output = empty(*query.shape[:-1], value.shape[-1], dtype=query.dtype)
+    saved = empty(*saved_shape(query))
+    call.output, call.statistics = array(output), saved.data_ptr()
     call.forward()
     return output, saved
 
@@ -66,11 +77,11 @@ def gradients(
 ) -> dict[str, Tensor]:
     """The gradients of query, key, value and what is learned."""
     call = _call(query, key, value, spec)
-    call.output, call.statistics, call.grad = _array(output), saved.data_ptr(), _array(grad)
+    call.output, call.statistics, call.grad = array(output), saved.data_ptr(), array(grad)
     found = {"query": _gradient(query), "key": _gradient(key), "value": _gradient(value)}
-    call.by_query, call.by_key, call.by_value = (_array(x) for x in found.values())
+    call.by_query, call.by_key, call.by_value = (array(x) for x in found.values())
     learned = spec.learned()
-    parts = {name: _zeros(call.row_runs(), saved.shape[0], *x.shape) for name, x in learned.items()}
+    parts = {name: zeros(call.row_runs(), saved.shape[0], *x.shape) for name, x in learned.items()}
     if "table" in parts:
         call.table_parts = parts["table"].data_ptr()
     if "additive_weight" in parts:
@@ -85,7 +96,7 @@ def weights(query: Tensor, key: Tensor, spec: Spec) -> AttentionWeights:
     """The weights, a truncated window as a band."""
     call = _call(query, key, key, spec)
     band = Band.of(spec, sequences_of(query, key, spec), query.device)
-    values, statistics = _zeros(*query.shape[:-1], band.width), _zeros(*saved_shape(query))
+    values, statistics = zeros(*query.shape[:-1], band.width), zeros(*saved_shape(query))
     call.statistics, call.band, call.band_width = statistics.data_ptr(), values.data_ptr(), band.width
     call.weights()
     return band.weights(values.to(query.dtype), spec)
@@ -96,12 +107,18 @@ def saved_shape(query: Tensor) -> tuple[int, ...]:
     return (1, query.shape[1], query.shape[0]) if query.dim() == 3 else tuple(query.shape[:3])
 
 
+def new_call(query: Tensor, key: Tensor, value: Tensor, normalizer: str, scale: float) -> Any:
+    """What every call for the kernels says."""
+    call = _kernels.Call(instruction_set(), TYPES[query.dtype])
+    call.query, call.key, call.value = array(query), array(key), array(value)
+    call.normalizer, call.scale, call.threads = normalizer, scale, torch.get_num_threads()
+    return call
+
+
 def _call(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> Any:
     """The call for the kernels, all but what they write."""
-    call = _kernels.Call(instruction_set(), TYPES[query.dtype])
-    call.query, call.key, call.value = _array(query), _array(key), _array(value)
-    call.normalizer, call.scale, call.query_start = spec.normalizer, spec.scale, int(spec.query_start)
-    call.threads = torch.get_num_threads()
+    call = new_call(query, key, value, spec.normalizer, spec.scale)
+    call.query_start = int(spec.query_start)
     if spec.left is not None:
         call.left = min(spec.left, NO_LIMIT)
     if spec.right is not None:
@@ -132,7 +149,7 @@ def _call(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> Any:
     return call
 
 
-def _empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+def empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """What the kernels write into, whatever PyTorch's default type and device are."""
     memory = torch.empty(shape, dtype=dtype, device="cpu")
     if memory.nbytes >= LARGE:
@@ -140,16 +157,16 @@ def _empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
     return memory
 
 
-def _zeros(*shape: int) -> Tensor:
-    return _empty(*shape).zero_()
+def zeros(*shape: int) -> Tensor:
+    return empty(*shape).zero_()
 
 
 def _gradient(x: Tensor) -> Tensor:
     """What is added to starts at zero; other types are written once."""
-    memory = _empty(*x.shape, dtype=x.dtype)
+    memory = empty(*x.shape, dtype=x.dtype)
     return memory.zero_() if x.dtype == torch.float32 else memory
 
 
-def _array(x: Tensor) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
+def array(x: Tensor) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
     """A tensor as the kernels take it: where it lies, its shape and its strides."""
     return x.data_ptr(), x.shape, x.stride()

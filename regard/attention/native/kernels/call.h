@@ -25,6 +25,11 @@ struct Sequence {
   Index row_start, row_stop, key_start, key_stop;
 };
 
+// One image as it stands among the rows of the arrays: its pixel (r, c) is row start + r * row_step + c * column_step.
+struct Image {
+  Index start, rows, columns, row_step, column_step;
+};
+
 struct Call {
   Array query, key, value;
   Array output;
@@ -45,6 +50,12 @@ struct Call {
   double dropout;
   std::uint64_t seed;
   int threads;
+
+  // Of windows over rows and columns: `table` [H, left+right+1] and `row_table` have an entry for each offset.
+  const Image* images;
+  Index image_count;
+  Index up, down;
+  const float* row_table;  // [H, up+down+1]; null: none
 };
 
 // What backward reads and writes, beside the call. Those by query, key and value lie contiguous, and start at zero where
@@ -53,6 +64,7 @@ struct Gradients {
   Array grad;               // by the output
   Array query, key, value;  // of one type
   float *table_parts, *weight_parts;  // [runs, H, table_width], [runs, H, D]; null: not wanted
+  float* row_table_parts;             // [runs, H, up+down+1]
   float* inner;                    // [B, H, Q] workspace: output . grad
 };
 
@@ -77,6 +89,9 @@ struct Kernels {
   void (*backward)(const Call&, const Gradients&);
   void (*weights)(const Call&, float* band, Index width);  // [B, H, Q, width] or [T, H, width], of zeros
   Index (*row_runs)(const Call&);  // how many shares of a sum backward makes
+  void (*grid_forward)(const Call&);
+  void (*grid_backward)(const Call&, const Gradients&);
+  Index (*grid_runs)(const Call&);
 };
 
 }  // namespace regard

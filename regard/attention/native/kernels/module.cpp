@@ -139,6 +139,14 @@ class PythonCall {
     return true;
   }
 
+  // One image among the rows, which must be set; for windows over rows and columns.
+  void image(Index start, Index rows, Index columns, Index row_step, Index column_step) {
+    images.push_back({start, rows, columns, row_step, column_step});
+  }
+
+  Index grid_runs() { return kernels.grid_runs(complete()); }
+  void grid_forward() { kernels.grid_forward(complete()); }
+  void grid_backward() { kernels.grid_backward(complete(), gradients); }
   Index row_runs() { return kernels.row_runs(complete()); }
   void forward() { kernels.forward(complete()); }
   void backward() { kernels.backward(complete(), gradients); }
@@ -159,12 +167,16 @@ class PythonCall {
  private:
   const Call& complete() {
     call.sequences = sequences.data(), call.sequence_count = Index(sequences.size());
+    call.images = images.data(), call.image_count = Index(images.size());
+    for (Index i = 0; call.row_table && i < call.heads * (call.up + call.down + 1); ++i)
+      call.table_hides |= call.row_table[i] == -__builtin_inff();
     for (Index i = 0; call.table && i < call.heads * call.table_width; ++i)
       call.table_hides |= call.table[i] == -__builtin_inff();
     return call;
   }
 
   std::vector<Sequence> sequences;
+  std::vector<Image> images;
 };
 
 using Class = nb::class_<PythonCall>;
@@ -235,10 +247,13 @@ NB_MODULE(_kernels, module) {
   field(call, "normalizer", [](PythonCall& self, const std::string& x) { self.call.normalizer = normalizer_of(x); });
   value(call, "left", &Call::left);
   value(call, "right", &Call::right);
+  value(call, "up", &Call::up);
+  value(call, "down", &Call::down);
   value(call, "query_start", &Call::query_start);
   field(call, "scale", [](PythonCall& self, double x) { self.call.scale = float(x); });
   address(call, "additive_weight", &Call::additive);
   address(call, "table", &Call::table);
+  address(call, "row_table", &Call::row_table);
   value(call, "table_left", &Call::table_left);
   value(call, "table_width", &Call::table_width);
   address(call, "key_mask", &Call::key_mask);
@@ -248,7 +263,10 @@ NB_MODULE(_kernels, module) {
   field(call, "tensors", [](PythonCall& self, nb::object x) { self.tensors = std::move(x); });
   call.def("dense", &PythonCall::dense);
   call.def("ragged", &PythonCall::ragged, nb::arg("offsets"), nb::arg("key_offsets"), nb::arg("count"));
+  call.def("image", &PythonCall::image, nb::arg("start"), nb::arg("rows"), nb::arg("columns"), nb::arg("row_step"),
+           nb::arg("column_step"));
   call.def("row_runs", &PythonCall::row_runs);
+  call.def("grid_runs", &PythonCall::grid_runs);
 
   // What each kernel writes, and what backward reads beside it.
   field(call, "output", set_output);
@@ -260,6 +278,7 @@ NB_MODULE(_kernels, module) {
   array(call, "by_key", &Gradients::key);
   array(call, "by_value", &Gradients::value);
   address(call, "table_parts", &Gradients::table_parts);
+  address(call, "row_table_parts", &Gradients::row_table_parts);
   address(call, "weight_parts", &Gradients::weight_parts);
   address(call, "inner", &Gradients::inner);
 
@@ -267,6 +286,8 @@ NB_MODULE(_kernels, module) {
   call.def("forward", &PythonCall::forward, others_run);
   call.def("backward", &PythonCall::backward, others_run);
   call.def("weights", &PythonCall::weights, others_run);
+  call.def("grid_forward", &PythonCall::grid_forward, others_run);
+  call.def("grid_backward", &PythonCall::grid_backward, others_run);
 }
 
 }  // namespace regard

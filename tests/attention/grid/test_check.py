@@ -1,0 +1,138 @@
+"""What does not fit is refused by name, with what was found and what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+import regard
+from regard import ConfigError, GridBias, ShapeError, UnsupportedError
+from regard.attention.grid import native
+from regard.attention.grid.implementations import IMPLEMENTATIONS
+
+X = torch.zeros(1, 2, 12, 4)
+T = torch.zeros(12, 2, 4)
+OFFSETS = torch.tensor([0, 8, 12])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size": 12}, r"size must be \(rows, columns\) of every image, got 12"),
+        ({"size": (3, -4)}, r"size must be \(rows, columns\) of every image, got \(3, -4\)"),
+        ({"size": (3, 5)}, r"must have rows · columns = 3 · 5 = 15 pixels, got 12 and 12"),
+        ({"bias": torch.zeros(12, 11)}, r"bias must be broadcastable to .* \[1, 2, 12, 12\], got \[12, 11\]"),
+        (
+            {"bias": torch.zeros(1, 1, dtype=torch.int64)},
+            "bias must be floating-point .* or a GridBias; got torch.int64",
+        ),
+        (
+            {"bias": GridBias(torch.zeros(3, 3), torch.zeros(2, 3))},
+            "GridBias rows must have one row per head .* 2; got 3",
+        ),
+        ({"bias": GridBias(torch.zeros(2, 3), torch.zeros(2, 3).long())}, "GridBias columns must be floating-point"),
+    ],
+)
+def test_shapes(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ShapeError, match=message):
+        regard.attend2d(X, X, X, **{"size": (3, 4)} | options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size": [(2, 4)]}, r"size must be int64 of shape \[B, 2\] = \[2, 2\], .* got torch.int64 of shape \[1, 2\]"),
+        ({"size": torch.zeros(2, 2)}, r"size must be int64 of shape .* got torch.float32"),
+        ({"size": [(2, 4), 4]}, r"size must be \[B, 2\] or a list of \(rows, columns\), one for each image, got"),
+        ({"size": [(2, 4), (2, 3)]}, r"size\[1\] must be .* of the 4 pixels .* image 1, got \(2, 3\), which are 6"),
+        ({"size": [(2, 4), (-2, -2)]}, r"size\[1\] must be .* got \(-2, -2\)"),
+        ({"size": [(2, 4), (2, 2)], "bias": torch.zeros(1)}, "for ragged batches pass a regard.GridBias"),
+    ],
+)
+@pytest.mark.parametrize("implementation", ["reference", "blocked", "auto"])
+def test_ragged_shapes(options: dict[str, Any], message: str, implementation: str) -> None:
+    with pytest.raises(ShapeError, match=message):
+        regard.attend2d(T, T, T, offsets=OFFSETS, implementation=implementation, **options)
+
+
+def test_query_and_key_are_of_the_same_images() -> None:
+    with pytest.raises(ShapeError, match=r"must have the same pixels, got 12 and 11 rows; .* key_offsets"):
+        regard.attend2d(T, T[:11], T[:11], size=[(2, 4), (2, 2)], offsets=OFFSETS)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        *(
+            ({"window": window}, r"window must be None, a whole number from 0, .*\(up, down, left, right\).* got")
+            for window in (-1, 1.5, (1, 2, 3), (1, -2), (1, 2, 3, "4"), True)
+        ),
+        *(({"dilation": d}, "dilation must be a whole number from 1, .* got") for d in (0, 1.5, (1, 2, 3), (1, 0))),
+        ({"border": "reflect"}, "border must be one of zero, shift; got 'reflect'"),
+        ({"border": "shift", "window": (1, None, 1, 1)}, "along an axis the window must have both limits or none"),
+        ({"normalizer": "max"}, "normalizer must be one of softmax, relu, sigmoid; got 'max'"),
+        ({"implementation": "sdpa"}, "implementation must be one of auto, reference, blocked, native; got 'sdpa'"),
+    ],
+)
+def test_choices(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        regard.attend2d(X, X, X, size=(3, 4), **options)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((torch.zeros(3), torch.zeros(2, 3)), r"GridBias rows must be a tensor of shape \[H, up\+down\+1\], got \[3\]"),
+        ((torch.zeros(2, 3), None), r"GridBias columns must be a tensor of shape \[H, left\+right\+1\], got NoneType"),
+        ((torch.zeros(2, 4), torch.zeros(2, 3)), "rows of even width 4 have no middle; say with up="),
+        ((torch.zeros(2, 3), torch.zeros(2, 3), 1, 3), "GridBias left must be a whole number from 0 to 2 .* got 3"),
+    ],
+)
+def test_tables(arguments: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(ShapeError, match=message):
+        GridBias(*arguments)
+
+
+@pytest.mark.skipif(not native.native.is_built(), reason=native.native.NOT_BUILT)
+def test_native_tells_every_reason() -> None:
+    x = X.double()
+    with pytest.raises(
+        UnsupportedError, match='"native" cannot do this call: float64 has no kernel; the score is additive'
+    ):
+        regard.attend2d(
+            x, x, x, size=(3, 4), window=1, score=regard.Additive(torch.zeros(2, 4)), implementation="native"
+        )
+    reasons = {
+        "there is a bias tensor": {"bias": torch.zeros(1), "window": 1},
+        "there is dropout": {"dropout_p": 0.5, "window": 1},
+        "a side of the window has no limit": {"window": (1, None)},
+        "the window holds more than 4096 keys": {"window": 40},
+        'the border is "shift"': {"border": "shift", "window": 1},
+    }
+    for reason, options in reasons.items():
+        with pytest.raises(UnsupportedError, match=reason):
+            regard.attend2d(X, X, X, size=(3, 4), implementation="native", **options)
+        assert regard.attend2d(X, X, X, size=(3, 4), **options).shape == X.shape
+    half = X.bfloat16()
+    with pytest.raises(UnsupportedError, match="query heads share keys"):
+        regard.attend2d(half, half[:, :1], half[:, :1], size=(3, 4), window=1, implementation="native")
+
+
+def test_weights() -> None:
+    with pytest.raises(UnsupportedError, match=r'"native" cannot give weights: .* use "blocked"'):
+        regard.attention_weights2d(X, X, size=(3, 4), implementation="native")
+    with pytest.raises(TypeError, match="missing 1 required keyword-only argument: 'size'"):
+        regard.attention_weights2d(X, X)
+    with pytest.raises(TypeError, match=r"attention_weights2d\(\) got an unexpected keyword argument 'causal'"):
+        regard.attention_weights2d(X, X, size=(3, 4), causal=True)
+    weights = regard.attention_weights2d(X, X, size=(3, 4))
+    with pytest.raises(ShapeError, match="query must be one of the 3 · 4 pixels of image 0, got 12"):
+        weights.row(12)
+    with pytest.raises(ShapeError, match="image must be one of the batch's 1, got 1"):
+        weights.row(0, image=1)
+
+
+def test_the_table_of_implementations() -> None:
+    assert tuple(IMPLEMENTATIONS) == ("reference", "blocked", "native")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image as pillow
 from pictures import colours, save
+from PIL import Image as pillow
 
 from regard import DataError, Image
 from regard.image import MOST_PIXELS
@@ -302,9 +302,7 @@ def bomb(rows, columns):
 def test_a_bomb_is_refused_before_anything_is_unpacked(tmp_path, size, monkeypatch):
     (tmp_path / "a.png").write_bytes(bomb(*size))
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda self: pytest.fail("unpacked"))
-    with pytest.raises(
-        DataError, match=rf"a.png: expected an image of at most {MOST_PIXELS:,} pixels, found .*smaller"
-    ):
+    with pytest.raises(DataError, match=rf"a.png: expected an image of at most {MOST_PIXELS:,} pixels, found .*small"):
         Image.from_file(tmp_path / "a.png")
 
 
@@ -335,7 +333,7 @@ def test_damage_anywhere_is_told_in_one_way(kind):
             assert image.pixels().shape == (*image.size, image.channels)
             image.at_size(4, 4).pixels(1)
         except DataError as error:
-            assert str(error).startswith("a: expected ")
+            assert str(error).startswith("a: expected ")  # noqa: PT017
 
 
 def test_no_warning_of_the_library_comes_through(tmp_path):

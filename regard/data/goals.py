@@ -22,7 +22,10 @@ from regard.errors import ConfigError, DataError
 Scheme = Literal["BIO", "IOBES"]
 
 RECORDING_NAMES = ("audio", "recording", "file", "path", "wav", "audio_filepath", "filename")
-IMAGE_NAMES = ("image", "img", "picture", "photo", "file", "path", "filename", "file_name", "pixels")
+IMAGE_NAMES = (
+    *("image", "images", "img", "picture", "photo", "file", "path", "filename", "file_name", "pixels"),
+    *("x", "data"),  # of arrays
+)
 PART_NAMES = ("start", "offset", "end", "duration")  # of what tells which part of a recording is meant
 TEXT_NAMES = ("text", "sentence", "question", "message", "document", "content", *LIST_NAMES)
 _SPAN_LABEL = re.compile(r"([BIES])-(.+)", re.DOTALL)
@@ -175,6 +178,8 @@ def columns_of(
         per_item=row.per_item,
         goal_first=row.goal_first,
         beside=PART_NAMES if items == "recordings" else (),
+        files=items in FILE_NAMES,
+        pixels=items == "images",
     )
 
 

@@ -60,6 +60,7 @@ class Format:
 
 
 HEARD = ("segments", "label", "target")  # goals of a recording; but for the first of texts too
+IDX = ".idx"  # stands for the end of names as train-images-idx3-ubyte too
 MEDIA = (  # one file of sound, or one image, of every goal, without it
     Format("audio", SOUND_ENDINGS, "media:read", None, (), medium="bytes"),
     Format("image", IMAGE_ENDINGS, "media:read", None, (), medium="bytes"),
@@ -84,6 +85,7 @@ FORMATS = (
     Format("parquet", (".parquet",), "parquet:read", "parquet:write", ("labels", *HEARD), medium="bytes"),
     Format("ts", (".ts",), "ts:read", "ts:write", ("label",), by_lines=True, has_head=True),
     Format("npz", (".npz",), "npz:read", "npz:write", ("labels", "label"), medium="bytes"),
+    Format("idx", (IDX,), "idx:read", None, ("label",), medium="bytes"),
     Format("folder", (), "folder:read", "folder:write", ("label",), medium="folder"),
     Format("rttm", (".rttm",), "rttm:read", "rttm:write", ("segments",)),
     Format("stm", (".stm",), "stm:read", None, HEARD),
@@ -98,7 +100,7 @@ def formats_for(goal: str, *, labelled: bool = True) -> dict[str, Format]:
     """The formats that can hold a goal, by name; without labels all that a task with this goal reads.
 
     >>> list(formats_for("label"))
-    ['csv', 'tsv', 'jsonl', 'parquet', 'ts', 'npz', 'folder', 'stm']
+    ['csv', 'tsv', 'jsonl', 'parquet', 'ts', 'npz', 'idx', 'folder', 'stm']
     """
     if goal == "nothing":
         found = {row.name: row for row in FORMATS if row.name != "lines"}
@@ -206,9 +208,11 @@ def check_name(format: str, known: tuple[str, ...]) -> str:
 def ending(source: str | Path) -> str:
     """The end of a name that tells its format.
 
-    >>> ending("train.v2.TSV.gz"), ending("train")
-    ('.tsv', '')
+    >>> ending("train.v2.TSV.gz"), ending("train"), ending("train-images-idx3-ubyte.gz")
+    ('.tsv', '', '.idx')
     """
+    if Path(source).name.lower().removesuffix(".gz").endswith("-ubyte"):
+        return IDX
     suffixes = [suffix.lower() for suffix in Path(source).suffixes]
     return next((suffix for suffix in reversed(suffixes) if suffix != ".gz"), "")
 

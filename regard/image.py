@@ -157,6 +157,29 @@ class Image:
         whole = self._whole(self.channels if channels is None else channels)
         return whole[top : top + self.rows, left : left + self.columns]
 
+    def numbers(self) -> NDArray[np.int64]:
+        """``[rows, columns]`` of an image that is a mask: numbers as they stand in the file, of a palette its places.
+
+        Raises:
+            DataError: it has colours, numbers that are not whole or that JPEG changed, or the file is damaged.
+        """
+        expected = "a mask: a whole number for each pixel, gray or of a palette"
+        top, left = self.box
+        if isinstance(self.held, np.ndarray):
+            whole = self.held
+            if self.channels != 1 or whole.dtype.kind == "f" or self.resized is not None:
+                raise DataError(expected, f"{whole.dtype} of shape {list(whole.shape)}", path=self.path)
+            whole = whole[:, :, 0]
+        else:
+            with _open(self.name, self.held) as picture:
+                if picture.format == "JPEG" or picture.mode not in ("P", *_GRAY):
+                    lossy = "a JPEG, which changes numbers; make it a PNG"
+                    raise DataError(expected, lossy if picture.format == "JPEG" else "colours", path=self.path)
+                upright = np.asarray(_upright(picture))
+                whole = upright[:, :, 0] if upright.ndim == 3 else upright
+        numbers: NDArray[np.int64] = whole[top : top + self.rows, left : left + self.columns].astype(np.int64)
+        return numbers
+
     def _whole(self, channels: int) -> NDArray[np.float32]:
         if isinstance(self.held, np.ndarray):
             found = _in_channels(_scaled(self.held), channels)

@@ -1,5 +1,8 @@
 """Image files for tests: shapes that are easily told apart, and colours of every kind of file."""
 
+import csv
+import json
+
 import numpy as np
 from PIL import Image as pillow
 
@@ -40,3 +43,19 @@ def save_classes(folder, count=6, seed=0):
         for number in range(count):
             save(folder / name / f"{number}.png", shape(name, 8, 8 + number % 3, seed + number))
     return folder
+
+
+def save_list(path, rows):
+    if path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    elif path.suffix == ".parquet":
+        import pyarrow as arrow
+        from pyarrow.parquet import write_table
+
+        write_table(arrow.Table.from_pylist(rows), path)
+    else:
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]), delimiter="\t" if path.suffix == ".tsv" else ",")
+            writer.writeheader()
+            writer.writerows(rows)
+    return path

@@ -1,4 +1,4 @@
-"""The goals of learning (labels of items, segments, one label, a target, nothing): a row each, a function that checks.
+"""The goals of learning (labels of items, segments, a mask, one label, a target, nothing): a row and a function each.
 
 What the labels of all examples have in common: one scheme of spans, BIO or IOBES; no label that is unknown.
 """
@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from regard.data.items import LIST_NAMES, check_strings, check_text
+from regard.data.masks import mask
 from regard.data.records import GROUP, NOWHERE, Columns, Example, Field, Items, Place, short
 from regard.data.segments import OUTSIDE, Segment, segments
 from regard.errors import ConfigError, DataError
@@ -135,6 +136,13 @@ GOALS: dict[str, Goal] = {
     ),
     "segments": Goal(
         make=segments, article="segments", names=("segments",), item_names=RECORDING_NAMES, blank="refused"
+    ),
+    "mask": Goal(
+        make=mask,
+        article="a mask",
+        names=("mask", "masks", "segmentation", "annotation", "label", "labels", "y"),
+        item_names=IMAGE_NAMES,
+        blank="refused",
     ),
     "label": Goal(
         make=label,

@@ -104,6 +104,8 @@ def _is_pair(entry: Any, columns: Columns) -> bool:
     if not isinstance(entry, tuple) or len(entry) != 2:
         return False
     items, goal = entry
+    if columns.key == "mask":
+        return True
     if columns.key == "segments":  # samples may stand beside their rate
         return isinstance(goal, list | tuple | None)
     if not columns.per_item:

@@ -172,7 +172,7 @@ class Config(BaseModel):
 
     @property
     def goal(self) -> str:
-        """What is learned of a sequence: labels of recordings are segments."""
+        """What is learned of a sequence: labels of recordings are segments, of images masks."""
         return FRONT_ENDS[self.front_end].per_item if self.learns == "labels" else self.learns
 
     @property

@@ -1,13 +1,11 @@
 """Images from every kind of source: folders, lists, arrays, IDX, tables of pixels, datasets."""
 
-import csv
 import gzip
 import io
-import json
 
 import numpy as np
 import pytest
-from pictures import SHAPES, colours, save, save_classes, shape
+from pictures import SHAPES, colours, save, save_classes, save_list, shape
 from PIL import Image as pillow
 from reading import written
 
@@ -26,22 +24,6 @@ def check(examples, pixels=GRAYS, labels=LABELS):
     assert [example.goal for example in examples] == list(map(str, labels))
     for example, own in zip(examples, pixels, strict=True):
         np.testing.assert_allclose(example.items.pixels().squeeze(2) * 255, own, atol=1e-4)
-
-
-def save_list(path, rows):
-    if path.suffix == ".jsonl":
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    elif path.suffix == ".parquet":
-        import pyarrow as arrow
-        from pyarrow.parquet import write_table
-
-        write_table(arrow.Table.from_pylist(rows), path)
-    else:
-        with path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]), delimiter="\t" if path.suffix == ".tsv" else ",")
-            writer.writeheader()
-            writer.writerows(rows)
-    return path
 
 
 def test_a_folder_of_classes(tmp_path):

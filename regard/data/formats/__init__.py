@@ -60,6 +60,7 @@ class Format:
 
 
 HEARD = ("segments", "label", "target")  # goals of a recording; but for the first of texts too
+OF_FILES = ("mask", *HEARD)  # the same, and of an image
 IDX = ".idx"  # stands for the end of names as train-images-idx3-ubyte too
 MEDIA = (  # one file of sound, or one image, of every goal, without it
     Format("audio", SOUND_ENDINGS, "media:read", None, (), medium="bytes"),
@@ -79,14 +80,15 @@ FORMATS = (
     ),
     Format("tsv", (".tsv",), "tsv:read_words", "tsv:write_words", ("labels",), by_lines=True),
     Format("lines", (".txt",), "lines:read", "lines:write", ("target",), by_lines=True),
-    Format("csv", (".csv",), "csv:read", "csv:write", ("labels", *HEARD), by_lines=True, has_head=True),
-    Format("tsv", (".tsv",), "tsv:read", "tsv:write", HEARD, by_lines=True, has_head=True),
-    Format("jsonl", (".jsonl", ".ndjson"), "jsonl:read", "jsonl:write", ("labels", *HEARD), by_lines=True),
-    Format("parquet", (".parquet",), "parquet:read", "parquet:write", ("labels", *HEARD), medium="bytes"),
+    Format("csv", (".csv",), "csv:read", "csv:write", ("labels", *OF_FILES), by_lines=True, has_head=True),
+    Format("tsv", (".tsv",), "tsv:read", "tsv:write", OF_FILES, by_lines=True, has_head=True),
+    Format("jsonl", (".jsonl", ".ndjson"), "jsonl:read", "jsonl:write", ("labels", *OF_FILES), by_lines=True),
+    Format("parquet", (".parquet",), "parquet:read", "parquet:write", ("labels", *OF_FILES), medium="bytes"),
     Format("ts", (".ts",), "ts:read", "ts:write", ("label",), by_lines=True, has_head=True),
-    Format("npz", (".npz",), "npz:read", "npz:write", ("labels", "label"), medium="bytes"),
+    Format("npz", (".npz",), "npz:read", "npz:write", ("labels", "mask", "label"), medium="bytes"),
     Format("idx", (IDX,), "idx:read", None, ("label",), medium="bytes"),
     Format("folder", (), "folder:read", "folder:write", ("label",), medium="folder"),
+    Format("masks", (), "masks:read", "masks:write", ("mask",), medium="folder"),
     Format("rttm", (".rttm",), "rttm:read", "rttm:write", ("segments",)),
     Format("stm", (".stm",), "stm:read", None, HEARD),
     Format("ctm", (".ctm",), "ctm:read", None, ("segments", "target")),
@@ -173,7 +175,7 @@ def writable_formats(goal: str) -> dict[str, Format]:
     >>> list(writable_formats("label"))
     ['csv', 'tsv', 'jsonl', 'parquet', 'ts', 'npz', 'folder', 'text']
     """
-    plain = {} if goal == "segments" else {"text": TEXT}  # a line has no place for times
+    plain = {} if goal in ("segments", "mask") else {"text": TEXT}  # a line has no place for times, nor for pixels
     return {name: row for name, row in (formats_for(goal) | plain).items() if row.writer is not None}
 
 

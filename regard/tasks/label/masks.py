@@ -105,7 +105,7 @@ def rows_of(numbers: Numbers, labels: Sequence[str]) -> Numbers:
 def collate(front_end: Any, examples: Sequence[Example], labels: Sequence[str]) -> LabelBatch:
     """Images and, for each of their vectors, the row of the label that most of its pixels have."""
     rows = [rows_of(example.goal.numbers(), labels) for example in examples]
-    inputs = front_end.encode([example.items for example in examples])
+    inputs, rows = front_end.encode_with([example.items for example in examples], rows)
     of_vectors = [Cells.of(front_end, own.shape).most(own, len(labels)) for own in rows]
     return LabelBatch(inputs, torch.from_numpy(np.concatenate(of_vectors)))
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -21,8 +23,21 @@ MOST_PIXELS = 100_000_000  # of a file: what is larger takes a gigabyte, or is m
 INSTALL = "images need Pillow: pip install 'regard[image]'"
 _GRAY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N")  # modes of Pillow without colours
 _SIXTEEN_BITS = ("I", "I;16", "I;16B", "I;16L", "I;16N")
-_TURNED = (5, 6, 7, 8)  # ways in which a camera was held that swap rows and columns, as EXIF counts them
-_ORIENTATION = 0x0112  # the tag of EXIF that tells them
+_ORIENTATION = 0x0112  # the tag of EXIF that tells how a camera was held
+_TURNS = {  # what makes the picture upright, a name of Pillow, for each of its values
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
+_SWAPPED = (5, 6, 7, 8)  # those that make rows of columns
+_DAMAGE = (  # what Pillow raises about a file that is damaged
+    *(OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, MemoryError),
+    *(RuntimeError, struct.error, zlib.error),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +77,7 @@ class Image:
         name = os.fspath(path)
         with _open(name, content) as picture:
             columns, rows = picture.size
-            if picture.getexif().get(_ORIENTATION) in _TURNED:
+            if _orientation(picture) in _SWAPPED:
                 columns, rows = rows, columns
             if picture.mode == "F":
                 raise DataError("pixels of 8 or 16 bits", "floating-point numbers, whose scale is not told", path=name)
@@ -71,6 +86,8 @@ class Image:
     @classmethod
     def from_pixels(cls, pixels: Any) -> Image:
         """An array ``[rows, columns]`` or ``[rows, columns, channels]``: floats from 0 to 1, or integers as in a file.
+
+        Floats on another scale stay on it.
 
         >>> Image.from_pixels(np.zeros((28, 28), np.uint8)).size
         (28, 28)
@@ -99,8 +116,9 @@ class Image:
     @classmethod
     def from_pillow(cls, picture: Any) -> Image:
         """A ``PIL.Image.Image``, whose pixels are taken over."""
-        channels = 1 if picture.mode in _GRAY else 3
-        return cls.from_pixels(_array(_converted(picture, channels)))
+        if picture.mode == "F":
+            return cls.from_pixels(np.asarray(picture))
+        return cls.from_pixels(_array(_converted(_upright(picture), 1 if picture.mode in _GRAY else 3)))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -139,23 +157,43 @@ class Image:
         whole = self._whole(self.channels if channels is None else channels)
         return whole[top : top + self.rows, left : left + self.columns]
 
+    def numbers(self) -> NDArray[np.int64]:
+        """``[rows, columns]`` of an image that is a mask: numbers as they stand in the file, of a palette its places.
+
+        Raises:
+            DataError: it has colours, numbers that are not whole or that JPEG changed, or the file is damaged.
+        """
+        expected = "a mask: a whole number for each pixel, gray or of a palette"
+        top, left = self.box
+        if isinstance(self.held, np.ndarray):
+            whole = self.held
+            if self.channels != 1 or whole.dtype.kind == "f" or self.resized is not None:
+                raise DataError(expected, f"{whole.dtype} of shape {list(whole.shape)}", path=self.path)
+            whole = whole[:, :, 0]
+        else:
+            with _open(self.name, self.held) as picture:
+                if picture.format == "JPEG" or picture.mode not in ("P", *_GRAY):
+                    lossy = "a JPEG, which changes numbers; make it a PNG"
+                    raise DataError(expected, lossy if picture.format == "JPEG" else "colours", path=self.path)
+                upright = np.asarray(_upright(picture))
+                whole = upright[:, :, 0] if upright.ndim == 3 else upright
+        numbers: NDArray[np.int64] = whole[top : top + self.rows, left : left + self.columns].astype(np.int64)
+        return numbers
+
     def _whole(self, channels: int) -> NDArray[np.float32]:
         if isinstance(self.held, np.ndarray):
             found = _in_channels(_scaled(self.held), channels)
             return found if self.resized is None else _resized(found, *self.resized)
         from PIL import Image as pillow
-        from PIL import ImageOps
 
         with _open(self.name, self.held) as picture:
-            try:
-                if self.resized is not None:
-                    picture.draft("L" if channels == 1 else "RGB", self.resized[::-1])  # a JPEG is read smaller
-                turned = ImageOps.exif_transpose(picture)
-                converted = _converted(turned, channels)
-            except (OSError, SyntaxError, ValueError, EOFError, IndexError, MemoryError) as error:
-                raise DataError("a whole image", f"{str(error).lower()}; fetch it again", path=self.path) from None
-            if self.resized is not None:
-                converted = converted.resize(self.resized[::-1], pillow.Resampling.BICUBIC, reducing_gap=3.0)
+            wanted = None if self.resized is None else self.resized[::-1]
+            if wanted is not None:  # a JPEG is read smaller
+                stored = wanted[::-1] if _orientation(picture) in _SWAPPED else wanted
+                picture.draft("L" if channels == 1 else "RGB", stored)
+            converted = _converted(_upright(picture), channels)
+            if wanted is not None:
+                converted = converted.resize(wanted, pillow.Resampling.BICUBIC, reducing_gap=3.0)
             return _in_channels(_scaled(_array(converted)), channels)
 
     def identity(self) -> str:
@@ -164,7 +202,7 @@ class Image:
             held = self.held.tobytes()
         else:
             held = Path(self.name).read_bytes() if self.held is None else self.held
-        return f"{[self.rows, self.columns, self.channels]} {held.hex()}"
+        return f"{[*self.size, self.channels, self.resized, self.box]} {held.hex()}"
 
     def __len__(self) -> int:
         """How many pixels it has."""
@@ -173,10 +211,10 @@ class Image:
 
 @contextmanager
 def _open(name: str, content: bytes | None) -> Iterator[Any]:
-    """The file as Pillow opens it, of which only the head is read.
+    """The file as Pillow opens it, of which only the head is read; what goes wrong with the rest is told in one line.
 
     Raises:
-        DataError: no such file, none of an image, or one that is too large.
+        DataError: no such file, none of an image, one that is too large, or damaged.
         UnsupportedError: Pillow is not installed.
     """
     try:
@@ -184,25 +222,46 @@ def _open(name: str, content: bytes | None) -> Iterator[Any]:
         from PIL import UnidentifiedImageError
     except ImportError:
         raise UnsupportedError(INSTALL) from None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of its own limit, and of odd tags
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its own limit, and of odd tags
+        try:
             picture = pillow.open(name if content is None else io.BytesIO(content))
-    except UnidentifiedImageError:
-        raise DataError(EXPECTED, "something else, or a damaged one", path=name) from None
-    except pillow.DecompressionBombError:
-        raise _too_large(name, "more") from None
-    except (OSError, SyntaxError, ValueError, OverflowError) as error:
-        found = getattr(error, "strerror", None) or str(error)
-        raise DataError(EXPECTED, found.lower(), path=name) from None
-    with picture:
-        if picture.width * picture.height > MOST_PIXELS:
-            raise _too_large(name, f"{picture.height} × {picture.width}")
-        yield picture
+        except UnidentifiedImageError:
+            raise DataError(EXPECTED, "something else, or a damaged one", path=name) from None
+        except pillow.DecompressionBombError:
+            raise _too_large(name, "more") from None
+        except _DAMAGE as error:
+            found = getattr(error, "strerror", None) or str(error)
+            raise DataError(EXPECTED, found.lower(), path=name) from None
+        with picture:
+            if picture.width * picture.height > MOST_PIXELS:
+                raise _too_large(name, f"{picture.height} × {picture.width}")
+            try:
+                yield picture
+            except DataError:
+                raise
+            except _DAMAGE as error:
+                raise DataError("a whole image", f"{str(error).lower()}; fetch it again", path=name) from None
 
 
 def _too_large(name: str, found: str) -> DataError:
     return DataError(f"an image of at most {MOST_PIXELS:,} pixels", f"{found}; make it smaller first", path=name)
+
+
+def _orientation(picture: Any) -> int:
+    """How the camera was held, by what stands before the pixels, so that none is unpacked."""
+    from PIL import Image as pillow
+
+    found = pillow.Image.getexif(picture).get(_ORIENTATION)
+    return found if found in _TURNS else 1
+
+
+def _upright(picture: Any) -> Any:
+    """Turned as the camera was held."""
+    from PIL import Image as pillow
+
+    turn = _TURNS.get(_orientation(picture))
+    return picture if turn is None else picture.transpose(pillow.Transpose[turn])
 
 
 def _converted(picture: Any, channels: int) -> Any:

@@ -1,4 +1,4 @@
-"""The goals of learning (labels of items, segments, one label, a target, nothing): a row each, a function that checks.
+"""The goals of learning (labels of items, segments, a mask, one label, a target, nothing): a row and a function each.
 
 What the labels of all examples have in common: one scheme of spans, BIO or IOBES; no label that is unknown.
 """
@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from regard.data.items import LIST_NAMES, check_strings, check_text
+from regard.data.masks import mask
 from regard.data.records import GROUP, NOWHERE, Columns, Example, Field, Items, Place, short
 from regard.data.segments import OUTSIDE, Segment, segments
 from regard.errors import ConfigError, DataError
@@ -22,7 +23,10 @@ from regard.errors import ConfigError, DataError
 Scheme = Literal["BIO", "IOBES"]
 
 RECORDING_NAMES = ("audio", "recording", "file", "path", "wav", "audio_filepath", "filename")
-IMAGE_NAMES = ("image", "img", "picture", "photo", "file", "path", "filename", "file_name", "pixels")
+IMAGE_NAMES = (
+    *("image", "images", "img", "picture", "photo", "file", "path", "filename", "file_name", "pixels"),
+    *("x", "data"),  # of arrays
+)
 PART_NAMES = ("start", "offset", "end", "duration")  # of what tells which part of a recording is meant
 TEXT_NAMES = ("text", "sentence", "question", "message", "document", "content", *LIST_NAMES)
 _SPAN_LABEL = re.compile(r"([BIES])-(.+)", re.DOTALL)
@@ -133,6 +137,13 @@ GOALS: dict[str, Goal] = {
     "segments": Goal(
         make=segments, article="segments", names=("segments",), item_names=RECORDING_NAMES, blank="refused"
     ),
+    "mask": Goal(
+        make=mask,
+        article="a mask",
+        names=("mask", "masks", "segmentation", "annotation", "label", "labels", "y"),
+        item_names=IMAGE_NAMES,
+        blank="refused",
+    ),
     "label": Goal(
         make=label,
         article="a label",
@@ -175,6 +186,8 @@ def columns_of(
         per_item=row.per_item,
         goal_first=row.goal_first,
         beside=PART_NAMES if items == "recordings" else (),
+        files=items in FILE_NAMES,
+        pixels=items == "images",
     )
 
 

@@ -114,7 +114,7 @@ class File:
         try:
             if str(path) != STDIN:
                 check_file(path)
-            with _open(path, self.limits if self.held else None) as stream:
+            with unpacked(path, self.limits if self.held else None) as stream:
                 refuse_binary(stream, name)
                 first = stream.readline(most + len(_MARK)).removeprefix(_MARK)
                 rest = iter(partial(stream.readline, most), b"")
@@ -188,19 +188,20 @@ class _Unpacked(gzip.GzipFile):
 
 
 @contextmanager
-def _open(path: str | Path, limits: Limits | None) -> Iterator[io.BufferedReader[Any]]:
+def unpacked(path: str | Path, limits: Limits | None) -> Iterator[io.BufferedReader[Any]]:
+    """The bytes of a file, plain or gzip, which may hold no more than the limits say."""
     with _open_stdin() if str(path) == STDIN else Path(path).open("rb") as stream:
         if not stream.peek(2).startswith(_GZIP):
             yield stream
             return
         if limits is not None and stream.seekable():  # measured first: to unpack is little of the work
             start = stream.tell()
-            with _Unpacked(stream, show(path), limits) as whole:
-                while whole.read(MIB):
+            with _Unpacked(stream, show(path), limits) as measured:
+                while measured.read(MIB):
                     pass
             stream.seek(start)
-        unpacked = gzip.GzipFile(fileobj=stream) if limits is None else _Unpacked(stream, show(path), limits)
-        with io.BufferedReader(unpacked) as lines:
+        whole = gzip.GzipFile(fileobj=stream) if limits is None else _Unpacked(stream, show(path), limits)
+        with io.BufferedReader(whole) as lines:
             yield lines
 
 

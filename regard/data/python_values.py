@@ -94,7 +94,7 @@ def _narrow(dataset: Any, features: Mapping[str, Any], columns: Columns) -> Any:
     if kind != "custom" and len(names) == len(columns.wanted) and hasattr(dataset, "select_columns"):
         dataset = dataset.select_columns(sorted(names | (set(columns.beside) & set(features))))
     for name in names if kind != "custom" else ():
-        if type(features[name]).__name__ == "Audio":  # files as they are, which soundfile reads
+        if type(features[name]).__name__ in ("Audio", "Image"):  # files as they are, read when they are wanted
             dataset = dataset.cast_column(name, replace(features[name], decode=False))
     return dataset if kind in (None, "numpy", "custom") else dataset.with_format(None)
 
@@ -104,6 +104,8 @@ def _is_pair(entry: Any, columns: Columns) -> bool:
     if not isinstance(entry, tuple) or len(entry) != 2:
         return False
     items, goal = entry
+    if columns.key == "mask":
+        return True
     if columns.key == "segments":  # samples may stand beside their rate
         return isinstance(goal, list | tuple | None)
     if not columns.per_item:

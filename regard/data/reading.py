@@ -166,20 +166,21 @@ def _examples(
     for record in records:
         try:
             made = _items(record, columns, items)
+            if labelled and row.blank != "kept":
+                if row.blank == "skipped" and not (made.strip() if isinstance(made, str) else len(made)):
+                    continue
+                check_not_blank(made, record.place)
+            found: Any = None
+            if labelled and columns.labelled:
+                value = _goal(record, columns, row.article)
+                found = row.make(value, made, record.goal_place or record.place)
         except MissingFile as error:  # all that are missing are told at once
             missing.append(error)
             continue
-        if labelled and row.blank != "kept":
-            if row.blank == "skipped" and not (made.strip() if isinstance(made, str) else len(made)):
-                continue
-            check_not_blank(made, record.place)
-        if not labelled:
-            yield Example(made, None, record.place, record, _original(record, columns, made))
-        elif not columns.labelled:
-            yield Example(made, None, record.place)  # nothing is to be written of it
+        if labelled:
+            yield Example(made, found, record.place)  # nothing is to be written of it
         else:
-            value = _goal(record, columns, row.article)
-            yield Example(made, row.make(value, made, record.goal_place or record.place), record.place)
+            yield Example(made, None, record.place, record, _original(record, columns, made))
     if missing:
         raise missing[0] if len(missing) == 1 else missing_files(missing)
 

@@ -168,6 +168,8 @@ class Columns:
         goal_first: which stands first in a table without a header.
         scored: whether an answer is one of several, whose score is written too.
         beside: other values that tell of the items, where they are there.
+        files: whether items are files, and not texts, words or vectors; ``pixels``: whether a table may hold an image
+            in each row, a number in each column.
     """
 
     items: Field
@@ -178,6 +180,8 @@ class Columns:
     goal_first: bool = False
     scored: bool = False
     beside: tuple[str, ...] = ()
+    files: bool = False
+    pixels: bool = False
 
     @property
     def wanted(self) -> tuple[Field, ...]:

@@ -26,7 +26,8 @@ class Row:
             "recordings", "images".
         module: where its ``learn`` and ``restore`` are.
         target: whether a new sequence can be written in its tokens.
-        per_item: the goal of learning a label for each of its vectors: "labels", or "segments" where those are times.
+        per_item: the goal of learning a label for each of its vectors: "labels", "segments" where those are times, or
+            "mask" where they are pixels.
         grid: whether its vectors stand in rows and columns.
     """
 
@@ -47,8 +48,8 @@ FRONT_ENDS = {
         Row("symbols", ("text", "words"), "regard.front_ends.symbols", target=True),
         Row("vectors", ("vectors",), "regard.front_ends.vectors"),
         Row("audio", ("recordings",), "regard.front_ends.audio", per_item="segments"),
-        Row("pixels", ("images",), "regard.front_ends.image.pixels", grid=True),
-        Row("patches", ("images",), "regard.front_ends.image.patches", grid=True),
+        Row("pixels", ("images",), "regard.front_ends.image.pixels", per_item="mask", grid=True),
+        Row("patches", ("images",), "regard.front_ends.image.patches", per_item="mask", grid=True),
     )
 }
 
@@ -142,6 +143,14 @@ class Options(Protocol):
     def stem(self) -> str: ...
     @property
     def class_token(self) -> bool: ...
+    @property
+    def flip(self) -> bool: ...
+    @property
+    def shift(self) -> int: ...
+    @property
+    def crop(self) -> float: ...
+    @property
+    def color(self) -> float: ...
 
 
 def items_of(name: str, *, per_item: bool) -> str:

@@ -24,6 +24,7 @@ from regard.errors import ConfigError, DataError, ModelError
 from regard.files import LOCK, only_writer, parts_in, read_json, sealed, unsealed, write_json
 from regard.front_ends import items_of, restore_front_end
 from regard.front_ends.stored import are_names
+from regard.image import Image
 from regard.tasks import MODEL
 from regard.tasks.model import Model
 from regard.training.checkpoint import (
@@ -350,5 +351,7 @@ def digest(examples: Iterable[Example], vocabulary: object = None) -> str:
     """Tells one set of examples, and what was learned from it, from another."""
     whole = hashlib.sha256(json.dumps(vocabulary).encode())
     for example in examples:
-        whole.update(identity_of(example.items) + repr(example.goal).encode())
+        goal = example.goal
+        whole.update(identity_of(example.items))
+        whole.update(identity_of(goal) if isinstance(goal, Image) else repr(goal).encode())
     return whole.hexdigest()

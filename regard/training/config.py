@@ -155,6 +155,14 @@ class Config(BaseModel):
     noise: str | None = training(
         None, "Mixed into half of the training recordings, 5 to 30 dB below: white, or a folder of recordings."
     )
+    flip: bool = training(False, "Half of the training images are mirrored, left to right.")
+    shift: int = training(0, "Pixels by which training images are moved at most; 0 for none.", ge=0, le=1024)
+    crop: float = training(
+        0.0, "Largest share of a training image's area that is cut off; the rest fills it; 0 for none.", ge=0, lt=1
+    )
+    color: float = training(
+        0.0, "By which share brightness, contrast and colours of training images are changed; 0 for none.", ge=0, le=1
+    )
     epochs: int = training(10, "Passes over the training data.", gt=0, le=LONGEST)
     batch_tokens: int = training(
         1000, "Vectors in a batch, as the network reads them: of words, subwords, frames, ...", gt=0, le=LONGEST
@@ -184,7 +192,7 @@ class Config(BaseModel):
 
     @property
     def goal(self) -> str:
-        """What is learned of a sequence: labels of recordings are segments."""
+        """What is learned of a sequence: labels of recordings are segments, of images masks."""
         return FRONT_ENDS[self.front_end].per_item if self.learns == "labels" else self.learns
 
     @property

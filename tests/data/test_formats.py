@@ -42,18 +42,20 @@ def test_an_ending_is_one_format_of_a_goal(goal, labelled):
         ("labels", False, "conllu columns tsv csv jsonl parquet npz text audio image"),
         ("segments", True, "csv tsv jsonl parquet rttm stm ctm audacity"),
         ("segments", False, "csv tsv jsonl parquet rttm stm ctm audacity text audio image"),
-        ("label", True, "csv tsv jsonl parquet ts npz folder stm"),
-        ("label", False, "csv tsv jsonl parquet ts npz folder stm text audio image"),
+        ("mask", True, "csv tsv jsonl parquet npz masks"),
+        ("mask", False, "csv tsv jsonl parquet npz masks text audio image"),
+        ("label", True, "csv tsv jsonl parquet ts npz idx folder stm"),
+        ("label", False, "csv tsv jsonl parquet ts npz idx folder stm text audio image"),
         ("target", True, "lines csv tsv jsonl parquet stm ctm"),
         ("target", False, "lines csv tsv jsonl parquet stm ctm audio image"),
-        ("nothing", True, "conllu columns tsv csv jsonl parquet ts npz folder rttm stm ctm audacity text"),
+        ("nothing", True, "conllu columns tsv csv jsonl parquet ts npz idx folder masks rttm stm ctm audacity text"),
     ],
 )
 def test_which_there_are(goal, labelled, names):
     assert list(formats_for(goal, labelled=labelled)) == names.split()
 
 
-def test_all_but_nists_texts_are_written():
-    for goal in ("labels", "segments", "label", "target"):
-        plain = set() if goal == "segments" else {"text"}
-        assert set(writable_formats(goal)) == {*formats_for(goal), *plain} - {"stm", "ctm"}
+def test_all_but_nists_texts_and_idx_are_written():
+    for goal in ("labels", "segments", "mask", "label", "target"):
+        plain = set() if goal in ("segments", "mask") else {"text"}
+        assert set(writable_formats(goal)) == {*formats_for(goal), *plain} - {"stm", "ctm", "idx"}

@@ -56,7 +56,7 @@ def test_a_folder_and_standard_input_tell_it_too(tmp_path):
 
 
 def test_a_name_that_tells_nothing_lists_the_formats(save):
-    choices = r"\(csv, tsv, jsonl, parquet, ts, npz, folder, stm\)"
+    choices = r"\(csv, tsv, jsonl, parquet, ts, npz, idx, folder, stm\)"
     with pytest.raises(DataError, match=rf"a.txt: .* {choices}, found .* '.txt', which is that of text without labels"):
         read(save("a.txt", "good day\n"))
     with pytest.raises(DataError, match=rf"a.conllu: .* the format itself {choices}, found the ending '.conllu'"):

@@ -134,7 +134,7 @@ def test_wrong_calls():
     known = "lines, csv, tsv, jsonl, parquet, text"
     with pytest.raises(ConfigError, match=f"format must be {known}, got 'line'; did you mean 'lines'"):
         data.write([], [], io.StringIO(), format="line", goal="target")
-    with pytest.raises(ConfigError, match="goal must be labels, segments, label, target, nothing, got 'lable'"):
+    with pytest.raises(ConfigError, match="goal must be labels, segments, mask, label, target, nothing, got 'lable'"):
         data.read([("a", "X")], goal="lable")
     with pytest.raises(ValueError, match="zip"):
         data.write([Example("a")], [], io.StringIO(), format="csv", goal="label")

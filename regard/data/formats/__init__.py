@@ -60,6 +60,8 @@ class Format:
 
 
 HEARD = ("segments", "label", "target")  # goals of a recording; but for the first of texts too
+OF_FILES = ("mask", *HEARD)  # the same, and of an image
+IDX = ".idx"  # stands for the end of names as train-images-idx3-ubyte too
 MEDIA = (  # one file of sound, or one image, of every goal, without it
     Format("audio", SOUND_ENDINGS, "media:read", None, (), medium="bytes"),
     Format("image", IMAGE_ENDINGS, "media:read", None, (), medium="bytes"),
@@ -78,13 +80,15 @@ FORMATS = (
     ),
     Format("tsv", (".tsv",), "tsv:read_words", "tsv:write_words", ("labels",), by_lines=True),
     Format("lines", (".txt",), "lines:read", "lines:write", ("target",), by_lines=True),
-    Format("csv", (".csv",), "csv:read", "csv:write", ("labels", *HEARD), by_lines=True, has_head=True),
-    Format("tsv", (".tsv",), "tsv:read", "tsv:write", HEARD, by_lines=True, has_head=True),
-    Format("jsonl", (".jsonl", ".ndjson"), "jsonl:read", "jsonl:write", ("labels", *HEARD), by_lines=True),
-    Format("parquet", (".parquet",), "parquet:read", "parquet:write", ("labels", *HEARD), medium="bytes"),
+    Format("csv", (".csv",), "csv:read", "csv:write", ("labels", *OF_FILES), by_lines=True, has_head=True),
+    Format("tsv", (".tsv",), "tsv:read", "tsv:write", OF_FILES, by_lines=True, has_head=True),
+    Format("jsonl", (".jsonl", ".ndjson"), "jsonl:read", "jsonl:write", ("labels", *OF_FILES), by_lines=True),
+    Format("parquet", (".parquet",), "parquet:read", "parquet:write", ("labels", *OF_FILES), medium="bytes"),
     Format("ts", (".ts",), "ts:read", "ts:write", ("label",), by_lines=True, has_head=True),
-    Format("npz", (".npz",), "npz:read", "npz:write", ("labels", "label"), medium="bytes"),
+    Format("npz", (".npz",), "npz:read", "npz:write", ("labels", "mask", "label"), medium="bytes"),
+    Format("idx", (IDX,), "idx:read", None, ("label",), medium="bytes"),
     Format("folder", (), "folder:read", "folder:write", ("label",), medium="folder"),
+    Format("masks", (), "masks:read", "masks:write", ("mask",), medium="folder"),
     Format("rttm", (".rttm",), "rttm:read", "rttm:write", ("segments",)),
     Format("stm", (".stm",), "stm:read", None, HEARD),
     Format("ctm", (".ctm",), "ctm:read", None, ("segments", "target")),
@@ -98,7 +102,7 @@ def formats_for(goal: str, *, labelled: bool = True) -> dict[str, Format]:
     """The formats that can hold a goal, by name; without labels all that a task with this goal reads.
 
     >>> list(formats_for("label"))
-    ['csv', 'tsv', 'jsonl', 'parquet', 'ts', 'npz', 'folder', 'stm']
+    ['csv', 'tsv', 'jsonl', 'parquet', 'ts', 'npz', 'idx', 'folder', 'stm']
     """
     if goal == "nothing":
         found = {row.name: row for row in FORMATS if row.name != "lines"}
@@ -171,7 +175,7 @@ def writable_formats(goal: str) -> dict[str, Format]:
     >>> list(writable_formats("label"))
     ['csv', 'tsv', 'jsonl', 'parquet', 'ts', 'npz', 'folder', 'text']
     """
-    plain = {} if goal == "segments" else {"text": TEXT}  # a line has no place for times
+    plain = {} if goal in ("segments", "mask") else {"text": TEXT}  # a line has no place for times, nor for pixels
     return {name: row for name, row in (formats_for(goal) | plain).items() if row.writer is not None}
 
 
@@ -206,9 +210,11 @@ def check_name(format: str, known: tuple[str, ...]) -> str:
 def ending(source: str | Path) -> str:
     """The end of a name that tells its format.
 
-    >>> ending("train.v2.TSV.gz"), ending("train")
-    ('.tsv', '')
+    >>> ending("train.v2.TSV.gz"), ending("train"), ending("train-images-idx3-ubyte.gz")
+    ('.tsv', '', '.idx')
     """
+    if Path(source).name.lower().removesuffix(".gz").endswith("-ubyte"):
+        return IDX
     suffixes = [suffix.lower() for suffix in Path(source).suffixes]
     return next((suffix for suffix in reversed(suffixes) if suffix != ".gz"), "")
 

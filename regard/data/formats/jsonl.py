@@ -13,6 +13,7 @@ from regard.data.formats import Answer, Put
 from regard.data.lines import File
 from regard.data.records import Columns, Example, Place, Record, short
 from regard.errors import DataError
+from regard.image import Image
 from regard.recording import Recording
 
 
@@ -54,7 +55,7 @@ def write(file: TextIO, columns: Columns) -> Iterator[Put]:
     def put(example: Example, answer: Answer) -> None:
         values: Answer = {}
         items = example.found
-        if isinstance(items, Recording):
+        if isinstance(items, Recording | Image):
             values = {columns.items.written: items.path, **columns.beside_of(example.record)}
         elif not isinstance(items, np.ndarray):
             values["words" if isinstance(items, list) else columns.items.written] = items

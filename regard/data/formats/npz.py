@@ -1,4 +1,4 @@
-"""NumPy archives of vectors: all sequences laid end to end in one array, and where each begins."""
+"""NumPy archives: vectors of all sequences laid end to end and where each begins, or an array of images."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regard.data.formats import Answer, Put
-from regard.data.formats.refused import refuse
+from regard.data.formats.refused import array_of, refuse
 from regard.data.lines import MIB, File, check_file
 from regard.data.records import Columns, Example, Place, Record, short
 from regard.errors import DataError
@@ -39,13 +39,22 @@ def read(file: File, columns: Columns) -> Iterator[Record]:
     """Sequences from the arrays ``vectors [T, C]``, ``offsets [B+1]`` (one sequence if missing) and the goal's.
 
     Sequence b is rows ``offsets[b]:offsets[b+1]``, as in :class:`regard.Ragged`. The goal is an array ``[T]`` with one
-    for every item, or ``[B]`` with one for every sequence. Nothing is unpickled.
+    for every item, or ``[B]`` with one for every sequence. Images of one size stand in an array ``[B, ...]`` of their
+    name. Nothing is unpickled.
 
     Raises:
         DataError: not such an archive, or arrays that do not fit together.
     """
     arrays, name = _open(file, columns), file.name
-    vectors = _take(arrays, "vectors", name)
+    whole = columns.items.find(arrays) if columns.files else None
+    if whole is not None:
+        items = _take(arrays, whole, name)
+        goals = _goals(arrays, columns, len(items), len(items), name) if columns.labelled else None
+        for row, one in enumerate(items):
+            goal = {} if goals is None else {columns.goal.name: goals[row]}
+            yield Record({columns.items.name: one, **goal}, Place(name, number=row + 1))
+        return
+    vectors = _take(arrays, columns.items.name if columns.files else "vectors", name)
     offsets = arrays.get("offsets")
     if offsets is None:
         offsets = np.array([0, len(vectors)])
@@ -65,9 +74,7 @@ def write(file: IO[bytes], columns: Columns) -> Iterator[Put]:
     goals: list[str] = []
 
     def put(example: Example, answer: Answer) -> None:
-        if not isinstance(example.items, np.ndarray):
-            raise example.place.error("an array, which npz is made of", "text; format=jsonl takes it")
-        arrays.append(example.items)
+        arrays.append(array_of(example, "npz"))
         labels = answer[columns.key] if columns.per_item else [answer[columns.key]]
         refuse(example, labels, _NULL_AT_END, "no null character at the end of what npz holds")
         goals.extend(labels)
@@ -90,7 +97,8 @@ def _open(file: File, columns: Columns) -> Arrays:
                 raise DataError("a NumPy archive (.npz) of named arrays", found, path=file.name)
             with zipfile.ZipFile(stream) as archive:
                 members = {part.filename.removesuffix(".npy"): part for part in archive.infolist()}
-                wanted = [name for name in ("vectors", "offsets", goals(members)) if name in members]
+                items = (columns.items.find(members),) if columns.files else ("vectors", "offsets")
+                wanted = [name for name in (*items, goals(members)) if name in members]
                 _check_sizes(archive, {name: members[name] for name in wanted}, file)
                 arrays: Arrays = dict.fromkeys(members)
                 for name in wanted:

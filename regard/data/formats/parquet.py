@@ -14,6 +14,7 @@ from regard.data.formats import Answer, Put
 from regard.data.lines import File, check_file
 from regard.data.records import Columns, Example, Place, Record, name_columns, named_labels
 from regard.errors import DataError, UnsupportedError
+from regard.image import Image
 from regard.recording import Recording
 
 _ROWS = 1024  # read or written at once
@@ -152,7 +153,7 @@ def _row(example: Example, answer: Answer, columns: Columns) -> dict[str, Any]:
     found = example.found
     if isinstance(found, np.ndarray):
         items: dict[str, Any] = {"vectors": found.tolist()}
-    elif isinstance(found, Recording):
+    elif isinstance(found, Recording | Image):
         items = {columns.items.written: found.path, **columns.beside_of(example.record)}
     else:
         items = {"words" if isinstance(found, list) else columns.items.written: found}

@@ -6,7 +6,12 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from regard.data.items import kind_of
 from regard.data.records import Example
+from regard.image import Image
 from regard.recording import Recording
 
 
@@ -36,41 +41,65 @@ def text_of(example: Example, format: str) -> str:
 
 
 def _kind(example: Example) -> str:
-    return "a recording" if isinstance(example.items, Recording) else "an array"
+    if isinstance(example.items, Recording | Image):
+        return "a recording" if isinstance(example.items, Recording) else "an image"
+    return "an array" if isinstance(example.items, np.ndarray) else "text"
+
+
+def array_of(example: Example, format: str) -> NDArray[np.float32]:
+    """The vectors of an example.
+
+    Raises:
+        DataError: it has none.
+    """
+    if isinstance(example.items, np.ndarray):
+        return example.items
+    raise example.place.error(f"an array, which {format} is made of", f"{_kind(example)}; format=jsonl takes it")
 
 
 def path_of(example: Example, format: str) -> str | None:
-    """The path of the file that a recording is of; None where the example is no recording.
+    """The path of the file that a recording or an image is of; None where the items are of no file.
 
     Raises:
         DataError: it is one in memory.
     """
-    if not isinstance(example.items, Recording):
+    if not isinstance(example.items, Recording | Image):
         return None
     if example.items.path is None:
-        raise example.place.error(
-            f"recordings in files, whose paths {format} holds", "one in memory; format=jsonl takes it"
-        )
+        expected = f"{kind_of(example.items)} in files, whose paths {format} holds"
+        raise example.place.error(expected, "one in memory; format=jsonl takes it")
     return example.items.path
 
 
-def sound_name(example: Example, format: str, written: dict[str, str]) -> tuple[str, float]:
-    """What a recording is called in a file that names it without folder and ending, and the second at which it begins.
+def file_name(example: Example, format: str, written: dict[str, str]) -> str:
+    """What a recording or an image is called where it is named without folder and ending.
 
     Arguments:
         written: the path behind each name so far, into which this one goes.
 
     Raises:
-        DataError: a recording in memory, or one of another folder that is called the same.
+        DataError: one in memory, or of another folder that is called the same.
     """
     path = path_of(example, format)
-    if path is None or not isinstance(example.items, Recording):
-        raise example.place.error(f"recordings, which {format} is about", "something else; format=jsonl takes it")
+    if path is None:
+        raise example.place.error(f"files, which {format} is about", f"{_kind(example)}; format=jsonl takes it")
     name = Path(path).stem
     if written.setdefault(name, path) != path:
         found = f"'{written[name]}' and '{path}'; format=jsonl takes it"
-        raise example.place.error(f"recordings of different names, by which {format} calls them", found)
-    return name, example.items.first / example.items.rate
+        expected = f"{kind_of(example.items)} of different names, by which {format} calls them"
+        raise example.place.error(expected, found)
+    return name
+
+
+def sound_name(example: Example, format: str, written: dict[str, str]) -> tuple[str, float]:
+    """The same of a recording, and the second at which it begins.
+
+    Raises:
+        DataError: it is none, is in memory, or is called as one of another folder.
+    """
+    if not isinstance(example.items, Recording):
+        raise example.place.error(f"recordings, which {format} is about", "something else; format=jsonl takes it")
+    return file_name(example, format, written), example.items.first / example.items.rate
 
 
 def refuse(example: Example, texts: Iterable[str], wrong: re.Pattern[str], expected: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 from regard.data.formats import Answer
+from regard.data.formats.pixel_tables import holds_pixels, pixel_records
 from regard.data.formats.refused import path_of, text_of, words_of
 from regard.data.items import join_cell
 from regard.data.records import Columns, Example, Field, Place, Record, name_columns, short
@@ -22,6 +23,9 @@ def table_records(
     """
     first, top = next(rows, (0, []))
     if not top:
+        return
+    if holds_pixels(top, columns):
+        yield from pixel_records(chain([(first, top)], rows), path, columns)
         return
     bare = _bare_names(top, columns) if may_be_bare else None
     names = [cell.strip() for cell in top] if bare is None else bare

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from regard.errors import ConfigError, ModelError
 from regard.front_ends import Options
+from regard.front_ends.image.augment import Changes, check_library, mixed
 from regard.front_ends.stored import are_numbers, check_vocabulary
 from regard.front_ends.windows import windows
 from regard.image import Image
@@ -22,6 +23,7 @@ from regard.ragged import Ragged
 
 LEARNT = 5000  # training images, spread over all, that the mean is taken of
 SMALL = 16  # rows and columns of what baselines look at
+UNCHANGED = Changes()
 
 
 class Patches(nn.Module):
@@ -42,6 +44,7 @@ class Patches(nn.Module):
         class_grid: rows and columns of the positions that come with a vector before those of the patches, as
             :class:`regard.nn.ClassToken` has them; None for neither.
         dropout: on the vectors out.
+        changes: made of images while the network learns.
 
     Raises:
         ConfigError: patches that do not touch, or a stem that cannot make patches of that size.
@@ -62,6 +65,7 @@ class Patches(nn.Module):
         stem: str = "linear",
         class_grid: tuple[int, int] | None = None,
         dropout: float = 0.0,
+        changes: Changes = UNCHANGED,
     ) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32), persistent=False)
@@ -75,7 +79,7 @@ class Patches(nn.Module):
         if stem == "convolution" and self.stride != patch:
             raise ConfigError(f"patch_stride goes with stem=linear, got {stride} and stem={stem}; leave it out")
         self.class_token = None if class_grid is None else ClassToken(dim, grid=class_grid)
-        self.dropout = Dropout(dropout)
+        self.dropout, self.changes = Dropout(dropout), changes
 
     def vocabulary(self) -> dict[str, Any]:
         """What is needed beside options to scale in the same way again, ready for JSON."""
@@ -131,7 +135,41 @@ class Patches(nn.Module):
 
     def encode(self, images: Sequence[Image]) -> Ragged:
         """The pixels ``[P, channels]`` of images as one batch with their sizes, on the CPU."""
-        return Ragged.from_grids([torch.from_numpy(self.pixels(image)) for image in images])
+        return self.encode_with(images, None)[0]
+
+    def encode_with(
+        self, images: Sequence[Image], masks: Sequence[NDArray[np.int64]] | None
+    ) -> tuple[Ragged, Sequence[NDArray[np.int64]] | None]:
+        """The same, and for each image its mask ``[rows, columns]``: where the image is changed, so is the mask."""
+        pixels = [torch.from_numpy(self.pixels(image)) for image in images]
+        if not self.training or self.changes == UNCHANGED:
+            return Ragged.from_grids(pixels), masks
+        moved = (
+            None if masks is None else [_nearest(mask, own.shape[:2]) for mask, own in zip(masks, pixels, strict=True)]
+        )
+        for numbers in _of_one_size([own.shape[:2] for own in pixels]):
+            batch = torch.stack([pixels[number] for number in numbers]).movedim(3, 1)  # [b, C, rows, columns]
+            own = None if moved is None else torch.stack([moved[number] for number in numbers])[:, None]
+            batch, own = self.changes.of(batch, own)
+            for place, number in enumerate(numbers):
+                pixels[number] = batch[place].movedim(0, 2)
+                if moved is not None and own is not None:
+                    moved[number] = own[place, 0]
+        return Ragged.from_grids(pixels), None if moved is None else [mask.numpy() for mask in moved]
+
+    def mixed(self, inputs: Ragged, *, cut: bool) -> tuple[Ragged, Tensor, Tensor]:
+        """A batch with another image of the same size in each; which, ``[B]``, and the share of its own, ``[B]``."""
+        assert inputs.grid is not None
+        images, sizes = inputs.unbind(), [tuple(size) for size in inputs.grid.tolist()]
+        pixels = [image.view(*size, -1) for image, size in zip(images, sizes, strict=True)]
+        others, shares = torch.arange(len(images)), torch.ones(len(images))
+        for numbers in _of_one_size(sizes):
+            batch = torch.stack([pixels[number] for number in numbers]).movedim(3, 1)  # [b, C, rows, columns]
+            batch, partners, shares[numbers] = mixed(batch, cut=cut)
+            others[numbers] = torch.tensor(numbers)[partners]
+            for number, one in zip(numbers, batch.movedim(1, 3), strict=True):
+                pixels[number] = one
+        return Ragged.from_grids(pixels), others, shares
 
     def forward(self, inputs: Ragged) -> Ragged:
         """``[T, dim]``, a vector for each patch, after the one of the class if there is one."""
@@ -153,6 +191,22 @@ class Patches(nn.Module):
 def _grid(size: tuple[int, int], stride: int) -> tuple[int, int]:
     rows, columns = size
     return -(-rows // stride), -(-columns // stride)
+
+
+def _of_one_size(sizes: Sequence[Sequence[int]]) -> list[list[int]]:
+    """The numbers of the images of each size."""
+    found: dict[tuple[int, ...], list[int]] = {}
+    for number, size in enumerate(sizes):
+        found.setdefault(tuple(size), []).append(number)
+    return list(found.values())
+
+
+def _nearest(mask: NDArray[np.int64], size: Sequence[int]) -> Tensor:
+    """A mask brought to another size."""
+    rows, columns = (
+        ((np.arange(new) + 0.5) * own / new).astype(np.int64) for new, own in zip(size, mask.shape, strict=True)
+    )
+    return torch.from_numpy(mask[rows[:, None], columns])
 
 
 def _padded(images: Tensor, patch: int, stride: int) -> Tensor:
@@ -186,6 +240,7 @@ def _stem(channels: int, patch: int, dim: int) -> nn.Module:
 
 def learn_patches(images: Iterable[Image], options: Options, *, patch: int, stride: int | None) -> Patches:
     """With the channels that most training images have, and the mean and deviation of their pixels."""
+    check_library(_changes(options))
     held = list(images)
     counts = Counter(image.channels for image in held)
     channels = max(counts) if set(counts) <= {1, 3} else counts.most_common(1)[0][0]
@@ -244,4 +299,9 @@ def _made(
         stem=options.stem,
         class_grid=grid,
         dropout=options.dropout,
+        changes=_changes(options),
     )
+
+
+def _changes(options: Options) -> Changes:
+    return Changes(options.flip, options.shift, options.crop, options.color)

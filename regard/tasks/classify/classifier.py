@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,15 @@ from torch.nn import functional as F
 from regard.data import Example, Source
 from regard.data.goals import check_known
 from regard.data.items import fewest
+from regard.errors import ConfigError
+from regard.front_ends import FRONT_ENDS
 from regard.nn import Pooling
-from regard.ragged import offsets_of, on_device
+from regard.ragged import offsets_of
 from regard.recording import Recording
 from regard.tasks import files, fitting
 from regard.tasks.classify.baselines import class_baselines
 from regard.tasks.classify.confusion import draw_confusion
+from regard.tasks.classify.network import ClassBatch, ClassNetwork
 from regard.tasks.classify.options import ClassifyConfig
 from regard.tasks.maps import attention_maps
 from regard.tasks.model import Columns, Scores
@@ -33,33 +35,6 @@ from regard.viewer.images import ImageMaps
 from regard.viewer.maps import Maps
 
 logger = logging.getLogger(__name__)
-
-
-class ClassNetwork(nn.Module):
-    """A row of label scores for each sequence: ``head(pool(encoder(front_end(inputs))))``, ``[B, labels]``.
-
-    A sequence that was read in several windows has the mean of what they are pooled to.
-    """
-
-    front_end: Any  # FrontEnd and Module in one
-
-    def __init__(self, front_end: nn.Module, encoder: nn.Module, pool: Pooling, *, dim: int, labels: int) -> None:
-        super().__init__()
-        self.front_end, self.encoder, self.pool = front_end, encoder, pool
-        self.head = nn.Linear(dim, labels)
-
-    def forward(self, inputs: Any, offsets: Tensor) -> Tensor:
-        """``offsets`` ``[B+1]`` tells which rows of the batch, each a part, belong to which sequence."""
-        rows: Tensor = self.head(self.embed(inputs, offsets))
-        return rows
-
-    def embed(self, inputs: Any, offsets: Tensor) -> Tensor:
-        """``[B, dim]``, what the head reads."""
-        rows: Tensor = self.pool(self.encoder(self.front_end(inputs)))
-        if len(rows) == len(offsets) - 1:
-            return rows
-        sums = torch.segment_reduce(rows, "sum", offsets=offsets, initial=0.0)
-        return sums / offsets.diff()[:, None]
 
 
 class Classifier:
@@ -184,7 +159,14 @@ class Classifier:
     # The protocol of regard.tasks.model
 
     def front_ends(self) -> dict[str, str]:
-        return {"front_end": self.config.front_end}
+        config = self.config
+        if config.mixup + config.cutmix > 1:
+            raise ConfigError(
+                f"mixup, cutmix: shares of all batches, at most 1 together, got {config.mixup:g} and {config.cutmix:g}"
+            )
+        if config.mixup + config.cutmix and not FRONT_ENDS[config.front_end].grid:
+            raise ConfigError(f"mixup, cutmix: they mix images, got front_end {config.front_end}; leave them out")
+        return {"front_end": config.front_end}
 
     def columns(self) -> Columns:
         return {"column": self.config.column, "item_column": self.config.text_column}
@@ -252,14 +234,31 @@ class Classifier:
         rows = {label: row for row, label in enumerate(self.labels)}
         labels = torch.tensor([rows.get(example.goal or "", 0) for example in examples], dtype=torch.int64)
         inputs = self.network.front_end.encode([window for part in parts for window in part])
+        if int(offsets[-1]) == len(examples) and (cut := self._mixing()) is not None:
+            inputs, others, shares = self.network.front_end.mixed(inputs, cut=cut)
+            return ClassBatch(inputs, offsets, labels, labels[others], shares)
         return ClassBatch(inputs, offsets, labels)
+
+    def _mixing(self) -> bool | None:
+        """How this batch is mixed: with parts of other images, or with all of them; None: it is not."""
+        mixup, cutmix = self.config.mixup, self.config.cutmix
+        if not mixup + cutmix or not self.network.training:
+            return None
+        drawn = float(torch.rand(()))
+        return None if drawn >= mixup + cutmix else drawn >= mixup
 
     def loss(self, network: nn.Module, batch: ClassBatch) -> tuple[Tensor, int]:
         logits = network(batch.inputs, batch.offsets).float()
+        if batch.others is None or batch.shares is None:
+            return self._cross_entropy(logits, batch.labels).sum(), len(batch.labels)
+        own, other = (self._cross_entropy(logits, labels) for labels in (batch.labels, batch.others))
+        return (batch.shares * own + (1 - batch.shares) * other).sum(), len(batch.labels)
+
+    def _cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """``[B]``."""
         weights = None if self._weights is None else self._weights.to(logits.device)
         smoothing = self.config.label_smoothing
-        loss = F.cross_entropy(logits, batch.labels, weight=weights, reduction="sum", label_smoothing=smoothing)
-        return loss, len(batch.labels)
+        return F.cross_entropy(logits, labels, weight=weights, reduction="none", label_smoothing=smoothing)
 
     def metric(self, train: Sequence[Example], dev: Sequence[Example] | None) -> str:
         return "macro_f1" if self.config.class_weights == "balanced" else "accuracy"
@@ -310,14 +309,3 @@ class Classifier:
 
     def restore(self, vocabulary: dict[str, Any]) -> None:
         self.labels = files.checked_labels(vocabulary)
-
-
-@dataclass(frozen=True, eq=False)
-class ClassBatch:
-    """Encoded parts, which of them belong to which sequence ``[B+1]``, and the row of each one's label ``[B]``."""
-
-    inputs: Any
-    offsets: Tensor
-    labels: Tensor
-
-    to = on_device

@@ -28,6 +28,12 @@ class ClassifyConfig(Config):
     pooling: Literal["mean", "max", "query", "first", "bert"] = network(
         "query", "How a sequence becomes one vector; query is a learned one that attends to it, bert a layer on first."
     )
+    mixup: float = training(
+        0.0, "Share of the batches in which each image is mixed with another, and so are their labels.", ge=0, le=1
+    )
+    cutmix: float = training(
+        0.0, "Share of the batches in which a part of each image is one of another, and so are labels.", ge=0, le=1
+    )
     class_weights: Literal["none", "balanced"] = training(
         "none", "balanced: rare classes count as much as frequent ones."
     )

@@ -1,9 +1,8 @@
-"""One label for every item of a sequence (N→N): tagging words, labelling recordings in time."""
+"""One label for every item of a sequence (N→N): tagging words, labelling recordings in time and images by pixel."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,12 @@ from regard.data.goals import check_known
 from regard.data.items import fewest
 from regard.data.segments import Segment
 from regard.errors import ConfigError
-from regard.ragged import Ragged, on_device
+from regard.ragged import Ragged
 from regard.tasks import files, fitting
+from regard.tasks.label import masks
 from regard.tasks.label.baselines import simple_baselines
 from regard.tasks.label.metrics import library
+from regard.tasks.label.network import LabelBatch, LabelNetwork
 from regard.tasks.label.options import LONGEST_SMOOTHING, LabelConfig
 from regard.tasks.label.recordings import (
     SHORTEST_PIECE,
@@ -40,28 +41,6 @@ from regard.training.config import make_config, with_options
 from regard.training.metrics import label_scores
 from regard.viewer.images import ImageMaps
 from regard.viewer.maps import Maps
-
-
-class LabelNetwork(nn.Module):
-    """One row of label scores for every item: ``head(encoder(front_end(inputs)))``, ``[T, labels]``.
-
-    An item of several tokens is labelled by the first of them.
-    """
-
-    front_end: Any  # FrontEnd and Module in one
-
-    def __init__(self, front_end: nn.Module, encoder: nn.Module, *, dim: int, labels: int) -> None:
-        super().__init__()
-        self.front_end, self.encoder = front_end, encoder
-        self.head = nn.Linear(dim, labels)
-
-    def forward(self, inputs: Any) -> Ragged:
-        """``[T, labels]``, a row for each item."""
-        vectors: Ragged = self.encoder(self.front_end(inputs))
-        firsts = getattr(inputs, "firsts", None)
-        if firsts is not None:
-            vectors = Ragged(F.embedding(firsts, vectors.values), inputs.word_offsets)
-        return vectors.with_values(self.head(vectors.values))
 
 
 class Labeler:
@@ -111,7 +90,8 @@ class Labeler:
 
         Arguments:
             train, dev: a path in any format of docs/formats.md, an iterable of ``(items, labels)``, of
-                ``(recording, segments)`` where the front end is audio, or a table with columns of them.
+                ``(recording, segments)`` where the front end is audio, of ``(image, mask)`` where it is pixels or
+                patches, or a table with columns of them.
             output: run folder to write; without it nothing is left on disk.
             resume: go on from the checkpoint in ``output``, bit for bit.
             The rest are the options of training, as on the command line.
@@ -135,7 +115,8 @@ class Labeler:
 
         Of recordings ``accuracy`` is that of the labels of vectors; see
         :func:`regard.tasks.label.metrics.segment_scores` for the errors of segments. ``smooth`` and ``shortest`` are
-        the options of those names, where they are not to be as in training.
+        the options of those names, where they are not to be as in training. Of images ``accuracy`` and ``mean_iou``
+        are those of pixels; see :func:`regard.tasks.label.masks.mask_scores`.
         """
         examples = files.read(self, source, format=format, column=column)
         self._check_labels(examples)
@@ -147,12 +128,15 @@ class Labeler:
     ) -> list[Any]:
         """Labels for every sequence, in order: a list of words or an array ``[N, C]`` each, or a file of them.
 
-        For every recording, a path say, a list of :class:`Segment`, times in seconds.
+        For every recording, a path say, a list of :class:`Segment`, times in seconds; for every image an array
+        ``[rows, columns]`` with the number of each pixel's label, as masks have them.
         """
         examples = files.read(self, source, labelled=False, format=format)
         answers = self.answers(examples, smooth=smooth, shortest=shortest)
         if self._hears:
             return [[Segment(*part) for part in answer["segments"]] for answer in answers]
+        if self._sees:
+            return [np.array(answer["mask"]) for answer in answers]
         return [answer["labels"] for answer in answers]
 
     @torch.inference_mode()
@@ -167,7 +151,8 @@ class Labeler:
         """For each example ``labels``, and ``scores``, how likely each of them is.
 
         For each recording ``segments``, lists ``[start, end, label]``, and their ``scores``; with ``frames`` also
-        ``labels``, one for each vector, and ``step``, the seconds from one vector to the next.
+        ``labels``, one for each vector, and ``step``, the seconds from one vector to the next. For each image ``mask``,
+        lists of the numbers of each row, and ``score``.
         """
         self._check_lengths(examples, in_pieces=True)
         smoothing = self._smoothing(smooth, shortest)
@@ -180,6 +165,9 @@ class Labeler:
             return found
         answers: list[dict[str, Any]] = [{"labels": [], "scores": []} for _ in examples]
         for number, logits in self._logits(self.network, examples):
+            if self._sees:
+                answers[number] = masks.answer_of(self.network.front_end, examples[number], self.labels, logits)
+                continue
             best = logits.float().softmax(1).amax(1).tolist()
             answers[number] = {"labels": self._names(logits), "scores": [round(chance, 6) for chance in best]}
         return answers
@@ -227,8 +215,12 @@ class Labeler:
         return files.Values(train, "items")
 
     def learn_labels(self, train: Sequence[Example]) -> None:
-        labels = known_labels(train) if self._hears else {label for example in train for label in example.goal}
-        self.labels = sorted(labels)
+        if self._sees:
+            self.labels = masks.known_numbers(train)
+        elif self._hears:
+            self.labels = known_labels(train)
+        else:
+            self.labels = sorted({label for example in train for label in example.goal})
 
     def check_sizes(self, examples: Sequence[Example]) -> None:
         for example in examples:
@@ -241,12 +233,18 @@ class Labeler:
     def _check_labels(self, examples: Sequence[Example]) -> None:
         if self._hears:
             library()  # without which there would be no scores at the end
-        check_known(examples, self.labels, self.config.unseen_labels)
+        check = masks.check_numbers if self._sees else check_known
+        check(examples, self.labels, self.config.unseen_labels)
 
     @property
     def _hears(self) -> bool:
         """Whether items are recordings, and what is learned are segments of them."""
         return bool(self.config.goal == "segments")
+
+    @property
+    def _sees(self) -> bool:
+        """Whether items are images, and what is learned are masks of them."""
+        return bool(self.config.goal == "mask")
 
     def _pieces(self, examples: Sequence[Example]) -> Sequence[Example]:
         return pieces(examples, self.config.piece) if self._hears and self.config.piece else examples
@@ -284,6 +282,8 @@ class Labeler:
 
     def collate(self, examples: Sequence[Example]) -> LabelBatch:
         front_end, rows = self.network.front_end, {label: row for row, label in enumerate(self.labels)}
+        if self._sees:
+            return masks.collate(front_end, examples, self.labels)
         inputs = front_end.encode([example.items for example in examples])
         goals = [example.goal for example in examples]
         if self._hears:
@@ -296,9 +296,11 @@ class Labeler:
     def loss(self, network: nn.Module, batch: LabelBatch) -> tuple[Tensor, int]:
         logits = network(batch.inputs).values.float()
         loss = F.cross_entropy(logits, batch.labels, reduction="sum", label_smoothing=self.config.label_smoothing)
-        return loss, len(batch.labels)
+        return loss, max(1, int((batch.labels >= 0).sum())) if self._sees else len(batch.labels)
 
     def metric(self, train: Sequence[Example], dev: Sequence[Example] | None) -> str:
+        if self._sees:
+            return "mean_iou"
         has_spans = not self._hears and _has_spans(train) and _has_spans(dev or [])
         return "f1" if has_spans else "accuracy"
 
@@ -317,6 +319,9 @@ class Labeler:
             for number, logits in self._logits(network, examples):
                 rows[number] = smoothing.of(logits.argmax(1).cpu().numpy(), timings[number].step)
             return recording_scores(examples, timings, self.labels, rows, final=final)
+        if self._sees:
+            logits_of = self._logits(network, examples)
+            return masks.scores(self.network.front_end, examples, self.labels, logits_of)
         predicted: list[list[str]] = [[] for _ in examples]
         for number, logits in self._logits(network, examples):
             predicted[number] = self._names(logits)
@@ -343,23 +348,13 @@ class Labeler:
     def baselines(self, train: Sequence[Example], scored: Sequence[Example]) -> Scores:
         if self._hears:
             return recording_baselines(self.network.front_end, train, scored)
-        return simple_baselines(train, scored)
+        return masks.mask_baselines(train, scored, self.labels) if self._sees else simple_baselines(train, scored)
 
     def vocabulary(self) -> dict[str, Any]:
         return {"labels": self.labels, "front_end": self.network.front_end.vocabulary()}
 
     def restore(self, vocabulary: dict[str, Any]) -> None:
         self.labels = files.checked_labels(vocabulary)
-
-
-@dataclass(frozen=True, eq=False)
-class LabelBatch:
-    """Encoded sequences and the row of each item's label, ``[T]`` int64."""
-
-    inputs: Any
-    labels: Tensor
-
-    to = on_device
 
 
 def _has_spans(examples: Sequence[Example]) -> bool:

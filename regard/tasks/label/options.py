@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     FormatName = str
 else:
     FormatName = Literal[
-        ("auto", *dict.fromkeys(name for goal in ("labels", "segments") for name in formats_for(goal)))
+        ("auto", *dict.fromkeys(name for goal in ("labels", "segments", "mask") for name in formats_for(goal)))
     ]
 
 

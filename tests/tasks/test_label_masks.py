@@ -1,0 +1,287 @@
+"""A `Labeler` of pixels and patches, from images and masks to masks, by every road."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pictures import save, save_list
+from PIL import Image as pillow
+from sklearn.metrics import jaccard_score
+
+import regard
+from regard import DataError, Image, Labeler
+from regard.cli import run as command
+from regard.data import Example, read
+from regard.front_ends.image import Patches
+from regard.tasks.label.masks import NO_ROW, Cells, mask_scores, rows_of
+
+TINY = {"dim": 16, "depth": 1, "heads": 2, "dropout": 0.0}
+QUICK = {"epochs": 20, "batch_tokens": 400, "average": 0, "learning_rate": 1e-2, "label_smoothing": 0.0}
+
+
+def pair(seed, rows=8, columns=8):
+    """An image with a bright square and a gray one, and the mask of both: 0, 1 and 2; a corner has no label."""
+    draw = np.random.default_rng(seed)
+    pixels, mask = draw.integers(0, 30, (rows, columns)), np.zeros((rows, columns), np.uint8)
+    for number, shade in ((1, 240), (2, 120)):
+        top, left = draw.integers(0, rows - 2), draw.integers(0, columns - 2)
+        pixels[top : top + 3, left : left + 3] = shade
+        mask[top : top + 3, left : left + 3] = number
+    mask[0, 0] = 255
+    return pixels.astype(np.uint8), mask
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Folders train and dev, each with images and masks."""
+    folder = tmp_path_factory.mktemp("squares")
+    for part, count, first in (("train", 12, 0), ("dev", 3, 50)):
+        for number in range(count):
+            pixels, mask = pair(first + number, 8, 8 + number % 3)
+            save(folder / part / "images" / f"{number}.png", pixels)
+            save(folder / part / "masks" / f"{number}.png", mask)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(files):
+    folder = files / "run"
+    Labeler(front_end="pixels", **TINY).fit(files / "train", files / "dev", folder, **QUICK)
+    return folder
+
+
+def test_the_run_says_how_well_it_does(trained, files):
+    scores = json.loads((trained / "scores.json").read_text())["scores"]
+    model = regard.load(trained)
+    assert model.labels == ["0", "1", "2"]
+    assert scores["regard"] == model.evaluate(files / "dev")
+    assert list(scores["regard"]) == ["accuracy", "mean_iou"]
+    assert scores["regard"]["mean_iou"] > 0.9
+    assert scores["majority label"]["mean_iou"] < 0.4
+
+
+def test_masks_come_out_as_arrays(trained, files):
+    model = regard.load(trained)
+    pixels, mask = pair(99, 6, 11)
+    (found,) = model.predict([pixels])
+    assert (found.shape, found.dtype) == ((6, 11), np.int64)
+    assert (found == mask)[mask != 255].mean() > 0.95
+    (again,) = model.predict([(pixels, mask)])
+    np.testing.assert_array_equal(again, found)
+    assert [found.shape for found in model.predict(files / "dev")] == [(8, 8), (8, 9), (8, 10)]
+    assert [found.shape for found in model.predict(files / "dev" / "images")] == [(8, 8), (8, 9), (8, 10)]
+    assert model.predict(files / "dev" / "images" / "1.png")[0].shape == (8, 9)
+    assert model.attention(pixels).grid == (6, 11)
+
+
+@pytest.mark.parametrize("format", ["jsonl", "csv", "tsv", "parquet", "masks"])
+def test_predictions_can_be_scored(trained, files, tmp_path, format):
+    out = tmp_path / ("out" if format == "masks" else f"out.{format}")
+    arguments = ["predict", trained, files / "dev", "--output", out, "--output-format", format]
+    assert command([str(argument) for argument in arguments]) == 0
+    model = regard.load(trained)
+    wanted = model.predict(files / "dev")
+    if format == "masks":
+        found = [Image.from_file(path).numbers() for path in sorted(out.iterdir())]
+        with pillow.open(out / "0.png") as picture:
+            assert picture.mode == "P"
+            assert picture.convert("RGB").getpixel((0, 0)) == (0, 0, 0)
+    else:
+        read_again = read(out, goal="mask", items="images")
+        found = [example.goal.numbers() for example in read_again]
+        assert model.evaluate(out)["accuracy"] == 1.0
+    for own, other in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(own, other)
+
+
+@pytest.mark.parametrize("format", ["jsonl", "csv", "tsv", "parquet", "npz", "python", "pandas"])
+def test_lists_of_images_and_masks(trained, files, tmp_path, format):
+    model, wanted = regard.load(trained), regard.load(trained).evaluate(files / "dev")
+    rows = [{"image": f"dev/images/{n}.png", "mask": f"dev/masks/{n}.png"} for n in range(3)]
+    if format == "npz":
+        pairs = [pair(seed) for seed in range(3)]
+        images, masks = (np.stack(side) for side in zip(*pairs, strict=True))
+        np.savez(tmp_path / "a.npz", images=images, masks=masks)
+        assert model.evaluate(tmp_path / "a.npz") == model.evaluate(pairs)
+        return
+    if format == "python":
+        source = [{"image": str(files / row["image"]), "mask": pillow.open(files / row["mask"])} for row in rows]
+    elif format == "pandas":
+        import pandas
+
+        source = pandas.DataFrame([{name: str(files / path) for name, path in row.items()} for row in rows])
+    else:
+        source = save_list(files / f"list.{format}", rows)
+    assert model.evaluate(source) == wanted
+    if format == "python":
+        for row in source:
+            row["mask"].close()
+
+
+def test_patches_are_labelled_by_most_of_their_pixels(files, tmp_path):
+    model = Labeler(front_end="patches", patch_size=2, **TINY)
+    model.fit(files / "train", files / "dev", tmp_path / "run", **QUICK)
+    found = model.predict(files / "dev")
+    assert found[1].shape == (8, 9)
+    for row in range(0, 8, 2):
+        for column in range(0, 9, 2):
+            assert len(np.unique(found[1][row : row + 2, column : column + 2])) == 1
+    assert regard.load(tmp_path / "run").evaluate(files / "dev") == model.scores["scores"]["regard"]
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 9), st.integers(1, 9), st.sampled_from([(1, 1), (2, 2), (3, 2), (4, 4)]), st.integers(0, 99))
+def test_cells_against_counting_by_hand(rows, columns, shape, seed):
+    patch, stride = shape
+    front_end = Patches([0.0], [1.0], dim=2, patch=patch, stride=stride)
+    labels = np.random.default_rng(seed).integers(-1, 3, (rows, columns))
+    cells = Cells.of(front_end, (rows, columns))
+    assert cells.grid == front_end.grid(Image.from_pixels(np.zeros((rows, columns))))
+    wanted = []
+    for top in range(0, rows, stride):
+        for left in range(0, columns, stride):
+            own = labels[top : top + stride, left : left + stride].ravel().tolist()
+            counts = [own.count(label) for label in range(3)]
+            wanted.append(counts.index(max(counts)) if any(counts) else NO_ROW)
+    assert cells.most(labels, 3).tolist() == wanted
+    spread = cells.spread(np.arange(len(wanted)))
+    assert spread.shape == (rows, columns)
+    assert (spread[rows - 1, columns - 1], spread[0, 0]) == (len(wanted) - 1, 0)
+
+
+@pytest.mark.parametrize("size", [(4, 4), (16, 12)])
+def test_an_image_that_is_brought_to_a_size_gets_a_mask_of_its_own(files, size):
+    model = Labeler(front_end="patches", patch_size=2, image_size=size, **TINY)
+    model.fit(files / "train", **{**QUICK, "epochs": 1})
+    assert [found.shape for found in model.predict(files / "dev")] == [(8, 8), (8, 9), (8, 10)]
+    cells = Cells.of(model.network.front_end, (8, 9))
+    assert cells.grid == (size[0] // 2, size[1] // 2)
+
+
+def test_scores_are_scikit_learns():
+    draw = np.random.default_rng(0)
+    gold, found = draw.integers(0, 3, (2, 5, 6)), draw.integers(0, 3, (2, 5, 6))
+    examples = [Example(Image.from_pixels(np.zeros((5, 6))), Image.from_pixels(own)) for own in gold]
+    scores = mask_scores(examples, ["0", "1", "2"], list(found))
+    assert scores["accuracy"] == pytest.approx((gold == found).mean())
+    assert scores["mean_iou"] == pytest.approx(jaccard_score(gold.ravel(), found.ravel(), average="macro"))
+    gold[0, 0] = 255
+    examples = [Example(Image.from_pixels(np.zeros((5, 6))), Image.from_pixels(own)) for own in gold]
+    kept = gold != 255
+    wanted = jaccard_score(gold[kept], found[kept], average="macro")
+    assert mask_scores(examples, ["0", "1", "2"], list(found))["mean_iou"] == pytest.approx(wanted)
+
+
+def test_rows_of_numbers():
+    numbers = np.array([[0, 3, 255, 7, 1]])
+    assert rows_of(numbers, ["0", "3", "10"]).tolist() == [[0, 1, -1, 3, 3]]
+
+
+def test_what_has_no_label_teaches_nothing(files):
+    model = Labeler(front_end="pixels", **TINY).fit([pair(seed) for seed in range(4)], **{**QUICK, "epochs": 1})
+    pixels, mask = pair(5)
+    batch = model.collate([Example(Image.from_pixels(pixels), Image.from_pixels(mask))])
+    loss, count = model.loss(model.network.eval(), batch)
+    assert (batch.labels < 0).tolist() == [True] + [False] * 63
+    assert count == 63
+    logits = model.network(batch.inputs).values
+    wanted = torch.nn.functional.cross_entropy(logits[1:], batch.labels[1:], reduction="sum")
+    torch.testing.assert_close(loss, wanted)
+
+
+def broken(folder, **changed):
+    pixels, mask = pair(0)
+    save(folder / "images" / "a.png", pixels)
+    save(folder / "masks" / "a.png", changed.get("mask", mask))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (
+            np.zeros((4, 8), np.uint8),
+            r"masks/a.png: expected a mask of 8 × 8 pixels, the size of .*a.png, found 4 × 8 ",
+        ),
+        (
+            np.full((8, 8), 9, np.uint8),
+            r"a.png: expected one of the 3 labels .*, found 9 at row 1, column 1 of",
+        ),
+        (
+            np.zeros((8, 8, 3), np.uint8),
+            r"masks/a.png: expected a mask: a whole number for each pixel, .*colours",
+        ),
+    ],
+)
+def test_masks_that_do_not_fit(trained, tmp_path, mask, message):
+    with pytest.raises(DataError, match=message):
+        regard.load(trained).evaluate(broken(tmp_path, mask=mask))
+
+
+def test_unknown_numbers_may_count_as_wrong(trained, tmp_path):
+    model = regard.load(trained)
+    model.config = model.config.model_copy(update={"unseen_labels": "count-wrong"})
+    assert model.evaluate(broken(tmp_path, mask=np.full((8, 8), 9, np.uint8)))["accuracy"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ([], "expected a folder with the folders images and masks, found none"),
+        (["images/a.png"], "expected a folder with the folders images and masks, found the folders images"),
+        (["images/a.png", "masks/b.png"], r"images/a.png: expected an image of the same name in masks, found none"),
+        (["images/a.png", "masks/a.png", "masks/b.png"], r"masks/b.png: expected an image of the same name in images"),
+        (["images/a.png", "masks/a.txt"], r"masks: expected images .*, found the file 'a.txt'"),
+        (["images/a.png", "images/a.jpg", "masks/a.png"], "images: expected images of different names, found 'a.jpg'"),
+    ],
+)
+def test_folders_of_masks_that_are_none(tmp_path, names, message):
+    for name in names:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        save(path, np.zeros((2, 2), np.uint8)) if path.suffix != ".txt" else path.write_text("x")
+    with pytest.raises(DataError, match=message):
+        read(tmp_path, goal="mask", items="images")
+
+
+def test_masks_that_are_none(tmp_path):
+    save(tmp_path / "a.png", np.zeros((16, 16), np.uint8))
+    save(tmp_path / "lossy.jpg", np.zeros((16, 16), np.uint8))
+    image = tmp_path / "a.png"
+    (lossy,) = read([(image, tmp_path / "lossy.jpg")], goal="mask", items="images")
+    with pytest.raises(DataError, match=r"lossy.jpg: .*found a JPEG, which changes numbers; make it a PNG"):
+        lossy.goal.numbers()
+    with pytest.raises(DataError, match=r"found nothing at 'gone.png'"):
+        read([(image, "gone.png")], goal="mask", items="images")
+    with pytest.raises(DataError, match=r"example 1: expected a mask: the path of an image, or rows of numbers"):
+        read([(image, "[[0, 1")], goal="mask", items="images")
+    (floats,) = read([(image, np.zeros((16, 16)))], goal="mask", items="images")
+    with pytest.raises(DataError, match=r"a whole number for each pixel, .*found float64"):
+        floats.goal.numbers()
+    rows = [{"image": "a.png", "mask": f"gone-{number}.png"} for number in range(3)]
+    (tmp_path / "list.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(DataError, match="expected image files, of which 3 are missing"):
+        read(tmp_path / "list.jsonl", goal="mask", items="images")
+
+
+def test_nothing_is_labelled():
+    with pytest.raises(DataError, match=r"masks with at least one labelled pixel \(other than 255\), found none"):
+        Labeler(front_end="pixels", **TINY).fit([(np.zeros((4, 4)), np.full((4, 4), 255))], epochs=1)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "I;16"])
+def test_numbers_of_files_of_every_kind(tmp_path, mode):
+    numbers = np.array([[0, 1, 1], [1, 0, 0]]) if mode == "1" else np.array([[0, 1, 2], [200, 4, 255]])
+    picture = pillow.fromarray(numbers.astype(np.uint16 if mode == "I;16" else np.uint8))
+    if mode == "1":
+        picture = picture.point(lambda value: value * 255).convert("1")
+    if mode == "P":
+        palette = pillow.new("P", (3, 2))
+        palette.putdata(numbers.ravel().tolist())
+        palette.putpalette(np.random.default_rng(0).integers(0, 256, 768).tolist())
+        picture = palette
+    picture.save(tmp_path / "a.png")
+    np.testing.assert_array_equal(Image.from_file(tmp_path / "a.png").numbers(), numbers)

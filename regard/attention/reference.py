@@ -86,7 +86,8 @@ def _one(
         places = ((first_row, Q), (first_key, K))
         rows, keys = (torch.arange(first, first + n, device=query.device)[None] for first, n in places)
         keep = keep_mask(int(spec.seed), planes, rows, keys, spec.dropout_p).view(B, H, Q, K)
-    output, weights = over_pairs(query, key, value, Pairs(visible, bias, keep), spec)
+    careful = not all(is_seen_finite(x) for x in (query, key, value))
+    output, weights = over_pairs(query, key, value, Pairs(visible, bias, keep, careful), spec)
     return output.to(dtype), weights
 
 
@@ -110,13 +111,13 @@ class Pairs:
     visible: Tensor  # bool
     bias: Tensor
     keep: Tensor | None  # bool: False where dropout drops
+    careful: bool  # whether a query, key or value may be NaN or Inf
 
 
 def over_pairs(query: Tensor, key: Tensor, value: Tensor, pairs: Pairs, options: Options) -> tuple[Tensor, Tensor]:
     """Output ``[B, H, Q, Dv]`` and weights ``[B, H, Q, K]``, of queries ``[B, H, Q, D]`` and keys ``[B, H, K, D]``."""
-    visible = pairs.visible
+    visible, careful = pairs.visible, pairs.careful
     # A sum over pairs, with what is hidden made zero before it is multiplied: 0 · NaN would be NaN.
-    careful = not all(is_seen_finite(x) for x in (query, key, value))
     if options.additive_weight is None and not careful:
         scores = query @ key.mT * options.scale  # [B, H, Q, K]
     else:

@@ -20,7 +20,7 @@ from regard.attention.grid.weights import GridWeights, window_size, window_weigh
 from regard.attention.reference import is_seen_finite
 from regard.attention.spec import compute_dtype, transforms, without_autocast
 
-BUDGET = 1 << 19  # scores in a piece: what stays in a processor's cache while it is worked on
+BUDGET = 1 << 20  # scores in a piece: what stays in a processor's cache while it is worked on
 
 
 def refusals(query: Tensor, key: Tensor, value: Tensor, spec: GridSpec) -> list[str]:
@@ -127,7 +127,7 @@ def _pieces(stack: Stack, query: Tensor, taken: list[Tensor], spec: GridSpec) ->
     numbers = torch.arange(query.shape[-2] if dense else len(query), device=device)
     numbers = stack.take(numbers[None, None, :, None] if dense else numbers[:, None, None], torch.int64)
     numbers = numbers.repeat_interleave(images // len(numbers), 0)
-    for piece in pieces(stack.size, spec, images, max(1, BUDGET // (heads * held))):
+    for piece in pieces(stack.size, spec, images, max(1, BUDGET // (heads * held)), careful=not finite):
         yield piece, piece.keep(numbers, planes)
 
 

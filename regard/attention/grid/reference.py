@@ -12,7 +12,7 @@ from regard.attention.dropout import keep_mask
 from regard.attention.grid.spec import GridSpec, Image, images_of
 from regard.attention.grid.weights import GridWeights, from_dense
 from regard.attention.grid.window import sees, table_index
-from regard.attention.reference import Pairs, over_pairs
+from regard.attention.reference import Pairs, is_seen_finite, over_pairs
 from regard.attention.spec import compute_dtype, without_autocast
 
 
@@ -76,5 +76,6 @@ def _one(query: Tensor, key: Tensor, value: Tensor, spec: GridSpec, image: Image
         planes = torch.arange(B * H, device=device)
         pixels = torch.arange(image.start, image.start + N, device=device)[None]
         keep = keep_mask(int(spec.seed), planes, pixels, pixels, spec.dropout_p).view(B, H, N, N)
-    output, weights = over_pairs(query, key, value, Pairs(visible, bias, keep), spec)
+    careful = not all(is_seen_finite(x) for x in (query, key, value))
+    output, weights = over_pairs(query, key, value, Pairs(visible, bias, keep, careful), spec)
     return output.to(dtype), weights

@@ -26,6 +26,7 @@ class Piece:
         queries, keys: their places in ``[A, H, rows, columns, …]``.
         size: rows and columns of the image.
         tile, before, after: columns; those of the keys that lie outside the image are filled up.
+        careful: whether NaN or Inf may be there.
     """
 
     spec: GridSpec
@@ -35,6 +36,7 @@ class Piece:
     tile: int
     before: int
     after: int
+    careful: bool
 
     @property
     def tiles(self) -> int:
@@ -86,7 +88,7 @@ class Piece:
         if learned.keys() & {"row_table", "bias"}:
             visible = visible & (bias != -math.inf)
         options = self.spec._replace(additive_weight=learned.get("additive_weight"))
-        return over_pairs(query, key, value, Pairs(visible, bias, keep), options)
+        return over_pairs(query, key, value, Pairs(visible, bias, keep, self.careful), options)
 
     def visible(self, device: torch.device) -> Tensor:
         """Bool ``[tiles, 1, Q, K]``."""
@@ -174,7 +176,7 @@ class _Axis:
         return slice(self._first[own.start], self._stop[own.stop - 1])
 
 
-def pieces(size: tuple[int, int], spec: GridSpec, images: int, scores: int) -> Iterator[Piece]:
+def pieces(size: tuple[int, int], spec: GridSpec, images: int, scores: int, *, careful: bool) -> Iterator[Piece]:
     """All of so many images of one size, with up to so many scores of a head at a time, or those of one tile."""
     if not all(size):
         return
@@ -203,7 +205,9 @@ def pieces(size: tuple[int, int], spec: GridSpec, images: int, scores: int) -> I
                     tile, ends = wide, beside
                     stop = columns.start + -(-(columns.stop - columns.start) // wide) * wide
                     keys = slice(max(columns.start - beside[0], 0), min(stop + beside[1], size[1]))
-                yield Piece(spec, size, queries, (image, slice(None), vertical.seen_by(rows), keys), tile, *ends)
+                yield Piece(
+                    spec, size, queries, (image, slice(None), vertical.seen_by(rows), keys), tile, *ends, careful
+                )
 
 
 def _parts(length: int, step: int) -> Iterator[slice]:

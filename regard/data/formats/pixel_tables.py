@@ -36,6 +36,8 @@ def pixel_records(rows: Iterable[tuple[int, list[str]]], path: str, columns: Col
             names = name_columns(names, (columns.goal,), place)
             goal = _goal(names, columns, place, bare=bare)
             taken = [at for at, name in enumerate(names) if at != goal and (bare or _PIXEL.fullmatch(name))]
+            if not taken:
+                raise place.error("columns of pixels", f"the columns {', '.join(names)}")
             if not bare:
                 continue
         if len(cells) != len(names):

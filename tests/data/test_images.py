@@ -206,7 +206,7 @@ def pixel_table(*, header, last=False, separator=",", kind=str):
     if header:
         rows.append(["label", *(f"pixel{number}" for number in range(16))])
     for own, label in zip(GRAYS, LABELS, strict=True):
-        rows.append([str(label), *(kind(value) for value in own.ravel().tolist())])
+        rows.append([kind(label), *(kind(value) for value in own.ravel().tolist())])
     rows = [[*row[1:], row[0]] if last else row for row in rows]
     return "".join(separator.join(row) + "\n" for row in rows)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -22,6 +23,7 @@ from regard.nn import Dropout
 from regard.ragged import Ragged
 
 LEARNT = 5000  # training images, spread over all, that the mean is taken of
+LARGE = 1 << 20  # pixels of an image, above which it is made smaller for the mean
 STEMS = ("linear", "convolution")
 UNCHANGED = Changes()
 
@@ -232,11 +234,24 @@ def learn_patches(images: Iterable[Image], options: Options, *, patch: int, stri
     channels = max(counts) if set(counts) <= {1, 3} else counts.most_common(1)[0][0]
     count, total, squares = 0, np.zeros(channels), np.zeros(channels)
     for image in held[:: max(1, len(held) // LEARNT)]:
-        pixels = image.pixels(channels).reshape(-1, channels).astype(np.float64)
-        count, total, squares = count + len(pixels), total + pixels.sum(0), squares + np.square(pixels).sum(0)
+        pixels = _looked_at(image, options).pixels(channels).reshape(-1, channels)
+        count, total = count + len(pixels), total + pixels.sum(0, dtype=np.float64)
+        squares += np.einsum("nc,nc->c", pixels, pixels, dtype=np.float64)
     mean = total / count
     std = np.sqrt(np.maximum(squares / count - np.square(mean), 0))
     return _made(mean.tolist(), np.where(std > 1e-3, std, 1.0).tolist(), options, patch=patch, stride=stride)
+
+
+def _looked_at(image: Image, options: Options) -> Image:
+    """As the network will see it; a large one smaller, as its mean needs no detail."""
+    if options.image_size is not None:
+        return image.at_size(*_size(options.image_size))
+    shrink = math.ceil(math.sqrt(len(image) / LARGE))
+    return image if shrink == 1 else image.at_size(max(1, image.rows // shrink), max(1, image.columns // shrink))
+
+
+def _size(size: int | tuple[int, int]) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else size
 
 
 def restore_patches(vocabulary: dict[str, Any], options: Options, *, patch: int, stride: int | None) -> Patches:
@@ -253,14 +268,13 @@ def restore_patches(vocabulary: dict[str, Any], options: Options, *, patch: int,
 
 
 def _made(mean: Sequence[float], std: Sequence[float], options: Options, *, patch: int, stride: int | None) -> Patches:
-    size = options.image_size
     return Patches(
         mean,
         std,
         dim=options.dim,
         patch=patch,
         stride=stride,
-        size=(size, size) if isinstance(size, int) else size,
+        size=None if options.image_size is None else _size(options.image_size),
         stem=options.stem,
         dropout=options.dropout,
         changes=_changes(options),

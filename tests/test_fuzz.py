@@ -19,6 +19,7 @@ import pytest
 import soundfile
 import torch
 from mutations import mutated, without_seals
+from PIL import Image as pillow
 
 import regard
 from regard import Classifier, Labeler, MaskedModel, RegardError, Seq2Seq, Transcriber, data
@@ -43,6 +44,8 @@ VECTORS = np.arange(6, dtype=np.float32).reshape(3, 2) / 4
 ITEMS = {"ts": VECTORS, "npz": VECTORS, "columns": WORDS, "conllu": WORDS}
 GOALS = {"labels": ["DET", "NOUN", "X"], "label": "good", "target": "un chien"}
 GOALS["segments"] = [[0.0, 0.5, "anna"], [0.5, 0.75, "ben"]]
+GOALS["mask"] = [[0, 1, 255], [1, 0, 0]]
+PIXELS = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
 NIST = {  # which nothing writes
     "stm": b";; a comment\ndog A anna 0.0 0.5 <o,f0> good morning\ndog A ben 0.5 1.0 Hallo\n",
     "ctm": b"dog A 0.0 0.5 good 0.9\ndog A 0.5 0.25 morning\n",
@@ -93,12 +96,22 @@ def sample(format: data.formats.Format, goal: str, folder: Path) -> bytes:
     if format.name in NIST:
         return NIST[format.name]
     items = ITEMS.get(format.name, WORDS if goal == "labels" else "The dog")
+    if format.name == "idx":
+        (folder / "a-labels").write_bytes(b"\0\0\x08\x01\0\0\0\x02\x07\x09")
+        return b"\0\0\x08\x03" + bytes([0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 3]) + PIXELS.tobytes()
+    if goal == "mask" and format.name == "npz":
+        out = io.BytesIO()
+        np.savez_compressed(out, images=PIXELS, masks=PIXELS)
+        return out.getvalue()
     answer = {goal: GOALS[goal]}
     if goal == "labels":
         answer["scores"] = [0.5] * 3
     kind = None
     if goal == "segments":
         items, kind = regard.Recording.from_file(folder / "dog.wav"), "recordings"
+    if goal == "mask":
+        pillow.fromarray(PIXELS[0]).save(folder / "dog.png")
+        items, kind = regard.Image.from_file(folder / "dog.png"), "images"
     out = io.BytesIO() if format.medium == "bytes" else io.StringIO(newline="")
     with open_writer(out, format=format.name, goal=goal, items=kind) as put:
         for _ in range(3):
@@ -128,6 +141,40 @@ def test_sound(tmp_path, name):
     outcomes(share(0.02), tmp_path, damage, hear)
 
 
+@pytest.mark.parametrize("kind", ["png", "jpeg", "gif", "tiff", "webp", "bmp"])
+def test_images_and_masks(tmp_path, kind):
+    path = tmp_path / "a"
+    pillow.fromarray(np.random.default_rng(1).integers(0, 255, (12, 9)).astype(np.uint8)).save(path, kind)
+    whole = path.read_bytes()
+
+    def damage(rng):
+        content = mutated(whole, rng)
+        path.write_bytes(content)
+        return f"{len(content)} bytes of {kind}"
+
+    def see(rng):
+        image = regard.Image.from_file(path)
+        seen = image.numbers() if rng.random() < 0.3 else image.pixels()
+        assert seen.shape[:2] == image.size
+
+    outcomes(share(0.02), tmp_path, damage, see)
+
+
+def test_tables_of_pixels(tmp_path):
+    path = tmp_path / "a.csv"
+    whole = b"label,pixel0,pixel1,pixel2,pixel3\n7,0,1,2,255\n1,0.5,1,2,3\n"
+
+    def damage(rng):
+        content = mutated(rng.choice((whole, whole.partition(b"\n")[2])), rng)
+        path.write_bytes(content)
+        return repr(content)
+
+    def read(rng):
+        data.read(path, goal="label", items="images", labelled=rng.random() < 0.7, column=rng.choice((None, "1", "5")))
+
+    outcomes(share(0.02), tmp_path, damage, read)
+
+
 FILES = [(row, goal) for row in FORMATS if row.medium != "folder" for goal in row.holds or ("nothing",)]
 
 
@@ -135,7 +182,7 @@ FILES = [(row, goal) for row in FORMATS if row.medium != "folder" for goal in ro
 def test_data(format, goal, tmp_path):
     beside = format.name == "lines"
     sound = b"The dog\nbarks\n" if beside or format.name == "text" else sample(format, goal, tmp_path)
-    path, targets = tmp_path / "a", tmp_path / "b"
+    path, targets = tmp_path / ("a-images" if format.name == "idx" else "a"), tmp_path / "b"
 
     def damage(rng: random.Random) -> str:
         content = mutated(sound, rng)
@@ -149,6 +196,8 @@ def test_data(format, goal, tmp_path):
         items = rng.choice((None, None, "vectors" if format.name in ("ts", "npz") else "words", "text"))
         if goal == "segments" or (format.name in NIST and rng.random() < 0.7):
             items = "recordings"
+        if goal == "mask" or format.name == "idx" or (format.name in ("csv", "npz") and rng.random() < 0.2):
+            items = "images"
         options = {"goal": goal, "format": format.name, "labelled": labelled, "items": items}
         if beside and labelled:
             options["target"] = targets

@@ -29,7 +29,7 @@ def as_image(value: Any, place: Place) -> Image:
     if isinstance(value, Image):
         return value
     if isinstance(value, str | Path):
-        return Image.from_file(located(value, place, "an image file"))
+        return _of_file(value, place)
     if isinstance(value, Mapping):
         return _of_dataset(value, place)
     if hasattr(value, "getbands"):
@@ -45,12 +45,23 @@ def as_image(value: Any, place: Place) -> Image:
         raise place.error(_EXPECTED, short(value)) from None
 
 
+def _of_file(path: str | Path, place: Place) -> Image:
+    """The file; where a list names it, an error tells the line of the list too."""
+    found = located(path, place, "an image file")
+    try:
+        return Image.from_file(found)
+    except DataError as error:
+        if isinstance(path, Path) or place.source is None:
+            raise
+        raise place.error(error.expected, f"{error.found}, in '{found}'") from None
+
+
 def _of_dataset(value: Mapping[str, Any], place: Place) -> Image:
     """What the `datasets` library has in a column of images that it does not decode."""
     if isinstance(value.get("bytes"), bytes):
         return Image.from_file(value.get("path") or "an image in memory", content=value["bytes"])
     if isinstance(value.get("path"), str):
-        return Image.from_file(located(value["path"], place, "an image file"))
+        return _of_file(value["path"], place)
     raise place.error("an image with the key path or bytes", f"the keys {', '.join(map(str, value))}")
 
 

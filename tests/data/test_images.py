@@ -57,6 +57,14 @@ def test_a_folder_that_is_none(tmp_path, names, message):
         images(tmp_path)
 
 
+def test_a_damaged_image_in_a_list_is_named_and_so_is_the_line(tmp_path):
+    save(tmp_path / "a.png", GRAYS[0])
+    (tmp_path / "b.png").write_bytes(b"no image")
+    path = save_list(tmp_path / "list.csv", [{"image": f"{name}.png", "label": "x"} for name in "ab"])
+    with pytest.raises(DataError, match=r"list.csv:3: expected an image .*, found something else, .*, in '.*b.png'"):
+        images(path)
+
+
 def test_a_damaged_image_in_a_folder_is_named(tmp_path):
     save_classes(tmp_path, 1)
     (tmp_path / "dot" / "0.png").write_bytes(b"no image")
@@ -198,7 +206,7 @@ def pixel_table(*, header, last=False, separator=",", kind=str):
     if header:
         rows.append(["label", *(f"pixel{number}" for number in range(16))])
     for own, label in zip(GRAYS, LABELS, strict=True):
-        rows.append([str(label), *(kind(value) for value in own.ravel().tolist())])
+        rows.append([kind(label), *(kind(value) for value in own.ravel().tolist())])
     rows = [[*row[1:], row[0]] if last else row for row in rows]
     return "".join(separator.join(row) + "\n" for row in rows)
 
@@ -236,6 +244,7 @@ def test_a_table_of_pixels(tmp_path, format, last, kind):
         ("label,pixel0,pixel1,pixel2,pixel3\n1,2,3,4,x\n", "a.csv:2: expected pixels, which are numbers, found 'x'"),
         ("label,pixel0,pixel1,pixel2,pixel3\n1,2,3,4,500\n", "a.csv:2: expected whole numbers from 0 to 255"),
         ("label,pixel0,pixel1,pixel2,pixel3\n1,2,3,4,nan\n", "a.csv:2: expected finite numbers"),
+        ("7\n", "a.csv:1: expected the number of the column with the labels"),
         ("id,pixel0,pixel1,pixel2,pixel3\n1,2,3,4,5\n", r"a.csv:1: expected a column 'label' \(or .*without one"),
     ],
 )

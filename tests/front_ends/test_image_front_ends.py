@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pictures import colours
+from pictures import colours, save
 from torch.nn import functional as F
 
 from regard import ConfigError, Image, ModelError
@@ -115,6 +115,19 @@ def test_learning_and_restoring(name, channels):
     again.load_state_dict(front_end.state_dict())
     batch = front_end.encode(given)
     torch.testing.assert_close(again(batch).values, front_end(batch).values, atol=0, rtol=0)
+
+
+def test_the_scale_is_that_of_what_the_network_sees(tmp_path, monkeypatch):
+    config = ClassifyConfig(front_end="patches", dim=8, image_size=(4, 6))
+    front_end = learn_front_end("patches", images(), config)
+    pixels = np.concatenate([image.at_size(4, 6).pixels(3).reshape(-1, 3) for image in images()])
+    np.testing.assert_allclose(front_end.mean, pixels.mean(0), atol=1e-5)
+    np.testing.assert_allclose(front_end.std, pixels.std(0), atol=1e-5)
+    wide = Image.from_file(save(tmp_path / "a.png", np.full((1500, 4000), 51, np.uint8)))
+    sizes = []
+    monkeypatch.setattr(Image, "_whole", lambda self, channels: sizes.append(self.size) or np.zeros((*self.size, 1)))
+    learn_front_end("patches", [wide], ClassifyConfig(front_end="patches", dim=8))
+    assert sizes == [(500, 1333)]
 
 
 def test_gray_and_coloured_images_are_all_coloured():

@@ -36,12 +36,14 @@ def pixel_records(rows: Iterable[tuple[int, list[str]]], path: str, columns: Col
             names = name_columns(names, (columns.goal,), place)
             goal = _goal(names, columns, place, bare=bare)
             taken = [at for at, name in enumerate(names) if at != goal and (bare or _PIXEL.fullmatch(name))]
+            if not taken:
+                raise place.error("columns of pixels", f"the columns {', '.join(names)}")
             if not bare:
                 continue
         if len(cells) != len(names):
             raise place.error(f"{len(names)} columns as in the first row", f"{len(cells)}")
         values = {columns.items.name: _pixels([cells[at] for at in taken], place)}
-        yield Record(values if goal is None else values | {columns.goal.name: cells[goal].strip()}, place)
+        yield Record(values if goal is None else values | {columns.goal.name: _label(cells[goal].strip())}, place)
 
 
 def _goal(names: Sequence[str], columns: Columns, place: Place, *, bare: bool) -> int | None:
@@ -53,6 +55,11 @@ def _goal(names: Sequence[str], columns: Columns, place: Place, *, bare: bool) -
         raise place.error(expected, f"a table of pixels without {'a header' if bare else 'one'}{number}")
     is_whole = bare and not columns.labelled and math.isqrt(len(names)) ** 2 == len(names)
     return None if found is None or is_whole else names.index(found)
+
+
+def _label(cell: str) -> str:
+    """A whole number is one, however it is written."""
+    return str(int(float(cell))) if _is_number(cell) and float(cell).is_integer() else cell
 
 
 def _pixels(cells: Sequence[str], place: Place) -> NDArray[np.float64] | NDArray[np.int64]:

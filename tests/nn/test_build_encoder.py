@@ -26,7 +26,7 @@ def count(kind, **options):
         ("convolution", {"norm": "both"}, "norm must be one of pre, post; got 'both'"),
         ("attention", {"score": "cosine"}, "score must be one of dot, additive; got 'cosine'"),
         ("attention", {"normalizer": "max"}, "normalizer must be one of softmax, relu, sigmoid; got 'max'"),
-        ("attention", {"activation": "swish"}, "activation must be one of relu, gelu; got 'swish'"),
+        ("attention", {"activation": "swish"}, "activation must be one of relu, gelu, gelu_tanh; got 'swish'"),
         ("attention", {"heads": 5}, "dim must be a multiple of heads .*got dim 12 and 5 heads"),
         ("attention", {"heads": 4, "positions": "rotary"}, "must be even, got 3"),
         ("attention", {"window": -2}, "window must be None, a whole number .*got -2"),

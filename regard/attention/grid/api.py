@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from regard.attention.grid.check import check
+from regard.attention.grid.fold import attend_folded, folds
 from regard.attention.grid.implementations import IMPLEMENTATIONS
 from regard.attention.grid.spec import LEARNED, SCHEMA, Attend2dOptions, GridBias, GridSpec, Size, Window2d
 from regard.attention.grid.weights import GridWeights
@@ -89,6 +90,8 @@ def attend2d(
         "dropout_p": dropout_p,
     }
     query, key, value, spec = check(query, key, value, options)
+    if implementation in ("auto", "native") and folds(query, key, value, spec):
+        return attend_folded(query, key, value, spec)
     return ATTEND2D.attend(query, key, value, spec, _choose(query, key, value, spec, implementation))
 
 

@@ -237,6 +237,11 @@ def learn_patches(images: Iterable[Image], options: Options, *, patch: int, stri
         pixels = _looked_at(image, options).pixels(channels).reshape(-1, channels)
         count, total = count + len(pixels), total + pixels.sum(0, dtype=np.float64)
         squares += np.einsum("nc,nc->c", pixels, pixels, dtype=np.float64)
+        if options.color and not 0 <= pixels.min() <= pixels.max() <= 1:
+            raise ConfigError(
+                f"color: it changes pixels from 0 to 1, got some from {pixels.min():g} to {pixels.max():g}; bring arrays "
+                "to that scale, or leave it out"
+            )
     mean = total / count
     std = np.sqrt(np.maximum(squares / count - np.square(mean), 0))
     return _made(mean.tolist(), np.where(std > 1e-3, std, 1.0).tolist(), options, patch=patch, stride=stride)

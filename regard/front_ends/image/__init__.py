@@ -239,8 +239,8 @@ def learn_patches(images: Iterable[Image], options: Options, *, patch: int, stri
         squares += np.einsum("nc,nc->c", pixels, pixels, dtype=np.float64)
         if options.color and not 0 <= pixels.min() <= pixels.max() <= 1:
             raise ConfigError(
-                f"color: it changes pixels from 0 to 1, got some from {pixels.min():g} to {pixels.max():g}; bring arrays "
-                "to that scale, or leave it out"
+                f"color: it changes pixels from 0 to 1, got some from {pixels.min():g} to {pixels.max():g}; bring "
+                "arrays to that scale, or leave it out"
             )
     mean = total / count
     std = np.sqrt(np.maximum(squares / count - np.square(mean), 0))

@@ -49,6 +49,8 @@ def test_predictions_of_every_source_are_the_same(trained):
     for given in (paths, list(map(str, paths)), pixels, np.stack(pixels), with_pillow, in_files):
         assert model.predict(given) == list(SHAPES)
     assert model.predict(paths[0]) == ["bar"]
+    (trained / "list.txt").write_text("".join(f"dev/{name}/0.png\n" for name in SHAPES))
+    assert model.predict(trained / "list.txt") == list(SHAPES)
     assert model.embed(paths).shape == (3, 16)
 
 

@@ -97,7 +97,7 @@ def test_predictions_can_be_scored(trained, files, tmp_path, format):
         np.testing.assert_array_equal(own, other)
 
 
-@pytest.mark.parametrize("format", ["jsonl", "csv", "tsv", "parquet", "npz", "python", "pandas"])
+@pytest.mark.parametrize("format", ["jsonl", "csv", "tsv", "parquet", "npz", "python", "pandas", "datasets"])
 def test_lists_of_images_and_masks(trained, files, tmp_path, format):
     model, wanted = regard.load(trained), regard.load(trained).evaluate(files / "dev")
     rows = [{"image": f"dev/images/{n}.png", "mask": f"dev/masks/{n}.png"} for n in range(3)]
@@ -109,6 +109,13 @@ def test_lists_of_images_and_masks(trained, files, tmp_path, format):
         return
     if format == "python":
         source = [{"image": str(files / row["image"]), "mask": pillow.open(files / row["mask"])} for row in rows]
+    elif format == "datasets":
+        from datasets import Dataset, Features
+        from datasets import Image as Feature
+
+        features = Features({"image": Feature(), "mask": Feature()})
+        columns = {name: [str(files / row[name]) for row in rows] for name in ("image", "mask")}
+        source = Dataset.from_dict(columns, features=features)
     elif format == "pandas":
         import pandas
 

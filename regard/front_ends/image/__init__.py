@@ -146,30 +146,24 @@ class Patches(nn.Module):
         pixels = [torch.from_numpy(self.pixels(image)) for image in images]
         if not self.training or self.changes == UNCHANGED:
             return Ragged.from_grids(pixels), masks
-        moved = (
-            None if masks is None else [_nearest(mask, own.shape[:2]) for mask, own in zip(masks, pixels, strict=True)]
-        )
+        moved = [_nearest(mask, own.shape) for mask, own in zip(masks or (), pixels, strict=masks is not None)]
         for numbers in _of_one_size([own.shape[:2] for own in pixels]):
-            batch = torch.stack([pixels[number] for number in numbers]).movedim(3, 1)  # [b, C, rows, columns]
-            own = None if moved is None else torch.stack([moved[number] for number in numbers])[:, None]
-            batch, own = self.changes.of(batch, own)
+            own_masks = torch.stack([moved[number] for number in numbers])[:, None] if moved else None
+            changed, changed_masks = self.changes.of(_stacked(pixels, numbers), own_masks)
             for place, number in enumerate(numbers):
-                pixels[number] = batch[place].movedim(0, 2)
-                if moved is not None and own is not None:
-                    moved[number] = own[place, 0]
-        return Ragged.from_grids(pixels), None if moved is None else [mask.numpy() for mask in moved]
+                pixels[number] = changed[place].movedim(0, 2)
+                if changed_masks is not None:
+                    moved[number] = changed_masks[place, 0]
+        return Ragged.from_grids(pixels), None if masks is None else [mask.numpy() for mask in moved]
 
     def mixed(self, inputs: Ragged, *, cut: bool) -> tuple[Ragged, Tensor, Tensor]:
         """A batch with another image of the same size in each; which, ``[B]``, and the share of its own, ``[B]``."""
-        assert inputs.grid is not None
-        images, sizes = inputs.unbind(), [tuple(size) for size in inputs.grid.tolist()]
-        pixels = [image.view(*size, -1) for image, size in zip(images, sizes, strict=True)]
-        others, shares = torch.arange(len(images)), torch.ones(len(images))
+        pixels, sizes = _grids(inputs)
+        others, shares = torch.arange(len(pixels)), torch.ones(len(pixels))
         for numbers in _of_one_size(sizes):
-            batch = torch.stack([pixels[number] for number in numbers]).movedim(3, 1)  # [b, C, rows, columns]
-            batch, partners, shares[numbers] = mixed(batch, cut=cut)
+            blended, partners, shares[numbers] = mixed(_stacked(pixels, numbers), cut=cut)
             others[numbers] = torch.tensor(numbers)[partners]
-            for number, one in zip(numbers, batch.movedim(1, 3), strict=True):
+            for number, one in zip(numbers, blended.movedim(1, 3), strict=True):
                 pixels[number] = one
         return Ragged.from_grids(pixels), others, shares
 
@@ -195,6 +189,18 @@ def _grid(size: tuple[int, int], stride: int) -> tuple[int, int]:
     return -(-rows // stride), -(-columns // stride)
 
 
+def _grids(pixels: Ragged) -> tuple[list[Tensor], list[tuple[int, int]]]:
+    """The images of a batch, each ``[rows, columns, channels]``, and their sizes."""
+    assert pixels.grid is not None
+    sizes = [(rows, columns) for rows, columns in pixels.grid.tolist()]
+    return [image.view(*size, -1) for image, size in zip(pixels.unbind(), sizes, strict=True)], sizes
+
+
+def _stacked(images: Sequence[Tensor], numbers: Sequence[int]) -> Tensor:
+    """Those of one size as one tensor, ``[b, channels, rows, columns]``."""
+    return torch.stack([images[number] for number in numbers]).movedim(3, 1)
+
+
 def _of_one_size(sizes: Sequence[Sequence[int]]) -> list[list[int]]:
     """The numbers of the images of each size."""
     found: dict[tuple[int, ...], list[int]] = {}
@@ -204,9 +210,9 @@ def _of_one_size(sizes: Sequence[Sequence[int]]) -> list[list[int]]:
 
 
 def _nearest(mask: NDArray[np.int64], size: Sequence[int]) -> Tensor:
-    """A mask brought to another size."""
+    """A mask brought to another size, of which rows and columns come first."""
     rows, columns = (
-        ((np.arange(new) + 0.5) * own / new).astype(np.int64) for new, own in zip(size, mask.shape, strict=True)
+        ((np.arange(new) + 0.5) * own / new).astype(np.int64) for new, own in zip(size[:2], mask.shape, strict=True)
     )
     return torch.from_numpy(mask[rows[:, None], columns])
 
@@ -251,6 +257,11 @@ def learn_patches(images: Iterable[Image], options: Options, *, patch: int, stri
         pixels = _looked_at(image, options).pixels(channels).reshape(-1, channels)
         count, total = count + len(pixels), total + pixels.sum(0, dtype=np.float64)
         squares += np.einsum("nc,nc->c", pixels, pixels, dtype=np.float64)
+        if options.color and not 0 <= pixels.min() <= pixels.max() <= 1:
+            raise ConfigError(
+                f"color: it changes pixels from 0 to 1, got some from {pixels.min():g} to {pixels.max():g}; bring "
+                "arrays to that scale, or leave it out"
+            )
     mean = total / count
     std = np.sqrt(np.maximum(squares / count - np.square(mean), 0))
     scale = mean.tolist(), np.where(std > 1e-3, std, 1.0).tolist()

@@ -81,7 +81,7 @@ def test_an_unknown_key_is_refused_with_the_nearest(call, tmp_path):
         (("train", "label", "--dim", "wide"), "Invalid value for '--dim'"),
         (
             ("train", "label", "--window", "2,x"),
-            "a window is W, or LEFT,RIGHT with 'all' for no limit, or none; got '2,x'",
+            "or UP,DOWN,LEFT,RIGHT), or none; got '2,x'",
         ),
     ],
 )

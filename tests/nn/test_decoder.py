@@ -283,6 +283,6 @@ def test_options_have_the_names_and_defaults_of_the_encoder():
 
     theirs = inspect.signature(build_encoder).parameters
     ours = inspect.signature(build_decoder).parameters
-    assert ours.keys() - theirs.keys() == {"memory_positions"}
+    assert ours.keys() - theirs.keys() == {"memory_positions", "memory_grid"}
     for name in ours.keys() & theirs.keys():
         assert ours[name].default == theirs[name].default, name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -108,6 +109,7 @@ def test_autocast() -> None:
     assert output.dtype == torch.bfloat16
 
 
+@pytest.mark.skipif("REGARD_TEST_KERNELS" in os.environ, reason="the address sanitizer holds what was freed")
 @pytest.mark.parametrize("implementation", ["blocked", "native"])
 def test_memory_is_that_of_pixels_by_window(implementation: str) -> None:
     """All pairs of 96 × 96 pixels would be 9,216² · 4 bytes = 324 MiB; inputs and gradients are 5 MiB."""

@@ -9,8 +9,7 @@ from regard.errors import ConfigError
 from regard.nn.attention import attention_pooling, pooling_weights
 from regard.ragged import Ragged, takes_ragged
 
-POOLINGS = ("query", "mean", "statistics", "max", "first", "bert")
-TINY = 1e-5  # a deviation of zero has no gradient
+POOLINGS = ("query", "mean", "max", "first", "bert")
 
 
 class Pooling(nn.Module):
@@ -18,7 +17,6 @@ class Pooling(nn.Module):
 
     - "query": ``Σ_n softmax_n(q_h · W_k x_n / √D) x_n`` by head, with a learned query q (attention pooling).
     - "mean", "max": of each element over the sequence; "first": the vector at its first position.
-    - "statistics": ``W [mean; deviation] + b``, both over the sequence, as speakers are told by.
     - "bert": ``tanh(W x_first + b)``, as BERT's classifiers have it; the only one that can be exported as BERT.
 
     Arguments:
@@ -30,8 +28,7 @@ class Pooling(nn.Module):
     Raises:
         ConfigError: any other ``kind``, or sizes that do not divide.
 
-    Lin et al. 2017, "A Structured Self-Attentive Sentence Embedding" (the learned query); Snyder et al. 2018,
-    "X-Vectors: Robust DNN Embeddings for Speaker Recognition" (statistics); Devlin et al. 2019, "BERT".
+    Lin et al. 2017, "A Structured Self-Attentive Sentence Embedding" (the learned query); Devlin et al. 2019, "BERT".
 
     >>> batch = Ragged.from_list([torch.tensor([[1.0], [3.0]]), torch.tensor([[5.0]])])
     >>> Pooling("mean", dim=1)(batch).tolist()
@@ -50,8 +47,6 @@ class Pooling(nn.Module):
             self.key = nn.Linear(dim, dim)
         if kind == "bert":
             self.dense = nn.Linear(dim, dim)
-        if kind == "statistics":
-            self.project = nn.Linear(2 * dim, dim)
 
     @takes_ragged
     def forward(self, batch: Ragged) -> Tensor:
@@ -67,12 +62,8 @@ class Pooling(nn.Module):
         if self.kind == "max":
             pooled = torch.segment_reduce(batch.values, "max", lengths=lengths, initial=-torch.inf)
             return pooled.masked_fill(lengths[:, None] == 0, 0.0)
-        mean = _mean(batch.values, lengths)
-        if self.kind == "mean":
-            return mean
-        variance = _mean((batch.values - mean[batch.sequence_ids]).square(), lengths)
-        found: Tensor = self.project(torch.cat([mean, (variance + TINY).sqrt()], 1))
-        return found * (lengths > 0)[:, None]
+        sums = torch.segment_reduce(batch.values, "sum", lengths=lengths, initial=0.0)
+        return sums / lengths.clamp(min=1)[:, None]
 
     @torch.no_grad()
     @takes_ragged
@@ -94,9 +85,3 @@ class Pooling(nn.Module):
                 share = share / share.sum()
             shares.append(share[None])
         return shares
-
-
-def _mean(values: Tensor, lengths: Tensor) -> Tensor:
-    """``[B, E]``, over each sequence; zeros for an empty one."""
-    sums = torch.segment_reduce(values, "sum", lengths=lengths, initial=0.0)
-    return sums / lengths.clamp(min=1)[:, None]

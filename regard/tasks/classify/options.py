@@ -25,7 +25,7 @@ class ClassifyConfig(Config):
     unseen_labels: Literal["refuse", "count-wrong"] = data(
         "refuse", "Labels outside the training data when evaluating."
     )
-    pooling: Literal["mean", "statistics", "max", "query", "first", "bert"] = network(
+    pooling: Literal["mean", "max", "query", "first", "bert"] = network(
         "query", "How a sequence becomes one vector; query is a learned one that attends to it, bert a layer on first."
     )
     mixup: float = training(

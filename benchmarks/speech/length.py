@@ -4,7 +4,7 @@
 
 4 layers × 144, 4 heads, relative positions, 100 vectors a second, forward, float32; each length in a process of its own
 that keeps freed memory as the command line does, on one thread, by the processor's time, which what else the machine
-does changes little. The window is ±128.
+does changes little, after a first pass that touches the memory. The window is ±128.
 Without one the cost is the square: lengths that would take over `MOST` seconds by the one before are left out.
 `python docs/speech.py FILE` draws them.
 """
@@ -49,9 +49,8 @@ def measure(minutes: float, window: int | None) -> tuple[float, float]:
 
     seconds_of(1000)
     before, length = peak(), round(minutes * 60 * RATE)
-    times = [seconds_of(length)]
-    if times[0] < AGAIN:
-        times += [seconds_of(length) for _ in range(2)]
+    first = seconds_of(length)  # in it the system hands out the pages: not counted
+    times = [seconds_of(length) for _ in range(3 if first < AGAIN else 1)]
     return statistics.median(times), (peak() - before) / 2**20
 
 

@@ -29,7 +29,7 @@ def keep_freed_memory() -> None:
     except (AttributeError, OSError, TypeError):  # macOS, musl, Windows
         return
     mallopt(mmap_max, 0)
-    mallopt(trim_threshold, 2**31 - 1)
+    mallopt(trim_threshold, -1)  # never
 
 
 if __name__ == "__main__":

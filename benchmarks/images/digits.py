@@ -14,6 +14,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import StratifiedKFold
 
 from regard import Classifier
+from regard.__main__ import keep_freed_memory
 
 FOLDS = 5
 NETWORK: dict[str, Any] = {"front_end": "patches", "patch_size": 2, "stem": "convolution"}
@@ -22,6 +23,7 @@ TRAINING: dict[str, Any] = {"epochs": 50, "batch_tokens": 1024, "shift": 1}
 
 
 def run() -> dict[str, Any]:
+    keep_freed_memory()
     digits = load_digits()
     examples = [
         (image, str(label))

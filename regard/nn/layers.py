@@ -24,6 +24,7 @@ ACTIVATIONS: dict[str, Activation] = {
     "gelu": F.gelu,
     "gelu_tanh": partial(F.gelu, approximate="tanh"),  # as GPT-2 and many since
 }
+PIECE = 1 << 14  # vectors that a fully connected network takes at once where no gradient is wanted
 NORM_EPS = 1e-5  # added to the variance that a layer norm divides by
 
 
@@ -104,7 +105,12 @@ class FeedForward(nn.Module):
 
     @takes_tensors
     def forward(self, x: Tensor) -> Tensor:
-        """``[T, E]`` → ``[T, E]``."""
+        """``[T, E]`` → ``[T, E]``, without gradients a piece at a time: inner vectors are several times as wide."""
+        if torch.is_grad_enabled() or torch.compiler.is_compiling() or len(x) <= PIECE:
+            return self._of(x)
+        return torch.cat([self._of(piece) for piece in torch.split(x, PIECE)])
+
+    def _of(self, x: Tensor) -> Tensor:
         return self.output(self.dropout(self.activation(self.input(x))))  # type: ignore[no-any-return]
 
 

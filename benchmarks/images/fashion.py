@@ -23,7 +23,7 @@ from regard.front_ends.image.augment import Changes
 
 NETWORK: dict[str, Any] = {"front_end": "patches", "patch_size": 4, "stem": "convolution"}
 NETWORK |= {"dim": 96, "depth": 4, "dropout": 0.1}
-TRAINING: dict[str, Any] = {"epochs": 12, "batch_tokens": 3136, "learning_rate": 2e-3, "flip": True, "shift": 2}
+TRAINING: dict[str, Any] = {"epochs": 10, "batch_tokens": 3136, "learning_rate": 2e-3, "flip": True, "shift": 2}
 CNN_EPOCHS, CHANNELS = 5, (32, 64, 128)
 
 

@@ -115,6 +115,26 @@ class AttendOptions(TypedDict, total=False):
     dropout_p: float
 
 
+class CommonOptions(TypedDict, total=False):
+    """Those that attention over sequences and over images both take."""
+
+    score: str | Additive
+    normalizer: str
+    offsets: Tensor | None
+    scale: float | None
+    dropout_p: float
+
+
+class Choices(TypedDict):
+    """What the spec of either says of scores and weights."""
+
+    additive_weight: Tensor | None
+    seed: Tensor | None
+    normalizer: Normalizer
+    scale: float
+    dropout_p: float
+
+
 class Spec(NamedTuple):
     """All of a call but query, key and value, checked and frozen: the one table of what a call consists of.
 

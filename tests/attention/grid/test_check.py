@@ -8,9 +8,7 @@ import pytest
 import torch
 
 import regard
-from regard import ConfigError, GridBias, ShapeError, UnsupportedError
-from regard.attention.grid import native
-from regard.attention.grid.implementations import IMPLEMENTATIONS
+from regard import ConfigError, GridBias, ShapeError
 
 X = torch.zeros(1, 2, 12, 4)
 T = torch.zeros(12, 2, 4)
@@ -95,44 +93,9 @@ def test_tables(arguments: tuple[Any, ...], message: str) -> None:
         GridBias(*arguments)
 
 
-@pytest.mark.skipif(not native.native.is_built(), reason=native.native.NOT_BUILT)
-def test_native_tells_every_reason() -> None:
-    x = X.double()
-    with pytest.raises(
-        UnsupportedError, match='"native" cannot do this call: float64 has no kernel; the score is additive'
-    ):
-        regard.attend2d(
-            x, x, x, size=(3, 4), window=1, score=regard.Additive(torch.zeros(2, 4)), implementation="native"
-        )
-    reasons = {
-        "there is a bias tensor": {"bias": torch.zeros(1), "window": 1},
-        "there is dropout": {"dropout_p": 0.5, "window": 1},
-        "a side of the window has no limit": {"window": (1, None)},
-        "the window holds more than 4096 keys": {"window": 40},
-        'the border is "shift"': {"border": "shift", "window": 1},
-    }
-    for reason, options in reasons.items():
-        with pytest.raises(UnsupportedError, match=reason):
-            regard.attend2d(X, X, X, size=(3, 4), implementation="native", **options)
-        assert regard.attend2d(X, X, X, size=(3, 4), **options).shape == X.shape
-    half = X.bfloat16()
-    with pytest.raises(UnsupportedError, match="query heads share keys"):
-        regard.attend2d(half, half[:, :1], half[:, :1], size=(3, 4), window=1, implementation="native")
-
-
 def test_weights() -> None:
-    with pytest.raises(UnsupportedError, match=r'"native" cannot give weights: .* use "blocked"'):
-        regard.attention_weights2d(X, X, size=(3, 4), implementation="native")
-    with pytest.raises(TypeError, match="missing 1 required keyword-only argument: 'size'"):
-        regard.attention_weights2d(X, X)
-    with pytest.raises(TypeError, match=r"attention_weights2d\(\) got an unexpected keyword argument 'causal'"):
-        regard.attention_weights2d(X, X, size=(3, 4), causal=True)
     weights = regard.attention_weights2d(X, X, size=(3, 4))
     with pytest.raises(ShapeError, match="query must be one of the 3 · 4 pixels of image 0, got 12"):
         weights.row(12)
     with pytest.raises(ShapeError, match="image must be one of the batch's 1, got 1"):
         weights.row(0, image=1)
-
-
-def test_the_table_of_implementations() -> None:
-    assert tuple(IMPLEMENTATIONS) == ("reference", "blocked", "native")

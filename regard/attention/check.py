@@ -86,9 +86,15 @@ def _no_tensor(name: str, given: object) -> ShapeError:
 
 def check_inputs(query: Tensor, key: Tensor, value: Tensor, score: str | Additive, **others: Tensor | None) -> None:
     """Refuses what is no tensor where one is due; the others, by name, may be None."""
-    for name, x in (("query", query), ("key", key), ("value", value)):
-        if not isinstance(x, Tensor):
-            raise _no_tensor(name, x)
+    if not type(query) is type(key) is type(value) is Tensor:  # soon said: this runs at every call
+        for name, x in (("query", query), ("key", key), ("value", value)):
+            if not isinstance(x, Tensor):
+                raise _no_tensor(name, x)
+            if x.is_nested:
+                raise ShapeError(
+                    f"{name} must be no nested tensor; of sequences of several lengths make one with offsets: "
+                    "regard.Ragged.from_list(x.unbind())"
+                )
     for name, given in others.items():
         if given is not None and not isinstance(given, Tensor):
             raise _no_tensor(name, given)

@@ -221,6 +221,13 @@ def has_no_numbers(x: Tensor) -> bool:
     return x.is_meta or isinstance(x, FakeTensor)
 
 
+def is_wrapper(x: Tensor) -> bool:
+    """Of a type that tells PyTorch what its operations mean, and may hold no numbers itself: one sharded, say."""
+    if torch.compiler.is_compiling() or isinstance(x, FakeTensor):
+        return False
+    return type(x).__torch_dispatch__ is not Tensor.__torch_dispatch__
+
+
 def sequences_of(query: Tensor, key: Tensor, spec: Spec) -> Sequences:
     """The sequences of a call, as their rows stand in query and key; one for all of a dense batch."""
     if spec.offsets is None:

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from .cases import Case, make
+from .both import Case, GridCase, make
 
 LONG = Case(
     dtype=torch.float32, lengths=((301, 301), (301, 301)), window=(30, 20), key_heads=2, group=2, dim=16, value_dim=16
 )
-CASES = {
+CASES: dict[str, list[Case | GridCase]] = {
     "blocked": [
         LONG,
         replace(LONG, window=None, bias=(False, True, True, True)),
@@ -23,8 +23,12 @@ CASES = {
     ],
     "sdpa": [replace(LONG, window=None), replace(LONG, window=None, causal=True)],
 }
+IMAGE = GridCase(dtype=torch.float32, sizes=((17, 23), (17, 23)), window=(1, 2), tables=(2, 1, 1, 1), key_heads=2)
+IMAGES = replace(IMAGE, ragged=True, sizes=((17, 23), (1, 1), (9, 30)), dilation=2)
 CASES["native"] = [case for case in CASES["blocked"] if case.bias is None]
-CASES["auto"] = [CASES["blocked"][0], CASES["sdpa"][0]]
+CASES["auto"] = [CASES["blocked"][0], CASES["sdpa"][0], replace(IMAGE, window=None)]
+CASES["native"] += [IMAGE, IMAGES]
+CASES["blocked"] += [replace(IMAGE, border="shift", dropout_p=0.2), replace(IMAGES, score="additive")]
 
 
 @pytest.mark.parametrize(

@@ -127,13 +127,13 @@ class Call:
         """The contract's own words, bool ``[H, N, N]``: may this pixel see that one?"""
         (rows, columns), case = self.case.images[image], self.case
         up, down, left, right = case.sides
-        seen = torch.zeros(rows, columns, rows, columns, dtype=torch.bool)
-        for r in range(rows):
-            for c in range(columns):
-                for row in neighbours(r, rows, up, down, case.steps[0], case.border):
-                    seen[r, c, row, neighbours(c, columns, left, right, case.steps[1], case.border)] = True
+        vertical, horizontal = (torch.zeros(n, n, dtype=torch.bool) for n in (rows, columns))
+        for row in range(rows):
+            vertical[row, neighbours(row, rows, up, down, case.steps[0], case.border)] = True
+        for column in range(columns):
+            horizontal[column, neighbours(column, columns, left, right, case.steps[1], case.border)] = True
         hides = self.bias_of(image, self.leaves if leaves is None else leaves) == -math.inf
-        return seen.view(rows * columns, rows * columns) & ~hides
+        return torch.kron(vertical, horizontal) & ~hides
 
     def oracle(self, leaves: dict[str, Tensor]) -> Tensor:
         """The output from formulas, image by image, without dropout."""

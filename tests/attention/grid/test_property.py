@@ -17,6 +17,7 @@ from ..tolerances import assert_near
 from .cases import NATIVE, RUNS, Case, cases, make
 
 named = pytest.mark.parametrize("implementation", [*IMPLEMENTATIONS, "auto"])
+SMALL = st.lists(st.tuples(*[st.sampled_from([1, 2, 5, 7])] * 2), min_size=1, max_size=2)
 EXACT = st.sampled_from([torch.float64, torch.float32])
 
 
@@ -37,7 +38,7 @@ def test_values_and_gradients_are_those_of_the_formulas(implementation: str, dat
 
 
 @settings(max_examples=settings().max_examples // 4)
-@given(case=cases(dtype=st.just(torch.float64)), budget=st.sampled_from([1, 300, 5000]))
+@given(case=cases(dtype=st.just(torch.float64), sizes=SMALL), budget=st.sampled_from([1, 300, 5000]))
 def test_pieces_of_any_size_mean_the_same(case: Case, budget: int) -> None:
     call = make(case)
     with pytest.MonkeyPatch.context() as patch:
@@ -51,8 +52,9 @@ def test_pieces_of_any_size_mean_the_same(case: Case, budget: int) -> None:
 @given(case=cases(dropout_p=st.just(0.3), dtype=st.just(torch.float64)))
 def test_all_drop_the_same(case: Case) -> None:
     call = make(case)
+    actual = call.run("blocked")
     for name, exact in call.run("reference").items():
-        assert_near(call.run("blocked")[name], exact, case.dtype, name)
+        assert_near(actual[name], exact, case.dtype, name)
 
 
 @settings(max_examples=settings().max_examples // 4)

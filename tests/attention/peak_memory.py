@@ -34,10 +34,10 @@ SIZES = {
     "window": Size(2048, 8192, heads=2, dim=32, window=32, limit=80),
     # All pairs: 4,096² · 4 bytes = 64 MiB, of which a plain backward holds several.
     "full": Size(1024, 4096, heads=1, dim=16, limit=60),
-    # Q × K × D: 768² · 64 · 4 bytes = 144 MiB, of which a plain backward holds several.
-    "additive": Size(192, 768, heads=1, dim=64, additive=True, limit=60),
-    # Q × window × D: 4,096 · 33 · 2 heads · 64 · 4 bytes = 66 MiB; inputs and gradients 16 MiB.
-    "additive-window-ragged": Size(1024, 4096, heads=2, dim=64, window=16, additive=True, ragged=True, limit=60),
+    # Q × K × D: 512² · 64 · 4 bytes = 64 MiB, of which a plain backward holds several.
+    "additive": Size(128, 512, heads=1, dim=64, additive=True, limit=30),
+    # Q × window × D: 2,048 · 33 · 2 heads · 64 · 4 bytes = 33 MiB; inputs and gradients 8 MiB.
+    "additive-window-ragged": Size(512, 2048, heads=2, dim=64, window=16, additive=True, ragged=True, limit=30),
     # All pairs of pixels: 6,400² · 4 bytes = 156 MiB; a window is 25 numbers for each, inputs and gradients 4 MiB.
     "image": Size(1600, 6400, heads=1, dim=16, window=2, image=True, limit=40),
 }

@@ -16,9 +16,7 @@ from .both import Case, GridCase, make
 from .tolerances import assert_near
 
 DENSE = Case(dtype=torch.float32, lengths=((150, 150), (150, 150)), key_heads=2, group=2, window=(9, 4))
-IMAGE = GridCase(
-    dtype=torch.float32, sizes=((9, 20), (9, 20)), window=(1, 2), tables=(2, 1, 1, 1), key_heads=2, group=2
-)
+IMAGE = GridCase(dtype=torch.float32, sizes=((5, 7), (5, 7)), window=(1, 2), tables=(2, 1, 1, 1), key_heads=2, group=2)
 CASES: dict[str, Case | GridCase] = {
     "dense": DENSE,
     "dense-full": replace(DENSE, window=None),
@@ -26,7 +24,7 @@ CASES: dict[str, Case | GridCase] = {
     "ragged-cross": replace(DENSE, ragged=True, window=None, lengths=((30, 50), (3, 0), (0, 4), (20, 1))),
     "additive": replace(DENSE, score="additive", table=(2, 2)),
     "image": IMAGE,
-    "images": replace(IMAGE, ragged=True, sizes=((9, 20), (1, 1), (0, 3), (17, 4)), dilation=2),
+    "images": replace(IMAGE, ragged=True, sizes=((5, 7), (1, 1), (0, 3), (9, 4)), dilation=2),
     "image, all pixels": replace(IMAGE, window=None, value_dim=3),
 }
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import torch
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from torch import Tensor
+
+from .tolerances import assert_near
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 Leaves = dict[str, Tensor]  # what may need a gradient, by name
@@ -50,6 +52,13 @@ class OfCase(Protocol):
     def bias_hides(self) -> bool: ...
 
 
+class Grouped(OfCase, Protocol):
+    """Beside it, how many query heads there are for each key head."""
+
+    @property
+    def group(self) -> int: ...
+
+
 def outcome(attend: Callable[[Leaves], Tensor], leaves: Leaves, case: OfCase) -> Leaves:
     """The output and the gradients of all leaves, for one fixed gradient of the output, rounded as the case is."""
     leaves = {name: leaf.detach().clone().requires_grad_() for name, leaf in leaves.items()}
@@ -57,6 +66,61 @@ def outcome(attend: Callable[[Leaves], Tensor], leaves: Leaves, case: OfCase) ->
     gradient = torch.randn(output.shape, dtype=torch.float64, generator=generator(case.seed + 1)).to(case.dtype)
     gradients = torch.autograd.grad(output, list(leaves.values()), gradient.to(output.dtype))
     return {"output": output.detach(), **dict(zip(leaves, gradients, strict=True))}
+
+
+class AnyCall(Protocol):
+    """A call of either function; of images each is a sequence of its own."""
+
+    leaves: Leaves
+
+    @property
+    def case(self) -> Grouped: ...
+    def to(self, dtype: torch.dtype) -> Self: ...
+    def run(self, implementation: str) -> Leaves: ...
+    def by_sequence(self, x: Tensor, *, keys: bool = False) -> list[Tensor]: ...
+    def visible(self) -> list[Tensor]: ...
+
+
+def assert_blind_rows_are_zero(call: AnyCall, actual: Leaves) -> None:
+    """Of the output and of the gradient: rows that see nothing."""
+    for name in ("output", "query"):
+        for rows, see in zip(call.by_sequence(actual[name]), call.visible(), strict=True):
+            assert (rows[~see.any(-1)] == 0).all(), name
+
+
+def infect(
+    call: AnyCall, poison: float, random: torch.Generator, *, in_queries: bool
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Poisons some keys and values in place, and some queries; says which rows and whose gradients may show it."""
+    group = call.case.group
+    queries = call.by_sequence(call.leaves["query"])
+    keys, values = (call.by_sequence(call.leaves[name], keys=True) for name in ("key", "value"))
+    ill_rows, ill_keys = [], []
+    for query, key, value, see in zip(queries, keys, values, call.visible(), strict=True):
+        bad_key = torch.rand(key.shape[:2], generator=random) < 0.15  # [Hk, K]
+        bad_key |= ~see.unflatten(0, (-1, group)).any(1).any(1)  # all that nobody sees
+        bad_row = torch.rand(query.shape[:2], generator=random) < (0.1 if in_queries else 0)  # [H, Q]
+        key[bad_key] = value[bad_key] = poison
+        query[bad_row] = poison
+        ill_row = bad_row | (see & bad_key.repeat_interleave(group, 0)[:, None]).any(-1)
+        ill_rows.append(ill_row)
+        ill_keys.append((see & ill_row[..., None]).unflatten(0, (-1, group)).any(1).any(1))
+    return ill_rows, ill_keys
+
+
+def assert_poison_stays(clean: AnyCall, implementation: str, poison: float, *, in_queries: bool) -> None:
+    """Where it may be seen: all else is as it is without."""
+    case, dirty = clean.case, clean.to(clean.case.dtype)
+    ill_rows, ill_keys = infect(dirty, poison, generator(case.seed), in_queries=in_queries)
+    expected, actual = clean.run(implementation), dirty.run(implementation)
+    for names, ills, keys in ((("output", "query"), ill_rows, False), (("key", "value"), ill_keys, True)):
+        for name in names:
+            parts = (call.by_sequence(x[name], keys=keys) for call, x in ((clean, expected), (dirty, actual)))
+            for want, got, ill in zip(*parts, ills, strict=True):
+                assert_near(got[~ill], want[~ill], case.dtype, name)
+    if not any(ill.any() for ill in ill_rows):
+        for name in actual.keys() - {"output", "query", "key", "value"}:
+            assert_near(actual[name], expected[name], case.dtype, name)
 
 
 class Draw:

@@ -103,7 +103,7 @@ class Call:
         attend = self.oracle if implementation == "oracle" else partial(self.attend, implementation)
         return outcome(attend, self.leaves, self.case)
 
-    def by_image(self, x: Tensor) -> list[Tensor]:
+    def by_sequence(self, x: Tensor, *, keys: bool = False) -> list[Tensor]:  # of the same pixels
         """``query``, ``key`` ... or an output as one ``[H, N_b, D]`` for each image, views."""
         if not self.case.ragged:
             return list(x)
@@ -123,8 +123,11 @@ class Call:
         by_row = leaves["rows"][:, vertical.clamp(-up, down) + up]
         return by_row + leaves["columns"][:, horizontal.clamp(-left, right) + left]
 
-    def visible(self, image: int, leaves: dict[str, Tensor] | None = None) -> Tensor:
-        """The contract's own words, bool ``[H, N, N]``: may this pixel see that one?"""
+    def visible(self) -> list[Tensor]:
+        """The contract's own words, one bool ``[H, N_b, N_b]`` for each image: may this pixel see that one?"""
+        return [self._visible(image, self.leaves) for image in range(len(self.case.sizes))]
+
+    def _visible(self, image: int, leaves: dict[str, Tensor]) -> Tensor:
         (rows, columns), case = self.case.images[image], self.case
         up, down, left, right = case.sides
         vertical, horizontal = (torch.zeros(n, n, dtype=torch.bool) for n in (rows, columns))
@@ -132,13 +135,13 @@ class Call:
             vertical[row, neighbours(row, rows, up, down, case.steps[0], case.border)] = True
         for column in range(columns):
             horizontal[column, neighbours(column, columns, left, right, case.steps[1], case.border)] = True
-        hides = self.bias_of(image, self.leaves if leaves is None else leaves) == -math.inf
+        hides = self.bias_of(image, leaves) == -math.inf
         return torch.kron(vertical, horizontal) & ~hides
 
     def oracle(self, leaves: dict[str, Tensor]) -> Tensor:
         """The output from formulas, image by image, without dropout."""
         case, outputs = self.case, []
-        parts = zip(*(self.by_image(leaves[name]) for name in ("query", "key", "value")), strict=True)
+        parts = zip(*(self.by_sequence(leaves[name]) for name in ("query", "key", "value")), strict=True)
         for image, (query, key, value) in enumerate(parts):
             key, value = (x.repeat_interleave(case.group, 0) for x in (key, value))
             if "weight" in leaves:
@@ -146,7 +149,7 @@ class Call:
             else:
                 scale = 1 / math.sqrt(case.dim) if case.scale is None else case.scale
                 scores = torch.einsum("hqd,hkd->hqk", query, key) * scale
-            see, bias = self.visible(image, leaves), self.bias_of(image, leaves)
+            see, bias = self._visible(image, leaves), self.bias_of(image, leaves)
             scores = scores + bias.masked_fill(~see, 0)
             count = see.sum(-1, keepdim=True).clamp(min=1)
             if case.normalizer == "softmax":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -47,12 +48,14 @@ def test_shapes(options: dict[str, Any], message: str) -> None:
         ({"size": [(2, 4), (2, 3)]}, r"size\[1\] must be .* of the 4 pixels .* image 1, got \(2, 3\), which are 6"),
         ({"size": [(2, 4), (-2, -2)]}, r"size\[1\] must be .* got \(-2, -2\)"),
         ({"size": [(2, 4), (2, 2)], "bias": torch.zeros(1)}, "for ragged batches pass a regard.GridBias"),
+        ({"size": torch.zeros(2, 2, dtype=torch.int64, device="meta")}, "size must hold numbers, .* make it on cpu"),
+        ({"size": [(2, 4), (2, 2)], "offsets": [0, 8, 12]}, "offsets must be a tensor, got list; make one with"),
     ],
 )
 @pytest.mark.parametrize("implementation", ["reference", "blocked", "auto"])
 def test_ragged_shapes(options: dict[str, Any], message: str, implementation: str) -> None:
     with pytest.raises(ShapeError, match=message):
-        regard.attend2d(T, T, T, offsets=OFFSETS, implementation=implementation, **options)
+        regard.attend2d(T, T, T, implementation=implementation, **{"offsets": OFFSETS} | options)
 
 
 def test_query_and_key_are_of_the_same_images() -> None:
@@ -77,6 +80,23 @@ def test_query_and_key_are_of_the_same_images() -> None:
 def test_choices(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         regard.attend2d(X, X, X, size=(3, 4), **options)
+
+
+@pytest.mark.parametrize("implementation", ["reference", "blocked", "native"])
+def test_numbers_of_numpy_and_int32_are_taken(implementation: str) -> None:
+    x, rows, columns = torch.randn(12, 2, 4), torch.randn(2, 4), torch.randn(2, 3)
+
+    def attend(size: Any, offsets: torch.Tensor, up: Any, **options: Any) -> torch.Tensor:
+        bias = GridBias(rows, columns, up=up)
+        return regard.attend2d(x, x, x, size=size, offsets=offsets, bias=bias, implementation=implementation, **options)
+
+    expected = attend(torch.tensor([(2, 4), (2, 2)]), OFFSETS, 2, window=(2, 1), dilation=(1, 2), scale=0.5)
+    for window in ((np.int64(2), np.uint8(1)), [2, 2, 1, np.int32(1)], list(np.array([2, 1]))):
+        options = {"window": window, "dilation": (1, np.int64(2)), "scale": np.float32(0.5)}
+        sizes = [(np.int64(2), 4), [2, np.int32(2)]]
+        assert torch.equal(attend(sizes, OFFSETS, np.int64(2), **options), expected)
+    narrow = torch.tensor([(2, 4), (2, 2)], dtype=torch.int32), OFFSETS.int()
+    assert torch.equal(attend(*narrow, 2, window=(2, 1), dilation=(1, 2), scale=0.5), expected)
 
 
 @pytest.mark.parametrize(

@@ -209,7 +209,7 @@ length = st.sampled_from([1, 2, 3, 5, 8, 11])
 
 CHOICES: dict[str, SearchStrategy[Any]] = COMMON | {
     "sizes": st.lists(st.tuples(length, length) | st.sampled_from([(1, 19), (19, 1), (0, 3)]), min_size=1, max_size=4),
-    "window": st.none() | side | st.tuples(side, side) | st.tuples(side, side, side, side),
+    "window": st.none() | side | st.tuples(side, side) | st.tuples(*[side] * 4) | st.tuples(*[limited] * 4),
     "dilation": st.just(1) | step | st.tuples(step, step),
     "border": st.sampled_from(["zero", "shift"]),
     "group": st.integers(1, 2),
@@ -222,19 +222,23 @@ CHOICES: dict[str, SearchStrategy[Any]] = COMMON | {
 def cases(draw: st.DrawFn, **fixed: SearchStrategy[Any]) -> Case:
     """Any case that the contract allows, with some choices drawn otherwise."""
     case = Case(**{name: draw(strategy) for name, strategy in {**CHOICES, **fixed}.items()})
-    up, down, left, right = case.sides
-    halves = (up is None) != (down is None) or (left is None) != (right is None)
+    if case.border == "shift":  # which takes both limits along an axis, or none
+        up, down, left, right = case.sides
+        missing = (None in (up, down), None in (left, right))
+        sides = (
+            (None, None) if none else pair for none, pair in zip(missing, ((up, down), (left, right)), strict=True)
+        )
+        case = replace(case, window=tuple(side for pair in sides for side in pair))
     return replace(
         case,
         sizes=tuple(case.sizes) if case.ragged else tuple(case.sizes[:1] * min(len(case.sizes), 2)),
-        border="zero" if halves else case.border,
         bias=None if case.ragged or case.tables is not None else case.bias,
         scale=None if case.score == "additive" else case.scale,
     )
 
 
 NATIVE: dict[str, SearchStrategy[Any]] = {
-    "window": limited | st.tuples(limited, limited) | st.tuples(limited, limited, limited, limited),
+    "window": limited | st.tuples(limited, limited) | st.tuples(*[limited] * 4),
     "border": st.just("zero"),
     "score": st.just("dot"),
     "bias": st.none(),

@@ -15,7 +15,7 @@ from regard.attention.grid.implementations import IMPLEMENTATIONS
 
 from ..calls import assert_blind_rows_are_zero, assert_poison_stays
 from ..tolerances import assert_near
-from .cases import NATIVE, RUNS, Case, cases, make
+from .cases import NATIVE, RUNS, Case, cases, limited, make
 
 named = pytest.mark.parametrize("implementation", [*IMPLEMENTATIONS, "auto"])
 SMALL = st.lists(st.tuples(*[st.sampled_from([1, 2, 5, 7])] * 2), min_size=1, max_size=2)
@@ -26,7 +26,16 @@ EXACT = st.sampled_from([torch.float64, torch.float32])
 @named
 @given(data=st.data())
 def test_values_and_gradients_are_those_of_the_formulas(implementation: str, data: st.DataObject) -> None:
-    case = data.draw(RUNS[implementation])
+    _compare(data.draw(RUNS[implementation]), implementation)
+
+
+@settings(max_examples=settings().max_examples // 4)
+@given(case=cases(border=st.just("shift"), window=st.tuples(*[limited] * 4)))
+def test_windows_that_are_moved_inside(case: Case) -> None:
+    _compare(case, "blocked")
+
+
+def _compare(case: Case, implementation: str) -> None:
     call = make(case)
     actual, exact = call.run(implementation), call.to(torch.float64).run("oracle")
     assert actual.keys() == exact.keys()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         attention_weights,
         attention_weights2d,
         explain,
+        explain2d,
     )
     from regard.image import Image
     from regard.ragged import Ragged
@@ -56,6 +57,7 @@ __all__ = [
     "attention_weights",
     "attention_weights2d",
     "explain",
+    "explain2d",
     "load",
     "load_vit",
 ]
@@ -63,7 +65,7 @@ __all__ = [
 _HOMES = {
     "regard.attention": (
         *("Additive", "AttentionWeights", "GridBias", "GridWeights", "RelativeBias"),
-        *("attend", "attend2d", "attention_weights", "attention_weights2d", "explain"),
+        *("attend", "attend2d", "attention_weights", "attention_weights2d", "explain", "explain2d"),
     ),
     "regard.image": ("Image",),
     "regard.ragged": ("Ragged",),

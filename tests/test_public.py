@@ -89,6 +89,7 @@ def test_public_names():
         "attention_weights",
         "attention_weights2d",
         "explain",
+        "explain2d",
         "load",
         "load_vit",
     ]

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
-import logging
-from typing import Unpack, cast
+from typing import Unpack
 
 import torch
 from torch import Tensor
 
 from regard.attention import operator, sdpa
 from regard.attention.check import check
-from regard.attention.implementations import IMPLEMENTATIONS, named
-from regard.attention.spec import Additive, AttendOptions, RelativeBias, Spec, Window, has_no_numbers
+from regard.attention.choose import explained, fastest, is_logged, logger, named, untraced, weights
+from regard.attention.implementations import IMPLEMENTATIONS
+from regard.attention.signature import complete, defaults_of, spelled_out
+from regard.attention.spec import Additive, AttendOptions, RelativeBias, Spec, Window
 from regard.attention.weights import AttentionWeights
-from regard.errors import UnsupportedError
 
 __all__ = ["IMPLEMENTATIONS", "Window", "attend", "attention_weights", "explain"]
 
-FASTEST_FIRST = tuple(reversed(IMPLEMENTATIONS))
 SHORT = 1 << 20  # products of a query and a key
-UNTRACED = (
-    "attention_weights reads numbers, which are not there while a network is traced: call it outside, compile without "
-    'fullgraph, or name implementation="reference", which holds every pair'
-)
-logger = logging.getLogger("regard")
 
 
 def attend(
@@ -107,8 +100,7 @@ def attend(
     return operator.attend(query, key, value, spec, _choose(query, key, value, spec, implementation))
 
 
-_PARAMETERS = inspect.signature(attend).parameters
-DEFAULTS = {name: x.default for name, x in _PARAMETERS.items() if name in AttendOptions.__annotations__}
+DEFAULTS = defaults_of(attend, AttendOptions)
 
 
 def attention_weights(
@@ -122,21 +114,17 @@ def attention_weights(
     Raises:
         As :func:`attend`.
     """
-    options = _complete("attention_weights", options)
+    options = complete("attention_weights", options, DEFAULTS)
     run = _weights
     if torch.compiler.is_compiling() and implementation != "reference":
-        torch._dynamo.graph_break(msg=UNTRACED)
+        torch._dynamo.graph_break(msg=untraced("attention_weights"))
         run = torch.compiler.disable(_weights)  # type: ignore[no-untyped-call]
     return run(query, key, options, implementation)
 
 
 def _weights(query: Tensor, key: Tensor, options: AttendOptions, implementation: str) -> AttentionWeights:
     query, key, _, spec = check(query, key, key, options)
-    name = _choose_holder(query, key, spec, implementation)
-    weights = IMPLEMENTATIONS["blocked" if query.is_meta else name].weights  # the first looks at no number
-    assert weights is not None
-    with torch.no_grad():
-        return weights(query, key, spec)
+    return weights("attention_weights", IMPLEMENTATIONS, query, key, spec, implementation)
 
 
 def explain(query: Tensor, key: Tensor, value: Tensor, **options: Unpack[AttendOptions]) -> str:
@@ -146,53 +134,19 @@ def explain(query: Tensor, key: Tensor, value: Tensor, **options: Unpack[AttendO
     >>> print(explain(x, x, x, window=2))
     native, for sdpa cannot: the window is truncated
     """
-    return _explain(*check(query, key, value, _complete("explain", options)))
+    return _explain(*check(query, key, value, complete("explain", options, DEFAULTS)))
 
 
-def _complete(function: str, options: AttendOptions) -> AttendOptions:
-    if unknown := [name for name in options if name not in DEFAULTS]:
-        raise TypeError(f"{function}() got an unexpected keyword argument {unknown[0]!r}")
-    return cast(AttendOptions, {**DEFAULTS, **options})
-
-
-def _spelled_out(leave_out: str, returns: str) -> inspect.Signature:
-    """The signature of `attend` without some argument: what `help` shows where the options are typed together."""
-    return inspect.Signature([x for name, x in _PARAMETERS.items() if name != leave_out], return_annotation=returns)
-
-
-attention_weights.__signature__ = _spelled_out("value", "AttentionWeights")  # type: ignore[attr-defined]
-explain.__signature__ = _spelled_out("implementation", "str")  # type: ignore[attr-defined]
+attention_weights.__signature__ = spelled_out(attend, without="value", returns="AttentionWeights")  # type: ignore[attr-defined]
+explain.__signature__ = spelled_out(attend, without="implementation", returns="str")  # type: ignore[attr-defined]
 
 
 def _choose(query: Tensor, key: Tensor, value: Tensor, spec: Spec, implementation: str) -> str:
     if implementation != "auto":
         return named(IMPLEMENTATIONS, implementation, query, key, value, spec)
-    chosen = _fastest(query, key, value, spec)
-    if not torch.compiler.is_compiling() and logger.isEnabledFor(logging.DEBUG):
+    if is_logged():
         logger.debug("attend %s: %s", list(query.shape), _explain(query, key, value, spec))
-    return chosen
-
-
-def _choose_holder(query: Tensor, key: Tensor, spec: Spec, implementation: str) -> str:
-    """As :func:`_choose`, of those that hold weights."""
-    if torch.compiler.is_compiling() and implementation != "reference":
-        raise UnsupportedError(UNTRACED)
-    if (has_no_numbers(query) and not query.is_meta) or (spec.offsets is not None and spec.offsets.is_meta):
-        raise UnsupportedError(
-            "attention_weights must know where sequences begin, got tensors without numbers (FakeTensorMode, or "
-            "offsets on meta); give it offsets on the CPU, and tensors on meta for their shapes"
-        )
-    if implementation != "auto":
-        if implementation in IMPLEMENTATIONS and IMPLEMENTATIONS[implementation].weights is None:
-            raise UnsupportedError(
-                f'implementation "{implementation}" cannot give weights: its kernels never hold them; use "blocked"'
-            )
-        return named(IMPLEMENTATIONS, implementation, query, key, key, spec)
-    return next(
-        name
-        for name in FASTEST_FIRST
-        if IMPLEMENTATIONS[name].weights is not None and not IMPLEMENTATIONS[name].refusals(query, key, key, spec)
-    )
+    return _fastest(query, key, value, spec)
 
 
 def _fastest(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> str:
@@ -200,10 +154,7 @@ def _fastest(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> str:
     preferred = spec.offsets is None and (torch.compiler.is_compiling() or _is_short(query, key))
     if preferred and not sdpa.refusals(query, key, value, spec):
         return "sdpa"
-    for name in FASTEST_FIRST:
-        if not IMPLEMENTATIONS[name].refusals(query, key, value, spec):
-            return name
-    raise AssertionError("some implementation does every call")
+    return fastest(IMPLEMENTATIONS, query, key, value, spec)
 
 
 def _is_short(query: Tensor, key: Tensor) -> bool:
@@ -212,7 +163,4 @@ def _is_short(query: Tensor, key: Tensor) -> bool:
 
 
 def _explain(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> str:
-    chosen = _fastest(query, key, value, spec)
-    refused = {name: IMPLEMENTATIONS[name].refusals(query, key, value, spec) for name in FASTEST_FIRST}
-    passed = [f"{name} cannot: {'; '.join(reasons)}" for name, reasons in refused.items() if reasons]
-    return f"{chosen}, for {'; and '.join(passed)}" if passed else chosen
+    return explained(IMPLEMENTATIONS, _fastest(query, key, value, spec), query, key, value, spec)

@@ -12,6 +12,8 @@ from torch import Tensor
 from regard.attention.spec import (
     Additive,
     AttendOptions,
+    Choices,
+    CommonOptions,
     Normalizer,
     RelativeBias,
     Spec,
@@ -37,15 +39,13 @@ def check(query: Tensor, key: Tensor, value: Tensor, options: AttendOptions) -> 
         ShapeError: tensors that do not fit together.
         ConfigError: a choice that does not exist.
     """
-    score, bias, scale, dropout_p = options["score"], options["bias"], options["scale"], options["dropout_p"]
     offsets, key_offsets, key_mask = options["offsets"], options["key_offsets"], options["key_mask"]
-    query_start, normalizer = whole(options["query_start"]), options["normalizer"]
-    weight = score.weight if isinstance(score, Additive) else None
-    check_inputs(query, key, value, score, offsets=offsets, key_offsets=key_offsets, key_mask=key_mask)
+    bias, query_start = options["bias"], whole(options["query_start"])
+    check_inputs(query, key, value, options["score"], offsets=offsets, key_offsets=key_offsets, key_mask=key_mask)
     query, key, value = under_autocast(query, key, value)
     check_shapes(query, key, value, ragged=offsets is not None)
     check_offsets(query, key, offsets, key_offsets)
-    check_choices(query, score, normalizer, scale, dropout_p)
+    check_choices(query, options)
     check_masks(query, key, key_mask, bias, ragged=offsets is not None)
     left, right = window_sides(options["window"], options["causal"])
     if query_start is None or query_start < 0:
@@ -56,20 +56,16 @@ def check(query: Tensor, key: Tensor, value: Tensor, options: AttendOptions) -> 
     offsets, key_offsets = _on_host(offsets, key_offsets)
     relative = bias if isinstance(bias, RelativeBias) else None
     spec = Spec(
-        additive_weight=weight,
+        **choices_of(query, options),
         bias=bias if isinstance(bias, Tensor) else None,
         table=None if relative is None else relative.table,
         offsets=offsets,
         key_offsets=key_offsets,
         key_mask=key_mask,
-        seed=torch.randint(1 << 62, (1,), device="cpu") if dropout_p > 0 else None,
         table_left=0 if relative is None else relative.reach[0],
-        normalizer=cast(Normalizer, normalizer),
         left=left,
         right=right,
         query_start=query_start,
-        scale=1 / math.sqrt(query.shape[-1]) if scale is None else float(scale),
-        dropout_p=float(dropout_p),
     )
     return query, key, value, spec
 
@@ -90,9 +86,15 @@ def _no_tensor(name: str, given: object) -> ShapeError:
 
 def check_inputs(query: Tensor, key: Tensor, value: Tensor, score: str | Additive, **others: Tensor | None) -> None:
     """Refuses what is no tensor where one is due; the others, by name, may be None."""
-    for name, x in (("query", query), ("key", key), ("value", value)):
-        if not isinstance(x, Tensor):
-            raise _no_tensor(name, x)
+    if not type(query) is type(key) is type(value) is Tensor:  # soon said: this runs at every call
+        for name, x in (("query", query), ("key", key), ("value", value)):
+            if not isinstance(x, Tensor):
+                raise _no_tensor(name, x)
+            if x.is_nested:
+                raise ShapeError(
+                    f"{name} must be no nested tensor; of sequences of several lengths make one with offsets: "
+                    "regard.Ragged.from_list(x.unbind())"
+                )
     for name, given in others.items():
         if given is not None and not isinstance(given, Tensor):
             raise _no_tensor(name, given)
@@ -118,7 +120,7 @@ def check_shapes(query: Tensor, key: Tensor, value: Tensor, *, ragged: bool) -> 
         )
     if asking[-1] != offered[-1] or asking[-1] < 1:
         raise ShapeError(f"query and key must have the same last axis D, at least 1; {_got(query, key, value)}")
-    if offered[:-1] != taken[:-1]:
+    if offered != taken and offered[:-1] != taken[:-1]:  # the first is sooner said: this runs at every call
         raise ShapeError(f"key and value must agree in all axes but the last; {_got(query, key, value)}")
     if not ragged and asking[0] != offered[0]:
         raise ShapeError(f"query and key must have the same number of sequences B; {_got(query, key, value)}")
@@ -160,8 +162,10 @@ def check_offsets(query: Tensor, key: Tensor, offsets: Tensor | None, key_offset
         )
 
 
-def check_choices(query: Tensor, score: str | Additive, normalizer: str, scale: float | None, dropout_p: float) -> None:
+def check_choices(query: Tensor, options: CommonOptions) -> None:
     """Refuses a score, normalizer, scale or dropout that does not exist."""
+    score, normalizer = options["score"], options["normalizer"]
+    scale, dropout_p = options["scale"], options["dropout_p"]
     if isinstance(score, Additive):
         expected = (query.shape[1], query.shape[-1])
         if tuple(score.weight.shape) != expected:
@@ -180,6 +184,18 @@ def check_choices(query: Tensor, score: str | Additive, normalizer: str, scale: 
         raise ConfigError(f"scale must be a finite number or None for 1/sqrt(D), got {shown(scale)}")
     if not isinstance(dropout_p, NUMBER) or not 0 <= dropout_p < 1:
         raise ConfigError(f"dropout_p must be a probability from 0 to below 1, got {shown(dropout_p)}")
+
+
+def choices_of(query: Tensor, options: CommonOptions) -> Choices:
+    """What :func:`check_choices` let pass, as implementations read it; a call with dropout draws its seed here."""
+    score, scale, dropout_p = options["score"], options["scale"], options["dropout_p"]
+    return {
+        "additive_weight": score.weight if isinstance(score, Additive) else None,
+        "seed": torch.randint(1 << 62, (1,), device="cpu") if dropout_p > 0 else None,
+        "normalizer": cast(Normalizer, options["normalizer"]),
+        "scale": 1 / math.sqrt(query.shape[-1]) if scale is None else float(scale),
+        "dropout_p": float(dropout_p),
+    }
 
 
 def check_masks(

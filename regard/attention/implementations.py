@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from torch import Tensor
 
 from regard.attention import blocked, native, reference, sdpa
 from regard.attention.spec import Spec
 from regard.attention.weights import AttentionWeights
-from regard.errors import ConfigError, UnsupportedError
 
-S = TypeVar("S")  # a description of one call: Spec
+
+class Described(Protocol):
+    """What is known of every call beside query, key and value, whatever else there is."""
+
+    @property
+    def offsets(self) -> Tensor | None: ...
+
+
+S = TypeVar("S", bound=Described)  # a description of one call: Spec
 W = TypeVar("W")  # what holds the weights
 
 
@@ -46,16 +53,3 @@ IMPLEMENTATIONS: dict[str, Implementation[Spec, AttentionWeights]] = {
     "sdpa": Implementation(sdpa.refusals, sdpa.attend, None),
     "native": Implementation(native.refusals, native.attend, native.weights, native.gradients, native.saved_shape),
 }
-
-
-def named(
-    table: Mapping[str, Implementation[S, W]], implementation: str, query: Tensor, key: Tensor, value: Tensor, spec: S
-) -> str:
-    """The implementation that was asked for, which does the call or refuses it: it never falls back."""
-    if implementation not in table:
-        raise ConfigError(f"implementation must be one of auto, {', '.join(table)}; got {implementation!r}")
-    if reasons := table[implementation].refusals(query, key, value, spec):
-        raise UnsupportedError(
-            f'implementation "{implementation}" cannot do this call: {"; ".join(reasons)}; use "auto"'
-        )
-    return implementation

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from regard.attention.dropout import keep_mask
-from regard.attention.spec import Normalizer, Spec, compute_dtype, read_sequences, without_autocast
+from regard.attention.spec import Normalizer, Spec, compute_dtype, has_no_numbers, read_sequences, without_autocast
 from regard.attention.weights import AttentionWeights
 
 
@@ -147,8 +147,8 @@ def over_pairs(query: Tensor, key: Tensor, value: Tensor, pairs: Pairs, options:
 
 
 def is_seen_finite(x: Tensor) -> bool:
-    """False also where PyTorch lets nobody look: where a network is traced, and under ``torch.func.vmap``."""
-    if torch.compiler.is_compiling():
+    """False also where nobody can look: where a network is traced, under ``torch.func.vmap``, and without numbers."""
+    if torch.compiler.is_compiling() or has_no_numbers(x):
         return False
     inner = x
     while torch._C._functorch.is_functorch_wrapped_tensor(inner):

@@ -115,6 +115,26 @@ class AttendOptions(TypedDict, total=False):
     dropout_p: float
 
 
+class CommonOptions(TypedDict, total=False):
+    """Those that attention over sequences and over images both take."""
+
+    score: str | Additive
+    normalizer: str
+    offsets: Tensor | None
+    scale: float | None
+    dropout_p: float
+
+
+class Choices(TypedDict):
+    """What the spec of either says of scores and weights."""
+
+    additive_weight: Tensor | None
+    seed: Tensor | None
+    normalizer: Normalizer
+    scale: float
+    dropout_p: float
+
+
 class Spec(NamedTuple):
     """All of a call but query, key and value, checked and frozen: the one table of what a call consists of.
 
@@ -199,6 +219,13 @@ def transforms() -> tuple[str, ...]:
 def has_no_numbers(x: Tensor) -> bool:
     """Only a shape and a type: a tensor on meta, or of PyTorch's FakeTensorMode."""
     return x.is_meta or isinstance(x, FakeTensor)
+
+
+def is_wrapper(x: Tensor) -> bool:
+    """Of a type that tells PyTorch what its operations mean, and may hold no numbers itself: one sharded, say."""
+    if torch.compiler.is_compiling() or isinstance(x, FakeTensor):
+        return False
+    return type(x).__torch_dispatch__ is not Tensor.__torch_dispatch__
 
 
 def sequences_of(query: Tensor, key: Tensor, spec: Spec) -> Sequences:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -109,20 +109,14 @@ class AttentionWeights:
 
         Both ``[B, H, Q, k]`` or ``[T, H, k]``. Where fewer than k keys weigh anything, weight 0 stands at place −1.
         """
-        if k < 1:
-            raise ShapeError(f"k must be at least 1, got {k}; it is how many keys to return for each query")
-        weights, columns = self.values.topk(min(k, self.values.shape[-1]), -1)
-        places = torch.where(weights > 0, columns + self._by_row(self.first[:, None]), -1)
-        missing = (0, k - weights.shape[-1])
-        return functional.pad(weights, missing), functional.pad(places, missing, value=-1)
+        return heaviest(self.values, k, lambda columns: columns + self._by_row(self.first[:, None]))
 
     def entropy(self) -> Tensor:
         """How widely each query looks, ``−Σ p·ln p`` in nats with p the weights divided by their sum; 0 for no weight.
 
         From 0, all on one key, to ln K, all alike. ``[B, H, Q]`` or ``[T, H]``.
         """
-        terms: Tensor = torch.special.entr(self._shares)
-        return terms.sum(-1)
+        return entropy(self.values)
 
     def distance(self) -> Tensor:
         """How far each query looks, the mean of |key position − query position| in positions; 0 for no weight.
@@ -132,14 +126,7 @@ class AttentionWeights:
         """
         start = self.first - self._positions  # [Q] or [T]: the first column's distance
         away = (start[:, None] + torch.arange(self.values.shape[-1], device=start.device)).abs()  # [Q, W] or [T, W]
-        shares = self._shares
-        return (shares * self._by_row(away).to(shares.dtype)).sum(-1)
-
-    @property
-    def _shares(self) -> Tensor:
-        values = self.values if self.values.dtype == torch.float64 else self.values.float()
-        total = values.sum(-1, keepdim=True)
-        return values / torch.where(total > 0, total, 1)
+        return mean(self.values, self._by_row(away))
 
     @property
     def _positions(self) -> Tensor:
@@ -165,6 +152,33 @@ class AttentionWeights:
         """``[..., Q, W]`` → ``[..., Q, K]``."""
         index = _columns(first, values.shape[-1], keys).expand(values.shape)
         return values.new_zeros(*values.shape[:-1], keys + 1).scatter(-1, index, values)[..., :keys]
+
+
+def heaviest(values: Tensor, k: int, places: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+    """The k largest of ``values [..., W]`` and the places of their columns; −1 where nothing weighs anything."""
+    if k < 1:
+        raise ShapeError(f"k must be at least 1, got {k}; it is how many keys to return for each query")
+    weights, columns = values.topk(min(k, values.shape[-1]), -1)
+    found, missing = torch.where(weights > 0, places(columns), -1), (0, k - weights.shape[-1])
+    return functional.pad(weights, missing), functional.pad(found, missing, value=-1)
+
+
+def entropy(values: Tensor) -> Tensor:
+    """``−Σ p·ln p`` over the columns of ``values [..., W]``, with p their shares."""
+    terms: Tensor = torch.special.entr(_shares(values))
+    return terms.sum(-1)
+
+
+def mean(values: Tensor, numbers: Tensor) -> Tensor:
+    """``Σ p·x`` over the columns of ``values [..., W]``, with p their shares and x a number for each."""
+    shares = _shares(values)
+    return (shares * numbers.to(shares.dtype)).sum(-1)
+
+
+def _shares(values: Tensor) -> Tensor:
+    values = values if values.dtype == torch.float64 else values.float()
+    total = values.sum(-1, keepdim=True)
+    return values / torch.where(total > 0, total, 1)
 
 
 def _columns(first: Tensor, width: int, keys: int) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,7 +14,8 @@ from torch import Tensor
 
 import regard
 
-DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+from .calls import CHOICES as COMMON
+from .calls import DTYPES, Draw, outcome
 
 
 @dataclass(frozen=True)
@@ -90,11 +92,7 @@ class Call:
 
     def run(self, implementation: str) -> dict[str, Tensor]:
         """The output and the gradients of all leaves, for one fixed gradient of the output."""
-        leaves = {name: leaf.detach().clone().requires_grad_() for name, leaf in self.leaves.items()}
-        output = self.attend(implementation, leaves)
-        gradient = torch.randn(output.shape, dtype=torch.float64, generator=_generator(self.case.seed + 1))
-        gradients = torch.autograd.grad(output, list(leaves.values()), gradient.to(self.case.dtype).to(output.dtype))
-        return {"output": output.detach(), **dict(zip(leaves, gradients, strict=True))}
+        return outcome(partial(self.attend, implementation), self.leaves, self.case)
 
     def by_sequence(self, x: Tensor, *, keys: bool = False) -> list[Tensor]:
         """``query``, ``key`` ... or an output as one ``[H, N_b, D]`` for each sequence, views."""
@@ -126,69 +124,42 @@ class Call:
 
 def make(case: Case) -> Call:
     """The tensors of a case, from its seed."""
-    random = _generator(case.seed)
+    draw = Draw(case)
     B, H, Hk = len(case.lengths), case.heads, case.key_heads
-
-    def normal(*shape: int) -> Tensor:
-        return torch.randn(shape, dtype=torch.float64, generator=random).to(case.dtype)
-
-    def hiding(x: Tensor) -> Tensor:
-        return x.masked_fill(torch.rand(x.shape, generator=random) < 0.3, -math.inf) if case.bias_hides else x
-
     options: dict[str, Any] = {"normalizer": case.normalizer, "window": case.window, "causal": case.causal}
     options |= {"query_start": case.query_start, "scale": case.scale, "dropout_p": case.dropout_p}
     if case.ragged:
         rows, keys = [sum(lengths) for lengths in zip((0, 0), *case.lengths, strict=True)]
-        leaves = {"query": normal(rows, H, case.dim), "key": normal(keys, Hk, case.dim)}
-        leaves["value"] = normal(keys, Hk, case.value_dim)
+        shapes = [(rows, H, case.dim), (keys, Hk, case.dim), (keys, Hk, case.value_dim)]
         offsets = torch.tensor([(0, 0), *case.lengths]).cumsum(0)
         options["offsets"] = offsets[:, 0].contiguous()
         if any(q != k for q, k in case.lengths):
             options["key_offsets"] = offsets[:, 1].contiguous()
     else:
         rows, keys = case.lengths[0]
-        leaves = {"query": normal(B, H, rows, case.dim), "key": normal(B, Hk, keys, case.dim)}
-        leaves["value"] = normal(B, Hk, keys, case.value_dim)
-    if case.score == "additive":
-        leaves["weight"] = normal(H, case.dim)
+        shapes = [(B, H, rows, case.dim), (B, Hk, keys, case.dim), (B, Hk, keys, case.value_dim)]
+    leaves = draw.leaves(shapes)
     if case.bias is not None:
-        leaves["bias"] = hiding(
-            normal(*(n if has else 1 for n, has in zip((B, H, rows, keys), case.bias, strict=True)))
-        )
+        leaves["bias"] = draw.bias(*(n if has else 1 for n, has in zip((B, H, rows, keys), case.bias, strict=True)))
     if case.table is not None:
-        leaves["table"] = hiding(normal(H, sum(case.table) + 1))
+        leaves["table"] = draw.bias(H, sum(case.table) + 1)
     if case.key_mask:
-        options["key_mask"] = torch.rand(B, keys, generator=random) < 0.6
+        options["key_mask"] = draw.mask(B, keys)
     return Call(case, leaves, options)
-
-
-def _generator(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 side = st.none() | st.sampled_from([0, 1, 2, 5, 17, 64])
 length = st.sampled_from([0, 1, 2, 3, 7, 13, 16, 17, 33, 63, 111])
 
-CHOICES: dict[str, SearchStrategy[Any]] = {
-    "score": st.sampled_from(["dot", "additive"]),
-    "normalizer": st.sampled_from(["softmax", "relu", "sigmoid"]),
+CHOICES: dict[str, SearchStrategy[Any]] = COMMON | {
     "window": st.none() | side | st.tuples(side, side),
     "causal": st.booleans(),
     "query_start": st.just(0) | st.sampled_from([1, 5, 40]),
-    "ragged": st.booleans(),
     "lengths": st.lists(st.tuples(length, length), min_size=1, max_size=5).map(tuple),
-    "key_heads": st.integers(1, 2),
     "group": st.integers(1, 3),
-    "dim": st.sampled_from([1, 3, 4, 8]),
-    "value_dim": st.sampled_from([1, 4, 5]),
-    "scale": st.none() | st.sampled_from([0.3, 0.0, -0.5]),
     "key_mask": st.booleans(),
-    "bias": st.none() | st.tuples(*[st.booleans()] * 4),
     "table": st.none() | st.tuples(st.integers(0, 9), st.integers(0, 9)),
-    "bias_hides": st.booleans(),
     "dropout_p": st.just(0.0) | st.sampled_from([0.0, 0.25]),
-    "dtype": st.sampled_from(DTYPES),
-    "seed": st.integers(0, 1000),
 }
 
 

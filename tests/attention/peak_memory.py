@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ class Size:
     window: int | None = None
     additive: bool = False
     ragged: bool = False
+    image: bool = False  # of as many rows as columns
 
 
 SIZES = {
@@ -32,10 +34,12 @@ SIZES = {
     "window": Size(2048, 8192, heads=2, dim=32, window=32, limit=80),
     # All pairs: 4,096² · 4 bytes = 64 MiB, of which a plain backward holds several.
     "full": Size(1024, 4096, heads=1, dim=16, limit=60),
-    # Q × K × D: 768² · 64 · 4 bytes = 144 MiB, of which a plain backward holds several.
-    "additive": Size(192, 768, heads=1, dim=64, additive=True, limit=60),
-    # Q × window × D: 4,096 · 33 · 2 heads · 64 · 4 bytes = 66 MiB; inputs and gradients 16 MiB.
-    "additive-window-ragged": Size(1024, 4096, heads=2, dim=64, window=16, additive=True, ragged=True, limit=60),
+    # Q × K × D: 512² · 64 · 4 bytes = 64 MiB, of which a plain backward holds several.
+    "additive": Size(128, 512, heads=1, dim=64, additive=True, limit=30),
+    # Q × window × D: 2,048 · 33 · 2 heads · 64 · 4 bytes = 33 MiB; inputs and gradients 8 MiB.
+    "additive-window-ragged": Size(512, 2048, heads=2, dim=64, window=16, additive=True, ragged=True, limit=30),
+    # All pairs of pixels: 6,400² · 4 bytes = 156 MiB; a window is 25 numbers for each, inputs and gradients 4 MiB.
+    "image": Size(1600, 6400, heads=1, dim=16, window=2, image=True, limit=40),
 }
 
 
@@ -45,6 +49,9 @@ def peak() -> float:
 
 
 def call(size: Size, N: int, implementation: str) -> None:
+    if size.image:
+        call_of_images(size, math.isqrt(N), implementation)
+        return
     H, D = size.heads, size.dim
     shape = (N, H, D) if size.ragged else (1, H, N, D)
     query, key, value = (torch.randn(shape, requires_grad=True) for _ in range(3))
@@ -62,6 +69,15 @@ def call(size: Size, N: int, implementation: str) -> None:
     output.backward(torch.ones_like(output))
     if size.window is not None:
         regard.attention_weights(query, key, **options).entropy()
+
+
+def call_of_images(size: Size, side: int, implementation: str) -> None:
+    query, key, value = (torch.randn(1, size.heads, side * side, size.dim, requires_grad=True) for _ in range(3))
+    bias = regard.GridBias(*(torch.zeros(size.heads, 7, requires_grad=True) for _ in range(2)))
+    options = {"size": (side, side), "window": size.window, "bias": bias}
+    output = regard.attend2d(query, key, value, implementation=implementation, **options)
+    output.backward(torch.ones_like(output))
+    regard.attention_weights2d(query, key, **options).entropy()
 
 
 def added(size: Size, implementation: str) -> tuple[float, float]:

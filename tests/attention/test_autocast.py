@@ -12,21 +12,29 @@ from torch.nn import functional as F
 import regard
 from regard.attention.api import IMPLEMENTATIONS
 
-from .cases import Case, make
+from .both import Case, GridCase, make
 from .tolerances import TOLERANCES, assert_near
 
 HALF = (torch.bfloat16, torch.float16)
 PLAIN = Case(dtype=torch.float32, lengths=((21, 21), (21, 21)), key_heads=2, group=2)
-CALLS = {
+IMAGE = GridCase(dtype=torch.float32, window=(1, 2), tables=(2, 1, 1, 1), key_heads=2)
+CALLS: dict[str, Case | GridCase] = {
     "plain": PLAIN,
     "causal": replace(PLAIN, causal=True),
     "window": replace(PLAIN, window=3, table=(2, 2), normalizer="sigmoid"),
     "ragged": replace(PLAIN, ragged=True, lengths=((9, 9), (0, 0), (17, 17)), window=(3, None)),
     "additive": replace(PLAIN, score="additive", key_mask=True),
     "bias": replace(PLAIN, bias=(False, True, True, True), normalizer="relu"),
+    "image": IMAGE,
+    "images": replace(IMAGE, ragged=True, sizes=((2, 3), (1, 1), (4, 2)), dilation=2, normalizer="relu"),
+    "image, all pixels": replace(IMAGE, window=None),
+    "image, shifted": replace(IMAGE, border="shift", score="additive"),
 }
 named = pytest.mark.parametrize("implementation", [*IMPLEMENTATIONS, "auto"])
-CAN = {"sdpa": ("plain", "causal"), "native": [name for name in CALLS if name != "bias"]}
+CAN = {
+    "sdpa": ("plain", "causal"),
+    "native": [name for name in CALLS if name not in ("bias", "image, all pixels", "image, shifted")],
+}
 RUNS = [(name, call) for name in [*IMPLEMENTATIONS, "auto"] for call in CAN.get(name, CALLS)]
 
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
 
 from regard.attention import blocked
 from regard.attention.api import IMPLEMENTATIONS
 
-from .cases import RUNS, Call, Case, cases, make
+from .calls import assert_blind_rows_are_zero, assert_poison_stays
+from .cases import RUNS, Case, cases, make
 from .tolerances import assert_near
 
 EXACT = (torch.float64, torch.float32)
@@ -44,9 +44,7 @@ def _compare(case: Case, implementation: str) -> None:
     for name, tensor in actual.items():
         assert tensor.dtype == (case.dtype if name == "output" else call.leaves[name].dtype), name
         assert_near(tensor, exact[name], case.dtype, name)
-    for name in ("output", "query"):  # rows that see nothing
-        for rows, see in zip(call.by_sequence(actual[name]), call.visible(), strict=True):
-            assert (rows[~see.any(-1)] == 0).all(), name
+    assert_blind_rows_are_zero(call, actual)
 
 
 @pytest.mark.parametrize("implementation", ["reference", "blocked", "native", "auto"])
@@ -78,43 +76,7 @@ def test_poison_in_what_a_query_may_not_see_never_reaches_it(implementation: str
     case = data.draw(RUNS[implementation].filter(lambda case: case.dtype in EXACT))
     poison = data.draw(st.sampled_from([math.nan, math.inf, -math.inf]))
     in_queries = data.draw(st.booleans()) and implementation != "sdpa"  # more than is promised
-    clean = make(case)
-    dirty = clean.to(case.dtype)
-    random = torch.Generator().manual_seed(case.seed)
-    ill_rows, ill_keys = _infect(dirty, poison, random, in_queries=in_queries)
-    expected, actual = clean.run(implementation), dirty.run(implementation)
-
-    for name in ("output", "query"):
-        parts = (clean.by_sequence(expected[name]), dirty.by_sequence(actual[name]), ill_rows)
-        for want, got, ill in zip(*parts, strict=True):
-            assert_near(got[~ill], want[~ill], case.dtype, name)
-    for name in ("key", "value"):
-        parts = (clean.by_sequence(expected[name], keys=True), dirty.by_sequence(actual[name], keys=True), ill_keys)
-        for want, got, ill in zip(*parts, strict=True):
-            assert_near(got[~ill], want[~ill], case.dtype, name)
-    if not any(ill.any() for ill in ill_rows):
-        for name in actual.keys() & {"bias", "table", "weight"}:
-            assert_near(actual[name], expected[name], case.dtype, name)
-
-
-def _infect(
-    call: Call, poison: float, random: torch.Generator, *, in_queries: bool
-) -> tuple[list[Tensor], list[Tensor]]:
-    """Poisons some keys and values in place, and some queries; says which rows and whose gradients may show it."""
-    group = call.case.group
-    queries = call.by_sequence(call.leaves["query"])
-    keys, values = (call.by_sequence(call.leaves[name], keys=True) for name in ("key", "value"))
-    ill_rows, ill_keys = [], []
-    for query, key, value, see in zip(queries, keys, values, call.visible(), strict=True):
-        bad_key = torch.rand(key.shape[:2], generator=random) < 0.15  # [Hk, K]
-        bad_key |= ~see.unflatten(0, (-1, group)).any(1).any(1)  # all that nobody sees
-        bad_row = torch.rand(query.shape[:2], generator=random) < (0.1 if in_queries else 0)  # [H, Q]
-        key[bad_key] = value[bad_key] = poison
-        query[bad_row] = poison
-        ill_row = bad_row | (see & bad_key.repeat_interleave(group, 0)[:, None]).any(-1)
-        ill_rows.append(ill_row)
-        ill_keys.append((see & ill_row[..., None]).unflatten(0, (-1, group)).any(1).any(1))
-    return ill_rows, ill_keys
+    assert_poison_stays(make(case), implementation, poison, in_queries=in_queries)
 
 
 @given(case=cases())

@@ -12,16 +12,20 @@ from torch import Tensor
 
 import regard
 
-from .cases import Case, make
+from .both import Case, GridCase, make
 from .tolerances import assert_near
 
 DENSE = Case(dtype=torch.float32, lengths=((150, 150), (150, 150)), key_heads=2, group=2, window=(9, 4))
-CASES = {
+IMAGE = GridCase(dtype=torch.float32, sizes=((5, 7), (5, 7)), window=(1, 2), tables=(2, 1, 1, 1), key_heads=2, group=2)
+CASES: dict[str, Case | GridCase] = {
     "dense": DENSE,
     "dense-full": replace(DENSE, window=None),
     "ragged": replace(DENSE, ragged=True, lengths=((150, 150), (3, 3), (0, 0), (20, 20), (31, 31), (270, 270))),
     "ragged-cross": replace(DENSE, ragged=True, window=None, lengths=((30, 50), (3, 0), (0, 4), (20, 1))),
     "additive": replace(DENSE, score="additive", table=(2, 2)),
+    "image": IMAGE,
+    "images": replace(IMAGE, ragged=True, sizes=((5, 7), (1, 1), (0, 3), (9, 4)), dilation=2),
+    "image, all pixels": replace(IMAGE, window=None, value_dim=3),
 }
 
 
@@ -94,9 +98,10 @@ def test_one_tensor_as_query_key_and_value(implementation: str) -> None:
     assert_near(gradients[0], gradients[1], torch.float32)
 
 
+@pytest.mark.parametrize("case", [CASES["additive"], CASES["images"], CASES["image, all pixels"]])
 @pytest.mark.parametrize("implementation", ["blocked", "native", "auto"])
-def test_only_what_needs_a_gradient_gets_one(implementation: str) -> None:
-    call = make(replace(DENSE, table=(2, 2), score="additive"))
+def test_only_what_needs_a_gradient_gets_one(implementation: str, case: Case | GridCase) -> None:
+    call = make(case)
     exact = call.to(torch.float64).run("reference")
     for name, leaf in call.leaves.items():
         leaf.requires_grad_()
@@ -107,10 +112,13 @@ def test_only_what_needs_a_gradient_gets_one(implementation: str) -> None:
     assert not call.attend(implementation).requires_grad
 
 
+@pytest.mark.parametrize("case", [DENSE, CASES["images"], CASES["image, all pixels"]])
 @pytest.mark.parametrize("implementation", ["blocked", "native", "auto"])
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
-def test_without_gradients(implementation: str, mode: Callable[[], AbstractContextManager[None]]) -> None:
-    call = make(DENSE)
+def test_without_gradients(
+    implementation: str, case: Case | GridCase, mode: Callable[[], AbstractContextManager[None]]
+) -> None:
+    call = make(case)
     exact = call.attend(implementation, {name: x.requires_grad_() for name, x in call.leaves.items()})
     with mode():
         output = call.attend(implementation)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pytest
@@ -22,8 +23,9 @@ pytestmark = [  # of PyTorch's own making: its first jvp in a process, and its k
     pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:There is a performance drop:UserWarning"),
 ]
-X = torch.randn(3, 1, 2, 5, 4, generator=torch.Generator().manual_seed(0))  # three dense calls
-OFFSETS = torch.tensor([0, 2, 5])
+X = torch.randn(3, 1, 2, 6, 2, generator=torch.Generator().manual_seed(0))  # three dense calls
+OFFSETS = torch.tensor([0, 2, 6])
+BIAS = regard.GridBias(torch.tensor([[0.5, 1, 2], [2, 1, 0.5]]), torch.tensor([[1.0, 0, -1], [0, 1, 0]]))
 Function = Callable[[Tensor], Tensor]
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -31,15 +33,22 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "causal": {"causal": True},
     "window": {"window": (2, 1), "normalizer": "sigmoid"},
     "ragged": {"offsets": OFFSETS, "window": (2, 1)},
-    "additive": {"score": regard.Additive(torch.ones(2, 4)), "normalizer": "relu"},
+    "additive": {"score": regard.Additive(torch.ones(2, 2)), "normalizer": "relu"},
+    "image": {"size": (2, 3), "window": 1, "bias": BIAS},
+    "images": {"size": [(1, 2), (2, 2)], "offsets": OFFSETS, "window": 1, "dilation": (1, 2)},
+    "image, all pixels": {"size": (2, 3), "bias": BIAS},
 }
+SHORT = ("plain", "causal")  # what "sdpa" does, and "auto" leaves to it
 
 
 def _attend(implementation: str, layout: str) -> Function:
+    options = OPTIONS[layout] | {"implementation": implementation}
+    function = regard.attend2d if "size" in options else regard.attend
+
     def attend(x: Tensor) -> Tensor:
-        if layout == "ragged":
+        if "offsets" in options:
             x = x[0].transpose(0, 1)
-        return regard.attend(x, x, x, implementation=implementation, **OPTIONS[layout])
+        return function(x, x, x, **options)
 
     return attend
 
@@ -85,7 +94,7 @@ FORWARD: dict[str, Callable[[Function], Tensor]] = {
 
 def _runs(transform: str, implementation: str, layout: str) -> bool:
     if implementation in ("reference", "auto"):
-        return transform not in TWICE or implementation == "reference" or layout in ("window", "ragged", "additive")
+        return transform not in TWICE or implementation == "reference" or layout not in SHORT
     if implementation == "sdpa":
         return transform in REVERSE or transform in VMAP
     return transform in REVERSE or transform in TWICE
@@ -97,17 +106,18 @@ CALLS = [
     for transform in ALL
     for implementation in (*IMPLEMENTATIONS, "auto")
     for layout in OPTIONS
-    if implementation != "sdpa" or layout in ("plain", "causal")
+    if implementation != "sdpa" or layout in SHORT
 ]
 WORK = [call for call in CALLS if _runs(*call)]
 REFUSED = [call for call in CALLS if not _runs(*call) and call[0] not in TWICE]
 
 
+@cache
 def _by_loops(transform: str, layout: str) -> Tensor:
-    """With nothing but `torch.autograd.grad` and the definition in float64."""
+    """With nothing but `torch.autograd.grad` and the definition in float64; the same for every implementation."""
     attend, xs = _attend("reference", layout), X.double()
     if layout == "additive":
-        weight = regard.Additive(torch.ones(2, 4, dtype=torch.float64))
+        weight = regard.Additive(torch.ones(2, 2, dtype=torch.float64))
         attend = lambda x: regard.attend(x, x, x, implementation="reference", **OPTIONS[layout] | {"score": weight})  # noqa: E731
     x = xs[0].clone().requires_grad_()
 
@@ -161,7 +171,7 @@ def test_what_is_hidden_stays_so_under_vmap(implementation: str) -> None:
     xs = X.clone()
     xs[1, 0, 0, 4] = torch.nan
     output = vmap(_attend(implementation, "window"))(xs)
-    sees = torch.zeros(3, 1, 2, 5, 4, dtype=torch.bool)
+    sees = torch.zeros(3, 1, 2, 6, 2, dtype=torch.bool)
     sees[1, 0, 0, 3:] = True
     assert output[~sees].isfinite().all()
     assert output[sees].isnan().all()

@@ -21,8 +21,9 @@ from regard.attention.blocked import operands
 from regard.attention.blocked.cut import cut
 from regard.attention.check import check
 
+from .calls import assert_poison_stays
 from .cases import RUNS, Case, make
-from .test_property import _compare, _infect
+from .test_property import _compare
 from .tolerances import assert_near
 
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -122,18 +123,9 @@ def test_what_a_gpu_computes_is_the_same(case: Case, budget: int) -> None:
 @settings(max_examples=settings().max_examples // 2)
 @given(case=RUNS["blocked"].filter(lambda case: case.dtype in (torch.float64, torch.float32)))
 def test_poison_on_a_gpu(case: Case) -> None:
-    clean = make(case)
-    dirty = clean.to(case.dtype)
-    ill_rows, ill_keys = _infect(dirty, torch.nan, torch.Generator().manual_seed(case.seed), in_queries=True)
-    expected = clean.run("blocked")
     with pytest.MonkeyPatch.context() as patch:
         _as_on_a_gpu(patch, 1 << 24)
-        actual = dirty.run("blocked")
-    for names, ills, keys in ((("output", "query"), ill_rows, False), (("key", "value"), ill_keys, True)):
-        for name in names:
-            parts = (x.by_sequence(y[name], keys=keys) for x, y in ((clean, expected), (dirty, actual)))
-            for want, got, ill in zip(*parts, ills, strict=True):
-                assert_near(got[~ill], want[~ill], case.dtype, name)
+        assert_poison_stays(make(case), "blocked", torch.nan, in_queries=True)
 
 
 def _on_gpu(case: Case) -> tuple[dict[str, Tensor], dict[str, Any]]:

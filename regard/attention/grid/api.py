@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
-from typing import Unpack, cast
+from typing import Unpack
 
 import torch
 from torch import Tensor
 
+from regard.attention.choose import explained, fastest, is_logged, logger, named, untraced, weights
 from regard.attention.grid.check import check
 from regard.attention.grid.fold import attend_folded, folds
 from regard.attention.grid.implementations import IMPLEMENTATIONS
 from regard.attention.grid.spec import LEARNED, SCHEMA, Attend2dOptions, GridBias, GridSpec, Size, Window2d
 from regard.attention.grid.weights import GridWeights
-from regard.attention.implementations import named
 from regard.attention.operator import Operator
+from regard.attention.signature import complete, defaults_of, spelled_out
 from regard.attention.spec import Additive
-from regard.errors import UnsupportedError
 
 ATTEND2D = Operator("attend2d", GridSpec, SCHEMA, LEARNED, IMPLEMENTATIONS)
-FASTEST_FIRST = tuple(reversed(IMPLEMENTATIONS))
 
 
 def attend2d(
@@ -90,13 +88,18 @@ def attend2d(
         "dropout_p": dropout_p,
     }
     query, key, value, spec = check(query, key, value, options)
+    if implementation == "auto" and is_logged():
+        logger.debug("attend2d %s: %s", list(query.shape), _explain(query, key, value, spec))
     if implementation in ("auto", "native") and folds(query, key, value, spec):
         return attend_folded(query, key, value, spec)
-    return ATTEND2D.attend(query, key, value, spec, _choose(query, key, value, spec, implementation))
+    if implementation == "auto":
+        chosen = fastest(IMPLEMENTATIONS, query, key, value, spec)
+    else:
+        chosen = named(IMPLEMENTATIONS, implementation, query, key, value, spec)
+    return ATTEND2D.attend(query, key, value, spec, chosen)
 
 
-_PARAMETERS = inspect.signature(attend2d).parameters
-DEFAULTS = {name: x.default for name, x in _PARAMETERS.items() if name in Attend2dOptions.__annotations__}
+DEFAULTS = defaults_of(attend2d, Attend2dOptions)
 
 
 def attention_weights2d(
@@ -110,35 +113,35 @@ def attention_weights2d(
     Raises:
         As :func:`attend2d`.
     """
-    if unknown := [name for name in options if name not in DEFAULTS]:
-        raise TypeError(f"attention_weights2d() got an unexpected keyword argument {unknown[0]!r}")
-    if "size" not in options:
-        raise TypeError("attention_weights2d() missing 1 required keyword-only argument: 'size'")
-    query, key, _, spec = check(query, key, key, cast(Attend2dOptions, {**DEFAULTS, **options}))
-    holders = {name: row for name, row in IMPLEMENTATIONS.items() if row.weights is not None}
-    if implementation != "auto" and implementation in IMPLEMENTATIONS and implementation not in holders:
-        raise UnsupportedError(
-            f'implementation "{implementation}" cannot give weights: its kernels never hold them; use "blocked"'
-        )
-    if implementation == "auto":
-        name = next(name for name in reversed(holders) if not holders[name].refusals(query, key, key, spec))
-    else:
-        name = named(IMPLEMENTATIONS, implementation, query, key, key, spec)
-    weights = holders[name].weights
-    assert weights is not None
-    with torch.no_grad():
-        return weights(query, key, spec)
+    options = complete("attention_weights2d", options, DEFAULTS)
+    run = _weights
+    if torch.compiler.is_compiling() and implementation != "reference":
+        torch._dynamo.graph_break(msg=untraced("attention_weights2d"))
+        run = torch.compiler.disable(_weights)  # type: ignore[no-untyped-call]
+    return run(query, key, options, implementation)
 
 
-attention_weights2d.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # what `help` shows
-    [x for name, x in _PARAMETERS.items() if name != "value"], return_annotation="GridWeights"
-)
+def _weights(query: Tensor, key: Tensor, options: Attend2dOptions, implementation: str) -> GridWeights:
+    query, key, _, spec = check(query, key, key, options)
+    return weights("attention_weights2d", IMPLEMENTATIONS, query, key, spec, implementation)
 
 
-def _choose(query: Tensor, key: Tensor, value: Tensor, spec: GridSpec, implementation: str) -> str:
-    if implementation != "auto":
-        return named(IMPLEMENTATIONS, implementation, query, key, value, spec)
-    for name in FASTEST_FIRST:
-        if not IMPLEMENTATIONS[name].refusals(query, key, value, spec):
-            return name
-    raise AssertionError("some implementation does every call")
+def explain2d(query: Tensor, key: Tensor, value: Tensor, **options: Unpack[Attend2dOptions]) -> str:
+    """Which implementation ``"auto"`` takes for a call of :func:`attend2d`, and why not another.
+
+    >>> pixels = torch.zeros(1, 1, 12, 4)
+    >>> print(explain2d(pixels, pixels, pixels, size=(3, 4), window=1, border="shift"))
+    blocked, for native cannot: the border is "shift"
+    """
+    return _explain(*check(query, key, value, complete("explain2d", options, DEFAULTS)))
+
+
+attention_weights2d.__signature__ = spelled_out(attend2d, without="value", returns="GridWeights")  # type: ignore[attr-defined]
+explain2d.__signature__ = spelled_out(attend2d, without="implementation", returns="str")  # type: ignore[attr-defined]
+
+
+def _explain(query: Tensor, key: Tensor, value: Tensor, spec: GridSpec) -> str:
+    if folds(query, key, value, spec):
+        return "native, with the tables of the bias as more elements of query and key"
+    chosen = fastest(IMPLEMENTATIONS, query, key, value, spec)
+    return explained(IMPLEMENTATIONS, chosen, query, key, value, spec)

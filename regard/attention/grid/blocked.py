@@ -53,7 +53,7 @@ def gradients(
     if (sequences := spec.of_sequences()) is not None:
         return blocked.gradients(grad, query, key, value, output, saved, sequences)
     given, dtype = {"query": query, "key": key, "value": value} | spec.learned(), compute_dtype(query.dtype)
-    found = {name: torch.zeros(x.shape, dtype=dtype, device=x.device) for name, x in given.items()}
+    found = {name: x.new_zeros(x.shape, dtype=dtype) for name, x in given.items()}
     with without_autocast(query.device):
         learned = _learned(spec, dtype)
         for stack in stacks(images_of(query, spec), spec):

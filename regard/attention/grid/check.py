@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from typing import cast
-
 import torch
 from torch import Tensor
 
-from regard.attention.check import check_choices, check_inputs, check_masks, check_offsets, check_shapes
+from regard.attention.check import (
+    check_choices,
+    check_inputs,
+    check_masks,
+    check_offsets,
+    check_shapes,
+    choices_of,
+)
 from regard.attention.grid.spec import BORDERS, Attend2dOptions, GridBias, GridSpec, Side
-from regard.attention.spec import Additive, Normalizer, shown, under_autocast, whole
+from regard.attention.spec import shown, under_autocast, whole
 from regard.errors import ConfigError, ShapeError
 from regard.ragged import on_host
 
@@ -27,10 +31,8 @@ def check(
         ShapeError: tensors that do not fit together.
         ConfigError: a choice that does not exist.
     """
-    score, bias, scale, dropout_p = options["score"], options["bias"], options["scale"], options["dropout_p"]
-    offsets, normalizer, border = options["offsets"], options["normalizer"], options["border"]
-    weight = score.weight if isinstance(score, Additive) else None
-    check_inputs(query, key, value, score, offsets=offsets)
+    bias, offsets, border = options["bias"], options["offsets"], options["border"]
+    check_inputs(query, key, value, options["score"], offsets=offsets)
     query, key, value = under_autocast(query, key, value)
     check_shapes(query, key, value, ragged=offsets is not None)
     if offsets is not None and query.shape[0] != key.shape[0]:
@@ -39,7 +41,7 @@ def check(
             "attention between images is regard.attend's, with key_offsets"
         )
     check_offsets(query, key, offsets, None)
-    check_choices(query, score, normalizer, scale, dropout_p)
+    check_choices(query, options)
     rows, columns, sizes = _size(query, key, options["size"], offsets)
     up, down, left, right = window_sides(options["window"])
     row_step, column_step = _dilation(options["dilation"])
@@ -56,13 +58,12 @@ def check(
     else:
         _check_tables(query, grid)
     spec = GridSpec(
-        additive_weight=weight,
+        **choices_of(query, options),
         bias=bias if isinstance(bias, Tensor) else None,
         row_table=None if grid is None else grid.rows,
         column_table=None if grid is None else grid.columns,
         offsets=None if offsets is None else _on_host(offsets),
         sizes=sizes,
-        seed=torch.randint(1 << 62, (1,), device="cpu") if dropout_p > 0 else None,
         row_table_up=0 if grid is None else grid.up or 0,
         column_table_left=0 if grid is None else grid.left or 0,
         rows=rows,
@@ -74,9 +75,6 @@ def check(
         row_step=row_step,
         column_step=column_step,
         border=border,
-        normalizer=cast(Normalizer, normalizer),
-        scale=1 / math.sqrt(query.shape[-1]) if scale is None else float(scale),
-        dropout_p=float(dropout_p),
     )
     return query, key, value, spec
 
@@ -107,6 +105,8 @@ def _size(query: Tensor, key: Tensor, size: object, offsets: Tensor | None) -> t
             f"size must be int64 of shape [B, 2] = {expected}, (rows, columns) of each image that offsets tell apart; "
             f"got {size.dtype} of shape {list(size.shape)}"
         )
+    if size.is_meta and not query.is_meta:
+        raise ShapeError(f"size must hold numbers, got a tensor on meta, which has none; make it on {query.device}")
     return 0, 0, _on_host(size)
 
 

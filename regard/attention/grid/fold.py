@@ -14,6 +14,7 @@ from regard.attention import native
 from regard.attention.api import attend
 from regard.attention.grid.spec import GridSpec, images_of
 from regard.attention.grid.window import table_index
+from regard.attention.spec import has_no_numbers
 
 MOST = 256  # rows and columns together, which are as many elements more
 LANES = 16  # of which elements are a multiple
@@ -24,7 +25,7 @@ def folds(query: Tensor, key: Tensor, value: Tensor, spec: GridSpec) -> bool:
     whole = spec._replace(row_table=None, column_table=None).of_sequences()
     if spec.row_table is None or spec.column_table is None or whole is None or spec.additive_weight is not None:
         return False
-    if query.dtype != torch.float32 or query.is_meta or spec.seed is not None or torch.compiler.is_compiling():
+    if query.dtype != torch.float32 or spec.seed is not None or torch.compiler.is_compiling() or has_no_numbers(query):
         return False
     if native.refusals(query, key, value, whole) or sum(_largest(query, spec)) > MOST:
         return False
@@ -42,7 +43,7 @@ def attend_folded(query: Tensor, key: Tensor, value: Tensor, spec: GridSpec) -> 
         every = torch.arange(size, device=query.device)
         added = table[:, table_index(place, every, table.shape[1], before)]  # [H, N, size]
         added = added.movedim(0, -2) if query.dim() == 3 else added
-        one_hot = F.one_hot(place, size).to(key.dtype)  # [N, size]
+        one_hot = (place[:, None] == every).to(key.dtype)  # [N, size]
         one_hot = one_hot[:, None] if query.dim() == 3 else one_hot
         own.append(added.expand(*query.shape[:-1], size))
         seen.append(one_hot.expand(*key.shape[:-1], size))
@@ -68,8 +69,8 @@ def _largest(query: Tensor, spec: GridSpec) -> tuple[int, int]:
 def _places(query: Tensor, spec: GridSpec) -> tuple[Tensor, Tensor]:
     """Row and column of each pixel, ``[N]`` of a dense batch or ``[T]`` of a ragged one."""
     images = images_of(query, spec)
-    columns = torch.tensor([x.columns for x in images], device=query.device)
-    counts = torch.tensor([x.rows * x.columns for x in images], device=query.device)
+    sizes = torch.tensor([x[1:] for x in images], dtype=torch.int64, device=query.device).view(-1, 2)
+    columns, counts = sizes[:, 1], sizes.prod(1)
     number = torch.repeat_interleave(counts)  # [N], of each pixel's image
     place = torch.arange(len(number), device=query.device) - (counts.cumsum(0) - counts)[number]
     return place // columns[number], place % columns[number]

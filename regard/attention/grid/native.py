@@ -10,7 +10,6 @@ from torch import Tensor
 from regard.attention import native
 from regard.attention.grid.lattice import lattices
 from regard.attention.grid.spec import GridSpec, images_of
-from regard.attention.spec import transforms
 
 GIVEN = ("query", "key", "value")
 MOST = 1 << 12  # keys in a window, whose scores are held for a few vectors of queries; products of matrices gain beyond
@@ -20,13 +19,7 @@ def refusals(query: Tensor, key: Tensor, value: Tensor, spec: GridSpec) -> list[
     """Every reason why these kernels cannot do the call; none if they can."""
     if (sequences := spec.of_sequences()) is not None:
         return native.refusals(query, key, value, sequences)
-    reasons = []  # said only where they hold: this runs at every call
-    if not native.is_built():
-        reasons.append(native.NOT_BUILT)
-    if query.device.type not in ("cpu", "meta"):
-        reasons.append(f"the tensors are on {query.device.type}, not the CPU")
-    if query.dtype == torch.float64:
-        reasons.append("float64 has no kernel")
+    reasons = native.refusals_of_inputs(query, key, value)
     if query.dtype in (torch.bfloat16, torch.float16) and query.shape[1] != key.shape[1]:
         reasons.append(f"query heads share keys whose gradients would be summed in {query.dtype}")
     if spec.additive_weight is not None:
@@ -41,7 +34,6 @@ def refusals(query: Tensor, key: Tensor, value: Tensor, spec: GridSpec) -> list[
         reasons.append(f"the window holds more than {MOST} keys")
     if spec.border == "shift":
         reasons.append('the border is "shift"')
-    reasons += [f"{name} is under way, which cannot see inside them" for name in transforms()]
     return reasons
 
 

@@ -11,6 +11,8 @@ from torch.nn import functional
 
 from regard.attention.grid.spec import GridSpec, Image, images_of
 from regard.attention.grid.window import band_width, first_column
+from regard.attention.spec import whole
+from regard.attention.weights import entropy, heaviest, mean
 from regard.errors import ShapeError
 
 
@@ -42,7 +44,7 @@ class GridWeights:
     def dense(self) -> Tensor | list[Tensor]:
         """Every pair: ``[B, H, N, N]``, or a list of ``[H, N_b, N_b]`` of a ragged batch. Memory O(N²)."""
         if self.offsets is None:
-            rows, columns = self.sizes[0].tolist() if len(self.sizes) else (0, 0)
+            rows, columns = self._grids[0].tolist()
             return self._spread(self.values, slice(None), rows, columns)
         parts = []
         for start, (rows, columns) in zip(self.offsets.tolist(), self.sizes.tolist(), strict=False):
@@ -54,16 +56,15 @@ class GridWeights:
         """``[H, rows, columns]``: what one pixel gave to each pixel of its image.
 
         Arguments:
-            query: number of the pixel in its image, row-major, or its (row, column).
+            query: number of the pixel in its image, row-major, or its (row, column); negative counts from the end.
             image: which one of the batch.
         """
         if not -len(self.sizes) <= image < len(self.sizes):
             raise ShapeError(f"image must be one of the batch's {len(self.sizes)}, got {image}")
         rows, columns = self.sizes[image].tolist()
-        pair = divmod(query, max(columns, 1)) if isinstance(query, int) else query
-        if not (0 <= pair[0] < rows and 0 <= pair[1] < columns):
+        place = _place(query, rows, columns)
+        if place is None:
             raise ShapeError(f"query must be one of the {rows} · {columns} pixels of image {image}, got {query}")
-        place = pair[0] * columns + pair[1]
         if self.offsets is None:
             values = self.values[image, :, place]
         else:
@@ -71,13 +72,20 @@ class GridWeights:
             values = self.values[place]
         return self._spread(values[:, None], slice(place, place + 1), rows, columns).view(-1, rows, columns)
 
+    def top(self, k: int) -> tuple[Tensor, Tensor]:
+        """The k heaviest pixels that each one sees: their weights and their numbers in the image, heaviest first.
+
+        Pixels are numbered row-major. Both ``[B, H, N, k]`` or ``[T, H, k]``. Where fewer than k weigh anything, weight
+        0 stands at number −1.
+        """
+        return heaviest(self.values, k, self._numbers)
+
     def entropy(self) -> Tensor:
         """How widely each pixel looks, ``−Σ p·ln p`` in nats with p the weights divided by their sum; 0 for no weight.
 
         ``[B, H, N]`` or ``[T, H]``.
         """
-        terms: Tensor = torch.special.entr(self._shares)
-        return terms.sum(-1)
+        return entropy(self.values)
 
     def distance(self) -> Tensor:
         """How far each pixel looks, the mean of its distance from what it sees in pixels; 0 for no weight.
@@ -87,25 +95,35 @@ class GridWeights:
         rows, columns = self._keys(slice(None))  # [N, W] each
         row, column = self._places
         away = torch.hypot((rows - row[:, None]).double(), (columns - column[:, None]).double())
-        shares = self._shares
-        away = away.to(shares.dtype)
-        return (shares * (away if self.offsets is None else away[:, None])).sum(-1)
+        return mean(self.values, self._by_pixel(away))
 
     @property
-    def _shares(self) -> Tensor:
-        values = self.values if self.values.dtype == torch.float64 else self.values.float()
-        total = values.sum(-1, keepdim=True)
-        return values / torch.where(total > 0, total, 1)
+    def _grids(self) -> Tensor:
+        """``[n, 2]``: rows and columns of the images whose pixels are told of; where none is, of any that fits."""
+        if self.offsets is not None:
+            return self.sizes
+        return self.sizes[:1] if len(self.sizes) else torch.tensor([[len(self.first_row), 1]], device="cpu")
 
     @property
     def _places(self) -> tuple[Tensor, Tensor]:
         """Row and column of each pixel."""
         device = self.values.device
         rows, columns = ([torch.zeros(0, dtype=torch.int64, device=device)] for _ in range(2))
-        for high, wide in (self.sizes if self.offsets is not None else self.sizes[:1]).tolist():
+        for high, wide in self._grids.tolist():
             rows.append(torch.arange(high, device=device).repeat_interleave(wide))
             columns.append(torch.arange(wide, device=device).repeat(high))
         return torch.cat(rows), torch.cat(columns)
+
+    def _numbers(self, index: Tensor) -> Tensor:
+        """Columns ``[B, H, N, k]`` or ``[T, H, k]`` → the number in its image of the pixel that each belongs to."""
+        first_row, first_column = (self._by_pixel(x[:, None]) for x in (self.first_row, self.first_column))
+        row = first_row + index // self.width * self.dilation[0]
+        wide = torch.repeat_interleave(self._grids[:, 1], self._grids.prod(1)).to(index.device)
+        return row * self._by_pixel(wide[:, None]) + first_column + index % self.width * self.dilation[1]
+
+    def _by_pixel(self, x: Tensor) -> Tensor:
+        """``[N, n]`` or ``[T, n]`` beside ``values``, whose pixels stand after the heads, or before them."""
+        return x if self.offsets is None else x[:, None]
 
     def _keys(self, pixels: slice) -> tuple[Tensor, Tensor]:
         """``[n, W]`` each: row and column of the pixel that each column of these rows belongs to."""
@@ -118,6 +136,19 @@ class GridWeights:
         row, column = self._keys(pixels)
         index = _pixel_numbers(row, column, rows, columns).expand(values.shape)
         return values.new_zeros(*values.shape[:-1], rows * columns + 1).scatter(-1, index, values)[..., :-1]
+
+
+def _place(query: int | tuple[int, int], rows: int, columns: int) -> int | None:
+    """The number of a pixel in its image, given by it or by row and column; None where it is none of them."""
+    number = whole(query)
+    if number is not None:
+        return number % (rows * columns) if -rows * columns <= number < rows * columns else None
+    pair = [whole(x) for x in query] if isinstance(query, tuple | list) else []
+    if len(pair) != 2 or pair[0] is None or pair[1] is None:
+        return None
+    if not (-rows <= pair[0] < rows and -columns <= pair[1] < columns):
+        return None
+    return pair[0] % rows * columns + pair[1] % columns
 
 
 def _pixel_numbers(row: Tensor, column: Tensor, rows: int, columns: int) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from regard.attention.band import Band
-from regard.attention.spec import Spec, sequences_of, transforms
+from regard.attention.spec import Spec, is_wrapper, sequences_of, transforms
 from regard.attention.weights import AttentionWeights
 from regard.errors import ConfigError
 
@@ -27,6 +27,14 @@ NOT_BUILT = "it was not built when regard was installed, for want of a C++ compi
 
 def refusals(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> list[str]:
     """Every reason why these kernels cannot do the call; none if they can."""
+    reasons = refusals_of_inputs(query, key, value)
+    if spec.bias is not None:
+        reasons.append("there is a bias tensor")
+    return reasons
+
+
+def refusals_of_inputs(query: Tensor, key: Tensor, value: Tensor) -> list[str]:
+    """Every reason that no option changes."""
     reasons = []  # said only where they hold: this runs at every call
     if _kernels is None:
         reasons.append(NOT_BUILT)
@@ -34,8 +42,9 @@ def refusals(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> list[str]
         reasons.append(f"the tensors are on {query.device.type}, not the CPU")
     if query.dtype == torch.float64:
         reasons.append("float64 has no kernel")
-    if spec.bias is not None:
-        reasons.append("there is a bias tensor")
+    if not type(query) is type(key) is type(value) is Tensor:
+        wrappers = {type(x).__name__ for x in (query, key, value) if is_wrapper(x)}
+        reasons += [f"a {name} holds its numbers in other tensors" for name in sorted(wrappers)]
     reasons += [f"{name} is under way, which cannot see inside them" for name in transforms()]
     return reasons
 

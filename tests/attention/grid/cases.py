@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,7 +14,9 @@ from torch import Tensor
 
 import regard
 
-DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+from ..calls import CHOICES as COMMON
+from ..calls import DTYPES, Draw, outcome
+
 Sides = tuple[int | None, int | None, int | None, int | None]
 
 
@@ -97,13 +100,10 @@ class Call:
 
     def run(self, implementation: str) -> dict[str, Tensor]:
         """The output and the gradients of all leaves, for one fixed gradient of the output."""
-        leaves = {name: leaf.detach().clone().requires_grad_() for name, leaf in self.leaves.items()}
-        output = self.oracle(leaves) if implementation == "oracle" else self.attend(implementation, leaves)
-        gradient = torch.randn(output.shape, dtype=torch.float64, generator=_generator(self.case.seed + 1))
-        gradients = torch.autograd.grad(output, list(leaves.values()), gradient.to(self.case.dtype).to(output.dtype))
-        return {"output": output.detach(), **dict(zip(leaves, gradients, strict=True))}
+        attend = self.oracle if implementation == "oracle" else partial(self.attend, implementation)
+        return outcome(attend, self.leaves, self.case)
 
-    def by_image(self, x: Tensor) -> list[Tensor]:
+    def by_sequence(self, x: Tensor, *, keys: bool = False) -> list[Tensor]:  # of the same pixels
         """``query``, ``key`` ... or an output as one ``[H, N_b, D]`` for each image, views."""
         if not self.case.ragged:
             return list(x)
@@ -123,22 +123,25 @@ class Call:
         by_row = leaves["rows"][:, vertical.clamp(-up, down) + up]
         return by_row + leaves["columns"][:, horizontal.clamp(-left, right) + left]
 
-    def visible(self, image: int, leaves: dict[str, Tensor] | None = None) -> Tensor:
-        """The contract's own words, bool ``[H, N, N]``: may this pixel see that one?"""
+    def visible(self) -> list[Tensor]:
+        """The contract's own words, one bool ``[H, N_b, N_b]`` for each image: may this pixel see that one?"""
+        return [self._visible(image, self.leaves) for image in range(len(self.case.sizes))]
+
+    def _visible(self, image: int, leaves: dict[str, Tensor]) -> Tensor:
         (rows, columns), case = self.case.images[image], self.case
         up, down, left, right = case.sides
-        seen = torch.zeros(rows, columns, rows, columns, dtype=torch.bool)
-        for r in range(rows):
-            for c in range(columns):
-                for row in neighbours(r, rows, up, down, case.steps[0], case.border):
-                    seen[r, c, row, neighbours(c, columns, left, right, case.steps[1], case.border)] = True
-        hides = self.bias_of(image, self.leaves if leaves is None else leaves) == -math.inf
-        return seen.view(rows * columns, rows * columns) & ~hides
+        vertical, horizontal = (torch.zeros(n, n, dtype=torch.bool) for n in (rows, columns))
+        for row in range(rows):
+            vertical[row, neighbours(row, rows, up, down, case.steps[0], case.border)] = True
+        for column in range(columns):
+            horizontal[column, neighbours(column, columns, left, right, case.steps[1], case.border)] = True
+        hides = self.bias_of(image, leaves) == -math.inf
+        return torch.kron(vertical, horizontal) & ~hides
 
     def oracle(self, leaves: dict[str, Tensor]) -> Tensor:
         """The output from formulas, image by image, without dropout."""
         case, outputs = self.case, []
-        parts = zip(*(self.by_image(leaves[name]) for name in ("query", "key", "value")), strict=True)
+        parts = zip(*(self.by_sequence(leaves[name]) for name in ("query", "key", "value")), strict=True)
         for image, (query, key, value) in enumerate(parts):
             key, value = (x.repeat_interleave(case.group, 0) for x in (key, value))
             if "weight" in leaves:
@@ -146,7 +149,7 @@ class Call:
             else:
                 scale = 1 / math.sqrt(case.dim) if case.scale is None else case.scale
                 scores = torch.einsum("hqd,hkd->hqk", query, key) * scale
-            see, bias = self.visible(image, leaves), self.bias_of(image, leaves)
+            see, bias = self._visible(image, leaves), self.bias_of(image, leaves)
             scores = scores + bias.masked_fill(~see, 0)
             count = see.sum(-1, keepdim=True).clamp(min=1)
             if case.normalizer == "softmax":
@@ -178,15 +181,8 @@ def neighbours(place: int, length: int, before: int | None, after: int | None, s
 
 def make(case: Case) -> Call:
     """The tensors of a case, from its seed."""
-    random = _generator(case.seed)
+    draw = Draw(case)
     B, H, Hk = len(case.sizes), case.heads, case.key_heads
-
-    def normal(*shape: int) -> Tensor:
-        return torch.randn(shape, dtype=torch.float64, generator=random).to(case.dtype)
-
-    def hiding(x: Tensor) -> Tensor:
-        return x.masked_fill(torch.rand(x.shape, generator=random) < 0.3, -math.inf) if case.bias_hides else x
-
     options: dict[str, Any] = {"normalizer": case.normalizer, "window": case.window, "dilation": case.dilation}
     options |= {"border": case.border, "scale": case.scale, "dropout_p": case.dropout_p}
     pixels = [rows * columns for rows, columns in case.images]
@@ -196,20 +192,14 @@ def make(case: Case) -> Call:
     else:
         options["size"] = case.sizes[0]
         shapes = [(B, H, pixels[0], case.dim), (B, Hk, pixels[0], case.dim), (B, Hk, pixels[0], case.value_dim)]
-    leaves = {name: normal(*shape) for name, shape in zip(("query", "key", "value"), shapes, strict=True)}
-    if case.score == "additive":
-        leaves["weight"] = normal(H, case.dim)
+    leaves = draw.leaves(shapes)
     if case.bias is not None:
         full = (B, H, pixels[0], pixels[0])
-        leaves["bias"] = hiding(normal(*(n if has else 1 for n, has in zip(full, case.bias, strict=True))))
+        leaves["bias"] = draw.bias(*(n if has else 1 for n, has in zip(full, case.bias, strict=True)))
     if case.tables is not None:
         up, down, left, right = case.tables
-        leaves |= {"rows": hiding(normal(H, up + down + 1)), "columns": hiding(normal(H, left + right + 1))}
+        leaves |= {"rows": draw.bias(H, up + down + 1), "columns": draw.bias(H, left + right + 1)}
     return Call(case, leaves, options)
-
-
-def _generator(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 side = st.none() | st.sampled_from([0, 1, 2, 3, 6])
@@ -217,25 +207,14 @@ limited = st.sampled_from([0, 1, 2, 3, 6])
 step = st.integers(1, 3)
 length = st.sampled_from([1, 2, 3, 5, 8, 11])
 
-CHOICES: dict[str, SearchStrategy[Any]] = {
+CHOICES: dict[str, SearchStrategy[Any]] = COMMON | {
     "sizes": st.lists(st.tuples(length, length) | st.sampled_from([(1, 19), (19, 1), (0, 3)]), min_size=1, max_size=4),
-    "ragged": st.booleans(),
-    "window": st.none() | side | st.tuples(side, side) | st.tuples(side, side, side, side),
+    "window": st.none() | side | st.tuples(side, side) | st.tuples(*[side] * 4) | st.tuples(*[limited] * 4),
     "dilation": st.just(1) | step | st.tuples(step, step),
     "border": st.sampled_from(["zero", "shift"]),
-    "score": st.sampled_from(["dot", "additive"]),
-    "normalizer": st.sampled_from(["softmax", "relu", "sigmoid"]),
-    "key_heads": st.integers(1, 2),
     "group": st.integers(1, 2),
-    "dim": st.sampled_from([1, 3, 4, 8]),
-    "value_dim": st.sampled_from([1, 4, 5]),
-    "scale": st.none() | st.sampled_from([0.3, 0.0, -0.5]),
-    "bias": st.none() | st.tuples(*[st.booleans()] * 4),
     "tables": st.none() | st.tuples(*[st.integers(0, 4)] * 4),
-    "bias_hides": st.booleans(),
     "dropout_p": st.just(0.0),
-    "dtype": st.sampled_from(DTYPES),
-    "seed": st.integers(0, 1000),
 }
 
 
@@ -243,19 +222,23 @@ CHOICES: dict[str, SearchStrategy[Any]] = {
 def cases(draw: st.DrawFn, **fixed: SearchStrategy[Any]) -> Case:
     """Any case that the contract allows, with some choices drawn otherwise."""
     case = Case(**{name: draw(strategy) for name, strategy in {**CHOICES, **fixed}.items()})
-    up, down, left, right = case.sides
-    halves = (up is None) != (down is None) or (left is None) != (right is None)
+    if case.border == "shift":  # which takes both limits along an axis, or none
+        up, down, left, right = case.sides
+        missing = (None in (up, down), None in (left, right))
+        sides = (
+            (None, None) if none else pair for none, pair in zip(missing, ((up, down), (left, right)), strict=True)
+        )
+        case = replace(case, window=tuple(side for pair in sides for side in pair))
     return replace(
         case,
         sizes=tuple(case.sizes) if case.ragged else tuple(case.sizes[:1] * min(len(case.sizes), 2)),
-        border="zero" if halves else case.border,
         bias=None if case.ragged or case.tables is not None else case.bias,
         scale=None if case.score == "additive" else case.scale,
     )
 
 
 NATIVE: dict[str, SearchStrategy[Any]] = {
-    "window": limited | st.tuples(limited, limited) | st.tuples(limited, limited, limited, limited),
+    "window": limited | st.tuples(limited, limited) | st.tuples(*[limited] * 4),
     "border": st.just("zero"),
     "score": st.just("dot"),
     "bias": st.none(),

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 import regard
-from regard import ConfigError, GridBias, ShapeError, UnsupportedError
-from regard.attention.grid import native
-from regard.attention.grid.implementations import IMPLEMENTATIONS
+from regard import ConfigError, GridBias, ShapeError
 
 X = torch.zeros(1, 2, 12, 4)
 T = torch.zeros(12, 2, 4)
@@ -49,12 +48,14 @@ def test_shapes(options: dict[str, Any], message: str) -> None:
         ({"size": [(2, 4), (2, 3)]}, r"size\[1\] must be .* of the 4 pixels .* image 1, got \(2, 3\), which are 6"),
         ({"size": [(2, 4), (-2, -2)]}, r"size\[1\] must be .* got \(-2, -2\)"),
         ({"size": [(2, 4), (2, 2)], "bias": torch.zeros(1)}, "for ragged batches pass a regard.GridBias"),
+        ({"size": torch.zeros(2, 2, dtype=torch.int64, device="meta")}, "size must hold numbers, .* make it on cpu"),
+        ({"size": [(2, 4), (2, 2)], "offsets": [0, 8, 12]}, "offsets must be a tensor, got list; make one with"),
     ],
 )
 @pytest.mark.parametrize("implementation", ["reference", "blocked", "auto"])
 def test_ragged_shapes(options: dict[str, Any], message: str, implementation: str) -> None:
     with pytest.raises(ShapeError, match=message):
-        regard.attend2d(T, T, T, offsets=OFFSETS, implementation=implementation, **options)
+        regard.attend2d(T, T, T, implementation=implementation, **{"offsets": OFFSETS} | options)
 
 
 def test_query_and_key_are_of_the_same_images() -> None:
@@ -81,6 +82,23 @@ def test_choices(options: dict[str, Any], message: str) -> None:
         regard.attend2d(X, X, X, size=(3, 4), **options)
 
 
+@pytest.mark.parametrize("implementation", ["reference", "blocked", "native"])
+def test_numbers_of_numpy_and_int32_are_taken(implementation: str) -> None:
+    x, rows, columns = torch.randn(12, 2, 4), torch.randn(2, 4), torch.randn(2, 3)
+
+    def attend(size: Any, offsets: torch.Tensor, up: Any, **options: Any) -> torch.Tensor:
+        bias = GridBias(rows, columns, up=up)
+        return regard.attend2d(x, x, x, size=size, offsets=offsets, bias=bias, implementation=implementation, **options)
+
+    expected = attend(torch.tensor([(2, 4), (2, 2)]), OFFSETS, 2, window=(2, 1), dilation=(1, 2), scale=0.5)
+    for window in ((np.int64(2), np.uint8(1)), [2, 2, 1, np.int32(1)], list(np.array([2, 1]))):
+        options = {"window": window, "dilation": (1, np.int64(2)), "scale": np.float32(0.5)}
+        sizes = [(np.int64(2), 4), [2, np.int32(2)]]
+        assert torch.equal(attend(sizes, OFFSETS, np.int64(2), **options), expected)
+    narrow = torch.tensor([(2, 4), (2, 2)], dtype=torch.int32), OFFSETS.int()
+    assert torch.equal(attend(*narrow, 2, window=(2, 1), dilation=(1, 2), scale=0.5), expected)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -95,44 +113,9 @@ def test_tables(arguments: tuple[Any, ...], message: str) -> None:
         GridBias(*arguments)
 
 
-@pytest.mark.skipif(not native.native.is_built(), reason=native.native.NOT_BUILT)
-def test_native_tells_every_reason() -> None:
-    x = X.double()
-    with pytest.raises(
-        UnsupportedError, match='"native" cannot do this call: float64 has no kernel; the score is additive'
-    ):
-        regard.attend2d(
-            x, x, x, size=(3, 4), window=1, score=regard.Additive(torch.zeros(2, 4)), implementation="native"
-        )
-    reasons = {
-        "there is a bias tensor": {"bias": torch.zeros(1), "window": 1},
-        "there is dropout": {"dropout_p": 0.5, "window": 1},
-        "a side of the window has no limit": {"window": (1, None)},
-        "the window holds more than 4096 keys": {"window": 40},
-        'the border is "shift"': {"border": "shift", "window": 1},
-    }
-    for reason, options in reasons.items():
-        with pytest.raises(UnsupportedError, match=reason):
-            regard.attend2d(X, X, X, size=(3, 4), implementation="native", **options)
-        assert regard.attend2d(X, X, X, size=(3, 4), **options).shape == X.shape
-    half = X.bfloat16()
-    with pytest.raises(UnsupportedError, match="query heads share keys"):
-        regard.attend2d(half, half[:, :1], half[:, :1], size=(3, 4), window=1, implementation="native")
-
-
 def test_weights() -> None:
-    with pytest.raises(UnsupportedError, match=r'"native" cannot give weights: .* use "blocked"'):
-        regard.attention_weights2d(X, X, size=(3, 4), implementation="native")
-    with pytest.raises(TypeError, match="missing 1 required keyword-only argument: 'size'"):
-        regard.attention_weights2d(X, X)
-    with pytest.raises(TypeError, match=r"attention_weights2d\(\) got an unexpected keyword argument 'causal'"):
-        regard.attention_weights2d(X, X, size=(3, 4), causal=True)
     weights = regard.attention_weights2d(X, X, size=(3, 4))
     with pytest.raises(ShapeError, match="query must be one of the 3 · 4 pixels of image 0, got 12"):
         weights.row(12)
     with pytest.raises(ShapeError, match="image must be one of the batch's 1, got 1"):
         weights.row(0, image=1)
-
-
-def test_the_table_of_implementations() -> None:
-    assert tuple(IMPLEMENTATIONS) == ("reference", "blocked", "native")

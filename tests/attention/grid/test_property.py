@@ -13,10 +13,12 @@ from torch.nn import functional as F
 from regard.attention.grid import blocked, native
 from regard.attention.grid.implementations import IMPLEMENTATIONS
 
+from ..calls import assert_blind_rows_are_zero, assert_poison_stays
 from ..tolerances import assert_near
-from .cases import NATIVE, RUNS, Case, cases, make
+from .cases import NATIVE, RUNS, Case, cases, limited, make
 
 named = pytest.mark.parametrize("implementation", [*IMPLEMENTATIONS, "auto"])
+SMALL = st.lists(st.tuples(*[st.sampled_from([1, 2, 5, 7])] * 2), min_size=1, max_size=2)
 EXACT = st.sampled_from([torch.float64, torch.float32])
 
 
@@ -24,20 +26,27 @@ EXACT = st.sampled_from([torch.float64, torch.float32])
 @named
 @given(data=st.data())
 def test_values_and_gradients_are_those_of_the_formulas(implementation: str, data: st.DataObject) -> None:
-    case = data.draw(RUNS[implementation])
+    _compare(data.draw(RUNS[implementation]), implementation)
+
+
+@settings(max_examples=settings().max_examples // 4)
+@given(case=cases(border=st.just("shift"), window=st.tuples(*[limited] * 4)))
+def test_windows_that_are_moved_inside(case: Case) -> None:
+    _compare(case, "blocked")
+
+
+def _compare(case: Case, implementation: str) -> None:
     call = make(case)
     actual, exact = call.run(implementation), call.to(torch.float64).run("oracle")
     assert actual.keys() == exact.keys()
     for name, tensor in actual.items():
         assert tensor.dtype == (case.dtype if name == "output" else call.leaves[name].dtype), name
         assert_near(tensor, exact[name], case.dtype, name)
-    for name in ("output", "query"):  # pixels that see nothing
-        for image, rows in enumerate(call.by_image(actual[name])):
-            assert (rows[~call.visible(image).any(-1)] == 0).all(), name
+    assert_blind_rows_are_zero(call, actual)
 
 
 @settings(max_examples=settings().max_examples // 4)
-@given(case=cases(dtype=st.just(torch.float64)), budget=st.sampled_from([1, 300, 5000]))
+@given(case=cases(dtype=st.just(torch.float64), sizes=SMALL), budget=st.sampled_from([1, 300, 5000]))
 def test_pieces_of_any_size_mean_the_same(case: Case, budget: int) -> None:
     call = make(case)
     with pytest.MonkeyPatch.context() as patch:
@@ -51,8 +60,9 @@ def test_pieces_of_any_size_mean_the_same(case: Case, budget: int) -> None:
 @given(case=cases(dropout_p=st.just(0.3), dtype=st.just(torch.float64)))
 def test_all_drop_the_same(case: Case) -> None:
     call = make(case)
+    actual = call.run("blocked")
     for name, exact in call.run("reference").items():
-        assert_near(call.run("blocked")[name], exact, case.dtype, name)
+        assert_near(actual[name], exact, case.dtype, name)
 
 
 @settings(max_examples=settings().max_examples // 4)
@@ -62,7 +72,7 @@ def test_all_drop_the_same(case: Case) -> None:
 def test_the_formulas_are_pytorchs(case: Case) -> None:
     call = make(case).to(torch.float64)
     key, value = (call.leaves[name].repeat_interleave(case.group, 1) for name in ("key", "value"))
-    masks = [torch.where(call.visible(b), call.bias_of(b, call.leaves), -math.inf) for b in range(len(case.sizes))]
+    masks = [torch.where(see, call.bias_of(b, call.leaves), -math.inf) for b, see in enumerate(call.visible())]
     expected = F.scaled_dot_product_attention(
         call.leaves["query"], key, value, attn_mask=torch.stack(masks), scale=case.scale
     )
@@ -79,9 +89,9 @@ def test_the_weights_are_those_the_output_was_made_from(implementation: str, cas
     up, down, left, right = case.sides
     if None not in (up, down, left, right):
         assert weights.values.shape[-1] == (up + down + 1) * (left + right + 1)
-    outputs, values = call.by_image(call.attend(implementation)), call.by_image(call.leaves["value"])
-    for image, (dense, value, output) in enumerate(zip(weights.dense(), values, outputs, strict=True)):
-        assert (dense[~call.visible(image)] == 0).all()
+    outputs, values = call.by_sequence(call.attend(implementation)), call.by_sequence(call.leaves["value"])
+    for dense, see, value, output in zip(weights.dense(), call.visible(), values, outputs, strict=True):
+        assert (dense[~see] == 0).all()
         assert_near(output, dense.double() @ value.double().repeat_interleave(case.group, 0), case.dtype)
 
 
@@ -92,29 +102,7 @@ def test_poison_in_what_a_pixel_may_not_see_never_reaches_it(implementation: str
     fixed = {**NATIVE, "dtype": st.just(torch.float32)} if implementation == "native" else {"dtype": EXACT}
     case = data.draw(cases(**fixed))
     poison = data.draw(st.sampled_from([math.nan, math.inf, -math.inf]))
-    clean = make(case)
-    dirty = clean.to(case.dtype)
-    random = torch.Generator().manual_seed(case.seed)
-    ill_rows, ill_keys = [], []
-    for image, (key, value) in enumerate(
-        zip(*(dirty.by_image(dirty.leaves[name]) for name in ("key", "value")), strict=True)
-    ):
-        see = clean.visible(image)
-        bad = torch.rand(key.shape[:2], generator=random) < 0.1
-        bad |= ~see.unflatten(0, (-1, case.group)).any(1).any(1)  # all that nobody sees
-        key[bad] = value[bad] = poison
-        ill = (see & bad.repeat_interleave(case.group, 0)[:, None]).any(-1)
-        ill_rows.append(ill)
-        ill_keys.append((see & ill[..., None]).unflatten(0, (-1, case.group)).any(1).any(1))
-    expected, actual = clean.run(implementation), dirty.run(implementation)
-    for names, bad in ((("output", "query"), ill_rows), (("key", "value"), ill_keys)):
-        for name in names:
-            parts = (clean.by_image(expected[name]), dirty.by_image(actual[name]), bad)
-            for want, got, ill in zip(*parts, strict=True):
-                assert_near(got[~ill], want[~ill], case.dtype, name)
-    if not any(ill.any() for ill in ill_rows):
-        for name in actual.keys() & {"bias", "rows", "columns", "weight"}:
-            assert_near(actual[name], expected[name], case.dtype, name)
+    assert_poison_stays(make(case), implementation, poison, in_queries=data.draw(st.booleans()))
 
 
 @pytest.mark.skipif(not native.native.is_built(), reason=native.native.NOT_BUILT)

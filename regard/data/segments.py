@@ -58,7 +58,8 @@ def segments(value: Any, items: Items, place: Place) -> list[Segment]:
             made[-1] = Segment(before.start, max(before.end, end), label)
             continue
         if start < before.end - TOUCH or end <= before.end:
-            overlap = f"{_shown(found[number])}, which overlaps {_shown(before)}"
+            advice = f"give that time to one of them, or to a label of its own, '{before.label}+{label}' say"
+            overlap = f"{_shown(found[number])}, which overlaps {_shown(before)}; {advice}"
             raise place.error("one label at a time", overlap, number)
         made.append(Segment(before.end if start <= before.end + TOUCH else start, end, label))
     return made

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from regard.data import Example, Place
 from regard.data.segments import OUTSIDE, Segment, segments
 from regard.tasks.label.frames import as_segments, labels_at, middles, runs_of, smoothed, without_short
 from regard.tasks.label.metrics import segment_scores
+from regard.tasks.label.reader import LabelReader
 from regard.tasks.label.recordings import Smoothing, Timing, known_labels, pieces
 
 ROWS = st.lists(st.integers(0, 3), max_size=40).map(lambda rows: np.array(rows, np.int64))
@@ -51,6 +53,23 @@ def test_smoothing_is_a_vote(rows, reach):
         middle = slice(reach, len(rows) - reach)
         windows = np.lib.stride_tricks.sliding_window_view(rows, 2 * reach + 1)
         np.testing.assert_array_equal(found[middle], np.median(windows, axis=1))
+
+
+@quick
+@given(rows=ROWS, reach=st.integers(0, 6), sizes=st.lists(st.integers(1, 9), max_size=12))
+def test_a_stream_is_smoothed_as_the_whole_is(rows, reach, sizes):
+    reader, found = LabelReader("abcd", 0.5, width=2 * reach + 1), []
+    scores = 5.0 * torch.eye(4)[torch.from_numpy(rows)]
+    for piece in scores.tensor_split([end for end in np.cumsum(sizes).tolist() if end < len(rows)]):
+        if len(piece):
+            found += reader.push(piece)
+    assert len(found) == max(0, len(rows) - reach)
+    found += reader.close()
+    wanted = smoothed(rows, 2 * reach + 1)
+    assert [one.label for one in found] == ["abcd"[row] for row in wanted]
+    assert [one.start for one in found] == [0.5 * place for place in range(len(rows))]
+    chances = scores.softmax(1)[range(len(rows)), wanted.tolist()]
+    assert [one.score for one in found] == pytest.approx(chances.tolist(), abs=1e-6)
 
 
 @quick

@@ -119,7 +119,11 @@ def test_a_wav_whose_end_is_not_known(pipe, expected, folder):
             b"RIFF....WAVEfmt \x10\0\0\0" + struct.pack("<HHIIHH", 6, 1, 8000, 8000, 1, 8),
             "a wav of coding 6 with 8 bits",
         ),
-        (b"RIFF....WAVEfmt \x10\0\0\0" + struct.pack("<HHIIHH", 1, 0, 8000, 8000, 1, 8), "a wav of 0 channels at 8000"),
+        (b"RIFF....WAVEfmt \x10\0\0\0" + struct.pack("<HHIIHH", 1, 0, 8000, 8000, 1, 8), "found a wav of no channels"),
+        (
+            b"RIFF....WAVEfmt \x10\0\0\0" + struct.pack("<HHIIHH", 1, 1, 3, 8000, 1, 8),
+            "a rate in Hz, a whole number from 100 to",
+        ),
     ],
 )
 def test_what_a_pipe_cannot_bring(pipe, content, message):

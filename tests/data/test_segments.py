@@ -70,7 +70,7 @@ def test_what_a_record_may_say(value, wanted):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ([[0, 1, "a"], [0.5, 2, "b"]], r"rttm:4: .* one label at a time, found 0.5 to 2 s of 'b', .* own, 'a\+b' say"),
+        ([[0, 1, "a"], [0.5, 2, "b"]], r"rttm:4: .*at a time .* as 'a\+b'\), found 0.5 to 2 s of 'b', which"),
         ([[0, 2.2, "a"]], r"rttm:3: .* that ends within the recording's 2.00 s, found \[0, 2.2, 'a'\]"),
         ([[0, 1, "a"], [2.5, 2.6, "a"]], r"a.rttm:4: expected a start before its end, within the recording's 2.00 s"),
         ([[1, 1, "a"]], "a start before its end"),
@@ -363,9 +363,12 @@ def written(dataset, path):
     return path
 
 
-def test_samples_beside_their_rate_are_no_pair():
-    (example,) = read([(np.zeros(4000), 8000)], labelled=False)
-    assert example.items.seconds == 0.5
+@pytest.mark.parametrize("goal", ["segments", "label", "target"])
+def test_samples_beside_their_rate_are_no_pair(save, goal):
+    both = (np.zeros(4000), 8000)
+    for source in (both, (both, 5), (save("a.wav", 0.5), 5), (str(save("a.wav", 0.5)), None)):
+        (example,) = read([source], goal, labelled=False)
+        assert example.items.seconds == 0.5
 
 
 def test_a_dataset_that_holds_the_bytes_of_its_files(save):

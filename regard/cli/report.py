@@ -23,7 +23,7 @@ def print_table(title: str, scores: Scores) -> None:
     metrics = list(dict.fromkeys(metric for row in scores.values() for metric in row))
     table = Table("")
     for metric in metrics:
-        table.add_column(metric, justify="right")
+        table.add_column(metric, justify="right", overflow="fold")
     for name, row in scores.items():
         cells = [f"{100 * row[metric]:.2f} %" if metric in row else "" for metric in metrics]
         table.add_row(name, *cells, style="bold" if name == "regard" else None)

@@ -64,7 +64,8 @@ def test_the_run_says_how_well_it_does(trained, files):
     model = regard.load(trained)
     assert model.labels == ["O", "high", "low"]
     assert scores["regard"] == model.evaluate(files / "dev.jsonl")
-    assert list(scores["regard"]) == ["accuracy", "macro_f1", "detection_error", "identification_error"]
+    errors = ["detection_error", "diarization_error", "identification_error"]
+    assert list(scores["regard"]) == ["accuracy", "macro_f1", *errors]
     assert scores["regard"]["accuracy"] > 0.9
     assert scores["regard"]["identification_error"] < 0.2 < scores["majority label"]["identification_error"]
     assert "majority label" in (trained / "README.md").read_text()
@@ -173,7 +174,8 @@ def test_silence_and_what_is_shorter_than_a_frame(trained):
     for parts in model.predict(silent):
         assert all(0 <= part.start < part.end <= 1 for part in parts)
     scores = Labeler(**TINY).fit([(silent[0], []), (silent[0], [])], epochs=1, average=0).evaluate([(silent[0], [])])
-    assert scores == {"accuracy": 1.0, "macro_f1": 1.0, "detection_error": 0.0, "identification_error": 0.0}
+    assert [scores.pop("accuracy"), scores.pop("macro_f1")] == [1.0, 1.0]
+    assert set(scores.values()) == {0.0}
 
 
 def test_labels_that_training_never_had(trained, files):

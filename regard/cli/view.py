@@ -52,7 +52,7 @@ def view(
     """Draw who attends to whom in one sequence: a heat map for every layer and head; of an image, over it."""
     from regard.data.recordings import as_recording
     from regard.tasks.files import check_output, item_kind
-    from regard.viewer.maps import check_drawable
+    from regard.tasks.maps import check_drawn
 
     check_output(output)
     place = None if at is None else parse_place(at)
@@ -66,8 +66,7 @@ def view(
         if kind != "recordings":
             raise ConfigError(f"{min(times)}: a time in a recording, and {run} reads {kind}; leave it out")
         example = replace(example, items=as_recording(example.items, example.place, times))
-    if kind != "images":
-        check_drawable(model.network.front_end.count(example.items))
+    check_drawn(model, example)
     maps = model.attention(example)
     typer.echo(f"{maps.save(output) if place is None else maps.save(output, at=place)}")
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regard.errors import DataError
-from regard.recording import UNKNOWN_SIZE
+from regard.recording import UNKNOWN_SIZE, checked_rate
 
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE  # what a wav file calls its samples
 TYPES = {(PCM, 8): "u1", (PCM, 16): "<i2", (PCM, 24): "<i4", (PCM, 32): "<i4", (FLOAT, 32): "<f4", (FLOAT, 64): "<f8"}
@@ -102,6 +102,6 @@ def _layout(content: bytes, name: str) -> tuple[int, int, int, str]:
         coding = struct.unpack("<H", content[24:26])[0]
     if (coding, bits) not in TYPES:
         raise DataError(EXPECTED, f"a wav of coding {coding} with {bits} bits; unpack it, or name the file", path=name)
-    if not channels or not rate:
-        raise DataError(EXPECTED, f"a wav of {channels} channels at {rate} Hz", path=name)
-    return rate, channels, bits, TYPES[coding, bits]
+    if not channels:
+        raise DataError(EXPECTED, "a wav of no channels", path=name)
+    return checked_rate(rate, name), channels, bits, TYPES[coding, bits]

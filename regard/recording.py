@@ -23,6 +23,9 @@ EXPECTED = "a sound file (wav, flac, ogg, mp3, ...)"
 EMPTY = "an empty one"
 INSTALL = "sound needs soundfile, soxr and kaldi-native-fbank: pip install 'regard[audio]'"
 _CUT_OFF = re.compile(r"data : (\d+) \(should be (\d+)\)")  # what libsndfile notes of a wav that lost its end
+_LEFT_OVER = re.compile(r"Length : (\d+)\n.*\ndata : (\d+)\n.*Exiting parser", re.DOTALL)  # of what stands behind
+MOST_LEFT_OVER = 4096  # bytes that some programs leave there; more are samples of which a damaged header does not tell
+RATES = (100, 10**7)  # Hz, least and most: a header that tells another is damaged, and might make years of a second
 UNKNOWN_SIZE = (0, 2**31 - 1)  # bytes from which on a header does not mean it: whoever wrote it did not know the end
 
 
@@ -59,12 +62,10 @@ class Recording:
         """
         name = os.fspath(path)
         with _open(name, content) as sound:
-            cut = _CUT_OFF.search(sound.extra_info)
-            if cut is not None and UNKNOWN_SIZE[0] < int(cut[1]) < UNKNOWN_SIZE[1]:
-                raise DataError("a whole wav file", f"{cut[2]} of its {cut[1]} bytes; fetch it again", path=name)
+            _check_whole(sound.extra_info, name)
             if not sound.frames:
                 raise DataError("a recording of at least one sample", EMPTY, path=name)
-            return cls(sound.samplerate, sound.frames, name, 0, content)
+            return cls(checked_rate(sound.samplerate, name), sound.frames, name, 0, content)
 
     @classmethod
     def from_samples(cls, samples: Any, rate: int) -> Recording:
@@ -205,14 +206,18 @@ def channel(samples: Any, before: int, rate: int) -> NDArray[np.float32]:
     return _mixed(_channels(samples, before, rate))
 
 
-def checked_rate(rate: Any) -> int:
+def checked_rate(rate: Any, path: str | None = None) -> int:
     """A rate in Hz.
 
+    Arguments:
+        path: of the file that tells it, for messages.
+
     Raises:
-        DataError: it is none.
+        DataError: it is none that sound has.
     """
-    if not isinstance(rate, int | np.integer) or rate <= 0:
-        raise DataError("a rate in Hz, a whole number above 0", f"{rate!r}")
+    least, most = RATES
+    if not isinstance(rate, int | np.integer) or not least <= rate <= most:
+        raise DataError(f"a rate in Hz, a whole number from {least} to {most:,}", f"{rate!r}", path=path)
     return int(rate)
 
 
@@ -242,6 +247,16 @@ def _open(name: str, content: bytes | None) -> Iterator[Any]:
     except soundfile.SoundFileError as error:
         found = str(getattr(error, "error_string", error)).strip().rstrip(".").lower()
         raise DataError(EXPECTED, f"one that cannot be read ({found})", path=name) from None
+
+
+def _check_whole(notes: str, path: str) -> None:
+    """Refuses a wav that lost its end, or of which its header tells a part; ``notes`` are those of libsndfile."""
+    cut, left = _CUT_OFF.search(notes), _LEFT_OVER.search(notes)
+    if cut is not None and UNKNOWN_SIZE[0] < int(cut[1]) < UNKNOWN_SIZE[1]:
+        raise DataError("a whole wav file", f"{cut[2]} of its {cut[1]} bytes; fetch it again", path=path)
+    if left is not None and int(left[1]) - int(left[2]) > MOST_LEFT_OVER:
+        found = f"a header that tells of {left[2]} of its {left[1]} bytes; fetch it again"
+        raise DataError("a whole wav file", found, path=path)
 
 
 def _channels(samples: Any, before: int, rate: int) -> NDArray[np.float32]:

@@ -81,7 +81,7 @@ def test_samples_of_every_type(kind):
         (np.zeros((2, 2, 2)), 8000, r"shape \[2, 2, 2\]"),
         (np.array(["a"]), 8000, "<U1"),
         (np.array([0, np.nan]), 8000, "expected finite samples, found nan at 0.000 s"),
-        (np.zeros(8), 0, "expected a rate in Hz, a whole number above 0, found 0"),
+        (np.zeros(8), 0, "expected a rate in Hz, a whole number from 100 to 10,000,000, found 0"),
         (np.zeros(8), 8000.5, "found 8000.5"),
     ],
 )
@@ -98,6 +98,14 @@ def test_what_stands_in_a_header_is_held_to(tmp_path):
         path.write_bytes(whole[:size])
         with pytest.raises(DataError, match=f"a.wav: expected .*{message}"):
             Recording.from_file(path)
+    path.write_bytes(whole[:40] + b"\x10\x27\0\0" + whole[44:])
+    with pytest.raises(DataError, match=r"a.wav: expected a whole wav file, found a header that tells of 10000 of its"):
+        Recording.from_file(path)
+    path.write_bytes(whole + b"what a program left")
+    assert len(Recording.from_file(path)) == 8000
+    path.write_bytes(whole[:24] + b"\1\0\0\0" + whole[28:])
+    with pytest.raises(DataError, match=r"a.wav: expected a rate in Hz, a whole number from 100 to .*, found 1$"):
+        Recording.from_file(path)
     path.write_bytes(whole[:40] + b"\xff" * 4 + whole[44:])  # written to a pipe: nobody knew how long it would be
     assert len(Recording.from_file(path)) == 8000
 

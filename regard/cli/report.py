@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 Scores = dict[str, dict[str, float]]
+WIDE = 200  # columns of a table where no terminal is too narrow for it
 
 
 def print_json(value: Any) -> None:
@@ -23,12 +24,15 @@ def print_table(title: str, scores: Scores) -> None:
     metrics = list(dict.fromkeys(metric for row in scores.values() for metric in row))
     table = Table("")
     for metric in metrics:
-        table.add_column(metric, justify="right")
+        table.add_column(metric, justify="right", overflow="fold")
     for name, row in scores.items():
         cells = [f"{100 * row[metric]:.2f} %" if metric in row else "" for metric in metrics]
         table.add_row(name, *cells, style="bold" if name == "regard" else None)
     typer.echo(title)
-    Console(markup=False, emoji=False).print(table)  # names of runs and labels stay as they are
+    console = Console(markup=False, emoji=False)  # names of runs and labels stay as they are
+    if not console.is_terminal:
+        console.width = WIDE
+    console.print(table)
 
 
 def print_trained(model: Any, output: Path, dev: str | None) -> None:

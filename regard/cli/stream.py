@@ -12,11 +12,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from regard.cli.common import INTERRUPTED, Device, OtherWindow, OtherWindows, Run, change_window, open_model
+from regard.cli.common import (
+    INTERRUPTED,
+    Device,
+    OtherWindow,
+    OtherWindows,
+    Run,
+    Smooth,
+    change_window,
+    open_model,
+    refuse_unknown,
+)
 from regard.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from regard.tasks.streams import Labelled, Stream
+    from regard.tasks.label.reader import Labelled
+    from regard.tasks.streams import Stream
 
 STDIN, STDIN_NAME = "-", "<stdin>"
 
@@ -38,6 +49,7 @@ def stream(
     realtime: Annotated[
         bool, typer.Option("--realtime", help="Pace a file as a microphone would, and tell how late answers are.")
     ] = False,
+    smooth: Smooth = None,
     window: OtherWindow = None,
     windows: OtherWindows = None,
     device: Device = "auto",
@@ -51,9 +63,11 @@ def stream(
         raise ConfigError(f"stream: of sound; this model has the front end {model.config.front_end}, Python streams it")
     if realtime and file == STDIN:
         raise ConfigError("realtime: paces a file; standard input comes at a pace of its own")
+    options = {} if smooth is None else {"smooth": smooth}
+    refuse_unknown(options, model.stream, model.config.task)
     rate, chunks = _opened(file, rate, chunk / 1000, model.network.front_end.settings.sample_rate)
     clock = Clock(rate) if realtime else None
-    stopped = _answer(model.stream(rate=rate), chunks, Lines(every=every), clock)
+    stopped = _answer(model.stream(rate=rate, **options), chunks, Lines(every=every), clock)
     if clock is not None:
         typer.echo(clock.told(), err=True)
     if stopped:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from regard.cli.common import Run, open_model
 from regard.errors import ConfigError, DataError
 
+if TYPE_CHECKING:
+    from regard.data import Example
+
 
 def view(
     run: Run,
     given: Annotated[
         str,
-        typer.Argument(metavar="INPUT", help="A text (a tagger's words are separated by spaces), an image; or a file."),
+        typer.Argument(
+            metavar="INPUT", help="A text (a tagger's words are separated by spaces), a recording, an image; or a file."
+        ),
     ],
     number: Annotated[
         int | None,
@@ -29,13 +35,24 @@ def view(
             show_default=False,
         ),
     ] = None,
+    start: Annotated[
+        float | None,
+        typer.Option(
+            metavar="S", min=0.0, help="Of a recording: draw the part from this second on.", show_default=False
+        ),
+    ] = None,
+    end: Annotated[
+        float | None,
+        typer.Option(metavar="S", min=0.0, help="Of a recording: draw what is heard up to here.", show_default=False),
+    ] = None,
     output: Annotated[
         str, typer.Option("--output", "-o", help="Page or picture: .html, .png, .svg, .pdf.")
     ] = "page.html",
 ) -> None:
     """Draw who attends to whom in one sequence: a heat map for every layer and head; of an image, over it."""
-    from regard.data.goals import GOALS
-    from regard.tasks.files import check_output, item_kind, iter_read
+    from regard.data.recordings import as_recording
+    from regard.tasks.files import check_output, item_kind
+    from regard.tasks.maps import check_drawn
 
     check_output(output)
     place = None if at is None else parse_place(at)
@@ -43,18 +60,32 @@ def view(
     kind = item_kind(model.config)
     if place is not None and kind != "images":
         raise ConfigError(f"at: a patch of an image, and {run} reads {kind}; leave it out")
+    example = _found(model, kind, run, given, number)
+    times = {name: time for name, time in (("start", start), ("end", end)) if time is not None}
+    if times:
+        if kind != "recordings":
+            raise ConfigError(f"{min(times)}: a time in a recording, and {run} reads {kind}; leave it out")
+        example = replace(example, items=as_recording(example.items, example.place, times))
+    check_drawn(model, example)
+    maps = model.attention(example)
+    typer.echo(f"{maps.save(output) if place is None else maps.save(output, at=place)}")
+
+
+def _found(model: Any, kind: str, run: str, given: str, number: int | None) -> Example:
+    """The sequence that was typed, or that of a number in a file."""
+    from regard.data.goals import GOALS
+    from regard.tasks.files import iter_read, read
+
     if number is not None:
-        example = next(
-            islice(iter_read(model, given, items=kind, labelled=model.config.goal == "nothing"), number - 1, None), None
-        )
+        examples = iter_read(model, given, items=kind, labelled=model.config.goal == "nothing")
+        example = next(islice(examples, number - 1, None), None)
         if example is None:
             raise DataError(f"at least {number} sequences (--number {number})", "fewer", path=given)
-        maps = model.attention(example)
-    elif kind == "vectors":
+        return example
+    if kind == "vectors":
         raise ConfigError(f"number: {run} reads vectors, which are in a file; add --number 1 for the first in {given}")
-    else:
-        maps = model.attention(given.split() if kind == "words" and GOALS[model.config.goal].per_item else given)
-    typer.echo(f"{maps.save(output) if place is None else maps.save(output, at=place)}")
+    typed = given.split() if kind == "words" and GOALS[model.config.goal].per_item else given
+    return read(model, [typed], labelled=False, items=kind)[0]
 
 
 def parse_place(text: str) -> tuple[int, int]:

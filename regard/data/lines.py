@@ -163,6 +163,8 @@ def check_file(path: str | Path) -> None:
         return
     if not path.parent.is_dir():
         raise DataError("a file", f"no folder '{path.parent}'", path=path)
+    if path.is_symlink():
+        raise DataError("a file", f"a link to '{path.readlink()}', where there is nothing", path=path)
     near = get_close_matches(path.name, sorted(entry.name for entry in path.parent.iterdir()), n=1)
     raise DataError("a file", "nothing of that name" + (f"; did you mean '{near[0]}'?" if near else ""), path=path)
 

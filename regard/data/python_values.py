@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from regard.data.records import NOWHERE, Columns, Example, Place, Record, named_labels, short
 from regard.data.tables import find_table, of_sentences, read_table, values_of
 from regard.errors import DataError
+from regard.recording import Recording
 
 
 def read_python(source: Iterable[Any], columns: Columns) -> Iterator[Record]:
@@ -106,8 +108,8 @@ def _is_pair(entry: Any, columns: Columns) -> bool:
     items, goal = entry
     if columns.key == "mask":
         return True
-    if columns.key == "segments":  # samples may stand beside their rate
-        return isinstance(goal, list | tuple | None)
+    if columns.beside:  # of recordings: samples may stand beside their rate, which is no goal
+        return not isinstance(goal, int | np.integer) or isinstance(items, str | Path | Mapping | tuple | Recording)
     if not columns.per_item:
         return isinstance(goal, str | int | np.integer | None)
     if isinstance(items, str):

@@ -58,8 +58,11 @@ def segments(value: Any, items: Items, place: Place) -> list[Segment]:
             made[-1] = Segment(before.start, max(before.end, end), label)
             continue
         if start < before.end - TOUCH or end <= before.end:
-            overlap = f"{_shown(found[number])}, which overlaps {_shown(before)}"
-            raise place.error("one label at a time", overlap, number)
+            both = f"{before.label}+{label}"
+            expected = (
+                f"one label at a time (give the time of two to one of them, or to a label of its own, as '{both}')"
+            )
+            raise place.error(expected, f"{_shown(found[number])}, which overlaps {_shown(before)}", number)
         made.append(Segment(before.end if start <= before.end + TOUCH else start, end, label))
     return made
 

@@ -13,6 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from regard.errors import ConfigError, RegardError, ShapeError
 
 Floats = NDArray[np.float64]
+PIECE = 512  # frames, whose moves are held at once
 
 
 @dataclass(frozen=True)
@@ -206,26 +208,47 @@ def align(log_probs: ArrayLike, ids: Sequence[int], *, blank: int) -> list[int]:
     S = len(states)
     may_skip = np.zeros(S, bool)  # the blank before it
     may_skip[1::2] = np.append(True, states[3::2] != states[1:-2:2])[: len(ids)]
-    best = np.full(S + 2, -math.inf)
-    best[1] = 0.0  # before the first state, whence a path comes into the first two
-    moves = np.empty((len(rows), S), np.int8)
-    for frame, emitted in enumerate(rows[:, states]):
-        choices = np.stack([best[2:], best[1:-1], np.where(may_skip, best[:-2], -math.inf)])
-        moves[frame] = choices.argmax(0)  # by so many states
-        best[2:] = choices.max(0) + emitted
-        best[:2] = -math.inf
-    last = S + int(best[-2:].argmax()) - 2
-    if best[last + 2] == -math.inf:
+    pieces = [rows[first : first + PIECE] for first in range(0, len(rows), PIECE)]
+    begin = np.full(S + 2, -math.inf)
+    begin[1] = 0.0  # before the first state, whence a path comes into the first two
+    reached = [begin]  # log p of the best path to each state: before each piece, and after the last
+    for piece in pieces:
+        reached.append(_forward(piece, states, may_skip, reached[-1]))
+    last = S + int(reached[-1][-2:].argmax()) - 2
+    if reached[-1][last + 2] == -math.inf:
         raise RegardError(
             f"no path through {len(rows)} frames spells these {len(ids)} symbols, which need {fewest_frames(ids)}, "
             "each with a probability above 0"
         )
     frames = [0] * len(ids)
-    for frame in range(len(rows) - 1, -1, -1):
-        if last % 2:
-            frames[last // 2] = frame
-        last -= int(moves[frame, last])
+    for number, piece in reversed(list(enumerate(pieces))):  # back, each with its moves, which all would fill memory
+        low = max(0, last - 2 * len(piece))  # a path rises by two states a frame at most
+        moves = np.empty((len(piece), last + 1 - low), np.int8)
+        _forward(piece, states[low : last + 1], may_skip[low : last + 1], reached[number][low : last + 3], moves)
+        for frame in range(len(piece) - 1, -1, -1):
+            if last % 2:
+                frames[last // 2] = number * PIECE + frame
+            last -= int(moves[frame, last - low])
     return frames
+
+
+def _forward(
+    rows: Floats, states: NDArray[np.int64], may_skip: NDArray[np.bool_], best: Floats, moves: Any = None
+) -> Floats:
+    """Log p of the best path to each state ``[2 + S]`` after some frames, of that before them.
+
+    Arguments:
+        states, may_skip: ``[S]``, the symbol of each, and whether a path may come from two states below.
+        moves: ``[n, S]``, which is told by how many states each path rose in each frame.
+    """
+    best = best.copy()
+    for frame, row in enumerate(rows):
+        choices = np.stack([best[2:], best[1:-1], np.where(may_skip, best[:-2], -math.inf)])
+        if moves is not None:
+            moves[frame] = choices.argmax(0)
+        best[2:] = choices.max(0) + row[states]
+        best[:2] = -math.inf
+    return best
 
 
 def fewest_frames(ids: Sequence[int]) -> int:

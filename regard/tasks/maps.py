@@ -15,7 +15,7 @@ from regard.tasks.files import check_length, item_kind, read
 from regard.tasks.fitting import device_of
 from regard.tasks.model import Model
 from regard.viewer.images import ImageMaps
-from regard.viewer.maps import Maps
+from regard.viewer.maps import Maps, check_drawable
 from regard.viewer.recording import record
 
 
@@ -33,6 +33,16 @@ def sequence_maps(model: Model, items: Any) -> Maps:
     """The same of anything, an image too, as of a sequence."""
     example, weights, _ = _attended(model, items)
     return Maps(weights, model.network.front_end.names(example.items))
+
+
+def check_drawn(model: Model, example: Example) -> None:
+    """Refuses a sequence that is too long for a picture, before its maps fill memory.
+
+    Raises:
+        RegardError: how long it is, and what to do.
+    """
+    if not isinstance(example.items, Image):
+        check_drawable(model.network.front_end.count(example.items))
 
 
 def maps_of_image(front_end: Any, image: Image, layers: list[Tensor], pooling: list[Tensor]) -> ImageMaps:

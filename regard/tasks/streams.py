@@ -6,7 +6,7 @@ What comes out is that of the whole sequence at once, each row as soon as all th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -118,42 +118,6 @@ class Stream(Generic[Answer]):
     def close(self) -> list[Answer]:
         """All that was still to come. What is pushed then begins a new stream."""
         return self._streams.close()[0]
-
-
-class Labelled(NamedTuple):
-    """The label of one vector, from ``start`` to ``end``: in seconds of sound, else counted in vectors."""
-
-    start: float
-    end: float
-    label: str
-    score: float  # how likely it is
-
-
-class LabelReader:
-    """The likeliest label of each row of scores.
-
-    Arguments:
-        labels: their names.
-        seconds: from one vector to the next; None where vectors are counted.
-    """
-
-    def __init__(self, labels: Sequence[str], seconds: float | None) -> None:
-        self._labels, self._seconds = labels, seconds
-        self._count = 0
-
-    def push(self, rows: Tensor) -> list[Labelled]:
-        best, places = rows.softmax(1).max(1)
-        first, self._count = self._count, self._count + len(rows)
-        return [
-            Labelled(self._time(number), self._time(number + 1), self._labels[place], round(score, 6))
-            for number, place, score in zip(range(first, self._count), places.tolist(), best.tolist(), strict=True)
-        ]
-
-    def close(self) -> list[Labelled]:
-        return []
-
-    def _time(self, number: int) -> float:
-        return number if self._seconds is None else round(number * self._seconds, 6)
 
 
 def takes_pieces(network: Any) -> bool:

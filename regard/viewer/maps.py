@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_ITEMS = 300  # of a longer sequence no picture can be read
+MOST_NAMES = 60  # beside one axis
 STYLE = "<style>body { font-family: sans-serif; margin: 2em } h1 { font-size: 1.2em } img { max-width: 100% }</style>"
 
 
@@ -47,11 +48,7 @@ class Maps:
         from matplotlib.ticker import MaxNLocator
 
         rows, columns = self.layers[0].shape[1:]
-        if not 0 < min(rows, columns) <= max(rows, columns) <= MOST_ITEMS:
-            found = rows if rows == columns else f"{rows} and {columns}"
-            raise RegardError(
-                f"a map can be drawn of 1 to {MOST_ITEMS} items, got {found}; take a part of the sequence"
-            )
+        check_drawable(rows, columns)
         depth, heads = len(self.layers), max(len(layer) for layer in self.layers)
         width, height = (min(6.0, max(2.2, 0.24 * length + 0.8)) for length in (columns, rows))
         figure = Figure(figsize=(width * heads + 1, (height + 0.3) * depth), layout="constrained")
@@ -65,11 +62,11 @@ class Maps:
                 axis.tick_params(length=0)
                 axis.xaxis.set_major_locator(MaxNLocator(integer=True))
                 axis.yaxis.set_major_locator(MaxNLocator(integer=True))
-                if self.seen is not None and columns <= 60:
-                    axis.set_xticks(range(columns), _short(self.seen), rotation=90, fontsize=7, parse_math=False)
-                if self.items is not None and rows <= 60:
-                    names = _short(self.items) if head == 0 else [""] * rows
-                    axis.set_yticks(range(rows), names, fontsize=7, parse_math=False)
+                if self.seen is not None:
+                    axis.set_xticks(*_named(self.seen), rotation=90, fontsize=7, parse_math=False)
+                if self.items is not None:
+                    places, names = _named(self.items)
+                    axis.set_yticks(places, names if head == 0 else [""] * len(names), fontsize=7, parse_math=False)
         figure.colorbar(picture, ax=axes, shrink=0.5, label="weight")
         figure.supylabel("who attends", fontsize=9)
         figure.supxlabel("to whom", fontsize=9)
@@ -119,6 +116,20 @@ class PairMaps:
         return self.cross.figure()
 
 
+def check_drawable(*counts: int) -> None:
+    """Refuses maps of no items, or of more than can be told apart.
+
+    Raises:
+        RegardError: how many there are, and what to do.
+    """
+    if not all(0 < count <= MOST_ITEMS for count in counts):
+        found = " and ".join(str(count) for count in dict.fromkeys(counts))
+        raise RegardError(
+            f"a map can be drawn of 1 to {MOST_ITEMS} items, got {found}; take a part of the sequence, of a recording "
+            "by the times `start` and `end`"
+        )
+
+
 def kind_of(path: str | Path) -> str:
     """What a picture is to be written as: "png", "svg", "pdf" or "html".
 
@@ -150,5 +161,13 @@ def page(title: str, pictures: dict[str, bytes]) -> bytes:
     return "".join(parts).encode()
 
 
-def _short(names: list[str]) -> list[str]:
-    return [name if len(name) <= 14 else name[:13] + "…" for name in names]
+def _named(names: list[str]) -> tuple[list[int], list[str]]:
+    """The places that are named on an axis, all or as many as can be read, and their names."""
+    from matplotlib.ticker import MaxNLocator
+
+    places = list(range(len(names)))
+    if len(names) > MOST_NAMES:
+        ticks = MaxNLocator(integer=True).tick_values(0, len(names) - 1)
+        places = [int(place) for place in ticks if 0 <= place < len(names)]
+    chosen = (names[place] for place in places)
+    return places, [name if len(name) <= 14 else name[:13] + "…" for name in chosen]

@@ -60,8 +60,12 @@ def lines(outcome):
 @pytest.fixture(scope="module")
 def expected(folder):
     """Runs of one label, of the whole recording."""
+    return runs_in(folder)
+
+
+def runs_in(folder, **options):
     model = regard.load(folder / "audio")
-    (answer,) = model.answers(read(model, [folder / "a.wav"], labelled=False), frames=True)
+    (answer,) = model.answers(read(model, [folder / "a.wav"], labelled=False), frames=True, **options)
     labels = answer["labels"]
     starts = [n for n, label in enumerate(labels) if n == 0 or labels[n - 1] != label]
     return [
@@ -115,7 +119,11 @@ def test_a_wav_whose_end_is_not_known(pipe, expected, folder):
             b"RIFF....WAVEfmt \x10\0\0\0" + struct.pack("<HHIIHH", 6, 1, 8000, 8000, 1, 8),
             "a wav of coding 6 with 8 bits",
         ),
-        (b"RIFF....WAVEfmt \x10\0\0\0" + struct.pack("<HHIIHH", 1, 0, 8000, 8000, 1, 8), "a wav of 0 channels at 8000"),
+        (b"RIFF....WAVEfmt \x10\0\0\0" + struct.pack("<HHIIHH", 1, 0, 8000, 8000, 1, 8), "found a wav of no channels"),
+        (
+            b"RIFF....WAVEfmt \x10\0\0\0" + struct.pack("<HHIIHH", 1, 1, 3, 8000, 1, 8),
+            "a rate in Hz, a whole number from 100 to",
+        ),
     ],
 )
 def test_what_a_pipe_cannot_bring(pipe, content, message):
@@ -139,6 +147,18 @@ def test_other_windows(pipe):
     raw = samples().tobytes()
     told = [lines(pipe(raw, "--every", *more)) for more in ((), ("--window", "3"), ("--windows", "8,2/8,0"))]
     assert told[0] == told[2] != told[1]
+
+
+def test_labels_are_smoothed_as_in_prediction(call, folder, expected, caplog):
+    smooth = runs_in(folder, smooth=0.3)
+    assert lines(call("stream", folder / "audio", folder / "a.wav", "--smooth", 0.3)) == smooth != expected
+    model = regard.load(folder / "audio")
+    model.config = model.config.model_copy(update={"smooth": 0.3, "shortest": 0.2})
+    stream = model.stream(rate=RATE)
+    told = stream.push(samples()) + stream.close()
+    starts = [one.start for number, one in enumerate(told) if number == 0 or told[number - 1].label != one.label]
+    assert starts == [run["start"] for run in smooth]
+    assert "shortest: in a stream segments and pauses below 0.2 s stay as they are" in caplog.text
 
 
 def test_a_paced_file_tells_how_late_answers_are(call, folder, expected):

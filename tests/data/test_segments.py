@@ -70,7 +70,7 @@ def test_what_a_record_may_say(value, wanted):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ([[0, 1, "a"], [0.5, 2, "b"]], r"rttm:4: expected one label at a time, found 0.5 to 2 s of 'b', which"),
+        ([[0, 1, "a"], [0.5, 2, "b"]], r"rttm:4: .*at a time .* as 'a\+b'\), found 0.5 to 2 s of 'b', which"),
         ([[0, 2.2, "a"]], r"rttm:3: .* that ends within the recording's 2.00 s, found \[0, 2.2, 'a'\]"),
         ([[0, 1, "a"], [2.5, 2.6, "a"]], r"a.rttm:4: expected a start before its end, within the recording's 2.00 s"),
         ([[1, 1, "a"]], "a start before its end"),
@@ -294,6 +294,32 @@ def test_names_that_a_format_cannot_hold(save, tmp_path, format):
             )
 
 
+@pytest.mark.parametrize("format", ["csv", "tsv", "jsonl", "parquet"])
+@pytest.mark.parametrize(
+    ("goal", "answer"), [("segments", [[0.25, 0.5, "anna"]]), ("label", "anna"), ("target", "a b")]
+)
+def test_parts_are_written_with_their_times(save, tmp_path, format, goal, answer):
+    save("in/a.wav", 1.5)
+    path = save("in/x.csv", "audio,start,duration\na.wav,0.5,1.0\na.wav,,\n")
+    examples = read(path, goal, labelled=False)
+    row = writable_formats(goal)[format]
+    out = tmp_path / f"in/y{row.endings[0]}"
+    with out.open("wb") if row.medium == "bytes" else out.open("w", newline="") as file:
+        data.write(examples, [{goal: answer}] * 2, file, format=format, goal=goal, items="recordings")
+    again = read(out, goal)
+    assert [(example.items.first, example.items.seconds) for example in again] == [(4000, 1.0), (0, 1.5)]
+    assert all(example.goal == again[0].goal for example in again)
+
+
+@pytest.mark.parametrize("format", ["csv", "tsv"])
+def test_a_table_has_the_columns_of_its_first_row(save, format):
+    save("in/a.wav", 1.5)
+    examples = read(save("in/x.jsonl", '{"audio": "a.wav"}\n{"audio": "a.wav", "end": 1}\n'), labelled=False)
+    names = {"format": format, "goal": "segments", "items": "recordings"}
+    with pytest.raises(DataError, match=rf"x.jsonl:2: expected no 'end' .* columns of {format}, found 1; format=jsonl"):
+        data.write(examples, [{"segments": []}] * 2, io.StringIO(), **names)
+
+
 @pytest.mark.parametrize("format", ["rttm", "audacity", "jsonl"])
 def test_a_part_is_told_by_its_times(save, tmp_path, format):
     save("in/a.wav", 1.5)
@@ -337,9 +363,12 @@ def written(dataset, path):
     return path
 
 
-def test_samples_beside_their_rate_are_no_pair():
-    (example,) = read([(np.zeros(4000), 8000)], labelled=False)
-    assert example.items.seconds == 0.5
+@pytest.mark.parametrize("goal", ["segments", "label", "target"])
+def test_samples_beside_their_rate_are_no_pair(save, goal):
+    both = (np.zeros(4000), 8000)
+    for source in (both, (both, 5), (save("a.wav", 0.5), 5), (str(save("a.wav", 0.5)), None)):
+        (example,) = read([source], goal, labelled=False)
+        assert example.items.seconds == 0.5
 
 
 def test_a_dataset_that_holds_the_bytes_of_its_files(save):

@@ -1,7 +1,9 @@
 """Decoding of connectionist temporal classification beside the sum over every path, and PyTorch's loss."""
 
 import math
+import tracemalloc
 from itertools import groupby, pairwise, product
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -76,6 +78,28 @@ def test_symbols_begin_where_the_likeliest_of_their_paths_has_them(case):
         before = (blank, *path)
         begins = [frame for frame, symbol in enumerate(path) if symbol not in (blank, before[frame])]
         assert align(log_probs, ids, blank=blank) == begins
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 60), st.integers(2, 5), st.integers(0, 2**32 - 1), st.integers(1, 9))
+def test_times_are_the_same_whatever_is_held_at_once(frames, columns, seed, piece):
+    log_probs, blank = drawn(frames, columns, seed), seed % columns
+    (one, *_) = prefix_search(log_probs, blank=blank, beam=3)
+    with mock.patch("regard.decoding.ctc.PIECE", piece):
+        assert align(log_probs, one.ids, blank=blank) == one.frames
+
+
+def test_times_take_little_memory():
+    rng, count, blank = np.random.default_rng(1), 1500, 0
+    ids = rng.integers(1, 4, count).tolist()
+    log_probs = np.full((3 * count, 4), -8.0)
+    begins = [3 * place + int(rng.integers(0, 2)) for place in range(count)]
+    log_probs[:, blank] = -0.1
+    log_probs[begins, ids] = 0.0
+    tracemalloc.start()
+    assert align(log_probs, ids, blank=blank) == begins
+    assert tracemalloc.get_traced_memory()[1] < 5e6  # all moves at once would be 13 MB
+    tracemalloc.stop()
 
 
 @settings(deadline=None, max_examples=60)

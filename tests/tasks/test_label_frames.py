@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from regard.data import Example, Place
 from regard.data.segments import OUTSIDE, Segment, segments
 from regard.tasks.label.frames import as_segments, labels_at, middles, runs_of, smoothed, without_short
 from regard.tasks.label.metrics import segment_scores
+from regard.tasks.label.reader import LabelReader
 from regard.tasks.label.recordings import Smoothing, Timing, known_labels, pieces
 
 ROWS = st.lists(st.integers(0, 3), max_size=40).map(lambda rows: np.array(rows, np.int64))
@@ -51,6 +53,23 @@ def test_smoothing_is_a_vote(rows, reach):
         middle = slice(reach, len(rows) - reach)
         windows = np.lib.stride_tricks.sliding_window_view(rows, 2 * reach + 1)
         np.testing.assert_array_equal(found[middle], np.median(windows, axis=1))
+
+
+@quick
+@given(rows=ROWS, reach=st.integers(0, 6), sizes=st.lists(st.integers(1, 9), max_size=12))
+def test_a_stream_is_smoothed_as_the_whole_is(rows, reach, sizes):
+    reader, found = LabelReader("abcd", 0.5, width=2 * reach + 1), []
+    scores = 5.0 * torch.eye(4)[torch.from_numpy(rows)]
+    for piece in scores.tensor_split([end for end in np.cumsum(sizes).tolist() if end < len(rows)]):
+        if len(piece):
+            found += reader.push(piece)
+    assert len(found) == max(0, len(rows) - reach)
+    found += reader.close()
+    wanted = smoothed(rows, 2 * reach + 1)
+    assert [one.label for one in found] == ["abcd"[row] for row in wanted]
+    assert [one.start for one in found] == [0.5 * place for place in range(len(rows))]
+    chances = scores.softmax(1)[range(len(rows)), wanted.tolist()]
+    assert [one.score for one in found] == pytest.approx(chances.tolist(), abs=1e-6)
 
 
 @quick
@@ -121,28 +140,32 @@ A, B = "anna", "ben"
 
 
 @pytest.mark.parametrize(
-    ("gold", "found", "detection", "identification"),
+    ("gold", "found", "wanted"),  # detection, diarization, identification
     [
-        ([(0, 2, A)], [(0, 2, A)], 0, 0),
-        ([(0, 2, A)], [], 1, 1),
-        ([(0, 2, A)], [(0, 1, A)], 0.5, 0.5),  # 1 s missed of 2
-        ([(0, 2, A)], [(0, 3, A)], 0.5, 0.5),  # 1 s of false alarm
-        ([(0, 2, A)], [(0, 2, B)], 0, 1),  # all confused
-        ([(0, 2, A), (2, 4, B)], [(0, 3, A), (3, 4, B)], 0, 0.25),  # 1 s of 4 confused
-        ([(0, 1, A), (3, 4, B)], [(0.5, 2, A), (3, 4, A)], 0.75, 1.25),  # 0.5 missed, 1 false, 1 confused, of 2
-        ([], [], 0, 0),
-        ([], [(0, 1, A)], 1, 1),
+        ([(0, 2, A)], [(0, 2, A)], (0, 0, 0)),
+        ([(0, 2, A)], [], (1, 1, 1)),
+        ([(0, 2, A)], [(0, 1, A)], (0.5, 0.5, 0.5)),  # 1 s missed of 2
+        ([(0, 2, A)], [(0, 3, A)], (0.5, 0.5, 0.5)),  # 1 s of false alarm
+        ([(0, 2, A)], [(0, 2, B)], (0, 0, 1)),  # all confused, unless B is called A
+        ([(0, 2, A), (2, 4, B)], [(0, 3, A), (3, 4, B)], (0, 0.25, 0.25)),  # 1 s of 4 confused
+        ([(0, 1, A), (1, 4, B)], [(0, 1, B), (1, 4, A)], (0, 0, 1)),
+        ([(0, 1, A), (3, 4, B)], [(0.5, 2, A), (3, 4, A)], (0.75, 1, 1.25)),  # 0.5 missed, 1 false, 1 confused, of 2
+        ([], [], (0, 0, 0)),
+        ([], [(0, 1, A)], (1, 1, 1)),
     ],
 )
-def test_errors_of_segments(gold, found, detection, identification):
+def test_errors_of_segments(gold, found, wanted):
     gold, found = ([Segment(*part) for part in parts] for parts in (gold, found))
-    wanted = {"detection_error": pytest.approx(detection), "identification_error": pytest.approx(identification)}
-    assert segment_scores([gold], [found], [5.0]) == wanted
+    scores = segment_scores([gold], [found], [5.0])
+    assert list(scores) == ["detection_error", "diarization_error", "identification_error"]
+    assert tuple(scores.values()) == pytest.approx(wanted)
 
 
 def test_recordings_are_summed_up():
     gold, found = [[Segment(0, 3, A)], [Segment(0, 1, A)]], [[Segment(0, 3, A)], []]
-    assert segment_scores(gold, found, [3.0, 2.0]) == {"detection_error": 0.25, "identification_error": 0.25}
+    assert set(segment_scores(gold, found, [3.0, 2.0]).values()) == {0.25}
+    swapped = [[Segment(0, 3, A)], [Segment(0, 1, B)]]  # in each recording labels may be called otherwise
+    assert segment_scores(gold, swapped, [3.0, 2.0])["diarization_error"] == 0
 
 
 def test_without_pyannote(monkeypatch):

@@ -2,6 +2,7 @@
 
 import json
 import runpy
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from regard.decoding.ctc import Greedy, align, prefix_search
 from regard.ragged import Ragged
 from regard.tasks.fitting import change_window
 from regard.tasks.transcribe.network import ctc_loss
+from regard.tasks.transcribe.reader import TranscriptReader
 
 ROOT = Path(__file__).parents[2]
 DIGITS = ROOT.parent / "shared" / "data" / "spoken-digits"
@@ -206,6 +208,23 @@ def test_a_stream_writes_what_the_whole_says(run, size):
         found = [symbol for piece in pieces for symbol in stream.push(piece)] + stream.close()
         assert "".join(symbol.text for symbol in found) == answer["target"]
         np.testing.assert_allclose([symbol.start for symbol in found], answer["times"], atol=1e-3)
+
+
+@pytest.mark.parametrize("text", ["ab é ba éé", "é", "ab\u20acé", "b"])
+def test_a_stream_tells_whole_characters(text):
+    """Of subwords of bytes, of which more than one may make a character."""
+    pairs = [(np.zeros((40, 3), np.float32), text) for text in ("ab ba", "ba ab")] * 2
+    model = Transcriber(**SMALL, front_end="vectors", target_units="subwords", subwords=262)
+    model.fit(pairs, epochs=1, baselines="none")
+    target, blank = model.network.target, model.network.blank
+    ids = target.tokens(text)
+    rows = torch.full((2 * len(ids), len(target.embedding.weight)), -9.0)
+    rows[range(0, 2 * len(ids), 2), ids] = rows[1::2, blank] = 9.0
+    for cut in (len(rows), len(rows) - 2):  # the second within the last character
+        reader = TranscriptReader(model.network)
+        found = [symbol for row in rows[:cut] for symbol in reader.push(row[None])] + reader.close()
+        assert "".join(symbol.text for symbol in found) == target.text(ids[: cut // 2])
+        assert all(first.start < second.start for first, second in pairwise(found))
 
 
 def test_the_command_line_writes_as_sound_comes_in(run, tmp_path, capsys):

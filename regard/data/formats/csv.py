@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from regard.data.formats import Answer, Put
-from regard.data.formats.tables import table_cells, table_records
+from regard.data.formats.tables import beside_cells, table_cells, table_records
 from regard.data.lines import File
 from regard.data.records import Columns, Example, Record
 from regard.errors import DataError
@@ -28,10 +28,10 @@ def read(file: File, columns: Columns) -> Iterator[Record]:
 
 @contextmanager
 def write(file: TextIO, columns: Columns) -> Iterator[Put]:
-    """A table with a header: items and goal, and the score where an answer is one of several."""
-    header = [columns.items.written, columns.goal_name] + ["score"] * columns.scored
-    cell, begun = io.StringIO(newline=""), False
+    """A table with a header: items, what tells of them, and goal, and the score where an answer is one of several."""
+    cell = io.StringIO(newline="")
     writer = csv.writer(cell)
+    beside: list[str] | None = None  # names of what tells of the items; None before the header is written
 
     def write_row(row: Sequence[str]) -> None:
         cell.seek(0)
@@ -39,16 +39,20 @@ def write(file: TextIO, columns: Columns) -> Iterator[Put]:
         writer.writerow(row)
         file.write(cell.getvalue().removesuffix("\r\n") + "\n")
 
+    def write_header(names: Sequence[str]) -> None:
+        write_row([columns.items.written, *names, columns.goal_name] + ["score"] * columns.scored)
+
     def put(example: Example, answer: Answer) -> None:
-        nonlocal begun
-        if not begun:
-            write_row(header)
-            begun = True
-        write_row(table_cells(example, answer, columns, "csv"))
+        nonlocal beside
+        if beside is None:
+            beside = list(columns.beside_of(example.record))
+            write_header(beside)
+        items, *rest = table_cells(example, answer, columns, "csv")
+        write_row([items, *beside_cells(example, columns, beside, "csv"), *rest])
 
     yield put
-    if not begun:
-        write_row(header)
+    if beside is None:
+        write_header([])
 
 
 def _rows(file: File) -> Iterator[tuple[int, list[str]]]:

@@ -81,3 +81,17 @@ def table_cells(example: Example, answer: Answer, columns: Columns, format: str)
     if isinstance(goal, list):
         return [join_cell(words_of(example, format)), join_cell(goal), *score]
     return [text_of(example, format), goal, *score]
+
+
+def beside_cells(example: Example, columns: Columns, names: Sequence[str], format: str) -> list[str]:
+    """What tells of the items beside them, the times of a part say, under the names that the first example had.
+
+    Raises:
+        DataError: under a name that the first did not have.
+    """
+    told = columns.beside_of(example.record)
+    new = next((name for name in told if name not in names), None)
+    if new is not None:
+        expected = f"no '{new}' where the first record has none, which tells the columns of {format}"
+        raise example.place.error(expected, f"{short(told[new])}; format=jsonl takes it")
+    return ["" if told.get(name) is None else str(told[name]) for name in names]

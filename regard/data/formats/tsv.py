@@ -13,7 +13,7 @@ from typing import TextIO
 from regard.data.formats import Answer, Put
 from regard.data.formats import columns as columns_format
 from regard.data.formats.refused import refuse
-from regard.data.formats.tables import is_header, table_cells, table_records
+from regard.data.formats.tables import beside_cells, is_header, table_cells, table_records
 from regard.data.lines import File
 from regard.data.records import Columns, Example, Record
 
@@ -37,19 +37,23 @@ def read(file: File, columns: Columns) -> Iterator[Record]:
 def write(file: TextIO, columns: Columns) -> Iterator[Put]:
     """A table without a header: goal and items as they usually stand, and the score of one answer of several.
 
-    It has a header where :func:`read` would take the first row for one.
+    It has a header where something tells of the items beside them, or :func:`read` would take the first row for one.
     """
-    begun = False
+    beside: list[str] | None = None  # names of what tells of the items; None before the first row
+
+    def in_order(items: list[str], goal: str) -> list[str]:
+        return [goal, *items] if columns.goal_first else [*items, goal]
 
     def put(example: Example, answer: Answer) -> None:
-        nonlocal begun
+        nonlocal beside
         items, goal, *score = table_cells(example, answer, columns, "tsv")
-        row = [goal, items] if columns.goal_first else [items, goal]
+        is_first = beside is None
+        beside = list(columns.beside_of(example.record)) if beside is None else beside
+        row = in_order([items, *beside_cells(example, columns, beside, "tsv")], goal)
         refuse(example, row, _TAB_OR_LINE_END, "no tab or line end in what tsv holds")
-        if not begun and not score and is_header(row, columns):
-            names = [columns.items.written, columns.goal.written]
-            file.write("\t".join(names[::-1] if columns.goal_first else names) + "\n")
-        begun = True
+        if is_first and (beside or (not score and is_header(row, columns))):
+            names = in_order([columns.items.written, *beside], columns.goal.written)
+            file.write("\t".join(names + ["score"] * len(score)) + "\n")
         file.write("\t".join(row + score) + "\n")
 
     yield put

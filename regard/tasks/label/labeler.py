@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from regard.tasks.label.baselines import simple_baselines
 from regard.tasks.label.metrics import library
 from regard.tasks.label.network import LabelBatch, LabelNetwork
 from regard.tasks.label.options import LONGEST_SMOOTHING, LabelConfig
+from regard.tasks.label.reader import Labelled, LabelReader
 from regard.tasks.label.recordings import (
     SHORTEST_PIECE,
     Smoothing,
@@ -36,11 +38,13 @@ from regard.tasks.label.recordings import (
 )
 from regard.tasks.maps import attention_maps
 from regard.tasks.model import Columns, Scores
-from regard.tasks.streams import Labelled, LabelReader, Stream, Streams, in_pieces, is_read_in_pieces
+from regard.tasks.streams import Stream, Streams, in_pieces, is_read_in_pieces
 from regard.training.config import make_config, with_options
 from regard.training.metrics import label_scores
 from regard.viewer.images import ImageMaps
 from regard.viewer.maps import Maps
+
+logger = logging.getLogger(__name__)
 
 
 class Labeler:
@@ -172,7 +176,7 @@ class Labeler:
             answers[number] = {"labels": self._names(logits), "scores": [round(chance, 6) for chance in best]}
         return answers
 
-    def stream(self, *, rate: int | None = None) -> Stream[Labelled]:
+    def stream(self, *, rate: int | None = None, smooth: float | None = None) -> Stream[Labelled]:
         """Labels of one sequence that comes piece by piece, sound or vectors: those of the whole, as soon as they can.
 
         ``push`` takes samples ``[N]`` or rows ``[N, C]`` and gives a :class:`Labelled` for each vector that is certain;
@@ -180,16 +184,24 @@ class Labeler:
 
         Arguments:
             rate: of the samples, Hz; that of the front end unless given.
+            smooth: the option of that name, where it is not to be as in training; a label waits for half of it.
 
         Raises:
             ConfigError: a front end that reads a sequence whole, or a window that has no end to the right.
         """
-        return Stream(self.streams(1, rate=rate))
+        return Stream(self.streams(1, rate=rate, smooth=smooth))
 
-    def streams(self, count: int, *, rate: int | None = None) -> Streams[Labelled]:
+    def streams(self, count: int, *, rate: int | None = None, smooth: float | None = None) -> Streams[Labelled]:
         """The same for many at once, which share a batch."""
-        seconds = getattr(self.network.front_end, "seconds", None)
-        return Streams(self.network, count, partial(LabelReader, self.labels, seconds), rate=rate)
+        smoothing, seconds = self._smoothing(smooth), getattr(self.network.front_end, "seconds", None)
+        if smoothing.shortest:
+            logger.warning(
+                "shortest: in a stream segments and pauses below %g s stay as they are, for how long their neighbours "
+                "last, to the longer of which they would go, is not known yet; predict knows",
+                smoothing.shortest,
+            )
+        width = 1 if seconds is None else smoothing.width(seconds)
+        return Streams(self.network, count, partial(LabelReader, self.labels, seconds, width=width), rate=rate)
 
     def attention(self, items: Any) -> Maps | ImageMaps:
         """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""

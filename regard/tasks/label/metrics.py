@@ -13,24 +13,26 @@ Segments = Sequence[Sequence[Segment]]
 
 
 def segment_scores(gold: Segments, predicted: Segments, seconds: Sequence[float]) -> dict[str, float]:
-    """Two errors of the time of segments, lower is better, summed over all recordings, by `pyannote.metrics`.
+    """Three errors of the time of segments, lower is better, summed over all recordings, by `pyannote.metrics`.
 
     ``detection_error`` is ``(missed + false alarm) / total`` of the time in any segment, whatever its label;
     ``identification_error`` ``(missed + false alarm + confused) / total``, where another label is confused with the
-    true one. Both may be above 1. No time around the bounds of segments is left out.
+    true one; ``diarization_error`` the same where in each recording the labels that were found may be called otherwise,
+    one by one, so that the least is confused. All may be above 1. No time around the bounds of segments is left out.
 
     Arguments:
         seconds: how long each recording is.
 
     >>> segment_scores([[Segment(0, 2, "anna")]], [[Segment(1, 2.5, "ben")]], [3.0])
-    {'detection_error': 0.75, 'identification_error': 1.25}
+    {'detection_error': 0.75, 'diarization_error': 0.75, 'identification_error': 1.25}
 
     Raises:
         UnsupportedError: pyannote.metrics is not installed.
     """
-    core, detection, identification = library()
+    core, detection, diarization, identification = library()
     metrics: dict[str, Any] = {
         "detection_error": detection.DetectionErrorRate(),
+        "diarization_error": diarization.DiarizationErrorRate(),
         "identification_error": identification.IdentificationErrorRate(),
     }
     for number, (true, found, length) in enumerate(zip(gold, predicted, seconds, strict=True)):
@@ -41,7 +43,7 @@ def segment_scores(gold: Segments, predicted: Segments, seconds: Sequence[float]
     return {name: float(abs(metric)) for name, metric in metrics.items()}
 
 
-def library() -> tuple[ModuleType, ModuleType, ModuleType]:
+def library() -> tuple[ModuleType, ...]:
     """What `pyannote` has of segments and their errors.
 
     Raises:
@@ -49,10 +51,10 @@ def library() -> tuple[ModuleType, ModuleType, ModuleType]:
     """
     try:
         from pyannote import core
-        from pyannote.metrics import detection, identification
+        from pyannote.metrics import detection, diarization, identification
     except ImportError:
         raise UnsupportedError("scores of segments need pyannote.metrics: pip install 'regard[audio]'") from None
-    return core, detection, identification
+    return core, detection, diarization, identification
 
 
 def _annotation(core: ModuleType, segments: Sequence[Segment], number: int) -> Any:

@@ -36,8 +36,11 @@ class Smoothing(NamedTuple):
 
     def of(self, rows: Rows, step: float) -> Rows:
         """Rows of labels ``[N]``, ``step`` seconds from one to the next."""
-        width = 1 + 2 * max(0, round((self.smooth / step - 1) / 2))
-        return without_short(smoothed(rows, width), math.ceil(self.shortest / step - 1e-6))
+        return without_short(smoothed(rows, self.width(step)), math.ceil(self.shortest / step - 1e-6))
+
+    def width(self, step: float) -> int:
+        """Labels over which the most frequent is taken, an odd number."""
+        return 1 + 2 * max(0, round((self.smooth / step - 1) / 2))
 
 
 @dataclass(frozen=True, slots=True)

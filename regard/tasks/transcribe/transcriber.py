@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from regard.data import Example, Source
 from regard.data.items import fewest
-from regard.decoding.ctc import Greedy, Transcript, fewest_frames, greedy, prefix_search
+from regard.decoding.ctc import Transcript, fewest_frames, greedy, prefix_search
 from regard.ragged import Ragged
 from regard.tasks import files, fitting
 from regard.tasks.maps import attention_maps
@@ -23,6 +23,7 @@ from regard.tasks.streams import Stream, Streams, in_pieces, is_read_in_pieces
 from regard.tasks.transcribe.baselines import transcript_baselines
 from regard.tasks.transcribe.network import TranscriptBatch, TranscriptNetwork, ctc_loss
 from regard.tasks.transcribe.options import TranscribeConfig
+from regard.tasks.transcribe.reader import TranscriptReader, Written
 from regard.training.config import make_config, with_options
 from regard.training.metrics import transcript_scores
 from regard.viewer.images import ImageMaps
@@ -279,39 +280,3 @@ class Transcriber:
 
     def restore(self, vocabulary: dict[str, Any]) -> None:
         """There is nothing but front ends."""
-
-
-class Written(NamedTuple):
-    """A symbol and when it begins, from ``start`` to ``end``: a vector, in seconds of sound, else counted in vectors.
-
-    ``text`` has the blank before it, if there is one.
-    """
-
-    start: float
-    end: float
-    text: str
-
-
-class TranscriptReader:
-    """The symbols that the likeliest path spells, of rows of scores ``[n, V]``."""
-
-    def __init__(self, network: TranscriptNetwork) -> None:
-        self._network, self._seconds = network, getattr(network.front_end, "seconds", None)
-        self._greedy = Greedy(blank=network.blank)
-        self._before: list[int] = []  # the last symbol: what stands before another may tell how that is written
-
-    def push(self, rows: Tensor) -> list[Written]:
-        found = self._greedy.push(self._network.log_probs(rows).cpu().numpy())
-        return [Written(self._time(frame), self._time(frame + 1), self._text(symbol)) for symbol, frame in found]
-
-    def close(self) -> list[Written]:
-        return []
-
-    def _text(self, symbol: int) -> str:
-        text = self._network.target.text
-        both, alone = text([*self._before, symbol]), text(self._before)
-        self._before = [symbol]
-        return str(both.removeprefix(alone))
-
-    def _time(self, frame: int) -> float:
-        return frame if self._seconds is None else round(frame * self._seconds, 6)

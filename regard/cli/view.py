@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from regard.cli.common import Run, open_model
 from regard.errors import ConfigError, DataError
 
+MANY = 128  # images of a folder, spread over all, whose mean is drawn
+
 
 def view(
     run: Run,
     given: Annotated[
         str,
-        typer.Argument(metavar="INPUT", help="A text (a tagger's words are separated by spaces), an image; or a file."),
+        typer.Argument(
+            metavar="INPUT",
+            help="A text (a tagger's words are separated by spaces), an image; or a file; or a folder of images.",
+        ),
     ],
     number: Annotated[
         int | None,
@@ -33,7 +39,10 @@ def view(
         str, typer.Option("--output", "-o", help="Page or picture: .html, .png, .svg, .pdf.")
     ] = "page.html",
 ) -> None:
-    """Draw who attends to whom in one sequence: a heat map for every layer and head; of an image, over it."""
+    """Draw who attends to whom in one sequence: a heat map for every layer and head; of an image, over it.
+
+    Of a folder of images: how far each head looks, on average over them.
+    """
     from regard.data.goals import GOALS
     from regard.tasks.files import check_output, item_kind, iter_read
 
@@ -43,7 +52,11 @@ def view(
     kind = item_kind(model.config)
     if place is not None and kind != "images":
         raise ConfigError(f"at: a patch of an image, and {run} reads {kind}; leave it out")
-    if number is not None:
+    if number is None and kind == "images" and Path(given).is_dir():
+        if place is not None:
+            raise ConfigError(f"at: a patch of one image, and {given} is a folder; leave it out, or name an image")
+        maps: Any = _distances(model, given)
+    elif number is not None:
         example = next(
             islice(iter_read(model, given, items=kind, labelled=model.config.goal == "nothing"), number - 1, None), None
         )
@@ -55,6 +68,16 @@ def view(
     else:
         maps = model.attention(given.split() if kind == "words" and GOALS[model.config.goal].per_item else given)
     typer.echo(f"{maps.save(output) if place is None else maps.save(output, at=place)}")
+
+
+def _distances(model: Any, folder: str) -> Any:
+    """How far heads look, over images of a folder."""
+    from regard.tasks.files import read
+    from regard.viewer.distances import Distances
+
+    examples = read(model, folder, items="images", labelled=False)
+    step = -(-len(examples) // MANY)
+    return Distances.of(model.attention(example.items) for example in examples[::step])
 
 
 def parse_place(text: str) -> tuple[int, int]:

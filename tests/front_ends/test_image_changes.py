@@ -201,7 +201,7 @@ def test_options_that_do_not_go_together():
 
 def test_colours_are_changed_on_their_own_scale_alone():
     with pytest.raises(ConfigError, match=r"color: it changes pixels from 0 to 1, got some from 0 to 16; bring arrays"):
-        Classifier(**TINY).fit([(np.array([[0.0, 16.0]]), "a")] * 2, color=0.2)
+        Classifier(**TINY).fit([(np.array([[0.0, 16.0]]), label) for label in "ab"], color=0.2)
 
 
 @pytest.mark.parametrize("channels", [2, 5])
@@ -213,7 +213,7 @@ def test_other_channels_are_changed_too(channels):
 def test_without_kornia_it_is_said_before_anything_is_learned(monkeypatch):
     monkeypatch.setattr("regard.front_ends.image.augment.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"flip, shift, crop and color need kornia: pip install 'regard\[image\]'"):
-        Classifier(**TINY).fit([(shape("bar"), "bar")] * 2, flip=True)
+        Classifier(**TINY).fit([(shape(name), name) for name in SHAPES], flip=True)
 
 
 def test_training_without_changes_loads_no_kornia():

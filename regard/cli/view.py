@@ -11,8 +11,6 @@ import typer
 from regard.cli.common import Run, open_model
 from regard.errors import ConfigError, DataError
 
-MANY = 128  # images of a folder, spread over all, whose mean is drawn
-
 
 def view(
     run: Run,
@@ -45,6 +43,7 @@ def view(
     """
     from regard.data.goals import GOALS
     from regard.tasks.files import check_output, item_kind, iter_read
+    from regard.tasks.maps import attention_distances
 
     check_output(output)
     place = None if at is None else parse_place(at)
@@ -55,7 +54,7 @@ def view(
     if number is None and kind == "images" and Path(given).is_dir():
         if place is not None:
             raise ConfigError(f"at: a patch of one image, and {given} is a folder; leave it out, or name an image")
-        maps: Any = _distances(model, given)
+        maps: Any = attention_distances(model, given)
     elif number is not None:
         example = next(
             islice(iter_read(model, given, items=kind, labelled=model.config.goal == "nothing"), number - 1, None), None
@@ -68,16 +67,6 @@ def view(
     else:
         maps = model.attention(given.split() if kind == "words" and GOALS[model.config.goal].per_item else given)
     typer.echo(f"{maps.save(output) if place is None else maps.save(output, at=place)}")
-
-
-def _distances(model: Any, folder: str) -> Any:
-    """How far heads look, over images of a folder."""
-    from regard.tasks.files import read
-    from regard.viewer.distances import Distances
-
-    examples = read(model, folder, items="images", labelled=False)
-    step = -(-len(examples) // MANY)
-    return Distances.of(model.attention(example.items) for example in examples[::step])
 
 
 def parse_place(text: str) -> tuple[int, int]:

@@ -55,10 +55,10 @@ def test_view_of_a_folder_tells_how_far_heads_look(call, run, tmp_path, monkeypa
 
     for number in range(5):
         Image.fromarray(np.full((6, 8 + number), 40 * number, np.uint8)).save(tmp_path / f"{number}.png")
-    monkeypatch.setattr("regard.cli.view.MANY", 2)
+    monkeypatch.setattr("regard.tasks.maps.MANY", 3)
     viewed = call("view", run / "run", tmp_path, "-o", tmp_path / "far.html")
     assert viewed.code == 0, viewed.err
-    assert "attention over 2 images" in (tmp_path / "far.html").read_text()
+    assert "attention over 3 images" in (tmp_path / "far.html").read_text()
     assert "at: a patch of one image, and" in call("view", run / "run", tmp_path, "--at", "1,1").complaint
 
 

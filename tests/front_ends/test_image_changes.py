@@ -219,9 +219,14 @@ def test_without_kornia_it_is_said_before_anything_is_learned(monkeypatch):
 def test_training_without_changes_loads_no_kornia():
     code = """
 import sys, numpy as np, regard
-pairs = [(np.full((4, 4), shade, np.uint8), str(shade)) for shade in (0, 255)] * 4
-options = {"dim": 8, "depth": 1, "heads": 2, "front_end": "patches"}
-regard.Classifier(**options).fit(pairs, epochs=1, baselines="none")
+from regard.front_ends import learn_front_end
+from regard.data import Example
+model = regard.Classifier(front_end="patches", dim=8, depth=1, heads=2)
+examples = [Example(regard.Image.from_pixels(np.full((4, 4), shade, np.uint8)), str(shade)) for shade in (0, 255)]
+model.learn_labels(examples)
+front_end = learn_front_end("patches", [example.items for example in examples], model.config)
+model.network = model.build({"front_end": front_end}).train()
+model.loss(model.network, model.collate(examples))[0].backward()
 print("kornia" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -262,7 +263,7 @@ def check_whole(images: Iterable[Any]) -> None:
         DataError: the first that is damaged.
     """
     files = (image for image in images if not isinstance(image.held, np.ndarray))
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor(AT_ONCE) as pool:  # threads leave each other's filters behind
         while some := list(islice(files, CHUNK)):
             for _ in pool.map(lambda image: image.at_size(1, 1).pixels(1), some):
                 pass

@@ -377,11 +377,13 @@ def test_files_are_checked_whole(tmp_path, damaged):
     for number in range(310):
         cut = len(whole) // 2 if number in damaged else len(whole)
         images.append(Image.from_file(f"{number}.png", content=whole[:cut]))
+    filters = list(warnings.filters)
     if damaged:
         with pytest.raises(DataError, match=f"^{min(damaged)}.png: expected a whole image"):
             check_whole(images)
     else:
         check_whole(images)
+    assert warnings.filters == filters
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "gif", "tiff", "webp", "bmp"])

@@ -1,18 +1,20 @@
 """A `Labeler` of pixels and patches, from images and masks to masks, by every road."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mutations import without_seals
 from pictures import save, save_list
 from PIL import Image as pillow
 from sklearn.metrics import jaccard_score
 
 import regard
-from regard import ConfigError, DataError, Image, Labeler
+from regard import ConfigError, DataError, Image, Labeler, ModelError
 from regard.cli import run as command
 from regard.data import Example, read
 from regard.front_ends.image import Patches
@@ -343,6 +345,18 @@ def test_numbers_are_called_by_their_names(named, files, tmp_path, capsys):
     assert sum(json.loads(capsys.readouterr().out)["shares"].values()) == pytest.approx(1)
     assert command(["info", str(named)]) == 0
     assert "3 labels: 0 ground 1 white square 2 gray" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "labels", [["0", "sky", "2"], ["0", "2", "1"], ["0", "1 a", "1 b"], ["0", "-1", "1"], ["0", "1", "9" * 9]]
+)
+def test_labels_of_a_run_folder_that_are_no_numbers(trained, tmp_path, labels):
+    run = shutil.copytree(trained, tmp_path / "run")
+    without_seals(run)
+    vocabulary = json.loads((run / "model.json").read_text())
+    (run / "model.json").write_text(json.dumps(vocabulary | {"labels": labels}))
+    with pytest.raises(ModelError, match=r"model.json: a part is missing or altered: labels must be numbers of masks"):
+        regard.load(run)
 
 
 def test_names_are_told_by_an_option_too(files, tmp_path):

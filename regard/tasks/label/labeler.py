@@ -303,3 +303,5 @@ class Labeler:
 
     def restore(self, vocabulary: dict[str, Any]) -> None:
         self.labels = files.checked_labels(vocabulary)
+        if self.config.goal == "mask":
+            masks.check_restored(self.labels)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,12 @@ from torch import Tensor
 
 from regard.data import Example
 from regard.data.masks import UNLABELLED, read_names
-from regard.errors import DataError
+from regard.errors import DataError, ModelError
 from regard.image import Image
 from regard.tasks.label.network import LabelBatch, Seen
 from regard.tasks.model import Scores
 
+_LABEL = re.compile(r"\d{1,5}( .+)?")
 NO_ROW = -100  # of a vector none of whose pixels has a label: PyTorch's cross-entropy leaves it out
 Numbers = NDArray[np.int64]
 
@@ -99,6 +102,20 @@ def named(labels: Sequence[str], path: str | Path) -> list[str]:
             raise DataError("names that differ", f"'{name}' on the lines {lines[name]} and {number + 1}", path=path)
         lines[name] = number + 1
     return [f"{number - 1} {name}" for name, number in lines.items()]
+
+
+def check_restored(labels: Sequence[str]) -> None:
+    """Refuses labels of a run folder that are no numbers of masks, each with a name behind it or none.
+
+    Raises:
+        ModelError: the first of them, or numbers that do not rise.
+    """
+    wrong = next((label for label in labels if not _LABEL.fullmatch(label)), None)
+    if wrong is not None:
+        raise ModelError(f"labels must be numbers of masks, with a name behind them or none, got {wrong!r}")
+    numbers = [*map(number_of, labels)]
+    if any(number >= after for number, after in pairwise(numbers)):
+        raise ModelError(f"labels must be numbers of masks that rise, got {numbers}")
 
 
 def number_of(label: str) -> int:

@@ -16,7 +16,7 @@ import sys
 
 QUICK = ("startup", "attention", "native", "memory", "throughput", "prediction", "transduce", "streaming")
 SPEECH = ("speech.voices", "speech.frames", "speech.windows", "speech.length", "speech.hour")
-IMAGES = ("images.digits", "images.mnist", "images.strokes", "images.fashion")
+IMAGES = ("images.digits", "images.mnist", "images.strokes", "images.strings", "images.fashion")
 SLOW = ("performance", "attention2d", "classify", "choices", "cnn_vs_attention", *IMAGES, *SPEECH)
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import os
-import struct
 import warnings
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regard.errors import DataError, UnsupportedError
-
-EXPECTED = "an image (png, jpg, gif, bmp, tif, webp, ...)"
-MOST_PIXELS = 100_000_000  # of a file: what is larger takes a gigabyte, or is made to
-INSTALL = "images need Pillow: pip install 'regard[image]'"
-_GRAY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N")  # modes of Pillow without colours
-_SIXTEEN_BITS = ("I", "I;16", "I;16B", "I;16L", "I;16N")
-_ORIENTATION = 0x0112  # the tag of EXIF that tells how a camera was held
-_TURNS = {  # what makes the picture upright, a name of Pillow, for each of its values
-    2: "FLIP_LEFT_RIGHT",
-    3: "ROTATE_180",
-    4: "FLIP_TOP_BOTTOM",
-    5: "TRANSPOSE",
-    6: "ROTATE_270",
-    7: "TRANSVERSE",
-    8: "ROTATE_90",
-}
-_SWAPPED = (5, 6, 7, 8)  # those that make rows of columns
-_DAMAGE = (  # what Pillow raises about a file that is damaged
-    *(OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, MemoryError),
-    *(RuntimeError, struct.error, zlib.error),
+from regard.image_file import (
+    GRAY,
+    INSTALL,
+    REFUSED,
+    SWAPPED,
+    array_of,
+    converted,
+    opened,
+    orientation,
+    unpacked,
+    upright,
 )
+
+MOST_NUMBER = 2**16 - 1  # of a mask
+AT_ONCE = 4  # images that are unpacked at a time, each of which may take a gigabyte
+CHUNK = 256  # images that wait for that
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,23 +58,24 @@ class Image:
 
     @classmethod
     def from_file(cls, path: str | Path, *, content: bytes | None = None) -> Image:
-        """A file of any kind that Pillow reads, the first picture of several; turned as the camera was held.
+        """A file of any kind that Pillow reads by itself, the first picture of several; turned as the camera was held.
 
         Arguments:
             content: the file's bytes, where they are in memory; ``path`` is then a name for messages.
 
         Raises:
-            DataError: no such file, none of an image, or one of more than 100 million pixels.
+            DataError: no such file, none of an image, one of more than 100 million pixels, or one of PostScript, which
+                would be run.
             UnsupportedError: Pillow is not installed.
         """
         name = os.fspath(path)
-        with _open(name, content) as picture:
+        with opened(name, content) as picture:
             columns, rows = picture.size
-            if _orientation(picture) in _SWAPPED:
+            if orientation(picture) in SWAPPED:
                 columns, rows = rows, columns
-            if picture.mode == "F":
-                raise DataError("pixels of 8 or 16 bits", "floating-point numbers, whose scale is not told", path=name)
-            return cls(rows, columns, 1 if picture.mode in _GRAY else 3, name, content)
+            if picture.mode in REFUSED:
+                raise DataError("pixels of 8 or 16 bits", REFUSED[picture.mode], path=name)
+            return cls(rows, columns, 1 if picture.mode in GRAY else 3, name, content)
 
     @classmethod
     def from_pixels(cls, pixels: Any) -> Image:
@@ -103,8 +97,10 @@ class Image:
             found = f"shape {list(array.shape)}, channels first; move them with numpy.moveaxis(pixels, 0, -1)"
             raise DataError("pixels [rows, columns, channels]", found)
         array = array[:, :, None] if array.ndim == 2 else array
-        if not np.isfinite(array).all():
-            row, column, channel = np.argwhere(~np.isfinite(array))[0].tolist()
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes Inf and is refused as such
+            finite = np.isfinite(array.astype(np.float32, copy=False))
+        if not finite.all():
+            row, column, channel = np.argwhere(~finite)[0].tolist()
             raise DataError("finite numbers", f"{array[row, column, channel]} at row {row + 1}, column {column + 1}")
         if array.dtype.kind in "ui" and array.dtype not in (np.uint8, np.uint16):
             if array.min() < 0 or array.max() > 255:
@@ -115,10 +111,15 @@ class Image:
 
     @classmethod
     def from_pillow(cls, picture: Any) -> Image:
-        """A ``PIL.Image.Image``, whose pixels are taken over."""
-        if picture.mode == "F":
-            return cls.from_pixels(np.asarray(picture))
-        return cls.from_pixels(_array(_converted(_upright(picture), 1 if picture.mode in _GRAY else 3)))
+        """A ``PIL.Image.Image``, whose pixels are taken over.
+
+        Raises:
+            DataError: it is of a file that is damaged.
+        """
+        with unpacked("an image of Pillow"):
+            if picture.mode == "F":
+                return cls.from_pixels(np.asarray(picture))
+            return cls.from_pixels(array_of(converted(upright(picture), 1 if picture.mode in GRAY else 3)))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -153,48 +154,57 @@ class Image:
         Raises:
             DataError: the file is damaged, or an array has channels that cannot be brought to so many.
         """
-        top, left = self.box
-        whole = self._whole(self.channels if channels is None else channels)
-        return whole[top : top + self.rows, left : left + self.columns]
+        channels = self.channels if channels is None else channels
+        if isinstance(self.held, np.ndarray):
+            if self.resized is None:
+                return _in_channels(_scaled(self._inside(self.held)), channels)
+            return self._inside(_resized(_in_channels(_scaled(self.held), channels), *self.resized))
+        from PIL import Image as pillow
+
+        with opened(self.name, self.held) as picture:
+            wanted = None if self.resized is None else self.resized[::-1]
+            if wanted is not None:  # a JPEG is read smaller
+                stored = wanted[::-1] if orientation(picture) in SWAPPED else wanted
+                picture.draft("L" if channels == 1 else "RGB", stored)
+            whole = converted(upright(picture), channels)
+            if wanted is not None:
+                whole = whole.resize(wanted, pillow.Resampling.BICUBIC, reducing_gap=3.0)
+            top, left = self.box
+            part = whole.crop((left, top, left + self.columns, top + self.rows))
+            return _in_channels(_scaled(array_of(part)), channels)
 
     def numbers(self) -> NDArray[np.int64]:
         """``[rows, columns]`` of an image that is a mask: numbers as they stand in the file, of a palette its places.
 
         Raises:
-            DataError: it has colours, numbers that are not whole or that JPEG changed, or the file is damaged.
+            DataError: it has colours, numbers that are not whole, below 0 or above 65,535, or that JPEG changed, or the
+                file is damaged.
         """
         expected = "a mask: a whole number for each pixel, gray or of a palette"
-        top, left = self.box
         if isinstance(self.held, np.ndarray):
             whole = self.held
             if self.channels != 1 or whole.dtype.kind == "f" or self.resized is not None:
                 raise DataError(expected, f"{whole.dtype} of shape {list(whole.shape)}", path=self.path)
             whole = whole[:, :, 0]
         else:
-            with _open(self.name, self.held) as picture:
-                if picture.format == "JPEG" or picture.mode not in ("P", *_GRAY):
-                    lossy = "a JPEG, which changes numbers; make it a PNG"
-                    raise DataError(expected, lossy if picture.format == "JPEG" else "colours", path=self.path)
-                upright = np.asarray(_upright(picture))
-                whole = upright[:, :, 0] if upright.ndim == 3 else upright
-        numbers: NDArray[np.int64] = whole[top : top + self.rows, left : left + self.columns].astype(np.int64)
+            with opened(self.name, self.held) as picture:
+                if picture.format == "JPEG":
+                    raise DataError(expected, "a JPEG, which changes numbers; make it a PNG")
+                whole = np.asarray(upright(picture))
+                channels = whole[:, :, :3] if whole.ndim == 3 else whole[:, :, None]
+                is_gray = picture.mode in ("P", *GRAY) or (channels == channels[:, :, :1]).all()
+                if not is_gray:
+                    raise DataError(expected, "colours; put a number in the place of each")
+                whole = channels[:, :, 0]
+        if whole.min() < 0 or whole.max() > MOST_NUMBER:
+            raise DataError(f"{expected}, from 0 to {MOST_NUMBER:,}", f"{whole.min()} to {whole.max()}", path=self.path)
+        numbers: NDArray[np.int64] = self._inside(whole).astype(np.int64)
         return numbers
 
-    def _whole(self, channels: int) -> NDArray[np.float32]:
-        if isinstance(self.held, np.ndarray):
-            found = _in_channels(_scaled(self.held), channels)
-            return found if self.resized is None else _resized(found, *self.resized)
-        from PIL import Image as pillow
-
-        with _open(self.name, self.held) as picture:
-            wanted = None if self.resized is None else self.resized[::-1]
-            if wanted is not None:  # a JPEG is read smaller
-                stored = wanted[::-1] if _orientation(picture) in _SWAPPED else wanted
-                picture.draft("L" if channels == 1 else "RGB", stored)
-            converted = _converted(_upright(picture), channels)
-            if wanted is not None:
-                converted = converted.resize(wanted, pillow.Resampling.BICUBIC, reducing_gap=3.0)
-            return _in_channels(_scaled(_array(converted)), channels)
+    def _inside(self, whole: NDArray[Any]) -> NDArray[Any]:
+        """What lies in the box."""
+        top, left = self.box
+        return whole[top : top + self.rows, left : left + self.columns]
 
     def identity(self) -> str:
         """Tells it from another."""
@@ -207,81 +217,6 @@ class Image:
     def __len__(self) -> int:
         """How many pixels it has."""
         return self.rows * self.columns
-
-
-@contextmanager
-def _open(name: str, content: bytes | None) -> Iterator[Any]:
-    """The file as Pillow opens it, of which only the head is read; what goes wrong with the rest is told in one line.
-
-    Raises:
-        DataError: no such file, none of an image, one that is too large, or damaged.
-        UnsupportedError: Pillow is not installed.
-    """
-    try:
-        from PIL import Image as pillow
-        from PIL import UnidentifiedImageError
-    except ImportError:
-        raise UnsupportedError(INSTALL) from None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of its own limit, and of odd tags
-        try:
-            picture = pillow.open(name if content is None else io.BytesIO(content))
-        except UnidentifiedImageError:
-            raise DataError(EXPECTED, "something else, or a damaged one", path=name) from None
-        except pillow.DecompressionBombError:
-            raise _too_large(name, "more") from None
-        except _DAMAGE as error:
-            found = getattr(error, "strerror", None) or str(error)
-            raise DataError(EXPECTED, found.lower(), path=name) from None
-        with picture:
-            if picture.width * picture.height > MOST_PIXELS:
-                raise _too_large(name, f"{picture.height} × {picture.width}")
-            try:
-                yield picture
-            except DataError:
-                raise
-            except _DAMAGE as error:
-                raise DataError("a whole image", f"{str(error).lower()}; fetch it again", path=name) from None
-
-
-def _too_large(name: str, found: str) -> DataError:
-    return DataError(f"an image of at most {MOST_PIXELS:,} pixels", f"{found}; make it smaller first", path=name)
-
-
-def _orientation(picture: Any) -> int:
-    """How the camera was held, by what stands before the pixels, so that none is unpacked."""
-    from PIL import Image as pillow
-
-    found = pillow.Image.getexif(picture).get(_ORIENTATION)
-    return found if found in _TURNS else 1
-
-
-def _upright(picture: Any) -> Any:
-    """Turned as the camera was held."""
-    from PIL import Image as pillow
-
-    turn = _TURNS.get(_orientation(picture))
-    return picture if turn is None else picture.transpose(pillow.Transpose[turn])
-
-
-def _converted(picture: Any, channels: int) -> Any:
-    """As a picture of mode "L" or "RGB"; of 16 bits "F"."""
-    from PIL import Image as pillow
-
-    if picture.mode in _SIXTEEN_BITS:
-        return pillow.fromarray(np.asarray(picture).astype(np.float32))
-    if picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
-        above = picture.convert("RGBA")
-        white = pillow.new("RGBA", above.size, "white")
-        picture = pillow.alpha_composite(white, above)
-    return picture.convert("L" if channels == 1 else "RGB")
-
-
-def _array(picture: Any) -> NDArray[Any]:
-    """``[rows, columns, channels]`` of what :func:`_converted` gives."""
-    array = np.asarray(picture)
-    array = array if array.ndim == 3 else array[:, :, None]
-    return np.clip(array / np.float32(65535), 0, 1) if picture.mode == "F" else array
 
 
 def _scaled(array: NDArray[Any]) -> NDArray[np.float32]:
@@ -316,3 +251,19 @@ def _resized(pixels: NDArray[np.float32], rows: int, columns: int) -> NDArray[np
         raise UnsupportedError(INSTALL) from None
     channels = [pillow.fromarray(pixels[:, :, channel]) for channel in range(pixels.shape[2])]
     return np.stack([np.asarray(x.resize((columns, rows), pillow.Resampling.BICUBIC)) for x in channels], 2)
+
+
+def check_whole(images: Iterable[Any]) -> None:
+    """Unpacks every file once, of which nothing is kept.
+
+    Arguments:
+        images: of :class:`Image`, taken a few at a time.
+
+    Raises:
+        DataError: the first that is damaged.
+    """
+    files = (image for image in images if not isinstance(image.held, np.ndarray))
+    with warnings.catch_warnings(), ThreadPoolExecutor(AT_ONCE) as pool:  # threads leave each other's filters behind
+        while some := list(islice(files, CHUNK)):
+            for _ in pool.map(lambda image: image.at_size(1, 1).pixels(1), some):
+                pass

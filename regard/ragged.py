@@ -163,10 +163,10 @@ class Ragged:
         """
         if self.grid is None:
             raise ShapeError("images (Ragged.from_grids) are wanted, got sequences that stand in a line")
-        images, sizes = self.unbind(), [tuple(size) for size in self.grid.tolist()]
+        images, sizes = self.unbind(), self.grid.tolist()
         made: list[Tensor] = [self.values[:0]] * len(images)
-        for size in dict.fromkeys(sizes):
-            numbers = [number for number, other in enumerate(sizes) if other == size]
+        for numbers in of_one_size(sizes):
+            size = sizes[numbers[0]]
             if len(numbers) == len(images):
                 return Ragged.from_grids(
                     function(self.values.view(len(images), *size, *self.values.shape[1:])).unbind()
@@ -203,6 +203,18 @@ class Ragged:
     def __len__(self) -> int:
         """The number of sequences, B."""
         return len(self.offsets) - 1
+
+
+def of_one_size(sizes: Sequence[Sequence[int]]) -> list[list[int]]:
+    """The numbers of the images of each size.
+
+    >>> of_one_size([(2, 3), (1, 1), (2, 3)])
+    [[0, 2], [1]]
+    """
+    found: dict[tuple[int, ...], list[int]] = {}
+    for number, size in enumerate(sizes):
+        found.setdefault(tuple(size), []).append(number)
+    return list(found.values())
 
 
 def takes_ragged(function: Callable[P, R]) -> Callable[P, R]:

@@ -54,7 +54,7 @@ def test_demo_runs_and_starts_at_once_the_second_time(capsys, tmp_path):
     [
         (
             "classify",
-            ("who is speaking", "macro_f1", "vectors: speaker"),
+            ("who is speaking", "macro_f1", "vectors of speaker"),
         ),
         ("transduce", ("words that training never saw", "symbol_error", "attention: ", "which letters")),
     ],

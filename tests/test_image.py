@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pictures import colours, save
 from PIL import Image as pillow
+from PIL import ImageOps
 
 from regard import DataError, Image
-from regard.image import MOST_PIXELS
+from regard.image import check_whole
+from regard.image_file import MOST_PIXELS
 
 GRAY = np.float32([0.299, 0.587, 0.114])
 
@@ -139,6 +141,19 @@ def test_a_picture_is_turned_as_the_camera_was_held(tmp_path, orientation):
     np.testing.assert_allclose(image.pixels(), turned, atol=1e-6)
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("name", ["a.tif", "a.webp", "a.jpg"])
+def test_files_of_every_kind_are_turned_once(tmp_path, name, orientation):
+    exif = pillow.Exif()
+    exif[0x0112] = orientation
+    path = save(tmp_path / name, colours(16, 24), exif=exif)
+    with pillow.open(path) as picture:
+        wanted = np.asarray(ImageOps.exif_transpose(picture), np.float32) / 255
+    image = Image.from_file(path)
+    assert image.size == wanted.shape[:2]
+    np.testing.assert_allclose(image.pixels(), wanted, atol=1e-6)
+
+
 def test_a_turned_jpeg_is_read_no_smaller_than_is_asked(tmp_path):
     exif = pillow.Exif()
     exif[0x0112] = 6
@@ -227,6 +242,7 @@ def test_pixels_of_other_channels():
         (np.zeros((3, 28, 28)), r"channels first; move them with numpy.moveaxis\(pixels, 0, -1\)"),
         (np.array([[0, 1], [np.nan, 0]]), "expected finite numbers, found nan at row 2, column 1"),
         (np.array([[np.inf]]), "found inf at row 1, column 1"),
+        (np.array([[0, 1e300]]), r"found 1e\+300 at row 1, column 2"),
         (np.array([[0, 256]]), "whole numbers from 0 to 255, or floats from 0 to 1, found 0 to 256"),
         (np.array([[-1, 2]]), "found -1 to 2"),
     ],
@@ -266,7 +282,11 @@ def test_a_file_that_is_cut_off(tmp_path, name):
 @pytest.mark.parametrize(
     ("content", "found"),
     [
-        (b"", "something else, or a damaged one"),
+        (b"", "an empty file"),
+        (b"\0\0\0\x18ftypheic" + bytes(40), "a photo in HEIC; make it a JPEG or a PNG"),
+        (b"\0\0\0\x18ftypisom" + bytes(40), "a video; take a picture of it"),
+        (b"<!DOCTYPE html>", r"a page or a drawing \(HTML, SVG\); fetch it again"),
+        (b"%PDF-1.4", "a PDF; make it a PNG"),
         (b"hello, this is text\n" * 20, "something else, or a damaged one"),
         (b"\x89PNG\r\n\x1a\n", "something else, or a damaged one"),
         (b"\x89PNG\r\n\x1a\n" + bytes(60), "."),
@@ -275,14 +295,15 @@ def test_a_file_that_is_cut_off(tmp_path, name):
 def test_what_is_no_image(tmp_path, content, found):
     path = tmp_path / "a.png"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=rf"a.png: expected an image \(png, jpg, .*\), found {found}"):
-        Image.from_file(path)
+    for where in ({}, {"content": content}):
+        with pytest.raises(DataError, match=rf"a.png: expected an image \(png, jpg, .*\), found {found}"):
+            Image.from_file(path, **where)
 
 
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(DataError, match=r"gone.png: expected an image .*, found no such file or directory"):
         Image.from_file(tmp_path / "gone.png")
-    with pytest.raises(DataError, match="found is a directory"):
+    with pytest.raises(DataError, match="found a folder"):
         Image.from_file(tmp_path)
 
 
@@ -312,10 +333,57 @@ def test_a_wide_one_within_the_limit_is_taken(tmp_path):
     assert image.at_size(1, 200).pixels().shape == (1, 200, 1)
 
 
-def test_floating_point_files_are_refused(tmp_path):
-    path = save(tmp_path / "a.tif", np.zeros((2, 2), np.float32))
-    with pytest.raises(DataError, match="expected pixels of 8 or 16 bits, found floating-point"):
-        Image.from_file(path)
+@pytest.mark.parametrize(
+    ("picture", "found"),
+    [
+        (pillow.fromarray(np.zeros((2, 2), np.float32)), "floating-point numbers, whose scale is not told"),
+        (pillow.merge("LAB", [pillow.new("L", (2, 2))] * 3), "colours of CIELAB; make it RGB"),
+        (pillow.fromarray(np.int32([[0, 70_000]])), "numbers from 0 to 70,000"),
+        (pillow.fromarray(np.int32([[-1, 5]])), "numbers from -1 to 5"),
+    ],
+)
+def test_files_of_other_numbers_are_refused(tmp_path, picture, found):
+    picture.save(tmp_path / "a.tif")
+    with pytest.raises(DataError, match=f"a.tif: expected pixels of 8 or 16 bits, found {found}"):
+        Image.from_file(tmp_path / "a.tif").pixels()
+
+
+def test_numbers_of_32_bits_within_16_are_those(tmp_path):
+    pillow.fromarray(np.int32([[0, 65535]])).save(tmp_path / "a.tif")
+    assert Image.from_file(tmp_path / "a.tif").pixels().ravel().tolist() == [0, 1]
+
+
+def test_postscript_is_not_run(tmp_path, monkeypatch):
+    pillow.fromarray(colours()).save(tmp_path / "a.png", "EPS")
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *_, **__: pytest.fail("run"))
+    with pytest.raises(DataError, match=r"a.png: .*found PostScript, a program that would be run; make it a PNG"):
+        Image.from_file(tmp_path / "a.png").pixels()
+
+
+def test_a_damaged_picture_of_pillow_is_told_in_one_way(tmp_path):
+    whole = save(tmp_path / "a.png", colours(64, 64)).read_bytes()
+    picture = pillow.open(io.BytesIO(whole[: len(whole) // 2]))
+    with (
+        picture,
+        pytest.raises(DataError, match="an image of Pillow: expected a whole image, found "),
+    ):
+        Image.from_pillow(picture)
+
+
+@pytest.mark.parametrize("damaged", [[], [3], [300, 5]])
+def test_files_are_checked_whole(tmp_path, damaged):
+    images = [Image.from_pixels(colours())]
+    whole = save(tmp_path / "whole.png", colours(64, 64)).read_bytes()
+    for number in range(310):
+        cut = len(whole) // 2 if number in damaged else len(whole)
+        images.append(Image.from_file(f"{number}.png", content=whole[:cut]))
+    filters = list(warnings.filters)
+    if damaged:
+        with pytest.raises(DataError, match=f"^{min(damaged)}.png: expected a whole image"):
+            check_whole(images)
+    else:
+        check_whole(images)
+    assert warnings.filters == filters
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "gif", "tiff", "webp", "bmp"])

@@ -91,7 +91,8 @@ def test_a_front_end_serves_every_task(tmp_path):
         (regard.MaskedModel, "a fine film"),
     ):
         more = {"target_units": "bytes"} if task is regard.Seq2Seq else {}
-        model = task(**small, **more).fit([example] * 8, output=f"{sys.argv[1]}/{task.__name__}", **quick)
+        other = [("what a bore", "bad")] if task is regard.Classifier else []
+        model = task(**small, **more).fit([example] * 8 + other, output=f"{sys.argv[1]}/{task.__name__}", **quick)
         again = regard.load(f"{sys.argv[1]}/{task.__name__}")
         items = example if isinstance(example, str) else example[0]
         assert again.predict([items]) == model.predict([items])

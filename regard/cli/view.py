@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,7 +21,8 @@ def view(
     given: Annotated[
         str,
         typer.Argument(
-            metavar="INPUT", help="A text (a tagger's words are separated by spaces), a recording, an image; or a file."
+            metavar="INPUT",
+            help="A text (a tagger's words are separated by spaces), a recording, an image; a file; or images' folder.",
         ),
     ],
     number: Annotated[
@@ -49,10 +51,11 @@ def view(
         str, typer.Option("--output", "-o", help="Page or picture: .html, .png, .svg, .pdf.")
     ] = "page.html",
 ) -> None:
-    """Draw who attends to whom in one sequence: a heat map for every layer and head; of an image, over it."""
-    from regard.data.recordings import as_recording
+    """Draw who attends to whom in one sequence: a heat map for every layer and head; of an image, over it.
+
+    Of a folder of images: how far each head looks, on average over them.
+    """
     from regard.tasks.files import check_output, item_kind
-    from regard.tasks.maps import check_drawn
 
     check_output(output)
     place = None if at is None else parse_place(at)
@@ -60,15 +63,29 @@ def view(
     kind = item_kind(model.config)
     if place is not None and kind != "images":
         raise ConfigError(f"at: a patch of an image, and {run} reads {kind}; leave it out")
-    example = _found(model, kind, run, given, number)
     times = {name: time for name, time in (("start", start), ("end", end)) if time is not None}
+    if times and kind != "recordings":
+        raise ConfigError(f"{min(times)}: a time in a recording, and {run} reads {kind}; leave it out")
+    if number is None and kind == "images" and Path(given).is_dir():
+        if place is not None:
+            raise ConfigError(f"at: a patch of one image, and {given} is a folder; leave it out, or name an image")
+        from regard.tasks.maps import attention_distances
+
+        typer.echo(f"{attention_distances(model, given).save(output)}")
+        return
+    maps = _maps(model, _found(model, kind, run, given, number), times)
+    typer.echo(f"{maps.save(output) if place is None else maps.save(output, at=place)}")
+
+
+def _maps(model: Any, example: Example, times: dict[str, float]) -> Any:
+    """Those of a sequence, of a recording the part between two times."""
+    from regard.data.recordings import as_recording
+    from regard.tasks.maps import check_drawn
+
     if times:
-        if kind != "recordings":
-            raise ConfigError(f"{min(times)}: a time in a recording, and {run} reads {kind}; leave it out")
         example = replace(example, items=as_recording(example.items, example.place, times))
     check_drawn(model, example)
-    maps = model.attention(example)
-    typer.echo(f"{maps.save(output) if place is None else maps.save(output, at=place)}")
+    return model.attention(example)
 
 
 def _found(model: Any, kind: str, run: str, given: str, number: int | None) -> Example:

@@ -29,6 +29,8 @@ def as_image(value: Any, place: Place) -> Image:
     if isinstance(value, Image):
         return value
     if isinstance(value, str | Path):
+        if not str(value).strip():
+            raise place.error("the path of an image file", "an empty one")
         return _of_file(value, place)
     if isinstance(value, Mapping):
         return _of_dataset(value, place)

@@ -5,20 +5,18 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 from shlex import quote
-from typing import Any
 
 import typer
 
 from regard.cli.report import print_table
 from regard.data import read
-from regard.demo.common import find_data, train_once
+from regard.demo.common import find_data, show_some, train_once
 from regard.tasks import Classifier
 from regard.tasks.classify.baselines import class_baselines
-from regard.tasks.files import DATA, taken
+from regard.tasks.files import CONFUSION, DATA, taken
 
 PACKAGE, FOLDER = "aeon", "aeon/datasets/data/JapaneseVowels"
 INSTALL = "pip install --no-deps aeon"  # only the data is wanted
-SHOWN = 8  # predictions to look at
 
 
 def demo_classify(output: Path, *, epochs: int | None, quick: bool) -> None:
@@ -36,21 +34,8 @@ def demo_classify(output: Path, *, epochs: int | None, quick: bool) -> None:
 
     classifier = train_once(output, Classifier(front_end="vectors", dim=64, depth=2, dropout=0.2), fit)
     train, test = (list(read(path, goal="label")) for path in parts.values())
-    own = classifier.evaluate(test, confusion=output / "confusion.png")
+    own = classifier.evaluate(test, confusion=output / CONFUSION)
     scores = {"regard": own} | class_baselines(train, test, classifier.labels)
     print_table(f"who is speaking: scores on {parts['test']}, which training never saw:", scores)
-    _show(classifier, test, output)
+    show_some(classifier, test, output, lambda example: f"{len(example):2} vectors of speaker")
     typer.echo(f"next: regard predict {quote(str(output))} {quote(str(parts['test']))}")
-
-
-def _show(classifier: Any, test: list[Any], output: Path) -> None:
-    """A few predictions, and a picture of what attended to what in the first."""
-    step = max(1, len(test) // SHOWN)
-    for example, chances in zip(test[::step], classifier.probabilities(test[::step]), strict=True):
-        guess = max(chances, key=chances.__getitem__)
-        verdict = "right" if guess == example.goal else f"wrong, it was speaker {example.goal}"
-        typer.echo(f"  {len(example):2} vectors: speaker {guess} ({100 * chances[guess]:.0f} %), {verdict}")
-    picture = classifier.attention(test[0].items).save(output / "attention.png")
-    typer.echo(f"  who attends to whom, in the first: {picture}")
-    typer.echo(f"  who is taken for whom: {output / 'confusion.png'}")
-    typer.echo(f"{output} holds the model, its card (README.md), the loss curve and the pictures")

@@ -1,8 +1,8 @@
-"""What the demos share: finding a package's data, and training once."""
+"""What the demos share: finding a package's data, training once, a few predictions of a classifier."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,13 @@ from typing import Any
 import typer
 
 from regard.cli.common import INTERRUPTED
+from regard.data import Example
 from regard.errors import ConfigError
 from regard.tasks import load
-from regard.tasks.files import SCORES
+from regard.tasks.files import CONFUSION, SCORES
 from regard.training.checkpoint import is_interrupted
+
+SHOWN = 8  # predictions to look at
 
 
 def find_data(package: str, path: str, install: str) -> Path:
@@ -42,3 +45,16 @@ def train_once(output: Path, model: Any, fit: Callable[..., Any]) -> Any:
         typer.echo("stopped; the same command goes on", err=True)
         raise typer.Exit(INTERRUPTED) from None
     return model
+
+
+def show_some(classifier: Any, test: Sequence[Example], output: Path, named: Callable[[Example], str]) -> None:
+    """A few predictions, each example called by ``named``, and a picture of what attended to what in the first."""
+    step = max(1, len(test) // SHOWN)
+    for example, chances in zip(test[::step], classifier.probabilities(test[::step]), strict=True):
+        guess = max(chances, key=chances.__getitem__)
+        verdict = "right" if guess == example.goal else f"wrong, it is {example.goal}"
+        typer.echo(f"  {named(example)}: {guess} ({100 * chances[guess]:.0f} %), {verdict}")
+    picture = classifier.attention(test[0].items).save(output / "attention.png")
+    typer.echo(f"  what attends to what, in the first: {picture}")
+    typer.echo(f"  what is taken for what: {output / CONFUSION}")
+    typer.echo(f"{output} holds the model, its card (README.md), the loss curve and the pictures")

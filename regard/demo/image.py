@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 from shlex import quote
-from typing import Any
 
 import numpy as np
 import typer
 
 from regard.cli.report import print_table
 from regard.data import read
-from regard.demo.common import train_once
+from regard.demo.common import show_some, train_once
 from regard.files import atomic_write
 from regard.tasks import Classifier
 from regard.tasks.classify.baselines import class_baselines
-from regard.tasks.files import DATA, taken
+from regard.tasks.files import CONFUSION, DATA, taken
 
 TEST, DEV = 360, 180  # of 1,797
-SHOWN = 8  # predictions to look at
 
 
 def demo_image(output: Path, *, epochs: int | None, quick: bool) -> None:
@@ -33,11 +31,11 @@ def demo_image(output: Path, *, epochs: int | None, quick: bool) -> None:
 
     classifier = train_once(output, Classifier(front_end="pixels", dim=64, depth=3, dropout=0.1), fit)
     train, test = (list(read(folders[name], goal="label", items="images")) for name in ("train", "test"))
-    own = classifier.evaluate(test, confusion=output / "confusion.png")
+    own = classifier.evaluate(test, confusion=output / CONFUSION)
     frames = classifier.network.front_end.frames
     scores = {"regard": own} | class_baselines(train, test, classifier.labels, frames)
     print_table(f"which digit it is: scores on {folders['test']}, which training never saw:", scores)
-    _show(classifier, test, output)
+    show_some(classifier, test, output, lambda example: str(example.place.source))
     typer.echo(f"next: regard predict {quote(str(output))} {quote(str(test[0].place.source))}")
 
 
@@ -56,16 +54,3 @@ def write_digits(folders: dict[str, Path]) -> None:
             pixels = np.round(digits.images[number] * (255 / 16)).astype(np.uint8)
             with atomic_write(path, binary=True) as file:
                 pillow.fromarray(pixels).save(file, format="png")
-
-
-def _show(classifier: Any, test: list[Any], output: Path) -> None:
-    """A few predictions, and a picture of what attended to what in the first."""
-    step = max(1, len(test) // SHOWN)
-    for example, chances in zip(test[::step], classifier.probabilities(test[::step]), strict=True):
-        guess = max(chances, key=chances.__getitem__)
-        verdict = "right" if guess == example.goal else f"wrong, it is a {example.goal}"
-        typer.echo(f"  {example.place.source}: {guess} ({100 * chances[guess]:.0f} %), {verdict}")
-    picture = classifier.attention(test[0].items).save(output / "attention.png")
-    typer.echo(f"  what attends to what, in the first: {picture}")
-    typer.echo(f"  which digit is taken for which: {output / 'confusion.png'}")
-    typer.echo(f"{output} holds the model, its card (README.md), the loss curve and the pictures")

@@ -16,10 +16,11 @@ from torch import nn
 from regard.data import Example, Source
 from regard.errors import ConfigError, RegardError
 from regard.front_ends import learn_front_end, restore_front_end
+from regard.image import check_whole
 from regard.nn import build_encoder, set_window
 from regard.ragged import fill
 from regard.tasks.card import write_scores
-from regard.tasks.files import digest, read, restore_run, save_run, taken
+from regard.tasks.files import digest, item_kind, read, restore_run, save_run, taken
 from regard.tasks.model import Model, Scores
 from regard.tasks.start import NOTHING, Start, open_start, take_over, with_options_of
 from regard.training.checkpoint import WEIGHTS, load_weights
@@ -136,6 +137,8 @@ def train_on(
     network = _new_network(model, train, start)
     for examples in (train, dev or ()):
         model.check(examples)
+        if item_kind(model.config) == "images":
+            check_whole(example.items for example in examples)
     result = run_training(
         network,
         lengths=[model.length(example) for example in train],

@@ -7,16 +7,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from regard.data import Example
+from regard.data import Example, Source
 from regard.errors import RegardError
 from regard.image import Image
 from regard.ragged import Ragged
 from regard.tasks.files import check_length, item_kind, read
 from regard.tasks.fitting import device_of
 from regard.tasks.model import Model
+from regard.viewer.distances import Distances
 from regard.viewer.images import ImageMaps
 from regard.viewer.maps import Maps, check_drawable
 from regard.viewer.recording import record
+
+MANY = 128  # images over which distances are averaged, as many as ViT's figure is of
 
 
 def attention_maps(model: Model, items: Any) -> Maps | ImageMaps:
@@ -43,6 +46,13 @@ def check_drawn(model: Model, example: Example) -> None:
     """
     if not isinstance(example.items, Image):
         check_drawable(model.network.front_end.count(example.items))
+
+
+def attention_distances(model: Model, source: Source) -> Distances:
+    """How far heads look, on average over images of a folder, a list or an iterable: 128 at most, spread over all."""
+    examples = read(model, source, labelled=False, items=item_kind(model.config))
+    step = -(-len(examples) // MANY) or 1
+    return Distances.of(attention_maps(model, example.items) for example in examples[::step])
 
 
 def maps_of_image(front_end: Any, image: Image, layers: list[Tensor], pooling: list[Tensor]) -> ImageMaps:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from regard.errors import RegardError
 from regard.files import atomic_write
+from regard.viewer.distances import draw_distances
 from regard.viewer.maps import drawn, kind_of, page
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ class ImageMaps:
             made = self.rollout()
             self._draw_map(axes[1], made, float(made.max()))
             axes[1].set_title("what it is made of (rollout)", fontsize=9)
-            _draw_distances(axes[2], self.distance())
+            draw_distances(axes[2], self.distance())
 
         return Part("Overview", 8.0, 2.6, draw)
 
@@ -264,22 +265,3 @@ def _figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
-
-
-def _draw_distances(axis: Axes, distances: Tensor) -> None:
-    """``[layers, H]``: a dot for each head, a line through their means."""
-    from matplotlib import colormaps
-    from matplotlib.ticker import MaxNLocator
-
-    blue, layers = colormaps[COLORS](0.8), range(1, len(distances) + 1)
-    axis.plot(layers, distances.mean(1).tolist(), color="0.7", linewidth=1, zorder=1)
-    for layer, heads in zip(layers, distances.tolist(), strict=True):
-        axis.scatter([layer] * len(heads), heads, color=blue, alpha=0.7, s=22, linewidths=0, zorder=2)
-    axis.set_ylim(0, 1.15 * float(distances.max()) or 1.0)
-    axis.set_xlim(0.5, len(distances) + 0.5)
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.tick_params(labelsize=8)
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.set_xlabel("layer", fontsize=9)
-    axis.set_ylabel("mean distance, pixels", fontsize=9)
-    axis.set_title("how far each head looks", fontsize=9)

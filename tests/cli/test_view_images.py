@@ -50,6 +50,18 @@ def test_view_draws_an_image(call, run, tmp_path, ending):
         assert page.count("data:image/png;base64,") == 3
 
 
+def test_view_of_a_folder_tells_how_far_heads_look(call, run, tmp_path, monkeypatch):
+    from PIL import Image
+
+    for number in range(5):
+        Image.fromarray(np.full((6, 8 + number), 40 * number, np.uint8)).save(tmp_path / f"{number}.png")
+    monkeypatch.setattr("regard.tasks.maps.MANY", 3)
+    viewed = call("view", run / "run", tmp_path, "-o", tmp_path / "far.html")
+    assert viewed.code == 0, viewed.err
+    assert "attention over 3 images" in (tmp_path / "far.html").read_text()
+    assert "at: a patch of one image, and" in call("view", run / "run", tmp_path, "--at", "1,1").complaint
+
+
 def test_view_refuses_a_patch_that_is_none(call, run, trained, tmp_path):
     at = ("-o", tmp_path / "x.png", "--at")
     assert (

@@ -127,6 +127,7 @@ def test_arrays_in_an_archive(tmp_path, names, shape):
     [
         ({"images": GRAYS}, "an array 'label', found the arrays images"),
         ({"labels": LABELS}, "an array 'image', found the arrays labels"),
+        ({"images": np.uint8(3), "labels": LABELS}, "an array 'images' with a row for each, found a single value"),
         ({"images": GRAYS, "labels": LABELS[:3]}, r"as many labels as sequences \(5\), found 3 labels"),
         (
             {"images": GRAYS[:, :2, :1].repeat(5, 2).reshape(5, 10), "labels": LABELS},
@@ -242,7 +243,13 @@ def test_a_table_of_pixels(tmp_path, format, last, kind):
         ),
         ("label,pixel0,pixel1,pixel2,pixel3\n1,2,3,4\n", "a.csv:2: expected 5 columns as in the first row, found 4"),
         ("label,pixel0,pixel1,pixel2,pixel3\n1,2,3,4,x\n", "a.csv:2: expected pixels, which are numbers, found 'x'"),
-        ("label,pixel0,pixel1,pixel2,pixel3\n1,2,3,4,500\n", "a.csv:2: expected whole numbers from 0 to 255"),
+        (
+            "label,pixel0,pixel1,pixel2,pixel3\n1,2,3,4,500\n",
+            "a.csv:2: expected pixels from 0 to 255, .* found 2 to 500",
+        ),
+        ("label,pixel0,pixel1,pixel2,pixel3\n1,0.5,3,4,-2\n", "a.csv:2: expected pixels from 0 .* found -2 to 4"),
+        ("label,pixel0,pixel1,pixel2,pixel3\n1,0.5,,4,2\n", "a.csv:2: expected pixels, which are numbers, found ''"),
+        ("label,pixel0,pixel1,pixel2,pixel3\nNaN,1,2,3,4\n", "a.csv:2: expected a label, found 'NaN', which is none"),
         ("label,pixel0,pixel1,pixel2,pixel3\n1,2,3,4,nan\n", "a.csv:2: expected finite numbers"),
         ("7\n", "a.csv:1: expected the number of the column with the labels"),
         ("id,pixel0,pixel1,pixel2,pixel3\n1,2,3,4,5\n", r"a.csv:1: expected a column 'label' \(or .*without one"),
@@ -252,6 +259,14 @@ def test_a_table_of_pixels_that_is_none(tmp_path, content, message):
     (tmp_path / "a.csv").write_text(content)
     with pytest.raises(DataError, match=message):
         images(tmp_path / "a.csv")
+
+
+def test_rows_of_pixels_are_on_one_scale(tmp_path):
+    (tmp_path / "a.csv").write_text("label,p1,p2,p3,p4\n1,51,102,153,255\n1,51.0,102,153,255.0\n1,51,102,153,254.9\n")
+    for example in images(tmp_path / "a.csv"):
+        np.testing.assert_allclose(example.items.pixels().ravel(), [0.2, 0.4, 0.6, 1], atol=1e-3)
+    (tmp_path / "b.csv").write_text("label,p1,p2,p3,p4\n1,0.2,0.4,0.6,1\n")
+    np.testing.assert_allclose(images(tmp_path / "b.csv")[0].items.pixels().ravel(), [0.2, 0.4, 0.6, 1])
 
 
 def test_a_table_of_texts_whose_columns_have_numbers_stays_one(tmp_path):
@@ -304,6 +319,7 @@ def test_a_torch_dataset_of_pairs():
     [
         (3, r"example 1: expected an image: the path of a file, .*, found 3 \(int\)"),
         ("nowhere.png", "expected an image file, found nothing at 'nowhere.png'"),
+        (" ", "example 1: expected the path of an image file, found an empty one"),
         ([[1, 2], [3]], "example 1: expected an image: "),
         ({"size": 3}, "example 1: expected a key 'image'"),
         ({"image": {"size": 3}}, "example 1: expected an image with the key path or bytes, found the keys size"),

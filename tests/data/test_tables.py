@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import subprocess
 import sys
 import tempfile
 from functools import partial
@@ -235,3 +236,34 @@ class TestParquet:
         monkeypatch.setitem(sys.modules, "pyarrow", None)
         with pytest.raises(UnsupportedError, match=r"Parquet needs pyarrow: pip install 'regard\[parquet\]'"):
             read(save("a.parquet", b"PAR1"))
+
+
+def test_no_damage_to_the_footer_of_a_parquet_file_ends_the_process(tmp_path):
+    """By a process of its own, as what C++ throws where Python cannot catch it ends that."""
+    code = """
+import struct, sys
+from pathlib import Path
+from regard import RegardError, data
+
+path = Path(sys.argv[1])
+whole = path.read_bytes()
+refused = 0
+for place in range(len(whole) - 8 - struct.unpack("<I", whole[-8:-4])[0], len(whole) - 8):
+    damaged = bytearray(whole)
+    damaged[place] ^= 0x10  # the length of a list, where one begins
+    path.write_bytes(damaged)
+    try:
+        data.read(path, goal="label")
+    except RegardError as error:
+        assert str(path) in str(error)
+        refused += 1
+print(refused)
+"""
+    import pyarrow as arrow
+    from pyarrow.parquet import write_table
+
+    columns = {"text": ["a", "b"] * 3, "label": ["x", "y"] * 3, "tokens": [["a", "b"], ["c"]] * 3}
+    write_table(arrow.table(columns), tmp_path / "a.parquet")
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "a.parquet"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 100

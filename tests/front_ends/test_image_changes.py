@@ -201,7 +201,7 @@ def test_options_that_do_not_go_together():
 
 def test_colours_are_changed_on_their_own_scale_alone():
     with pytest.raises(ConfigError, match=r"color: it changes pixels from 0 to 1, got some from 0 to 16; bring arrays"):
-        Classifier(**TINY).fit([(np.array([[0.0, 16.0]]), "a")] * 2, color=0.2)
+        Classifier(**TINY).fit([(np.array([[0.0, 16.0]]), label) for label in "ab"], color=0.2)
 
 
 @pytest.mark.parametrize("channels", [2, 5])
@@ -213,15 +213,20 @@ def test_other_channels_are_changed_too(channels):
 def test_without_kornia_it_is_said_before_anything_is_learned(monkeypatch):
     monkeypatch.setattr("regard.front_ends.image.augment.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"flip, shift, crop and color need kornia: pip install 'regard\[image\]'"):
-        Classifier(**TINY).fit([(shape("bar"), "bar")] * 2, flip=True)
+        Classifier(**TINY).fit([(shape(name), name) for name in SHAPES], flip=True)
 
 
 def test_training_without_changes_loads_no_kornia():
     code = """
 import sys, numpy as np, regard
-pairs = [(np.full((4, 4), shade, np.uint8), str(shade)) for shade in (0, 255)] * 4
-options = {"dim": 8, "depth": 1, "heads": 2, "front_end": "patches"}
-regard.Classifier(**options).fit(pairs, epochs=1, baselines="none")
+from regard.front_ends import learn_front_end
+from regard.data import Example
+model = regard.Classifier(front_end="patches", dim=8, depth=1, heads=2)
+examples = [Example(regard.Image.from_pixels(np.full((4, 4), shade, np.uint8)), str(shade)) for shade in (0, 255)]
+model.learn_labels(examples)
+front_end = learn_front_end("patches", [example.items for example in examples], model.config)
+model.network = model.build({"front_end": front_end}).train()
+model.loss(model.network, model.collate(examples))[0].backward()
 print("kornia" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -125,7 +125,7 @@ def test_the_scale_is_that_of_what_the_network_sees(tmp_path, monkeypatch):
     np.testing.assert_allclose(front_end.std, pixels.std(0), atol=1e-5)
     wide = Image.from_file(save(tmp_path / "a.png", np.full((1500, 4000), 51, np.uint8)))
     sizes = []
-    monkeypatch.setattr(Image, "_whole", lambda self, channels: sizes.append(self.size) or np.zeros((*self.size, 1)))
+    monkeypatch.setattr(Image, "pixels", lambda self, channels: sizes.append(self.size) or np.zeros((*self.size, 1)))
     learn_front_end("patches", [wide], ClassifyConfig(front_end="patches", dim=8))
     assert sizes == [(500, 1333)]
 

@@ -55,9 +55,9 @@ def test_a_vocabulary_of_bert_is_one(tmp_path):
 
 def test_what_it_does_not_go_with_is_refused(given, tmp_path):
     def refused(kind: type[RegardError], message: str, task: type = Classifier, **options: object) -> None:
-        example = (["one"], ["1"]) if task is Labeler else ("one", "1")
+        examples = [(["one"], ["1"])] if task is Labeler else [("one", "1"), ("two", "2")]
         with pytest.raises(kind, match=re.escape(message)):
-            task(**{"tokenizer": str(given), **SMALL, **options}).fit([example] * 9, **QUICK)
+            task(**{"tokenizer": str(given), **SMALL, **options}).fit(examples * 9, **QUICK)
 
     refused(ConfigError, "subwords: the tokenizer", subwords=100)
     refused(ConfigError, "lowercase: the tokenizer", lowercase=True)

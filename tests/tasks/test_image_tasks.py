@@ -98,6 +98,8 @@ def test_large_images_are_read_in_windows(trained, caplog):
 
 def test_one_image_of_a_class_or_none(tmp_path, capsys):
     save(tmp_path / "a" / "cat" / "1.png", colours())
+    with pytest.raises(DataError, match=r"a: expected at least two labels, .*, found 'cat' alone"):
+        Classifier(**SMALL).fit(tmp_path / "a", **QUICK)
     save(tmp_path / "a" / "dog" / "1.png", colours(seed=1))
     Classifier(**SMALL).fit(tmp_path / "a", **{**QUICK, "epochs": 1})
     (tmp_path / "a" / "bird").mkdir()
@@ -112,13 +114,16 @@ def test_one_image_of_a_class_or_none(tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
-def test_damage_behind_the_head_is_told_with_the_file(tmp_path):
-    for place, name in enumerate(("cat", "dog")):
-        save(tmp_path / name / "1.png", colours(64, 64, seed=place))
-    path = tmp_path / "dog" / "1.png"
+@pytest.mark.parametrize("part", ["train", "dev"])
+def test_damage_behind_the_head_is_told_with_the_file_before_anything_is_learned(tmp_path, part):
+    for folder in ("train", "dev"):
+        for place, name in enumerate(("cat", "dog")):
+            save(tmp_path / folder / name / "1.png", colours(64, 64, seed=place))
+    path = tmp_path / part / "dog" / "1.png"
     path.write_bytes(path.read_bytes()[:3000])
-    with pytest.raises(DataError, match=r"dog/1.png: expected a whole image, found .*; fetch it again"):
-        Classifier(**SMALL).fit(tmp_path, **QUICK)
+    with pytest.raises(DataError, match=rf"{part}/dog/1.png: expected a whole image, found .*; fetch it again"):
+        Classifier(**SMALL).fit(tmp_path / "train", tmp_path / "dev", tmp_path / "run", **QUICK)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_wide_image_is_refused_unless_it_is_brought_to_a_size(tmp_path):
@@ -138,7 +143,7 @@ def test_what_a_picture_shows_is_written(tmp_path):
             rows.append({"image": path.name, "caption": f"a {name}"})
     source = save_list(tmp_path / "train.jsonl", rows)
     model = Seq2Seq(**SMALL, target_units="symbols", decoder_depth=1)
-    model.fit(source, output=tmp_path / "run", **{**QUICK, "epochs": 60, "batch_tokens": 100, "label_smoothing": 0.0})
+    model.fit(source, output=tmp_path / "run", **{**QUICK, "label_smoothing": 0.0})
     again = regard.load(tmp_path / "run")
     assert again.predict([shape(name, seed=60) for name in SHAPES]) == [f"a {name}" for name in SHAPES]
     assert call("predict", tmp_path / "run", source, "--output", tmp_path / "out.jsonl") == 0

@@ -1,18 +1,20 @@
 """A `Labeler` of pixels and patches, from images and masks to masks, by every road."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mutations import without_seals
 from pictures import save, save_list
 from PIL import Image as pillow
 from sklearn.metrics import jaccard_score
 
 import regard
-from regard import DataError, Image, Labeler
+from regard import ConfigError, DataError, Image, Labeler, ModelError
 from regard.cli import run as command
 from regard.data import Example, read
 from regard.front_ends.image import Patches
@@ -218,7 +220,7 @@ def broken(folder, **changed):
             r"a.png: expected one of the 3 labels .*, found 9 at row 1, column 1 of",
         ),
         (
-            np.zeros((8, 8, 3), np.uint8),
+            np.stack([np.zeros((8, 8), np.uint8), *np.ones((2, 8, 8), np.uint8)], 2),
             r"masks/a.png: expected a mask: a whole number for each pixel, .*colours",
         ),
     ],
@@ -265,18 +267,114 @@ def test_masks_that_are_none(tmp_path):
         read([(image, "gone.png")], goal="mask", items="images")
     with pytest.raises(DataError, match=r"example 1: expected a mask: the path of an image, or rows of numbers"):
         read([(image, "[[0, 1")], goal="mask", items="images")
-    (floats,) = read([(image, np.zeros((16, 16)))], goal="mask", items="images")
-    with pytest.raises(DataError, match=r"a whole number for each pixel, .*found float64"):
-        floats.goal.numbers()
+    arrays = {
+        "a mask: a whole number for each pixel, .*found float64": np.zeros((16, 16)),
+        r"a mask: a whole number for each pixel, .*found uint16 of shape \[16, 16, 3\]": np.zeros(
+            (16, 16, 3), np.int64
+        ),
+        "a mask of numbers from 0 to 65,535, found -1 to -1": np.full((16, 16), -1),
+        "a mask of numbers from 0 to 65,535, found 0 to 65536": [[0, 65536]],
+    }
+    for found, mask in arrays.items():
+        with pytest.raises(DataError, match=f"example 1: expected {found}"):
+            read([(image, mask)], goal="mask", items="images")
+    for number in (-1, 70_000):
+        pillow.fromarray(np.full((16, 16), number, np.int32)).save(tmp_path / "a.tif")
+        (wrong,) = read([(image, tmp_path / "a.tif")], goal="mask", items="images")
+        with pytest.raises(DataError, match=f"a.tif: .*from 0 to 65,535, found {number} to {number}"):
+            wrong.goal.numbers()
     rows = [{"image": "a.png", "mask": f"gone-{number}.png"} for number in range(3)]
     (tmp_path / "list.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     with pytest.raises(DataError, match="expected image files, of which 3 are missing"):
         read(tmp_path / "list.jsonl", goal="mask", items="images")
 
 
-def test_nothing_is_labelled():
-    with pytest.raises(DataError, match=r"masks with at least one labelled pixel \(other than 255\), found none"):
-        Labeler(front_end="pixels", **TINY).fit([(np.zeros((4, 4)), np.full((4, 4), 255))], epochs=1)
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ([255], r"masks/0.png: expected masks with at least one labelled pixel \(other than 255\), found none"),
+        ([0, 255], "masks/0.png: expected masks of at least two labels, found 0, and 255, which says that a pixel has"),
+        ([7], "masks/0.png: expected masks of at least two labels, found 7 alone"),
+    ],
+)
+def test_masks_with_nothing_to_tell_apart(tmp_path, numbers, message):
+    for number in range(2):
+        save(tmp_path / "images" / f"{number}.png", pair(number)[0])
+        save(tmp_path / "masks" / f"{number}.png", np.resize(np.uint8(numbers), (8, 8)))
+    with pytest.raises(DataError, match=message):
+        Labeler(front_end="pixels", **TINY).fit(tmp_path, output=tmp_path / "run", epochs=1)
+    assert not (tmp_path / "run").exists()
+
+
+def test_more_labels_than_a_byte_holds():
+    pixels, mask = pair(0)
+    numbers = np.where(mask == 255, 255, mask.astype(np.int64) * 300)
+    for given_so in (numbers, numbers.tolist(), numbers.astype(np.uint16), numbers.astype(np.int16)):
+        (example,) = read([(pixels, given_so)], goal="mask", items="images")
+        np.testing.assert_array_equal(example.goal.numbers(), numbers)
+
+
+def test_gray_in_three_channels_is_gray(tmp_path):
+    _, mask = pair(0)
+    path = save(tmp_path / "a.png", np.repeat(mask[:, :, None], 3, 2))
+    np.testing.assert_array_equal(Image.from_file(path).numbers(), mask)
+
+
+@pytest.fixture(scope="module")
+def named(files):
+    """A folder whose numbers have names, and a run that learned from it."""
+    (files / "train" / "classes.txt").write_text("ground\nwhite square\ngray\nunused\n")
+    Labeler(front_end="pixels", **TINY).fit(files / "train", files / "dev", files / "named", **QUICK)
+    (files / "train" / "classes.txt").unlink()
+    return files / "named"
+
+
+def test_numbers_are_called_by_their_names(named, files, tmp_path, capsys):
+    model = regard.load(named)
+    assert model.labels == ["0 ground", "1 white square", "2 gray"]
+    scores = model.evaluate(files / "dev")
+    each = [scores[f"iou {name}"] for name in ("ground", "white square", "gray")]
+    assert np.mean(each) == pytest.approx(scores["mean_iou"])
+    assert "| iou white square |" in (named / "README.md").read_text()
+    pixels, _ = pair(99, 6, 11)
+    (found,) = model.predict([pixels])
+    (answer,) = model.answers([Example(Image.from_pixels(pixels))])
+    assert answer["shares"].keys() == {"ground", "white square", "gray"}
+    assert answer["shares"]["gray"] == pytest.approx((found == 2).mean(), abs=1e-6)
+    assert command(["predict", str(named), str(files / "dev" / "images" / "1.png")]) == 0
+    assert sum(json.loads(capsys.readouterr().out)["shares"].values()) == pytest.approx(1)
+    assert command(["info", str(named)]) == 0
+    assert "3 labels: 0 ground 1 white square 2 gray" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "labels", [["0", "sky", "2"], ["0", "2", "1"], ["0", "1 a", "1 b"], ["0", "-1", "1"], ["0", "1", "9" * 9]]
+)
+def test_labels_of_a_run_folder_that_are_no_numbers(trained, tmp_path, labels):
+    run = shutil.copytree(trained, tmp_path / "run")
+    without_seals(run)
+    vocabulary = json.loads((run / "model.json").read_text())
+    (run / "model.json").write_text(json.dumps(vocabulary | {"labels": labels}))
+    with pytest.raises(ModelError, match=r"model.json: a part is missing or altered: labels must be numbers of masks"):
+        regard.load(run)
+
+
+def test_names_are_told_by_an_option_too(files, tmp_path):
+    (tmp_path / "names").write_text("a\nb\nc\n")
+    pairs = [pair(seed) for seed in range(3)]
+    model = Labeler(front_end="pixels", **TINY).fit(pairs, mask_names=str(tmp_path / "names"), **{**QUICK, "epochs": 1})
+    assert model.labels == ["0 a", "1 b", "2 c"]
+    wrong = {
+        "a\nb\n": "names: expected on line 3 the name of the number 2 of masks, found none",
+        "a\n\nc\n": "names: expected on line 2 the name of the number 1 of masks, found none",
+        "a\nb\na\n": "names: expected names that differ, found 'a' on the lines 1 and 3",
+    }
+    for content, message in wrong.items():
+        (tmp_path / "names").write_text(content)
+        with pytest.raises(DataError, match=message):
+            Labeler(front_end="pixels", **TINY).fit(pairs, mask_names=str(tmp_path / "names"), epochs=1)
+    with pytest.raises(ConfigError, match="mask_names: of images, got front_end words; leave it out"):
+        Labeler().fit([(["a"], ["b"])], mask_names="names")
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "I;16"])

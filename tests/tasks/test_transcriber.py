@@ -245,3 +245,33 @@ def test_a_long_recording_is_written_down_in_pieces(run, monkeypatch):
     monkeypatch.setattr("regard.tasks.streams.WHOLE", 20)
     assert len(whole) > 20
     np.testing.assert_allclose(model.log_probs([recording])[0], whole, atol=1e-4)
+
+
+def written_as_image(text, seed):
+    """A line of which ``a`` is bright above, ``b`` below and ``c`` in both; its height differs."""
+    draw = np.random.default_rng(seed)
+    pixels = draw.integers(0, 40, (draw.integers(6, 9), 4 * len(text)))
+    for place, letter in enumerate(text):
+        for row in {"a": (1,), "b": (4,), "c": (1, 4)}[letter]:
+            pixels[row : row + 2, 4 * place : 4 * place + 2] = 255
+    return pixels.astype(np.uint8)
+
+
+def test_a_line_of_writing_is_read_from_left_to_right():
+    draw = np.random.default_rng(0)
+    texts = ["".join(draw.choice(list("abc"), draw.integers(2, 6))) for _ in range(60)]
+    pairs = [(written_as_image(text, seed), text) for seed, text in enumerate(texts)]
+    model = Transcriber(**SMALL, front_end="patches", patch_size=2).fit(pairs[:50], **{**QUICK, "epochs": 10})
+    assert model.evaluate(pairs[50:], beam=1)["exact"] == 1.0
+    (answer,) = model.answers(regard.data.read([pairs[50][0]], goal="target", items="images", labelled=False), beam=1)
+    assert answer["times"] == pytest.approx([2 * place + 0.5 for place in range(len(texts[50]))], abs=1)
+    (alone,) = model.log_probs([pairs[50][0]])
+    assert len(alone) == 2 * len(texts[50])  # one for each column of patches
+    front_end, network = model.network.front_end, model.network
+    hidden = network.encoder(front_end(front_end.encode([regard.Image.from_pixels(pairs[50][0])])))
+    columns = hidden.values.view(*hidden.grid[0].tolist(), -1).mean(0)
+    np.testing.assert_allclose(network.log_probs(network.head(columns)).detach().numpy(), alone, atol=1e-5)
+    with pytest.raises(DataError, match=r"at most the 4 vectors of its source, .*found one of 5 symbols"):
+        model.evaluate([(written_as_image("ab", 0), "abcab")])
+    with pytest.raises(ConfigError, match="class_token: it stands in no column of an image"):
+        Transcriber(front_end="patches", class_token=True).fit(pairs, epochs=1)

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 import regard
 from regard import RegardError
+from regard.viewer.distances import Distances
 from regard.viewer.images import ImageMaps
+from regard.viewer.maps import Maps
 
 
 def random_maps(rows, columns, *, before=0, depth=2, heads=3, stride=2, pooling=True):
@@ -57,6 +59,20 @@ def test_maps_and_rollout_are_those_of_their_vector(rows, columns, before):
     pooled = maps.pooling.mean(0).numpy() @ product
     np.testing.assert_allclose(maps.rollout().flatten(), pooled[before:], atol=1e-6)
     assert float(random_maps(rows, columns, pooling=False).rollout().sum()) == pytest.approx(1, abs=1e-5)
+
+
+def test_distances_of_many_are_their_mean(tmp_path):
+    several = [random_maps(2, 3, depth=4), random_maps(3, 1, depth=4), random_maps(1, 1, depth=4)]
+    found = Distances.of(iter(several))
+    assert found.images == 3
+    torch.testing.assert_close(found.mean, torch.stack([maps.distance() for maps in several]).mean(0))
+    axis = found.figure().axes[0]
+    assert [dots.get_offsets().shape for dots in axis.collections] == [(3, 2)] * 4
+    assert b"attention over 3 images" in found.save(tmp_path / "a.html").read_bytes()
+    with pytest.raises(RegardError, match="the mean over images, got none"):
+        Distances.of([])
+    with pytest.raises(RegardError, match="got maps of a sequence; give a model of images"):
+        Distances.of([Maps([torch.ones(1, 2, 2) / 2])])
 
 
 def test_a_place_that_is_none_is_refused():

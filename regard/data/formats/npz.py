@@ -136,8 +136,10 @@ def _head(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
 
 def _take(arrays: Arrays, key: str, path: str) -> NDArray[Any]:
     array = arrays.get(key)
-    if array is None or not array.ndim:
+    if array is None:
         raise DataError(f"an array '{key}'", "the arrays " + ", ".join(arrays), path=path)
+    if not array.ndim:
+        raise DataError(f"an array '{key}' with a row for each", "a single value", path=path)
     return array
 
 

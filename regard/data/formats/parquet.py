@@ -18,7 +18,7 @@ from regard.image import Image
 from regard.recording import Recording
 
 _ROWS = 1024  # read or written at once
-_SHORT = 1 << 14  # bytes of a column, of which _ROWS rows are no more than a record may be
+_SHORT = 1 << 14  # bytes of all columns, of which _ROWS rows are no more than a record may be
 
 
 def read(file: File, columns: Columns) -> Iterator[Record]:
@@ -77,19 +77,17 @@ def _batches(table: Any, file: File, wanted: list[str]) -> Iterator[Any]:
 
 
 def _longest_entry(table: Any, file: File, group: int, wanted: list[str]) -> int:
-    """Bytes of the longest text of a dictionary, to which many rows may point: a small file may hold long ones."""
+    """Bytes of the longest text of a dictionary, to which many rows may point: a small file may hold long ones.
+
+    Which columns have one is not asked of the metadata of each: where these are damaged, pyarrow ends the process.
+    """
     from pyarrow.compute import binary_length
     from pyarrow.compute import max as largest
     from pyarrow.parquet import ParquetFile
 
-    about = table.metadata.row_group(group)
-    chunks = [about.column(number) for number in range(about.num_columns)]
-    paths = [
-        chunk.path_in_schema
-        for chunk in chunks
-        if chunk.has_dictionary_page and chunk.physical_type == "BYTE_ARRAY" and chunk.total_uncompressed_size > _SHORT
-    ]
-    if not paths:
+    columns = [table.schema.column(number) for number in range(len(table.schema))]
+    paths = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
+    if not paths or table.metadata.row_group(group).total_byte_size <= _SHORT:
         return 0
     with ParquetFile(Path(file.path), read_dictionary=paths) as coded:
         first = next(coded.iter_batches(1, row_groups=[group], columns=wanted), None)

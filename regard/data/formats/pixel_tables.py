@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,8 +43,10 @@ def pixel_records(rows: Iterable[tuple[int, list[str]]], path: str, columns: Col
                 continue
         if len(cells) != len(names):
             raise place.error(f"{len(names)} columns as in the first row", f"{len(cells)}")
-        values = {columns.items.name: _pixels([cells[at] for at in taken], place)}
-        yield Record(values if goal is None else values | {columns.goal.name: _label(cells[goal].strip())}, place)
+        values: dict[str, Any] = {columns.items.name: _pixels([cells[at] for at in taken], place)}
+        if goal is not None:
+            values[columns.goal.name] = _label(cells[goal].strip(), place)
+        yield Record(values, place)
 
 
 def _goal(names: Sequence[str], columns: Columns, place: Place, *, bare: bool) -> int | None:
@@ -57,20 +60,27 @@ def _goal(names: Sequence[str], columns: Columns, place: Place, *, bare: bool) -
     return None if found is None or is_whole else names.index(found)
 
 
-def _label(cell: str) -> str:
+def _label(cell: str, place: Place) -> str:
     """A whole number is one, however it is written."""
+    if cell.lower() == "nan":
+        raise place.error("a label", f"'{cell}', which is none; drop such rows or fill them")
     return str(int(float(cell))) if _is_number(cell) and float(cell).is_integer() else cell
 
 
 def _pixels(cells: Sequence[str], place: Place) -> NDArray[np.float64] | NDArray[np.int64]:
-    """Whole numbers are those of a file, from 0 to 255, however they are written."""
+    """Whole numbers are those of a file, from 0 to 255, however they are written, and so is a row with any above 1."""
     try:
         pixels = np.array(cells, dtype=np.float64)
     except ValueError:
         wrong = next(cell for cell in cells if not _is_number(cell))
         raise place.error("pixels, which are numbers", short(wrong)) from None
-    whole = np.isfinite(pixels).all() and (pixels == np.floor(pixels)).all() and np.abs(pixels).max() < 2**31
-    return pixels.astype(np.int64) if whole else pixels
+    if not np.isfinite(pixels).all():
+        return pixels
+    if pixels.min() < 0 or pixels.max() > 255:
+        raise place.error("pixels from 0 to 255, or from 0 to 1", f"{pixels.min():g} to {pixels.max():g}")
+    if (pixels == np.floor(pixels)).all():
+        return pixels.astype(np.int64)
+    return pixels / 255 if pixels.max() > 1 else pixels
 
 
 def _is_number(cell: str) -> bool:

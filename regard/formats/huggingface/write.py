@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save
 from torch import Tensor
 
 from regard.errors import ConfigError, UnsupportedError
-from regard.files import atomic_folder, atomic_write, explain_failures, write_json
+from regard.files import write_json
 from regard.formats.huggingface import bert
 from regard.formats.huggingface.bert import Sizes
-from regard.formats.huggingface.folder import CONFIG, THEIR_ACTIVATIONS, WEIGHTS
+from regard.formats.huggingface.folder import CONFIG
 from regard.formats.huggingface.names import Names, Shapes, State, to_theirs
+from regard.formats.huggingface.writing import differences, encoder_config, inner_width, new_folder
 from regard.front_ends.tokenizer import write_tokenizer
 from regard.front_ends.tokens import PAD
 
@@ -37,7 +37,6 @@ BERT_HAS = {
     "norm": "post",
     "case": False,
 }
-INITIAL_DEVIATION = 0.02  # of weights that `transformers` makes anew
 
 
 def reasons_against_bert(kind: str, options: Mapping[str, Any]) -> list[str]:
@@ -46,12 +45,7 @@ def reasons_against_bert(kind: str, options: Mapping[str, Any]) -> list[str]:
     >>> reasons_against_bert("label", {"front_end": "subwords", "norm": "pre"})
     ["norm is 'pre', BERT has 'post'"]
     """
-    wanted = BERT_HAS | ({"pooling": "bert"} if kind == "classify" else {})
-    return [
-        f"{name} is {options[name]!r}, BERT has {value!r}"
-        for name, value in wanted.items()
-        if name in options and options[name] != value
-    ]
+    return differences("BERT", BERT_HAS | ({"pooling": "bert"} if kind == "classify" else {}), options)
 
 
 def write_bert(
@@ -101,11 +95,7 @@ def write_bert(
     tensors |= _renamed("pooler", bert.pooler_names() if with_pooler else {}, bert.pooler_shapes(sizes), pooler)
     names, shapes = _head(kind, sizes, len(labels))
     tensors |= _renamed("head", names, shapes, head)
-    with explain_failures(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_folder(folder) as part:
-        with atomic_write(part / WEIGHTS, binary=True) as file:
-            file.write(save(_full_names(kind, tensors), metadata={"format": "pt"}))
+    with new_folder(folder, _full_names(kind, tensors)) as part:
         written = write_tokenizer(part, tokenizer, rows=sizes.vocabulary, longest=sizes.positions)
         write_json(_config(kind, options, sizes, written.token_to_id(PAD), labels), part / CONFIG)
 
@@ -122,12 +112,11 @@ def _check_call(folder: Path, kind: str, options: Mapping[str, Any]) -> None:
 
 
 def _sizes(options: Mapping[str, Any], *, vocabulary: int) -> Sizes:
-    dim, inner = options["dim"], options["feed_forward_dim"]
     return Sizes(
         vocabulary=vocabulary,
-        dim=dim,
+        dim=options["dim"],
         depth=options["depth"],
-        feed_forward_dim=4 * dim if inner is None else inner,
+        feed_forward_dim=inner_width(options),
         positions=options["position_reach"],
     )
 
@@ -153,38 +142,22 @@ def _renamed(part: str, names: Names, shapes: Shapes, state: State | None) -> St
 
 
 def _full_names(kind: str, tensors: State) -> State:
-    """With the names that the architecture has, each in memory of its own."""
+    """With the names that the architecture has."""
     own = ("cls.", "classifier.")
     prefix = "" if kind == "encoder" else "bert."
-    return {
-        name if name.startswith(own) else prefix + name: tensor.detach().cpu().clone().contiguous()
-        for name, tensor in tensors.items()
-    }
+    return {name if name.startswith(own) else prefix + name: tensor for name, tensor in tensors.items()}
 
 
 def _config(
     kind: str, options: Mapping[str, Any], sizes: Sizes, padding: int | None, labels: Sequence[str]
 ) -> dict[str, Any]:
-    config = {
+    return encoder_config(options, labels) | {
         "architectures": [ARCHITECTURES[kind]],
         "model_type": bert.MODEL_TYPE,
         "position_embedding_type": bert.POSITION_TYPE,
         "vocab_size": sizes.vocabulary,
-        "hidden_size": sizes.dim,
-        "num_hidden_layers": sizes.depth,
-        "num_attention_heads": options["heads"],
-        "intermediate_size": sizes.feed_forward_dim,
-        "hidden_act": THEIR_ACTIVATIONS[options["activation"]],
-        "hidden_dropout_prob": options["dropout"],
-        "attention_probs_dropout_prob": 0.0,
         "max_position_embeddings": sizes.positions,
         "type_vocab_size": sizes.types,
-        "layer_norm_eps": options["norm_eps"],
-        "initializer_range": INITIAL_DEVIATION,
         "pad_token_id": padding,
         "tie_word_embeddings": True,
     }
-    if labels:
-        config["id2label"] = {str(row): label for row, label in enumerate(labels)}
-        config["label2id"] = {label: row for row, label in enumerate(labels)}
-    return config

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
 
 from regard.errors import UnsupportedError
-from regard.files import atomic_folder, atomic_write, explain_failures, write_json
+from regard.files import write_json
 from regard.formats.huggingface import vit
-from regard.formats.huggingface.folder import CONFIG, THEIR_ACTIVATIONS, WEIGHTS
+from regard.formats.huggingface.folder import CONFIG
 from regard.formats.huggingface.names import State, to_theirs
 from regard.formats.huggingface.vit import PREPROCESSOR, Sizes
+from regard.formats.huggingface.writing import differences, encoder_config, inner_width, new_folder
 from regard.nn import ClassToken
 
 VIT_HAS = {
@@ -31,7 +31,6 @@ VIT_HAS = {
     "normalizer": "softmax",
     "norm": "pre",
 }
-INITIAL_DEVIATION = 0.02  # of weights that `transformers` makes anew
 BICUBIC = 3  # as Pillow numbers it
 
 
@@ -44,11 +43,7 @@ def reasons_against_vit(kind: str, options: Mapping[str, Any]) -> list[str]:
     wanted = VIT_HAS | ({"pooling": "first"} if kind == "classify" else {})
     if options.get("patch_stride") is not None:
         wanted["patch_stride"] = options["patch_size"]
-    reasons = [
-        f"{name} is {options[name]!r}, ViT has {value!r}"
-        for name, value in wanted.items()
-        if name in options and options[name] != value
-    ]
+    reasons = differences("ViT", wanted, options)
     size = _sides(options.get("image_size"))
     if size is not None and any(side % options["patch_size"] for side in size):
         reasons.append(f"image_size is {options['image_size']}, ViT has a multiple of patch_size")
@@ -99,12 +94,7 @@ def write_vit(
         tensors = {f"vit.{name}": tensor for name, tensor in tensors.items()}
         tensors |= _renamed("head", vit.head_names(), vit.head_shapes(sizes, len(labels)), head)
     opened_by = "ViTModel" if head is None else "ViTForImageClassification"
-    with explain_failures(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_folder(folder) as part:
-        with atomic_write(part / WEIGHTS, binary=True) as file:
-            own = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
-            file.write(save(own, metadata={"format": "pt"}))
+    with new_folder(folder, tensors) as part:
         write_json(_preprocessor(options, vocabulary, sizes), part / PREPROCESSOR)
         write_json(_config(options, sizes, labels) | {"architectures": [opened_by]}, part / CONFIG)
     return opened_by
@@ -127,11 +117,10 @@ def _at_image_size(patches: State, options: Mapping[str, Any], grid: tuple[int, 
 
 
 def _sizes(options: Mapping[str, Any], *, channels: int, grid: tuple[int, int]) -> Sizes:
-    dim, inner = options["dim"], options["feed_forward_dim"]
     return Sizes(
-        dim=dim,
+        dim=options["dim"],
         depth=options["depth"],
-        feed_forward_dim=4 * dim if inner is None else inner,
+        feed_forward_dim=inner_width(options),
         grid=grid,
         patch=options["patch_size"],
         channels=channels,
@@ -164,23 +153,10 @@ def _pixels(sizes: Sizes) -> tuple[int, int]:
 
 def _config(options: Mapping[str, Any], sizes: Sizes, labels: Sequence[str]) -> dict[str, Any]:
     rows, columns = _pixels(sizes)
-    config = {
+    return encoder_config(options, labels) | {
         "model_type": vit.MODEL_TYPE,
         "image_size": rows if rows == columns else [rows, columns],
         "patch_size": sizes.patch,
         "num_channels": sizes.channels,
-        "hidden_size": sizes.dim,
-        "num_hidden_layers": sizes.depth,
-        "num_attention_heads": options["heads"],
-        "intermediate_size": sizes.feed_forward_dim,
-        "hidden_act": THEIR_ACTIVATIONS[options["activation"]],
-        "hidden_dropout_prob": options["dropout"],
-        "attention_probs_dropout_prob": 0.0,
-        "layer_norm_eps": options["norm_eps"],
-        "initializer_range": INITIAL_DEVIATION,
         "qkv_bias": True,
     }
-    if labels:
-        config["id2label"] = {str(row): label for row, label in enumerate(labels)}
-        config["label2id"] = {label: row for row, label in enumerate(labels)}
-    return config

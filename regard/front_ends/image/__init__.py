@@ -20,7 +20,7 @@ from regard.front_ends.stored import are_numbers, check_vocabulary
 from regard.front_ends.windows import windows
 from regard.image import Image
 from regard.nn import ClassToken, Dropout
-from regard.ragged import Ragged
+from regard.ragged import Ragged, of_one_size
 
 LEARNT = 5000  # training images, spread over all, that the mean is taken of
 SMALL = 16  # rows and columns of what baselines look at
@@ -147,7 +147,7 @@ class Patches(nn.Module):
         if not self.training or self.changes == UNCHANGED:
             return Ragged.from_grids(pixels), masks
         moved = [_nearest(mask, own.shape) for mask, own in zip(masks or (), pixels, strict=masks is not None)]
-        for numbers in _of_one_size([own.shape[:2] for own in pixels]):
+        for numbers in of_one_size([own.shape[:2] for own in pixels]):
             own_masks = torch.stack([moved[number] for number in numbers])[:, None] if moved else None
             changed, changed_masks = self.changes.of(_stacked(pixels, numbers), own_masks)
             for place, number in enumerate(numbers):
@@ -160,7 +160,7 @@ class Patches(nn.Module):
         """A batch with another image of the same size in each; which, ``[B]``, and the share of its own, ``[B]``."""
         pixels, sizes = _grids(inputs)
         others, shares = torch.arange(len(pixels)), torch.ones(len(pixels))
-        for numbers in _of_one_size(sizes):
+        for numbers in of_one_size(sizes):
             blended, partners, shares[numbers] = mixed(_stacked(pixels, numbers), cut=cut)
             others[numbers] = torch.tensor(numbers)[partners]
             for number, one in zip(numbers, blended.movedim(1, 3), strict=True):
@@ -199,14 +199,6 @@ def _grids(pixels: Ragged) -> tuple[list[Tensor], list[tuple[int, int]]]:
 def _stacked(images: Sequence[Tensor], numbers: Sequence[int]) -> Tensor:
     """Those of one size as one tensor, ``[b, channels, rows, columns]``."""
     return torch.stack([images[number] for number in numbers]).movedim(3, 1)
-
-
-def _of_one_size(sizes: Sequence[Sequence[int]]) -> list[list[int]]:
-    """The numbers of the images of each size."""
-    found: dict[tuple[int, ...], list[int]] = {}
-    for number, size in enumerate(sizes):
-        found.setdefault(tuple(size), []).append(number)
-    return list(found.values())
 
 
 def _nearest(mask: NDArray[np.int64], size: Sequence[int]) -> Tensor:

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from regard.data import Example, Source
 from regard.data.goals import check_known
 from regard.data.items import fewest
-from regard.errors import ConfigError
+from regard.errors import ConfigError, DataError
 from regard.front_ends import FRONT_ENDS
 from regard.nn import Pooling
 from regard.ragged import offsets_of
@@ -162,7 +162,8 @@ class Classifier:
         config = self.config
         if config.mixup + config.cutmix > 1:
             raise ConfigError(
-                f"mixup, cutmix: shares of all batches, at most 1 together, got {config.mixup:g} and {config.cutmix:g}"
+                f"mixup, cutmix: shares of all batches (and not alpha), at most 1 together, got {config.mixup:g} and "
+                f"{config.cutmix:g}"
             )
         if config.mixup + config.cutmix and not FRONT_ENDS[config.front_end].grid:
             raise ConfigError(f"mixup, cutmix: they mix images, got front_end {config.front_end}; leave them out")
@@ -177,6 +178,9 @@ class Classifier:
     def learn_labels(self, train: Sequence[Example]) -> None:
         counts = Counter(example.goal for example in train)
         self.labels = sorted(counts)
+        if len(counts) < 2:
+            expected = "at least two labels, which are to be told apart"
+            raise DataError(expected, f"'{self.labels[0]}' alone", path=self.config.train)
         if self.config.class_weights == "balanced":
             mean = len(train) / len(counts)
             self._weights = torch.tensor([mean / counts[label] for label in self.labels])

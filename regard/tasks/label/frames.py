@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,3 +128,23 @@ def without_short(rows: Rows, shortest: int) -> Rows:
     for start, end in runs.items():
         made[start:end] = value[start]
     return made
+
+
+class Smoothing(NamedTuple):
+    """What is done to the labels of vectors before segments are made of them, in seconds; 0 leaves them as they are.
+
+    Arguments:
+        smooth: over which the most frequent label is taken; see :func:`smoothed`.
+        shortest: below which a segment, or a pause, is given to its neighbours; see :func:`without_short`.
+    """
+
+    smooth: float = 0.0
+    shortest: float = 0.0
+
+    def of(self, rows: Rows, step: float) -> Rows:
+        """Rows of labels ``[N]``, ``step`` seconds from one to the next."""
+        return without_short(smoothed(rows, self.width(step)), math.ceil(self.shortest / step - 1e-6))
+
+    def width(self, step: float) -> int:
+        """Labels over which the most frequent is taken, an odd number."""
+        return 1 + 2 * max(0, round((self.smooth / step - 1) / 2))

@@ -8,39 +8,27 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from regard.data import Example, Source, span_scheme
-from regard.data.goals import check_known
+from regard.data import Example, Source
 from regard.data.items import fewest
-from regard.data.segments import Segment
+from regard.data.masks import NAMES
 from regard.errors import ConfigError
 from regard.ragged import Ragged
 from regard.tasks import files, fitting
 from regard.tasks.label import masks
-from regard.tasks.label.baselines import simple_baselines
-from regard.tasks.label.metrics import library
-from regard.tasks.label.network import LabelBatch, LabelNetwork
+from regard.tasks.label.frames import Smoothing
+from regard.tasks.label.kinds import KINDS, Kind
+from regard.tasks.label.network import LabelBatch, LabelNetwork, Seen
 from regard.tasks.label.options import LONGEST_SMOOTHING, LabelConfig
 from regard.tasks.label.reader import Labelled, LabelReader
-from regard.tasks.label.recordings import (
-    SHORTEST_PIECE,
-    Smoothing,
-    Timing,
-    answer_of,
-    known_labels,
-    pieces,
-    recording_baselines,
-    recording_scores,
-)
+from regard.tasks.label.recordings import SHORTEST_PIECE, pieces
 from regard.tasks.maps import attention_maps
 from regard.tasks.model import Columns, Scores
 from regard.tasks.streams import Stream, Streams, in_pieces, is_read_in_pieces
 from regard.training.config import make_config, with_options
-from regard.training.metrics import label_scores
 from regard.viewer.images import ImageMaps
 from regard.viewer.maps import Maps
 
@@ -137,11 +125,7 @@ class Labeler:
         """
         examples = files.read(self, source, labelled=False, format=format)
         answers = self.answers(examples, smooth=smooth, shortest=shortest)
-        if self._hears:
-            return [[Segment(*part) for part in answer["segments"]] for answer in answers]
-        if self._sees:
-            return [np.array(answer["mask"]) for answer in answers]
-        return [answer["labels"] for answer in answers]
+        return [self._kind.answered(answer) for answer in answers]
 
     @torch.inference_mode()
     def answers(
@@ -159,22 +143,8 @@ class Labeler:
         lists of the numbers of each row, and ``score``.
         """
         self._check_lengths(examples, in_pieces=True)
-        smoothing = self._smoothing(smooth, shortest)
-        if self._hears:
-            front_end = self.network.front_end
-            found: list[dict[str, Any]] = [{} for _ in examples]
-            for number, logits in self._logits(self.network, examples):
-                timing = Timing.of(front_end, examples[number].items)
-                found[number] = answer_of(self.labels, timing, logits, smoothing, frames=frames)
-            return found
-        answers: list[dict[str, Any]] = [{"labels": [], "scores": []} for _ in examples]
-        for number, logits in self._logits(self.network, examples):
-            if self._sees:
-                answers[number] = masks.answer_of(self.network.front_end, examples[number], self.labels, logits)
-                continue
-            best = logits.float().softmax(1).amax(1).tolist()
-            answers[number] = {"labels": self._names(logits), "scores": [round(chance, 6) for chance in best]}
-        return answers
+        seen = self._seen(self.network, examples, self._smoothing(smooth, shortest))
+        return self._kind.answers_of(seen, frames=frames)
 
     def stream(self, *, rate: int | None = None, smooth: float | None = None) -> Stream[Labelled]:
         """Labels of one sequence that comes piece by piece, sound or vectors: those of the whole, as soon as they can.
@@ -218,6 +188,8 @@ class Labeler:
             raise ConfigError(f"piece: 0, or at least {SHORTEST_PIECE} s, got {self.config.piece}")
         if self.config.class_token:
             raise ConfigError("class_token: it has no label of its own, got true; leave it out, or train classify")
+        if self.config.mask_names is not None and self.config.goal != "mask":
+            raise ConfigError(f"mask_names: of images, got front_end {self.config.front_end}; leave it out")
         return {"front_end": self.config.front_end}
 
     def columns(self) -> Columns:
@@ -227,12 +199,10 @@ class Labeler:
         return files.Values(train, "items")
 
     def learn_labels(self, train: Sequence[Example]) -> None:
-        if self._sees:
-            self.labels = masks.known_numbers(train)
-        elif self._hears:
-            self.labels = known_labels(train)
-        else:
-            self.labels = sorted({label for example in train for label in example.goal})
+        self.labels = self._kind.known_labels(train)
+        names = self._mask_names()
+        if names is not None:
+            self.labels = masks.named(self.labels, names)
 
     def check_sizes(self, examples: Sequence[Example]) -> None:
         for example in examples:
@@ -243,20 +213,24 @@ class Labeler:
         self._check_lengths(examples, in_pieces=self._hears)  # of which the training data are cut
 
     def _check_labels(self, examples: Sequence[Example]) -> None:
-        if self._hears:
-            library()  # without which there would be no scores at the end
-        check = masks.check_numbers if self._sees else check_known
-        check(examples, self.labels, self.config.unseen_labels)
+        self._kind.check_labels(examples, self.labels, self.config.unseen_labels)
+
+    @property
+    def _kind(self) -> Kind:
+        """What is learned of each item."""
+        return KINDS[self.config.goal]
 
     @property
     def _hears(self) -> bool:
         """Whether items are recordings, and what is learned are segments of them."""
         return bool(self.config.goal == "segments")
 
-    @property
-    def _sees(self) -> bool:
-        """Whether items are images, and what is learned are masks of them."""
-        return bool(self.config.goal == "mask")
+    def _mask_names(self) -> Path | None:
+        """The file with the names of the numbers of masks, if there is one."""
+        if self.config.mask_names is not None:
+            return Path(self.config.mask_names)
+        beside = None if self.config.train is None else Path(self.config.train, NAMES)
+        return beside if beside is not None and self.config.goal == "mask" and beside.is_file() else None
 
     def _pieces(self, examples: Sequence[Example]) -> Sequence[Example]:
         return pieces(examples, self.config.piece) if self._hears and self.config.piece else examples
@@ -293,28 +267,15 @@ class Labeler:
         return int(self.network.front_end.count(example.items)) if len(example) else 0
 
     def collate(self, examples: Sequence[Example]) -> LabelBatch:
-        front_end, rows = self.network.front_end, {label: row for row, label in enumerate(self.labels)}
-        if self._sees:
-            return masks.collate(front_end, examples, self.labels)
-        inputs = front_end.encode([example.items for example in examples])
-        goals = [example.goal for example in examples]
-        if self._hears:
-            goals = [
-                Timing.of(front_end, example.items, speed).labels(example.goal)
-                for example, speed in zip(examples, inputs.speeds.tolist(), strict=True)
-            ]
-        return LabelBatch(inputs, torch.tensor([rows[label] for goal in goals for label in goal], dtype=torch.int64))
+        return self._kind.collate(self.network.front_end, examples, self.labels)
 
     def loss(self, network: nn.Module, batch: LabelBatch) -> tuple[Tensor, int]:
         logits = network(batch.inputs).values.float()
         loss = F.cross_entropy(logits, batch.labels, reduction="sum", label_smoothing=self.config.label_smoothing)
-        return loss, max(1, int((batch.labels >= 0).sum())) if self._sees else len(batch.labels)
+        return loss, max(1, int((batch.labels >= 0).sum())) if self.config.goal == "mask" else len(batch.labels)
 
     def metric(self, train: Sequence[Example], dev: Sequence[Example] | None) -> str:
-        if self._sees:
-            return "mean_iou"
-        has_spans = not self._hears and _has_spans(train) and _has_spans(dev or [])
-        return "f1" if has_spans else "accuracy"
+        return self._kind.metric(train, dev or [])
 
     def score(
         self, network: nn.Module, examples: Sequence[Example], *, final: bool = True, pictures: Path | None = None
@@ -325,19 +286,11 @@ class Labeler:
     def _measure(
         self, network: nn.Module, examples: Sequence[Example], smoothing: Smoothing, *, final: bool
     ) -> dict[str, float]:
-        if self._hears:
-            timings = [Timing.of(self.network.front_end, example.items) for example in examples]
-            rows = [np.zeros(0, np.int64)] * len(examples)
-            for number, logits in self._logits(network, examples):
-                rows[number] = smoothing.of(logits.argmax(1).cpu().numpy(), timings[number].step)
-            return recording_scores(examples, timings, self.labels, rows, final=final)
-        if self._sees:
-            logits_of = self._logits(network, examples)
-            return masks.scores(self.network.front_end, examples, self.labels, logits_of)
-        predicted: list[list[str]] = [[] for _ in examples]
-        for number, logits in self._logits(network, examples):
-            predicted[number] = self._names(logits)
-        return label_scores([example.goal for example in examples], predicted)
+        return self._kind.scores_of(self._seen(network, examples, smoothing), final=final)
+
+    def _seen(self, network: nn.Module, examples: Sequence[Example], smoothing: Smoothing) -> Seen:
+        logits = self._logits(network, examples)
+        return Seen(self.network.front_end, examples, self.labels, logits, smoothing)
 
     def _logits(self, network: nn.Module, examples: Sequence[Example]) -> Iterator[tuple[int, Tensor]]:
         """The number of each example that has items, and the scores of its labels, ``[N, labels]``."""
@@ -354,20 +307,13 @@ class Labeler:
         """Whether it is so long that it is not read at once, and need not be."""
         return is_read_in_pieces(self.network, partial(self.length, example))
 
-    def _names(self, logits: Tensor) -> list[str]:
-        return [self.labels[row] for row in logits.argmax(1).tolist()]
-
     def baselines(self, train: Sequence[Example], scored: Sequence[Example]) -> Scores:
-        if self._hears:
-            return recording_baselines(self.network.front_end, train, scored)
-        return masks.mask_baselines(train, scored, self.labels) if self._sees else simple_baselines(train, scored)
+        return self._kind.baselines(self.network.front_end, train, scored, self.labels)
 
     def vocabulary(self) -> dict[str, Any]:
         return {"labels": self.labels, "front_end": self.network.front_end.vocabulary()}
 
     def restore(self, vocabulary: dict[str, Any]) -> None:
         self.labels = files.checked_labels(vocabulary)
-
-
-def _has_spans(examples: Sequence[Example]) -> bool:
-    return span_scheme(example.goal for example in examples) is not None
+        if self.config.goal == "mask":
+            masks.check_restored(self.labels)

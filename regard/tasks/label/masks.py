@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,12 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from regard.data import Example
-from regard.data.masks import UNLABELLED
-from regard.errors import DataError
+from regard.data.masks import UNLABELLED, read_names
+from regard.errors import DataError, ModelError
 from regard.image import Image
-from regard.tasks.label.network import LabelBatch
+from regard.tasks.label.network import LabelBatch, Seen
 from regard.tasks.model import Scores
 
+_LABEL = re.compile(r"\d{1,5}( .+)?")
 NO_ROW = -100  # of a vector none of whose pixels has a label: PyTorch's cross-entropy leaves it out
 Numbers = NDArray[np.int64]
 
@@ -65,19 +69,75 @@ class Cells:
         return spread
 
 
-def known_numbers(examples: Sequence[Example]) -> list[str]:
+def known_labels(examples: Sequence[Example]) -> list[str]:
     """The labels: the numbers of all masks, as texts.
 
     Raises:
-        DataError: no pixel has one.
+        DataError: there are fewer than two.
     """
-    known = {number for example in examples for number in np.unique(example.goal.numbers()).tolist()} - {UNLABELLED}
+    found = {number for example in examples for number in np.unique(example.goal.numbers()).tolist()}
+    known = sorted(found - {UNLABELLED})
     if not known:
-        raise DataError(f"masks with at least one labelled pixel (other than {UNLABELLED})", "none")
-    return [str(number) for number in sorted(known)]
+        raise _none_labelled(examples)
+    if len(known) == 1:
+        black_and_white = f", and {UNLABELLED}, which says that a pixel has no label; write another number in its place"
+        hint = black_and_white if UNLABELLED in found else " alone"
+        raise DataError("masks of at least two labels", f"{known[0]}{hint}", path=examples[0].goal.path)
+    return [str(number) for number in known]
 
 
-def check_numbers(examples: Sequence[Example], labels: Sequence[str], unseen: str) -> None:
+def named(labels: Sequence[str], path: str | Path) -> list[str]:
+    """Each label with its name behind its number, ``3 sky``, where line 4 of a file is ``sky``.
+
+    Raises:
+        DataError: the file cannot be read, has no name for one of them, or one name for two.
+    """
+    names = read_names(path)
+    lines: dict[str, int] = {}
+    for number in map(number_of, labels):
+        name = names[number] if number < len(names) else ""
+        if not name:
+            raise DataError(f"on line {number + 1} the name of the number {number} of masks", "none", path=path)
+        if name in lines:
+            raise DataError("names that differ", f"'{name}' on the lines {lines[name]} and {number + 1}", path=path)
+        lines[name] = number + 1
+    return [f"{number - 1} {name}" for name, number in lines.items()]
+
+
+def check_restored(labels: Sequence[str]) -> None:
+    """Refuses labels of a run folder that are no numbers of masks, each with a name behind it or none.
+
+    Raises:
+        ModelError: the first of them, or numbers that do not rise.
+    """
+    wrong = next((label for label in labels if not _LABEL.fullmatch(label)), None)
+    if wrong is not None:
+        raise ModelError(f"labels must be numbers of masks, with a name behind them or none, got {wrong!r}")
+    numbers = [*map(number_of, labels)]
+    if any(number >= after for number, after in pairwise(numbers)):
+        raise ModelError(f"labels must be numbers of masks that rise, got {numbers}")
+
+
+def number_of(label: str) -> int:
+    """That of masks; a name may stand behind it.
+
+    >>> number_of("3"), number_of("3 sky")
+    (3, 3)
+    """
+    return int(label.partition(" ")[0])
+
+
+def name_of(label: str) -> str:
+    """What it is called; without a name, its number.
+
+    >>> name_of("3"), name_of("3 blue sky")
+    ('3', 'blue sky')
+    """
+    number, _, name = label.partition(" ")
+    return name or number
+
+
+def check_labels(examples: Sequence[Example], labels: Sequence[str], unseen: str) -> None:
     """Every number of a mask must be one that training had, or 255, unless ``unseen`` is "count-wrong".
 
     Raises:
@@ -85,7 +145,7 @@ def check_numbers(examples: Sequence[Example], labels: Sequence[str], unseen: st
     """
     for example in examples:
         numbers = example.goal.numbers()
-        unknown = ~np.isin(numbers, [*map(int, labels), UNLABELLED])
+        unknown = ~np.isin(numbers, [*map(number_of, labels), UNLABELLED])
         if unseen == "refuse" and unknown.any():
             row, column = np.argwhere(unknown)[0].tolist()
             expected = f"one of the {len(labels)} labels of the training data, or {UNLABELLED} for none"
@@ -96,7 +156,7 @@ def check_numbers(examples: Sequence[Example], labels: Sequence[str], unseen: st
 
 def rows_of(numbers: Numbers, labels: Sequence[str]) -> Numbers:
     """The row of each pixel's label among ``labels``; −1 of no label, and one more than there are of an unknown one."""
-    own = np.array([*map(int, labels)])
+    own = np.array([*map(number_of, labels)])
     places = np.searchsorted(own, numbers).clip(max=len(own) - 1)
     rows = np.where(own[places] == numbers, places, len(own))
     return np.where(numbers == UNLABELLED, -1, rows)
@@ -110,55 +170,83 @@ def collate(front_end: Any, examples: Sequence[Example], labels: Sequence[str]) 
     return LabelBatch(inputs, torch.from_numpy(np.concatenate(of_vectors)))
 
 
+def answers_of(seen: Seen, *, frames: bool) -> list[dict[str, Any]]:
+    """:func:`answer_of` for each image."""
+    found: list[dict[str, Any]] = [{} for _ in seen.examples]
+    for number, logits in seen.logits:
+        found[number] = answer_of(seen.front_end, seen.examples[number], seen.labels, logits)
+    return found
+
+
+def answered(answer: dict[str, Any]) -> Numbers:
+    """The mask."""
+    return np.array(answer["mask"])
+
+
 def answer_of(front_end: Any, example: Example, labels: Sequence[str], logits: Tensor) -> dict[str, Any]:
-    """``mask``, rows of numbers, one for each pixel; ``score``, how likely they are, as the mean over all vectors."""
+    """``mask``, rows of numbers, one for each pixel; ``score``, how likely they are, as the mean over all vectors.
+
+    And ``shares``, which part of the pixels each label has that is there, by name.
+    """
     chances = logits.float().softmax(1).cpu().numpy()
-    numbers = np.array([*map(int, labels)])[chances.argmax(1)]
-    mask = Cells.of(front_end, _seen(example).size).spread(numbers).tolist()
-    return {"mask": mask, "score": round(float(chances.max(1).mean()), 6)}
+    rows = Cells.of(front_end, _image(example).size).spread(chances.argmax(1))
+    found, counts = np.unique(rows, return_counts=True)
+    shares = {name_of(labels[row]): round(count / rows.size, 6) for row, count in zip(found, counts, strict=True)}
+    mask = np.array([*map(number_of, labels)])[rows].tolist()
+    return {"mask": mask, "score": round(float(chances.max(1).mean()), 6), "shares": shares}
 
 
-def scores(
-    front_end: Any, examples: Sequence[Example], labels: Sequence[str], logits_of: Iterable[tuple[int, Tensor]]
-) -> dict[str, float]:
-    """:func:`mask_scores` of the scores of labels ``[T, labels]`` that each example, by its number, was given."""
-    found = [np.zeros((0, 0), np.int64)] * len(examples)
-    for number, logits in logits_of:
-        cells = Cells.of(front_end, _seen(examples[number]).size)
+def scores_of(seen: Seen, *, final: bool) -> dict[str, float]:
+    """:func:`mask_scores` of the likeliest labels."""
+    found = [np.zeros((0, 0), np.int64)] * len(seen.examples)
+    for number, logits in seen.logits:
+        cells = Cells.of(seen.front_end, _image(seen.examples[number]).size)
         found[number] = cells.spread(logits.argmax(1).cpu().numpy())
-    return mask_scores(examples, labels, found)
+    return mask_scores(seen.examples, seen.labels, found)
 
 
-def mask_scores(examples: Sequence[Example], labels: Sequence[str], found: Sequence[Numbers]) -> dict[str, float]:
+def mask_scores(examples: Sequence[Example], labels: Sequence[str], given: Sequence[Numbers]) -> dict[str, float]:
     """``accuracy``, of all pixels that have a label, and ``mean_iou``, the mean over labels of the Jaccard index.
 
     The index of a label is intersection / union of the pixels that have it and those that were given it, in all images
-    together, by scikit-learn.
+    together, by scikit-learn; of one that has a name it is told as ``iou NAME`` too.
 
     Arguments:
-        found: rows of ``labels``, ``[rows, columns]`` for each image.
+        given: rows of ``labels``, ``[rows, columns]`` for each image.
 
     Raises:
         DataError: no pixel has a label.
     """
     count = len(labels) + 1
     pairs = np.zeros(count * count, np.int64)  # how often each true label was taken for each
-    for example, guessed in zip(examples, found, strict=True):
+    for example, guessed in zip(examples, given, strict=True):
         true = rows_of(example.goal.numbers(), labels)
         pairs += np.bincount(true[true >= 0] * count + guessed[true >= 0], minlength=count * count)
     if not pairs.any():
-        raise DataError(f"masks with at least one labelled pixel (other than {UNLABELLED})", "none")
+        raise _none_labelled(examples)
     from sklearn.metrics import accuracy_score, jaccard_score
 
     kinds = np.flatnonzero(pairs)
     true, guessed, weights = kinds // count, kinds % count, pairs[kinds]
+    found = sorted({*true, *guessed})
+    indices = jaccard_score(true, guessed, labels=found, average=None, sample_weight=weights)
     return {
         "accuracy": float(accuracy_score(true, guessed, sample_weight=weights)),
-        "mean_iou": float(jaccard_score(true, guessed, average="macro", sample_weight=weights)),
+        "mean_iou": float(indices.mean()),
+        **{
+            f"iou {name_of(labels[row])}": float(index)
+            for row, index in zip(found, indices, strict=True)
+            if row < len(labels) and " " in labels[row]
+        },
     }
 
 
-def mask_baselines(train: Sequence[Example], scored: Sequence[Example], labels: Sequence[str]) -> Scores:
+def metric(train: Sequence[Example], dev: Sequence[Example]) -> str:
+    """That in which rare labels count as much as frequent ones."""
+    return "mean_iou"
+
+
+def baselines(front_end: Any, train: Sequence[Example], scored: Sequence[Example], labels: Sequence[str]) -> Scores:
     """What the most frequent label of all pixels in ``train`` scores on ``scored``."""
     counts: Counter[int] = Counter()
     for example in train:
@@ -170,6 +258,11 @@ def mask_baselines(train: Sequence[Example], scored: Sequence[Example], labels: 
     }
 
 
-def _seen(example: Example) -> Image:
+def _none_labelled(examples: Sequence[Example]) -> DataError:
+    expected = f"masks with at least one labelled pixel (other than {UNLABELLED})"
+    return DataError(expected, "none", path=examples[0].goal.path)
+
+
+def _image(example: Example) -> Image:
     assert isinstance(example.items, Image)
     return example.items

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from regard.data import Example
 from regard.ragged import Ragged, on_device
+from regard.tasks.label.frames import Smoothing
 
 
 class LabelNetwork(nn.Module):
@@ -41,3 +45,24 @@ class LabelBatch:
     labels: Tensor
 
     to = on_device
+
+
+class Seen(NamedTuple):
+    """What a network made of examples, from which answers and scores are made.
+
+    Arguments:
+        logits: the number of each example that has items, and the scores of its labels, ``[N, labels]``.
+        smoothing: of the labels of recordings.
+    """
+
+    front_end: Any
+    examples: Sequence[Example]
+    labels: Sequence[str]
+    logits: Iterable[tuple[int, Tensor]]
+    smoothing: Smoothing
+
+
+def rows_of(goals: Iterable[Sequence[str]], labels: Sequence[str]) -> Tensor:
+    """``[T]`` int64, the row of each label of all sequences."""
+    rows = {label: row for row, label in enumerate(labels)}
+    return torch.tensor([rows[label] for goal in goals for label in goal], dtype=torch.int64)

@@ -29,6 +29,11 @@ class LabelConfig(Config):
     unseen_labels: Literal["refuse", "count-wrong"] = data(
         "refuse", "Labels outside the training data when evaluating."
     )
+    mask_names: str | None = data(
+        None,
+        "File with what the numbers of masks are called, from 0, one a line; classes.txt in the training folder if "
+        "unset.",
+    )
     smooth: float = data(
         0.0,
         "Seconds of a recording over which the most frequent label is taken for the one in the middle.",

@@ -7,40 +7,22 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from regard.data import Example
+from regard.data.goals import check_known
 from regard.data.segments import OUTSIDE, Segment, cut, has_outside
 from regard.recording import Recording
-from regard.tasks.label.frames import Rows, as_segments, labels_at, middles, runs_of, smoothed, without_short
-from regard.tasks.label.metrics import segment_scores
+from regard.tasks.label.frames import Rows, Smoothing, as_segments, labels_at, middles, runs_of
+from regard.tasks.label.metrics import library, segment_scores
+from regard.tasks.label.network import LabelBatch, Seen, rows_of
 from regard.tasks.model import Scores
 from regard.training.metrics import label_scores
 
 SHORTEST_PIECE = 0.1  # seconds
-
-
-class Smoothing(NamedTuple):
-    """What is done to the labels of vectors before segments are made of them, in seconds; 0 leaves them as they are.
-
-    Arguments:
-        smooth: over which the most frequent label is taken; see :func:`smoothed`.
-        shortest: below which a segment, or a pause, is given to its neighbours; see :func:`without_short`.
-    """
-
-    smooth: float = 0.0
-    shortest: float = 0.0
-
-    def of(self, rows: Rows, step: float) -> Rows:
-        """Rows of labels ``[N]``, ``step`` seconds from one to the next."""
-        return without_short(smoothed(rows, self.width(step)), math.ceil(self.shortest / step - 1e-6))
-
-    def width(self, step: float) -> int:
-        """Labels over which the most frequent is taken, an odd number."""
-        return 1 + 2 * max(0, round((self.smooth / step - 1) / 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +61,27 @@ def known_labels(examples: Sequence[Example]) -> list[str]:
     return sorted(known | {OUTSIDE} if outside else known)
 
 
+def check_labels(examples: Sequence[Example], labels: Sequence[str], unseen: str) -> None:
+    """Every label must be one that training had, unless ``unseen`` is "count-wrong"; and segments can be scored.
+
+    Raises:
+        DataError: the first that is not.
+        UnsupportedError: pyannote.metrics is not installed, without which there would be no scores at the end.
+    """
+    library()
+    check_known(examples, labels, unseen)
+
+
+def collate(front_end: Any, examples: Sequence[Example], labels: Sequence[str]) -> LabelBatch:
+    """Recordings and, for each of their vectors, the row of the label in the middle of what it stands for."""
+    inputs = front_end.encode([example.items for example in examples])
+    goals = (
+        Timing.of(front_end, example.items, speed).labels(example.goal)
+        for example, speed in zip(examples, inputs.speeds.tolist(), strict=True)
+    )
+    return LabelBatch(inputs, rows_of(goals, labels))
+
+
 def pieces(examples: Sequence[Example], longest: float) -> list[Example]:
     """The recordings, each that is longer than ``longest`` seconds cut into equal parts with their segments."""
     made = []
@@ -110,6 +113,34 @@ def answer_of(labels: Sequence[str], timing: Timing, logits: Tensor, smoothing: 
     return answer | {"labels": [labels[row] for row in rows], "step": timing.step} if frames else answer
 
 
+def answers_of(seen: Seen, *, frames: bool) -> list[dict[str, Any]]:
+    """:func:`answer_of` for each recording."""
+    found: list[dict[str, Any]] = [{} for _ in seen.examples]
+    for number, logits in seen.logits:
+        timing = Timing.of(seen.front_end, seen.examples[number].items)
+        found[number] = answer_of(seen.labels, timing, logits, seen.smoothing, frames=frames)
+    return found
+
+
+def answered(answer: dict[str, Any]) -> list[Segment]:
+    """The segments."""
+    return [Segment(*part) for part in answer["segments"]]
+
+
+def scores_of(seen: Seen, *, final: bool) -> dict[str, float]:
+    """:func:`recording_scores` of the likeliest labels."""
+    timings = [Timing.of(seen.front_end, example.items) for example in seen.examples]
+    rows = [np.zeros(0, np.int64)] * len(timings)
+    for number, logits in seen.logits:
+        rows[number] = seen.smoothing.of(logits.argmax(1).cpu().numpy(), timings[number].step)
+    return recording_scores(seen.examples, timings, seen.labels, rows, final=final)
+
+
+def metric(train: Sequence[Example], dev: Sequence[Example]) -> str:
+    """That of vectors."""
+    return "accuracy"
+
+
 def recording_scores(
     examples: Sequence[Example], timings: Sequence[Timing], labels: Sequence[str], rows: Sequence[Rows], *, final: bool
 ) -> dict[str, float]:
@@ -122,7 +153,7 @@ def recording_scores(
     return scores | segment_scores([example.goal for example in examples], found, [time.seconds for time in timings])
 
 
-def recording_baselines(front_end: Any, train: Sequence[Example], scored: Sequence[Example]) -> Scores:
+def baselines(front_end: Any, train: Sequence[Example], scored: Sequence[Example], labels: Sequence[str]) -> Scores:
     """What the most frequent label of all vectors in ``train`` scores on ``scored``."""
     counts: Counter[str] = Counter()
     for example in train:

@@ -18,6 +18,7 @@ from regard.ragged import Ragged, on_device
 class TranscriptNetwork(nn.Module):
     """A row of scores of all target symbols for each vector: ``head(encoder(front_end(inputs)))``, ``[T, V]``.
 
+    An image is written from left to right: its vectors are the means of its columns behind the encoder.
     The table of target vectors is the matrix of the scores; the blank has the row of padding in it.
     """
 
@@ -41,6 +42,8 @@ class TranscriptNetwork(nn.Module):
     def forward(self, inputs: Any) -> Ragged:
         """``[T, V]``, not normalized."""
         vectors: Ragged = self.encoder(self.front_end(inputs))
+        if vectors.grid is not None:
+            vectors = vectors.map_grids(lambda images: images.mean(1, keepdim=True))
         return vectors.with_values(self.head(vectors.values))
 
     def head(self, vectors: Tensor) -> Tensor:

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from regard.data import Example, Source
 from regard.data.items import fewest
 from regard.decoding.ctc import Transcript, fewest_frames, greedy, prefix_search
+from regard.errors import ConfigError
+from regard.image import Image
 from regard.ragged import Ragged
 from regard.tasks import files, fitting
 from regard.tasks.maps import attention_maps
@@ -161,6 +163,8 @@ class Transcriber:
     # The protocol of regard.tasks.model
 
     def front_ends(self) -> dict[str, str]:
+        if self.config.class_token:
+            raise ConfigError("class_token: it stands in no column of an image, got true; leave it out")
         return {"front_end": self.config.front_end, "target": self.config.target_units}
 
     def columns(self) -> Columns:
@@ -182,6 +186,8 @@ class Transcriber:
 
     def _check_targets(self, examples: Sequence[Example], lengths: Sequence[int]) -> None:
         for example, length in zip(examples, lengths, strict=True):
+            if isinstance(example.items, Image):
+                length = self.network.front_end.grid(example.items)[1]
             ids = self.network.target.tokens(example.goal)
             needed = fewest_frames(ids)
             if needed > length:

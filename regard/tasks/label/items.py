@@ -1,0 +1,66 @@
+"""Labelling words and vectors: a label for each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from regard.data import Example, span_scheme
+from regard.data.goals import check_known
+from regard.tasks.label.baselines import simple_baselines
+from regard.tasks.label.network import LabelBatch, Seen, rows_of
+from regard.tasks.model import Scores
+from regard.training.metrics import label_scores
+
+check_labels = check_known
+
+
+def known_labels(examples: Sequence[Example]) -> list[str]:
+    """Those of all items."""
+    return sorted({label for example in examples for label in example.goal})
+
+
+def collate(front_end: Any, examples: Sequence[Example], labels: Sequence[str]) -> LabelBatch:
+    """Encoded sequences, and the row of each item's label."""
+    inputs = front_end.encode([example.items for example in examples])
+    return LabelBatch(inputs, rows_of((example.goal for example in examples), labels))
+
+
+def answers_of(seen: Seen, *, frames: bool) -> list[dict[str, Any]]:
+    """For each example ``labels``, and ``scores``, how likely each of them is."""
+    answers: list[dict[str, Any]] = [{"labels": [], "scores": []} for _ in seen.examples]
+    for number, logits in seen.logits:
+        best = logits.float().softmax(1).amax(1).tolist()
+        answers[number] = {"labels": _names(logits, seen.labels), "scores": [round(chance, 6) for chance in best]}
+    return answers
+
+
+def answered(answer: dict[str, Any]) -> list[str]:
+    """The labels."""
+    labels: list[str] = answer["labels"]
+    return labels
+
+
+def scores_of(seen: Seen, *, final: bool) -> dict[str, float]:
+    """``accuracy``, and where labels are BIO or IOBES the spans' ``f1``."""
+    predicted: list[list[str]] = [[] for _ in seen.examples]
+    for number, logits in seen.logits:
+        predicted[number] = _names(logits, seen.labels)
+    return label_scores([example.goal for example in seen.examples], predicted)
+
+
+def baselines(front_end: Any, train: Sequence[Example], scored: Sequence[Example], labels: Sequence[str]) -> Scores:
+    """What counting scores."""
+    return simple_baselines(train, scored)
+
+
+def metric(train: Sequence[Example], dev: Sequence[Example]) -> str:
+    """That of spans where there are some."""
+    schemes = (span_scheme(example.goal for example in part) for part in (train, dev))
+    return "f1" if None not in schemes else "accuracy"
+
+
+def _names(logits: Tensor, labels: Sequence[str]) -> list[str]:
+    return [labels[row] for row in logits.argmax(1).tolist()]

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from regard.data import Example, Source
 from regard.data.goals import check_known
 from regard.data.items import fewest
-from regard.errors import ConfigError, DataError
+from regard.errors import ConfigError
 from regard.front_ends import FRONT_ENDS
 from regard.nn import Pooling
 from regard.ragged import offsets_of
@@ -179,8 +179,10 @@ class Classifier:
         counts = Counter(example.goal for example in train)
         self.labels = sorted(counts)
         if len(counts) < 2:
-            expected = "at least two labels, which are to be told apart"
-            raise DataError(expected, f"'{self.labels[0]}' alone", path=self.config.train)
+            logger.warning(
+                "all training data has one label, '%s', which every prediction will be: add examples of another",
+                self.labels[0],
+            )
         if self.config.class_weights == "balanced":
             mean = len(train) / len(counts)
             self._weights = torch.tensor([mean / counts[label] for label in self.labels])

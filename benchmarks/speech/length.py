@@ -4,7 +4,8 @@
 
 4 layers × 144, 4 heads, relative positions, 100 vectors a second, forward, float32; each length in a process of its own
 that keeps freed memory as the command line does, on one thread, by the processor's time, which what else the machine
-does changes little, after a first pass that touches the memory. The window is ±128.
+does changes little, after a first pass that touches the memory. With a window, of ±128, a recording is read as the
+program reads it, in pieces, here of 30 seconds of noise, with what each layer must keep between them.
 Without one the cost is the square: lengths that would take over `MOST` seconds by the one before are left out.
 `python docs/speech.py FILE` draws them.
 """
@@ -24,6 +25,7 @@ from benchmarks.memory import peak
 DIM, DEPTH, HEADS, REACH, RATE = 144, 4, 4, 128, 100
 MINUTES = (1, 2, 4, 8, 15, 30, 60, 120, 240)
 MOST = 100.0  # seconds of one forward pass
+PIECE = 3000  # vectors
 AGAIN = 20.0  # seconds, below which it is timed three times
 
 
@@ -42,9 +44,15 @@ def measure(minutes: float, window: int | None) -> tuple[float, float]:
 
     @torch.inference_mode()
     def seconds_of(length: int) -> float:
-        batch = Ragged.from_list([torch.randn(length, DIM)])
+        vectors = torch.randn(length if window is None else PIECE, DIM)
         start = time.process_time()
-        encoder(batch)
+        if window is None:
+            encoder(Ragged.from_list([vectors]))
+        else:
+            streams = encoder.start(1)
+            for left in range(length, 0, -PIECE):
+                piece = Ragged.from_list([vectors[:left]])
+                encoder.extend(piece, streams, torch.tensor([left <= PIECE]))
         return time.process_time() - start
 
     seconds_of(1000)

@@ -13,13 +13,13 @@ import time
 from typing import Any
 
 import torch
-from torch import nn
 
 from benchmarks.cnn_vs_attention import BATCH, accuracy, make_cnn, train
 from benchmarks.images.data import examples, fashion
 from regard import Classifier
 from regard.__main__ import keep_freed_memory
 from regard.front_ends.image.augment import Changes
+from regard.tasks.fitting import count_parameters
 
 NETWORK: dict[str, Any] = {"front_end": "patches", "patch_size": 4, "stem": "convolution"}
 NETWORK |= {"dim": 96, "depth": 4, "dropout": 0.1}
@@ -34,7 +34,7 @@ def run() -> dict[str, Any]:
     results = {
         "patches that attend: accuracy, %": 100 * model.evaluate(examples(scored))["accuracy"],
         "patches that attend: s of training": model.scores["training"]["seconds"],
-        "patches that attend: parameters": size(model.network),
+        "patches that attend: parameters": count_parameters(model.network),
     }
     torch.manual_seed(0)
     network, start = make_cnn(CHANNELS), time.perf_counter()
@@ -43,9 +43,5 @@ def run() -> dict[str, Any]:
     return results | {
         "CNN: s of training": time.perf_counter() - start,
         "CNN: accuracy, %": accuracy(network, scored),
-        "CNN: parameters": size(network),
+        "CNN: parameters": count_parameters(network),
     }
-
-
-def size(network: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())

@@ -180,8 +180,12 @@ def test_frames_are_kept_and_made_again_where_anything_changed(tmp_path):
     first = front_end.frames(Recording.from_file(path))
     (kept,) = (tmp_path / "cache").rglob("*.safetensors")
     np.testing.assert_array_equal(front_end.frames(Recording.from_file(path)), first)
-    kept.write_bytes(kept.read_bytes()[:50])  # damaged: made again
-    np.testing.assert_array_equal(front_end.frames(Recording.from_file(path)), first)
+    whole = kept.read_bytes()
+    flipped = whole[:-1000] + bytes([whole[-1000] ^ 16]) + whole[-999:]
+    for damaged in (b"", whole[:50], whole[:-50], flipped):
+        kept.write_bytes(damaged)
+        np.testing.assert_array_equal(front_end.frames(Recording.from_file(path)), first)  # made again
+        assert kept.read_bytes() == whole
     assert len(front_end.frames(Recording.from_file(path).part(0, 0.5))) == 50
     soundfile.write(path, noise(1.5, seed=2).samples(), 8000)
     assert len(front_end.frames(Recording.from_file(path))) == 150

@@ -16,7 +16,7 @@ from regard.files import atomic_write
 from regard.front_ends.audio.features import Settings
 from regard.recording import Recording
 
-NAME = "frames"
+NAME, DIGEST = "frames", "sha256"
 
 
 class Cache:
@@ -35,8 +35,11 @@ class Cache:
         if path is None:
             return None
         try:
-            frames = load(path.read_bytes())[NAME]
+            kept = load(path.read_bytes())
+            frames, digest = kept[NAME], kept[DIGEST]
         except (OSError, SafetensorError, KeyError):
+            return None
+        if not np.array_equal(digest, _digest(frames)):
             return None
         fits = frames.shape == (settings.count(recording.length_at(settings.sample_rate)), settings.bins)
         return frames if fits and frames.dtype == np.float32 else None
@@ -47,7 +50,7 @@ class Cache:
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(path, binary=True) as file:
-                file.write(save({NAME: frames}))
+                file.write(save({NAME: frames, DIGEST: _digest(frames)}))
 
     def _path(self, recording: Recording, settings: Settings) -> Path | None:
         """None for what is not on disk."""
@@ -58,3 +61,7 @@ class Cache:
         whole = repr((parts, recording.rate, recording.first, recording.length, astuple(settings)))
         name = hashlib.sha256(whole.encode()).hexdigest()
         return self.folder / name[:2] / f"{name[2:]}.safetensors"
+
+
+def _digest(frames: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return np.frombuffer(hashlib.sha256(frames.tobytes()).digest(), dtype=np.uint8)

@@ -55,7 +55,7 @@ def test_a_second_training_is_refused_by_the_name_of_the_first(tmp_path):
     first = train(output, "--epochs", "100000")
     try:
         wait_for(output / "resume" / "state.safetensors", first)
-        for options in (["--epochs", "1"], ["--resume"], ["--epochs", "1", "--dim", "32"]):
+        for options in (["--epochs", "1", "--dim", "32"], ["--resume"]):
             second = train(output, *options)
             _, err = second.communicate(timeout=120)
             assert second.returncode == 1

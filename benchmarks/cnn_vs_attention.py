@@ -117,11 +117,15 @@ def train(
 
 
 @torch.inference_mode()
+def answers(network: nn.Module, data: Data) -> Tensor:
+    """The class that a network gives each image, ``[N]``."""
+    network.eval()
+    return torch.cat([network(images).argmax(1) for images in data[0].split(250)])
+
+
 def accuracy(network: nn.Module, data: Data) -> float:
     """In per cent."""
-    network.eval()
-    found = torch.cat([network(images).argmax(1) for images in data[0].split(250)])
-    return 100 * float((found == data[1]).float().mean())
+    return 100 * float((answers(network, data) == data[1]).float().mean())
 
 
 def run() -> dict[str, Any]:

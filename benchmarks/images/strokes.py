@@ -29,7 +29,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "convolution": {"window": 1},
     "pointwise": {},
 }
-TRAINING: dict[str, Any] = {"epochs": 15, "batch_tokens": 6272}
+TRAINING: dict[str, Any] = {"epochs": 10, "batch_tokens": 6272}
 
 
 def examples(data: Data) -> list[tuple[Image, Any]]:

@@ -107,8 +107,10 @@ class Config(BaseModel):
     patch_stride: int | None = network(
         None, "Pixels from one patch to the next; patch_size if unset, smaller where they overlap.", gt=0, le=1024
     )
-    stem: Literal["linear", "convolution"] = network(
-        "linear", "What makes a vector of a patch: one matrix, or convolutions that halve the image again and again."
+    stem: Literal["linear", "convolution", "residual"] = network(
+        "linear",
+        "What makes a vector of a patch: one matrix; convolutions that halve the image again and again; or such with a "
+        "residual block before each.",
     )
     class_token: bool = network(
         False, "As in ViT, a learned vector before the patches, and learned positions of their rows and columns."

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from regard import ConfigError, Image, ModelError
 from regard.front_ends import learn_front_end, restore_front_end
 from regard.front_ends.image import Patches
+from regard.front_ends.image.stems import STEMS
 from regard.tasks.classify.options import ClassifyConfig
 
 SIZES = [(8, 8), (5, 7), (1, 1), (8, 8), (9, 4)]
@@ -58,7 +59,9 @@ def test_patches_that_overlap_or_do_not_fit_have_the_border_repeated(patch, stri
     assert len(front_end.names(image)) == len(wanted)
 
 
-@pytest.mark.parametrize("options", [{}, {"patch": 3, "stride": 2}, {"stem": "convolution"}, {"size": (8, 4)}])
+@pytest.mark.parametrize(
+    "options", [{}, {"patch": 3, "stride": 2}, {"stem": "convolution"}, {"stem": "residual"}, {"size": (8, 4)}]
+)
 def test_images_of_different_sizes_in_a_batch_are_what_they_are_alone(options):
     front_end = made(**options)
     together = front_end(front_end.encode(images()))
@@ -75,9 +78,14 @@ def test_images_of_different_sizes_in_a_batch_are_what_they_are_alone(options):
 
 
 @settings(deadline=None, max_examples=25)
-@given(patch=st.sampled_from([1, 2, 4, 8]), rows=st.integers(1, 20), columns=st.integers(1, 20))
-def test_a_convolutional_stem_makes_as_many_vectors(patch, rows, columns):
-    front_end, image = made(patch, stem="convolution"), images([(rows, columns)])[0]
+@given(
+    stem=st.sampled_from(sorted(STEMS.keys() - {"linear"})),
+    patch=st.sampled_from([1, 2, 4, 8]),
+    rows=st.integers(1, 20),
+    columns=st.integers(1, 20),
+)
+def test_a_stem_that_halves_makes_as_many_vectors(stem, patch, rows, columns):
+    front_end, image = made(patch, stem=stem), images([(rows, columns)])[0]
     found = front_end(front_end.encode([image]))
     assert found.values.shape == (front_end.count(image), 6)
     assert found.values.isfinite().all()
@@ -150,6 +158,7 @@ def test_a_vocabulary_that_is_none(vocabulary):
         ({"patch": 4, "stride": 5}, "patch_stride must be at most patch_size, 4, got 5: pixels would be left out"),
         ({"patch": 6, "stem": "convolution"}, r"patch_size must be 1, 2, 4, 8, 16, ... with stem=convolution, got 6"),
         ({"patch": 4, "stride": 2, "stem": "convolution"}, "patch_stride goes with stem=linear, got 2"),
+        ({"patch": 6, "stem": "residual"}, r"patch_size must be 1, 2, 4, 8, 16, ... with stem=residual, got 6"),
     ],
 )
 def test_options_that_do_not_go_together(options, message):

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from regard.errors import ConfigError, ModelError
 from regard.front_ends import Options
 from regard.front_ends.image.augment import Changes, check_library, mixed
+from regard.front_ends.image.stems import STEMS
 from regard.front_ends.stored import are_numbers, check_vocabulary
 from regard.front_ends.windows import windows
 from regard.image import Image
@@ -29,20 +30,19 @@ UNCHANGED = Changes()
 
 
 class Patches(nn.Module):
-    """Images → vectors ``[T, dim]``, one for each patch, in rows and columns: ``W patch + b``, or a convolutional stem.
+    """Images → vectors ``[T, dim]``, one for each patch, in rows and columns: ``W patch + b``, or of another stem.
 
     Patches of ``patch`` × ``patch`` pixels begin at every ``stride``-th row and column; where they overlap, or do not
     fill the image, its border is repeated around it, so that there are ⌈rows / stride⌉ × ⌈columns / stride⌉.
 
-    Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words"; Xiao et al. 2021, "Early Convolutions Help Transformers
-    See Better" (the stem).
+    Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words".
 
     Arguments:
         mean, std: of each channel, over the training data, by which pixels are scaled.
         dim: width of the vectors out.
         patch, stride: in pixels.
         size: rows and columns to which images are brought first; None leaves them as they are.
-        stem: "linear", or "convolution": layers of 3 × 3 that halve the image until one of its pixels is a patch.
+        stem: one of `regard.front_ends.image.stems.STEMS`.
         class_grid: rows and columns of the positions that come with a vector before those of the patches, as
             :class:`regard.nn.ClassToken` has them; None for neither.
         dropout: on the vectors out.
@@ -77,9 +77,7 @@ class Patches(nn.Module):
             raise ConfigError(
                 f"patch_stride must be at most patch_size, {patch}, got {stride}: pixels would be left out"
             )
-        self.project = _linear(len(mean), patch, self.stride, dim) if stem == "linear" else _stem(len(mean), patch, dim)
-        if stem == "convolution" and self.stride != patch:
-            raise ConfigError(f"patch_stride goes with stem=linear, got {stride} and stem={stem}; leave it out")
+        self.project = STEMS[stem](len(mean), patch, self.stride, dim)
         self.class_token = None if class_grid is None else ClassToken(dim, grid=class_grid)
         self.dropout, self.changes = Dropout(dropout), changes
 
@@ -217,25 +215,6 @@ def _padded(images: Tensor, patch: int, stride: int) -> Tensor:
         return images
     before = (patch - stride) // 2  # the middle of a patch stays that of its pixels
     return F.pad(images, (before, across - before, before, down - before), mode="replicate")
-
-
-def _linear(channels: int, patch: int, stride: int, dim: int) -> nn.Module:
-    return nn.Conv2d(channels, dim, patch, stride)
-
-
-def _stem(channels: int, patch: int, dim: int) -> nn.Module:
-    """Layers of 3 × 3, each of which halves the image, and one that mixes channels."""
-    halvings = patch.bit_length() - 1
-    if 2**halvings != patch:
-        raise ConfigError(f"patch_size must be 1, 2, 4, 8, 16, ... with stem=convolution, got {patch}")
-    strides = [2] * halvings or [1]
-    widths = [max(8, dim >> (len(strides) - number)) for number in range(1, len(strides) + 1)]
-    layers: list[nn.Module] = []
-    before = channels
-    for stride, width in zip(strides, widths, strict=True):
-        layers += [nn.Conv2d(before, width, 3, stride, padding=1), nn.GroupNorm(1, width), nn.ReLU()]
-        before = width
-    return nn.Sequential(*layers, nn.Conv2d(before, dim, 1))
 
 
 def learn_patches(images: Iterable[Image], options: Options, *, patch: int, stride: int | None) -> Patches:

@@ -272,7 +272,7 @@ class Labeler:
     def loss(self, network: nn.Module, batch: LabelBatch) -> tuple[Tensor, int]:
         logits = network(batch.inputs).values.float()
         loss = F.cross_entropy(logits, batch.labels, reduction="sum", label_smoothing=self.config.label_smoothing)
-        return loss, max(1, int((batch.labels >= 0).sum())) if self.config.goal == "mask" else len(batch.labels)
+        return loss, max(1, int((batch.labels >= 0).sum()))  # a vector of pixels without a label has none
 
     def metric(self, train: Sequence[Example], dev: Sequence[Example] | None) -> str:
         return self._kind.metric(train, dev or [])

@@ -28,6 +28,7 @@ from regard.image_file import (
     upright,
 )
 
+A_MASK = "a mask: a whole number for each pixel, gray or of a palette"
 MOST_NUMBER = 2**16 - 1  # of a mask
 AT_ONCE = 4  # images that are unpacked at a time, each of which may take a gigabyte
 CHUNK = 256  # images that wait for that
@@ -180,24 +181,16 @@ class Image:
             DataError: it has colours, numbers that are not whole, below 0 or above 65,535, or that JPEG changed, or the
                 file is damaged.
         """
-        expected = "a mask: a whole number for each pixel, gray or of a palette"
         if isinstance(self.held, np.ndarray):
             whole = self.held
             if self.channels != 1 or whole.dtype.kind == "f" or self.resized is not None:
-                raise DataError(expected, f"{whole.dtype} of shape {list(whole.shape)}", path=self.path)
+                raise DataError(A_MASK, f"{whole.dtype} of shape {list(whole.shape)}", path=self.path)
             whole = whole[:, :, 0]
         else:
             with opened(self.name, self.held) as picture:
-                if picture.format == "JPEG":
-                    raise DataError(expected, "a JPEG, which changes numbers; make it a PNG")
-                whole = np.asarray(upright(picture))
-                channels = whole[:, :, :3] if whole.ndim == 3 else whole[:, :, None]
-                is_gray = picture.mode in ("P", *GRAY) or (channels == channels[:, :, :1]).all()
-                if not is_gray:
-                    raise DataError(expected, "colours; put a number in the place of each")
-                whole = channels[:, :, 0]
+                whole = numbers_of(picture, self.name)
         if whole.min() < 0 or whole.max() > MOST_NUMBER:
-            raise DataError(f"{expected}, from 0 to {MOST_NUMBER:,}", f"{whole.min()} to {whole.max()}", path=self.path)
+            raise DataError(f"{A_MASK}, from 0 to {MOST_NUMBER:,}", f"{whole.min()} to {whole.max()}", path=self.path)
         numbers: NDArray[np.int64] = self._inside(whole).astype(np.int64)
         return numbers
 
@@ -219,10 +212,28 @@ class Image:
         return self.rows * self.columns
 
 
+def numbers_of(picture: Any, name: str) -> NDArray[Any]:
+    """``[rows, columns]`` of a picture of Pillow that is a mask, as they stand in it, of a palette its places.
+
+    Raises:
+        DataError: with that name, it has colours, numbers that JPEG changed, or is damaged.
+    """
+    with unpacked(name):
+        if picture.format == "JPEG":
+            raise DataError(A_MASK, "a JPEG, which changes numbers; make it a PNG")
+        whole = np.asarray(upright(picture))
+        channels = whole[:, :, :3] if whole.ndim == 3 else whole[:, :, None]
+        if picture.mode not in ("P", *GRAY) and not (channels == channels[:, :, :1]).all():
+            raise DataError(A_MASK, "colours; put a number in the place of each")
+        numbers: NDArray[Any] = channels[:, :, 0]
+        return numbers
+
+
 def _scaled(array: NDArray[Any]) -> NDArray[np.float32]:
     """From 0 to 1."""
     if array.dtype.kind in "ui":
-        return array.astype(np.float32) / np.float32(np.iinfo(array.dtype).max)
+        scaled: NDArray[np.float32] = np.divide(array, np.iinfo(array.dtype).max, dtype=np.float32)
+        return scaled
     return array.astype(np.float32)
 
 

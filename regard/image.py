@@ -28,6 +28,7 @@ from regard.image_file import (
     upright,
 )
 
+A_MASK = "a mask: a whole number for each pixel, gray or of a palette"
 MOST_NUMBER = 2**16 - 1  # of a mask
 AT_ONCE = 4  # images that are unpacked at a time, each of which may take a gigabyte
 CHUNK = 256  # images that wait for that
@@ -46,6 +47,7 @@ class Image:
         held: pixels ``[rows, columns, channels]``, or the bytes of a file; None for a file on disk.
         resized: rows and columns to which all of it is brought; None for those that it has by itself.
         box: the row and the column with which it begins, in all of it.
+        is_part: whether it is a part of that.
     """
 
     rows: int
@@ -55,6 +57,7 @@ class Image:
     held: NDArray[Any] | bytes | None = field(default=None, repr=False)
     resized: tuple[int, int] | None = None
     box: tuple[int, int] = (0, 0)
+    is_part: bool = False
 
     @classmethod
     def from_file(cls, path: str | Path, *, content: bytes | None = None) -> Image:
@@ -97,12 +100,14 @@ class Image:
             found = f"shape {list(array.shape)}, channels first; move them with numpy.moveaxis(pixels, 0, -1)"
             raise DataError("pixels [rows, columns, channels]", found)
         array = array[:, :, None] if array.ndim == 2 else array
-        with np.errstate(over="ignore"):  # what float32 cannot hold becomes Inf and is refused as such
-            finite = np.isfinite(array.astype(np.float32, copy=False))
-        if not finite.all():
-            row, column, channel = np.argwhere(~finite)[0].tolist()
-            raise DataError("finite numbers", f"{array[row, column, channel]} at row {row + 1}, column {column + 1}")
-        if array.dtype.kind in "ui" and array.dtype not in (np.uint8, np.uint16):
+        if array.dtype.kind == "f":
+            with np.errstate(over="ignore"):  # what float32 cannot hold becomes Inf and is refused as such
+                finite = np.isfinite(array.astype(np.float32, copy=False))
+            if not finite.all():
+                row, column, channel = np.argwhere(~finite)[0].tolist()
+                found = f"{array[row, column, channel]} at row {row + 1}, column {column + 1}"
+                raise DataError("finite numbers", found)
+        elif array.dtype.kind in "ui" and array.dtype not in (np.uint8, np.uint16):
             if array.min() < 0 or array.max() > 255:
                 raise DataError("whole numbers from 0 to 255, or floats from 0 to 1", f"{array.min()} to {array.max()}")
             array = array.astype(np.uint8)
@@ -132,16 +137,22 @@ class Image:
         return "an image in memory" if self.path is None else self.path
 
     def at_size(self, rows: int, columns: int) -> Image:
-        """The same brought to another size, without keeping its shape."""
+        """The same brought to another size, without keeping its shape; the pixels of a part are read at once.
+
+        Raises:
+            DataError: a part, of a file that is damaged.
+        """
         if self.size == (rows, columns):
             return self
+        if self.is_part:
+            return replace(Image.from_pixels(self.pixels()).at_size(rows, columns), path=self.path)
         return replace(self, rows=rows, columns=columns, resized=(rows, columns))
 
     def part(self, top: int, bottom: int, left: int, right: int) -> Image:
         """What lies between two rows and two columns."""
         bottom, right = min(bottom, self.rows), min(right, self.columns)
         box = self.box[0] + top, self.box[1] + left
-        return replace(self, rows=bottom - top, columns=right - left, box=box)
+        return replace(self, rows=bottom - top, columns=right - left, box=box, is_part=True)
 
     def pixels(self, channels: int | None = None) -> NDArray[np.float32]:
         """``[rows, columns, channels]``, from 0 to 1.
@@ -180,24 +191,16 @@ class Image:
             DataError: it has colours, numbers that are not whole, below 0 or above 65,535, or that JPEG changed, or the
                 file is damaged.
         """
-        expected = "a mask: a whole number for each pixel, gray or of a palette"
         if isinstance(self.held, np.ndarray):
             whole = self.held
             if self.channels != 1 or whole.dtype.kind == "f" or self.resized is not None:
-                raise DataError(expected, f"{whole.dtype} of shape {list(whole.shape)}", path=self.path)
+                raise DataError(A_MASK, f"{whole.dtype} of shape {list(whole.shape)}", path=self.path)
             whole = whole[:, :, 0]
         else:
             with opened(self.name, self.held) as picture:
-                if picture.format == "JPEG":
-                    raise DataError(expected, "a JPEG, which changes numbers; make it a PNG")
-                whole = np.asarray(upright(picture))
-                channels = whole[:, :, :3] if whole.ndim == 3 else whole[:, :, None]
-                is_gray = picture.mode in ("P", *GRAY) or (channels == channels[:, :, :1]).all()
-                if not is_gray:
-                    raise DataError(expected, "colours; put a number in the place of each")
-                whole = channels[:, :, 0]
+                whole = numbers_of(picture, self.name)
         if whole.min() < 0 or whole.max() > MOST_NUMBER:
-            raise DataError(f"{expected}, from 0 to {MOST_NUMBER:,}", f"{whole.min()} to {whole.max()}", path=self.path)
+            raise DataError(f"{A_MASK}, from 0 to {MOST_NUMBER:,}", f"{whole.min()} to {whole.max()}", path=self.path)
         numbers: NDArray[np.int64] = self._inside(whole).astype(np.int64)
         return numbers
 
@@ -219,10 +222,28 @@ class Image:
         return self.rows * self.columns
 
 
+def numbers_of(picture: Any, name: str) -> NDArray[Any]:
+    """``[rows, columns]`` of a picture of Pillow that is a mask, as they stand in it, of a palette its places.
+
+    Raises:
+        DataError: with that name, it has colours, numbers that JPEG changed, or is damaged.
+    """
+    with unpacked(name):
+        if picture.format == "JPEG":
+            raise DataError(A_MASK, "a JPEG, which changes numbers; make it a PNG")
+        whole = np.asarray(upright(picture))
+        channels = whole[:, :, :3] if whole.ndim == 3 else whole[:, :, None]
+        if picture.mode not in ("P", *GRAY) and not (channels == channels[:, :, :1]).all():
+            raise DataError(A_MASK, "colours; put a number in the place of each")
+        numbers: NDArray[Any] = channels[:, :, 0]
+        return numbers
+
+
 def _scaled(array: NDArray[Any]) -> NDArray[np.float32]:
     """From 0 to 1."""
     if array.dtype.kind in "ui":
-        return array.astype(np.float32) / np.float32(np.iinfo(array.dtype).max)
+        scaled: NDArray[np.float32] = np.divide(array, np.iinfo(array.dtype).max, dtype=np.float32)
+        return scaled
     return array.astype(np.float32)
 
 
@@ -244,13 +265,17 @@ def _in_channels(pixels: NDArray[np.float32], channels: int) -> NDArray[np.float
 
 
 def _resized(pixels: NDArray[np.float32], rows: int, columns: int) -> NDArray[np.float32]:
-    """``[rows, columns, channels]``, each channel by Pillow's bicubic."""
+    """``[rows, columns, channels]``, each channel by Pillow's bicubic, which goes beyond its numbers at edges.
+
+    As of files, nothing comes out below 0 or above 1; of numbers on another scale, nothing beyond their own.
+    """
     try:
         from PIL import Image as pillow
     except ImportError:
         raise UnsupportedError(INSTALL) from None
     channels = [pillow.fromarray(pixels[:, :, channel]) for channel in range(pixels.shape[2])]
-    return np.stack([np.asarray(x.resize((columns, rows), pillow.Resampling.BICUBIC)) for x in channels], 2)
+    resized = [np.asarray(x.resize((columns, rows), pillow.Resampling.BICUBIC)) for x in channels]
+    return np.stack(resized, 2).clip(min(0, pixels.min()), max(1, pixels.max()))
 
 
 def check_whole(images: Iterable[Any]) -> None:

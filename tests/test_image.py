@@ -209,6 +209,33 @@ def test_a_part_of_a_file_and_of_one_that_was_resized(tmp_path):
     assert len({image.identity(), image.part(0, 5, 0, 10).identity(), image.part(5, 10, 0, 10).identity()}) == 3
 
 
+@settings(deadline=None, max_examples=30)
+@given(*[st.integers(0, 8) for _ in range(2)], *[st.integers(1, 12) for _ in range(4)])
+def test_a_part_is_brought_to_another_size_by_itself(top, left, rows, columns, new_rows, new_columns):
+    part = Image.from_pixels(colours(9, 9)).part(top, top + rows, left, left + columns)
+    alone = Image.from_pixels(part.pixels()).at_size(new_rows, new_columns)
+    found = part.at_size(new_rows, new_columns)
+    assert found.size == (new_rows, new_columns)
+    np.testing.assert_array_equal(found.pixels(), alone.pixels())
+
+
+def test_a_part_of_a_file_at_another_size_is_still_of_that_file(tmp_path):
+    path = save(tmp_path / "a.png", colours(20, 20))
+    found = Image.from_file(path).part(2, 12, 4, 19).at_size(5, 5)
+    assert found.name == str(path)
+    assert found.pixels(1).shape == (5, 5, 1)
+
+
+def test_resized_pixels_stay_between_black_and_white():
+    square = np.zeros((9, 9))
+    square[3:6, 3:6] = 1
+    for pixels in (square, (255 * square).astype(np.uint8)):
+        found = Image.from_pixels(pixels).at_size(18, 18).pixels()
+        assert (found.min(), found.max()) == (0, 1)
+    found = Image.from_pixels(10 * square - 5).at_size(18, 18).pixels()
+    assert (found.min(), found.max()) == (-5, 5)
+
+
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int64, np.float32, np.float64, np.float16, bool])
 def test_pixels_of_every_type(kind):
     wave = np.linspace(0, 1, 12).reshape(3, 4).round() if kind is bool else np.linspace(0, 1, 12).reshape(3, 4)

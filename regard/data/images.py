@@ -68,9 +68,21 @@ def _of_dataset(value: Mapping[str, Any], place: Place) -> Image:
 
 
 def _square(pixels: np.ndarray, place: Place) -> np.ndarray:
-    """``[side, side]`` of so many numbers, or ``[side, side, 3]``."""
+    """``[side, side, 1]`` of so many numbers, or ``[side, side, 3]``."""
+    size = square_of(len(pixels))
+    if size is None:
+        raise place.error("a row of pixels that make a square, gray or of three channels", f"{len(pixels)} numbers")
+    return np.moveaxis(pixels.reshape(size), 0, -1)
+
+
+def square_of(count: int) -> tuple[int, int, int] | None:
+    """Channels, rows and columns of the square that so many numbers make, gray or in colours; None of other counts.
+
+    >>> square_of(784), square_of(3072), square_of(785)
+    ((1, 28, 28), (3, 32, 32), None)
+    """
     for channels in (1, 3):
-        side = math.isqrt(len(pixels) // channels)
-        if side and side * side * channels == len(pixels):
-            return np.moveaxis(pixels.reshape(channels, side, side), 0, -1)
-    raise place.error("a row of pixels that make a square, gray or of three channels", f"{len(pixels)} numbers")
+        side = math.isqrt(count // channels)
+        if side and side * side * channels == count:
+            return channels, side, side
+    return None

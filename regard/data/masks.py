@@ -12,7 +12,7 @@ from regard.data.images import as_image
 from regard.data.lines import File
 from regard.data.records import Items, Place, short
 from regard.errors import DataError
-from regard.image import MOST_NUMBER, Image
+from regard.image import MOST_NUMBER, Image, numbers_of
 
 UNLABELLED = 255  # the number of a pixel that has no label, as Pascal VOC has it
 NAMES = "classes.txt"  # beside the folders of images and masks
@@ -24,7 +24,8 @@ def mask(value: Any, items: Items, place: Place) -> Image:
     Its numbers are read when they are wanted, as :meth:`regard.Image.numbers` has them.
 
     Arguments:
-        value: the path of a file, gray or of a palette; an array ``[rows, columns]``; or one as a text of JSON.
+        value: the path of a file, gray or of a palette; a picture of Pillow, of such a kind too; an array
+            ``[rows, columns]``; or one as a text of JSON.
 
     Raises:
         MissingFile: there is no such file.
@@ -37,6 +38,11 @@ def mask(value: Any, items: Items, place: Place) -> Image:
             value = json.loads(value)
         except (ValueError, RecursionError):
             raise place.error("a mask: the path of an image, or rows of numbers", short(value)) from None
+    if hasattr(value, "getbands"):
+        try:
+            value = numbers_of(value, "a mask of Pillow")
+        except DataError as error:
+            raise place.error(error.expected, error.found) from None
     found = as_image(_small(value, place), place)
     if isinstance(found.held, np.ndarray):
         try:

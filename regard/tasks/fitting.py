@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -108,12 +109,18 @@ def resolve(model: Model) -> Start:
 def _check_memory(parameters: int, device: torch.device) -> None:
     """Refuses an encoder of which the machine cannot hold the weights; nor, on the CPU, gradients and two moments."""
     needed = parameters * 4 * (4 if device.type == "cpu" else 1)  # bytes
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else needed
-    if needed > there:
+    if needed > (there := memory()):
         raise ConfigError(
             f"dim, depth, feed_forward_dim: an encoder of {parameters:,} parameters needs {needed / 2**30:,.0f} GiB, "
             f"got a machine with {there / 2**30:,.0f}; choose smaller ones"
         )
+
+
+def memory() -> float:
+    """Bytes of memory that the machine has, as far as the system tells."""
+    if not hasattr(os, "sysconf"):
+        return math.inf
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _read_part(model: Model, source: Source, part: str) -> Sequence[Example]:

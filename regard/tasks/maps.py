@@ -12,7 +12,7 @@ from regard.errors import RegardError
 from regard.image import Image
 from regard.ragged import Ragged
 from regard.tasks.files import check_length, item_kind, read
-from regard.tasks.fitting import device_of
+from regard.tasks.fitting import device_of, memory
 from regard.tasks.model import Model
 from regard.viewer.distances import Distances
 from regard.viewer.images import ImageMaps
@@ -55,6 +55,20 @@ def attention_distances(model: Model, source: Source) -> Distances:
     return Distances.of(attention_maps(model, example.items) for example in examples[::step])
 
 
+def _check_memory(maps: int, length: int) -> None:
+    """Refuses more maps of so many vectors than the machine can hold.
+
+    Raises:
+        RegardError: how much they take, and what to do.
+    """
+    needed, there = maps * length**2 * 4, memory()  # bytes
+    if needed > there:
+        raise RegardError(
+            f"{maps} maps, one for each layer and head, of {length:,} × {length:,} weights take {needed / 2**30:,.0f} "
+            f"GiB, got a machine with {there / 2**30:,.0f}; give a part of the sequence, or a smaller image"
+        )
+
+
 def maps_of_image(front_end: Any, image: Image, layers: list[Tensor], pooling: list[Tensor]) -> ImageMaps:
     """Weights ``[H, N, N]`` with what the front end knows of rows and columns; pooling is of one image, or none."""
     picture, grid = torch.from_numpy(front_end.pixels(image)), front_end.grid(image)
@@ -66,7 +80,9 @@ def maps_of_image(front_end: Any, image: Image, layers: list[Tensor], pooling: l
 def _attended(model: Model, items: Any) -> tuple[Example, list[Tensor], Ragged]:
     """One example, the weights ``[H, N, N]`` of each layer, and the vectors that come out."""
     example, network = read(model, [items], labelled=False, items=item_kind(model.config))[0], model.network.eval()
-    check_length(model.config, example, network.front_end.count(example.items), windowed=True)
+    length = network.front_end.count(example.items)
+    check_length(model.config, example, length, windowed=True)
+    _check_memory(model.config.depth * model.config.heads, length)
     inputs = network.front_end.encode([example.items]).to(device_of(network))
     with record(network.encoder) as layers:
         hidden = network.encoder(network.front_end(inputs))

@@ -202,6 +202,18 @@ def test_idx_that_unpacks_to_more_than_it_may(tmp_path):
         images(path, labelled=False, largest_unpacked=1)
 
 
+def test_a_row_of_three_squares_has_no_label_in_it(tmp_path):
+    (tmp_path / "a.csv").write_text(",".join(map(str, range(12))) + "\n")
+    for column in ("1", "13"):
+        (example,) = images(tmp_path / "a.csv", labelled=False, column=column)
+        assert (example.items.size, example.items.channels) == ((2, 2), 3)
+
+
+def test_idx_that_is_not_packed_may_be_of_any_size(tmp_path):
+    (tmp_path / "images-idx3-ubyte").write_bytes(idx(np.zeros((2, 1024, 1024), np.uint8)))
+    assert len(images(tmp_path / "images-idx3-ubyte", labelled=False, largest_unpacked=1)) == 2
+
+
 def pixel_table(*, header, last=False, separator=",", kind=str):
     rows = []
     if header:

@@ -72,6 +72,17 @@ def test_moved_with_the_border_repeated():
     assert len(places) > 8
 
 
+@pytest.mark.parametrize("size", [(10, 100), (100, 10), (40, 40), (1, 7)])
+def test_no_more_is_cut_off_than_is_said(size):
+    """Images whose channels tell row and column: from the first pixel to the last is what is left."""
+    ramps = torch.stack(torch.meshgrid(*(torch.arange(float(side)) for side in size), indexing="ij"))
+    changed, _ = Changes(crop=0.3).of(ramps.expand(64, -1, -1, -1))
+    kept = (changed[:, :, -1, -1] - changed[:, :, 0, 0]).round() + 1  # rows and columns of each
+    assert (kept.prod(1) >= 0.7 * size[0] * size[1] - sum(size)).all()  # each side is a whole number of pixels
+    if min(size) > 1:
+        assert len(kept.unique(dim=0)) > 8
+
+
 @settings(deadline=None, max_examples=25)
 @given(st.booleans(), st.integers(0, 3), st.sampled_from([0.0, 0.5]), st.sampled_from([(6, 9), (5, 5), (1, 1), (2, 7)]))
 def test_a_mask_goes_where_its_image_goes(flip, shift, crop, size):

@@ -17,6 +17,8 @@ import regard
 from regard import ConfigError, DataError, Image, Labeler, ModelError
 from regard.cli import run as command
 from regard.data import Example, read
+from regard.data.masks import mask as mask_of
+from regard.data.records import Place
 from regard.front_ends.image import Patches
 from regard.tasks.label.masks import NO_ROW, Cells, mask_scores, rows_of
 
@@ -390,3 +392,10 @@ def test_numbers_of_files_of_every_kind(tmp_path, mode):
         picture = palette
     picture.save(tmp_path / "a.png")
     np.testing.assert_array_equal(Image.from_file(tmp_path / "a.png").numbers(), numbers)
+    held = mask_of(picture, Image.from_pixels(np.zeros((2, 3))), Place())
+    np.testing.assert_array_equal(held.numbers(), numbers)
+
+
+def test_a_mask_of_pillow_that_has_colours():
+    with pytest.raises(DataError, match=r"a mask: .* gray or of a palette, found colours"):
+        mask_of(pillow.fromarray(np.uint8([[[0, 1, 2]]])), Image.from_pixels(np.zeros((1, 1))), Place())

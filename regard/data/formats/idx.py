@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,13 +58,14 @@ def _array(file: File, path: str | Path) -> NDArray[np.uint8]:
                 raise DataError(f"the sizes of {head[3]} axes", found, path=name)
             shape = [int.from_bytes(sizes[place : place + 4], "big") for place in range(0, 4 * head[3], 4)]
             count = math.prod(shape)
-            content = stream.read(min(count, file.limits.unpacked_bytes) + 1)
+            most = max(os.path.getsize(path), file.limits.unpacked_bytes)  # that can be, whatever the head says
+            content = stream.read(min(count, most) + 1)
     except EOFError:
         raise DataError("a whole gzip file", "one that is cut off; fetch it again", path=name) from None
     except (gzip.BadGzipFile, zlib.error) as error:
         raise DataError("a sound gzip file", f"damage ({error}); fetch it again", path=name) from None
     if len(content) != count:
-        found = "more" if len(content) > min(count, file.limits.unpacked_bytes) else f"{len(content):,}; fetch it again"
+        found = "more" if len(content) > count else f"{len(content):,}; fetch it again"
         raise DataError(f"{count:,} bytes, as its head says ({' × '.join(map(str, shape))})", found, path=name)
     return np.frombuffer(content, np.uint8).reshape(shape)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regard.data.images import square_of
 from regard.data.records import Columns, Place, Record, name_columns, short
 
 _PIXEL = re.compile(r"[a-z]*[ _.-]?\d+(x\d+)?", re.IGNORECASE)  # pixel0, px_12, 28x28, 783
@@ -56,7 +56,7 @@ def _goal(names: Sequence[str], columns: Columns, place: Place, *, bare: bool) -
         number = f"; column={len(names)} takes the last for the label, column=1 the first" if bare else ""
         expected = f"a column {columns.goal.described()}" if not bare else "the number of the column with the labels"
         raise place.error(expected, f"a table of pixels without {'a header' if bare else 'one'}{number}")
-    is_whole = bare and not columns.labelled and math.isqrt(len(names)) ** 2 == len(names)
+    is_whole = bare and not columns.labelled and square_of(len(names)) is not None
     return None if found is None or is_whole else names.index(found)
 
 

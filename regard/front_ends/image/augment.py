@@ -16,6 +16,7 @@ from torch import Tensor
 from regard.errors import ConfigError, UnsupportedError
 
 MIRRORED = 0.5  # the share of images
+SHAPES = (3 / 4, 4 / 3)  # how wide what is left may be for its height, of what the image is
 HUE = 0.2  # of the circle of colours, at strength 1
 
 
@@ -56,7 +57,8 @@ def _chain(changes: Changes, shape: tuple[int, int, int], *, with_masks: bool) -
     if changes.shift:
         steps.append(kornia.RandomCrop(size, padding=changes.shift, padding_mode="replicate"))
     if changes.crop:
-        steps.append(kornia.RandomResizedCrop(size, scale=(1 - changes.crop, 1.0)))
+        narrowest, widest = (size[1] / size[0] * shape for shape in SHAPES)
+        steps.append(kornia.RandomResizedCrop(size, scale=(1 - changes.crop, 1.0), ratio=(narrowest, widest)))
     if changes.color:
         around = (1 - changes.color, 1 + changes.color)
         steps += [kornia.RandomBrightness(around, p=1.0), kornia.RandomContrast(around, p=1.0)]

@@ -338,6 +338,31 @@ def test_a_part_is_told_by_its_times(save, tmp_path, format):
         assert (told["start"], told["end"], told["segments"]) == (0.5, 1.5, answers[0]["segments"])
 
 
+def test_segments_of_a_part_that_touch_do_not_overlap_in_rttm(save, tmp_path):
+    path = save("in/a.wav", 14)
+    recording = Recording.from_file(path).part(9.2515, 14)  # whose times are no whole milliseconds of the file
+    answers = [{"segments": [[3.66, 4.26, "anna"], [4.26, 4.5, "ben"]]}]
+    with (tmp_path / "in/x.rttm").open("w") as file:
+        data.write(read([recording], labelled=False), answers, file, format="rttm", goal="segments", items="recordings")
+    ((_, ((_, end, _), (start, _, _))),) = told(read(tmp_path / "in/x.rttm"))
+    assert end == start == pytest.approx(9.2515 + 4.26, abs=1e-3)
+
+
+def test_an_empty_part_is_refused(save):
+    save("in/a.wav", 1)
+    path = save("in/x.jsonl", '{"audio": "a.wav", "start": 0.5, "end": 0.50001, "segments": []}\n')
+    for labelled in (True, False):
+        with pytest.raises(DataError, match=r"x.jsonl:1: expected a recording of at least one sample, found an empty"):
+            read(path, labelled=labelled)
+    with pytest.raises(DataError, match="at least one sample"):
+        read([TWO.part(1, 1)], labelled=False)
+
+
+def test_a_sound_file_may_have_its_ending_in_capitals(save):
+    save("in/a.WAV", 1.5)
+    assert told(read(save("in/x.rttm", "SPEAKER a 1 0.1 0.2 <NA> <NA> anna <NA> <NA>")))[0][0] == "a.WAV"
+
+
 @pytest.mark.parametrize("kind", ["dataset", "frame", "parquet", "dicts", "pairs"])
 def test_python_values(save, tmp_path, kind):
     path = str(save("a.wav", 1.5))

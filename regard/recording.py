@@ -284,5 +284,6 @@ def _mixed(samples: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _check_finite(samples: NDArray[np.float32], before: int, rate: int, path: str | None) -> None:
     if not np.isfinite(samples).all():
-        place = int(np.argwhere(~np.isfinite(samples))[0, 0])
-        raise DataError("finite samples", f"{samples[place].max()} at {(before + place) / rate:.3f} s", path=path)
+        place, column = np.argwhere(~np.isfinite(samples))[0].tolist()
+        found = f"{samples[place, column]} at {(before + place) / rate:.3f} s"
+        raise DataError("finite samples", found, path=path)

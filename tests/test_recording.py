@@ -81,6 +81,7 @@ def test_samples_of_every_type(kind):
         (np.zeros((2, 2, 2)), 8000, r"shape \[2, 2, 2\]"),
         (np.array(["a"]), 8000, "<U1"),
         (np.array([0, np.nan]), 8000, "expected finite samples, found nan at 0.000 s"),
+        (np.array([[0, 0], [0.5, -np.inf]]), 8000, "expected finite samples, found -inf at 0.000 s"),
         (np.zeros(8), 0, "expected a rate in Hz, a whole number from 100 to 10,000,000, found 0"),
         (np.zeros(8), 8000.5, "found 8000.5"),
     ],

@@ -24,7 +24,7 @@ def as_recording(value: Any, place: Place, beside: Mapping[str, Any] | None = No
 
     Raises:
         MissingFile: there is no such file.
-        DataError: it is something else, or a file that cannot be read, or a part that is not in it.
+        DataError: it is something else, or a file that cannot be read, or a part that is not in it or empty.
     """
     if isinstance(value, str | Path):
         value = Recording.from_file(located(value, place, SOUND))
@@ -38,7 +38,10 @@ def as_recording(value: Any, place: Place, beside: Mapping[str, Any] | None = No
     if not isinstance(value, Recording):
         hint = "; regard.Recording.from_samples(samples, rate) tells its rate" if hasattr(value, "__array__") else ""
         raise place.error("a recording: the path of a sound file, or a regard.Recording", short(value) + hint)
-    return _part(value, {} if beside is None else beside, place)
+    part = _part(value, {} if beside is None else beside, place)
+    if not part.length:
+        raise place.error("a recording of at least one sample", f"an empty part of {part.name}")
+    return part
 
 
 def _of_dataset(value: Mapping[str, Any], place: Place) -> Recording:

@@ -16,6 +16,7 @@ from regard.recording import Recording
 SPEECH = "speech"  # the label of two times alone
 OUTSIDE = "O"  # the label of what is in no segment
 TOUCH = 1e-3  # seconds by which times that mean the same may differ
+NOISE = 1e-9  # seconds by which sums of them are off, less than a sample lasts
 EXPECTED = "a list of segments [start, end, label], in seconds"
 
 
@@ -81,7 +82,7 @@ def has_outside(parts: Sequence[Segment], seconds: float) -> bool:
     """Whether any time of a recording is in none of its segments, which are in order."""
     ends = [0.0, *(part.end for part in parts)]
     starts = [*(part.start for part in parts), seconds]
-    return any(end < start for end, start in zip(ends, starts, strict=True))
+    return any(start - end > NOISE for end, start in zip(ends, starts, strict=True))
 
 
 def _listed(value: Any, place: Place) -> Sequence[Any]:
@@ -98,7 +99,7 @@ def _listed(value: Any, place: Place) -> Sequence[Any]:
 
 
 def _segment(entry: Any, number: int, seconds: float, place: Place) -> Segment:
-    """One, checked by itself; an end that passes that of the recording by a little is that."""
+    """One, checked by itself; an end that is that of the recording but for a little is that."""
     parts = [entry.get(name) for name in Segment._fields] if isinstance(entry, Mapping) else entry
     if isinstance(parts, np.ndarray):
         parts = parts.tolist()
@@ -114,7 +115,7 @@ def _segment(entry: Any, number: int, seconds: float, place: Place) -> Segment:
         raise place.error(f"a start before its end, within the recording's {seconds:.2f} s", short(entry), number)
     if end > seconds + SLACK:
         raise place.error(f"a segment that ends within the recording's {seconds:.2f} s", short(entry), number)
-    return Segment(start, min(end, seconds), label)
+    return Segment(start, end if end < seconds - TOUCH else seconds, label)
 
 
 def _number(part: Any, entry: Any, number: int, place: Place) -> float:

@@ -181,8 +181,12 @@ def _step(
 
 
 def _likeliest(row: Floats, most: int) -> NDArray[np.int64]:
-    """The columns of the highest so many, in order."""
-    return np.arange(len(row)) if len(row) <= most else np.sort(np.argpartition(-row, most)[:most])
+    """The columns of the highest so many, in order; among equals the lower."""
+    if len(row) <= most:
+        return np.arange(len(row))
+    least = np.partition(row, -most)[-most]
+    higher, equal = np.flatnonzero(row > least), np.flatnonzero(row == least)
+    return np.sort(np.append(higher, equal[: most - len(higher)]))
 
 
 def align(log_probs: ArrayLike, ids: Sequence[int], *, blank: int) -> list[int]:
@@ -214,7 +218,7 @@ def align(log_probs: ArrayLike, ids: Sequence[int], *, blank: int) -> list[int]:
     reached = [begin]  # log p of the best path to each state: before each piece, and after the last
     for piece in pieces:
         reached.append(_forward(piece, states, may_skip, reached[-1]))
-    last = S + int(reached[-1][-2:].argmax()) - 2
+    last = S - 1 if reached[-1][-1] >= reached[-1][-2] else S - 2  # of equals the higher, which a path reached earlier
     if reached[-1][last + 2] == -math.inf:
         raise RegardError(
             f"no path through {len(rows)} frames spells these {len(ids)} symbols, which need {fewest_frames(ids)}, "

@@ -84,8 +84,13 @@ class Streams(Generic[Answer]):
 
         Arguments:
             numbers: of the streams, from 0, in whose order the answers are; None for all.
+
+        Raises:
+            ShapeError: there is no stream of such a number; then none was closed.
         """
         closed = list(range(len(self)) if numbers is None else numbers)
+        if not all(0 <= number < len(self) for number in closed):
+            raise ShapeError(f"numbers must be those of streams, from 0 to {len(self) - 1}, got {closed}")
         ends = [number in closed for number in range(len(self))]
         rows = [ear.close() if ended else ear.push(None) for ear, ended in zip(self._ears, ends, strict=True)]
         answers = self._answers(rows, ends)

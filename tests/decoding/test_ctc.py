@@ -32,6 +32,12 @@ def spell(path, blank):
     return tuple(symbol for symbol, _ in groupby(path) if symbol != blank)
 
 
+def begins(path, blank):
+    """The frame in which each symbol begins."""
+    before = (blank, *path)
+    return [frame for frame, symbol in enumerate(path) if symbol not in (blank, before[frame])]
+
+
 def all_paths(log_probs, blank):
     """``{ids: [(log p, path), …]}`` of every path."""
     found = {}
@@ -75,9 +81,16 @@ def test_symbols_begin_where_the_likeliest_of_their_paths_has_them(case):
             with pytest.raises(RegardError, match="no path"):
                 align(log_probs, ids, blank=blank)
             continue
-        before = (blank, *path)
-        begins = [frame for frame, symbol in enumerate(path) if symbol not in (blank, before[frame])]
-        assert align(log_probs, ids, blank=blank) == begins
+        assert align(log_probs, ids, blank=blank) == begins(path, blank)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 5), st.integers(0, 2**32 - 1), st.integers(0, 2))
+def test_of_equal_paths_that_is_taken_whose_symbols_begin_earlier(frames, seed, blank):
+    scores = np.random.default_rng(seed).integers(-2, 1, (frames, 3)).astype(float)  # whose sums are exact
+    for ids, paths in all_paths(scores, blank).items():
+        best = max(score for score, _ in paths)
+        assert align(scores, ids, blank=blank) == min(begins(path, blank) for score, path in paths if score == best)
 
 
 @settings(deadline=None, max_examples=40)
@@ -93,11 +106,11 @@ def test_times_take_little_memory():
     rng, count, blank = np.random.default_rng(1), 1500, 0
     ids = rng.integers(1, 4, count).tolist()
     log_probs = np.full((3 * count, 4), -8.0)
-    begins = [3 * place + int(rng.integers(0, 2)) for place in range(count)]
+    frames = [3 * place + int(rng.integers(0, 2)) for place in range(count)]
     log_probs[:, blank] = -0.1
-    log_probs[begins, ids] = 0.0
+    log_probs[frames, ids] = 0.0
     tracemalloc.start()
-    assert align(log_probs, ids, blank=blank) == begins
+    assert align(log_probs, ids, blank=blank) == frames
     assert tracemalloc.get_traced_memory()[1] < 5e6  # all moves at once would be 13 MB
     tracemalloc.stop()
 
@@ -180,6 +193,11 @@ def test_where_nothing_is_possible_nothing_is_found():
 def test_equals_go_by_the_lower_id():
     log_probs = np.log(np.full((1, 4), 0.25))
     assert [one.ids for one in prefix_search(log_probs, blank=1, beam=4, n_best=4)] == [[], [0], [2], [3]]
+
+
+def test_equals_go_by_the_lower_id_where_symbols_are_many():
+    log_probs = np.log(np.full((1, 1000), 0.001))
+    assert [one.ids for one in prefix_search(log_probs, blank=0, beam=3, n_best=3)] == [[], [1], [2]]
 
 
 def test_what_does_not_go_together_is_refused():

@@ -126,6 +126,14 @@ def test_pieces_are_the_whole(seconds, longest):
         assert length == pytest.approx(recording.seconds / (3 if label == "a" else 2))
 
 
+def test_nothing_is_outside_of_pieces_of_what_is_labelled_throughout():
+    recording = Recording.from_samples(np.zeros(400_001, np.float32), 8000)
+    goal = [Segment(0.0, 1.5, "a"), Segment(1.5, recording.seconds, "b")]
+    made = pieces([Example(recording, goal)], 20.0)  # whose bounds lie between samples
+    assert [piece.items.length for piece in made] == [133_334, 133_333, 133_334]
+    assert known_labels(made) == ["a", "b"]
+
+
 def test_the_label_of_what_is_outside_is_learned_where_there_is_any():
     second = Recording.from_samples(np.zeros(8000), 8000)
     assert known_labels([Example(second, [Segment(0.0, 1.0, "b")]), Example(second, [Segment(0, 1, "a")])]) == [

@@ -118,6 +118,9 @@ def test_a_piece_that_is_none_is_refused_and_nothing_is_lost():
         several.push([first, np.full(8, np.nan, np.float32)])
     with pytest.raises(ShapeError, match="pieces must have one for each of the 2 streams, got 1"):
         several.push([first])
+    for numbers in ([-1], [0, 2]):
+        with pytest.raises(ShapeError, match=r"numbers must be those of streams, from 0 to 1, got \[.*\d\]"):
+            several.close(numbers)
     ((one,), (two,)) = run(several, [[[first]], [[second]]])
     torch.testing.assert_close(torch.stack(one), whole(model, recording(4000, 1)), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(torch.stack(two), whole(model, recording(4000, 2)), atol=1e-5, rtol=1e-5)

@@ -64,5 +64,5 @@ def sound_of(name: str, place: Place) -> Path:
     folder = Path(place.source or "").parent
     if name.lower().endswith(SOUND_ENDINGS):
         return folder / name
-    paths = [folder / f"{name}{ending}" for ending in SOUND_ENDINGS]
+    paths = [folder / f"{name}{ending}" for lower in SOUND_ENDINGS for ending in (lower, lower.upper())]
     return next((path for path in paths if os.path.isfile(path)), paths[0])

@@ -51,6 +51,7 @@ def write(file: TextIO, columns: Columns) -> Iterator[Put]:
         name, offset = sound_name(example, "rttm", written)
         for start, end, label in answer[columns.key]:
             refuse(example, (name, label), _BLANK, "no white space in what rttm holds")
-            file.write(f"{SPEAKER} {name} 1 {offset + start:.3f} {end - start:.3f} <NA> <NA> {label} <NA> <NA>\n")
+            begin, stop = round(offset + start, 3), round(offset + end, 3)  # so that what touches does not overlap
+            file.write(f"{SPEAKER} {name} 1 {begin:.3f} {stop - begin:.3f} <NA> <NA> {label} <NA> <NA>\n")
 
     yield put

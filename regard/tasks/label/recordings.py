@@ -88,7 +88,7 @@ def pieces(examples: Sequence[Example], longest: float) -> list[Example]:
     for example in examples:
         recording = _heard(example)
         count = math.ceil(recording.seconds / longest)
-        bounds = [recording.seconds * number / count for number in range(count + 1)]
+        bounds = [round(recording.length * number / count) / recording.rate for number in range(count + 1)]
         for start, stop in pairwise(bounds):
             part = replace(example, items=recording.part(start, stop), goal=cut(example.goal, start, stop))
             made.append(example if count == 1 else part)

@@ -29,9 +29,7 @@ class TranscriptReader:
     def __init__(self, network: TranscriptNetwork) -> None:
         self._network, self._seconds = network, getattr(network.front_end, "seconds", None)
         self._greedy = Greedy(blank=network.blank)
-        self._before: list[
-            int
-        ] = []  # symbols of the last text: what stands before another may tell how that is written
+        self._before: list[int] = []  # symbols of the last text, which may tell how the next one is written
         self._held: list[tuple[int, int]] = []  # that make no whole character yet, each with its vector
 
     def push(self, rows: Tensor) -> list[Written]:

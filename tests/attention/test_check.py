@@ -195,7 +195,7 @@ def test_an_option_that_is_no_tensor_is_refused(name: str, given: Any) -> None:
     [
         (torch.zeros(4), None, r"must be a tensor of shape \[H, left\+right\+1\], got \[4\]"),
         (torch.zeros(4, 0), None, r"must be a tensor of shape \[H, left\+right\+1\], got \[4, 0\]"),
-        (torch.zeros(4, 6), None, "even width 6 has no middle; say with left="),
+        (torch.zeros(4, 6), None, "an even width, 6, has no middle; say with left="),
         (torch.zeros(4, 5), 5, "left must be a whole number from 0 to 4 for a table of 5, got 5"),
         (torch.zeros(4, 5), -1, "left must be a whole number from 0 to 4 for a table of 5, got -1"),
         ([[0.0]], None, r"must be a tensor of shape \[H, left\+right\+1\], got list"),

@@ -104,8 +104,11 @@ def test_numbers_of_numpy_and_int32_are_taken(implementation: str) -> None:
     [
         ((torch.zeros(3), torch.zeros(2, 3)), r"GridBias rows must be a tensor of shape \[H, up\+down\+1\], got \[3\]"),
         ((torch.zeros(2, 3), None), r"GridBias columns must be a tensor of shape \[H, left\+right\+1\], got NoneType"),
-        ((torch.zeros(2, 4), torch.zeros(2, 3)), "rows of even width 4 have no middle; say with up="),
-        ((torch.zeros(2, 3), torch.zeros(2, 3), 1, 3), "GridBias left must be a whole number from 0 to 2 .* got 3"),
+        ((torch.zeros(2, 4), torch.zeros(2, 3)), "GridBias rows: an even width, 4, has no middle; say with up="),
+        (
+            (torch.zeros(2, 3), torch.zeros(2, 3), 1, 3),
+            "GridBias columns: left must be a whole number from 0 to 2 .* got 3",
+        ),
     ],
 )
 def test_tables(arguments: tuple[Any, ...], message: str) -> None:

@@ -27,6 +27,7 @@ from regard.ragged import on_host
 NORMALIZERS: tuple[Normalizer, ...] = get_args(Normalizer)
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 NUMBER = (float, Real)  # which a float is too, but found out more slowly
+FURTHEST = 1 << 60  # that a window reaches: no sequence is as long, and a position beside it is still an int64
 
 
 def check(query: Tensor, key: Tensor, value: Tensor, options: AttendOptions) -> tuple[Tensor, Tensor, Tensor, Spec]:
@@ -46,7 +47,12 @@ def check(query: Tensor, key: Tensor, value: Tensor, options: AttendOptions) -> 
     check_shapes(query, key, value, ragged=offsets is not None)
     check_offsets(query, key, offsets, key_offsets)
     check_choices(query, options)
-    check_masks(query, key, key_mask, bias, ragged=offsets is not None)
+    relative = bias if isinstance(bias, RelativeBias) else None
+    _check_mask(query, key, key_mask, ragged=offsets is not None)
+    if relative is None:
+        check_bias(query, key, bias, ragged=offsets is not None, relative="RelativeBias")
+    else:
+        check_table(query, relative.table, "RelativeBias table")
     left, right = window_sides(options["window"], options["causal"])
     if query_start is None or query_start < 0:
         raise ConfigError(
@@ -54,7 +60,6 @@ def check(query: Tensor, key: Tensor, value: Tensor, options: AttendOptions) -> 
             "it is the first query's position"
         )
     offsets, key_offsets = _on_host(offsets, key_offsets)
-    relative = bias if isinstance(bias, RelativeBias) else None
     spec = Spec(
         **choices_of(query, options),
         bias=bias if isinstance(bias, Tensor) else None,
@@ -198,60 +203,60 @@ def choices_of(query: Tensor, options: CommonOptions) -> Choices:
     }
 
 
-def check_masks(
-    query: Tensor,
-    key: Tensor,
-    key_mask: Tensor | None,
-    bias: object,
-    *,
-    ragged: bool,
-    relative: str = "RelativeBias",
-) -> None:
-    """Refuses a mask or a bias that does not go with query and key."""
-    if key_mask is not None:
-        if ragged:
-            raise ShapeError(
-                "key_mask goes with the dense layout; a ragged batch has no padding to hide, drop the rows"
-            )
-        expected = [key.shape[0], key.shape[2]]
-        if key_mask.dtype != torch.bool or list(key_mask.shape) != expected:
-            raise ShapeError(
-                f"key_mask must be bool of shape [B, K] = {expected}, True where a key may be attended; "
-                f"got {key_mask.dtype} of shape {list(key_mask.shape)}"
-            )
-        if key_mask.device != query.device:
-            raise ShapeError(f"key_mask must be on {query.device} like query, got {key_mask.device}")
+def _check_mask(query: Tensor, key: Tensor, key_mask: Tensor | None, *, ragged: bool) -> None:
+    if key_mask is None:
+        return
+    if ragged:
+        raise ShapeError("key_mask goes with the dense layout; a ragged batch has no padding to hide, drop the rows")
+    expected = [key.shape[0], key.shape[2]]
+    if key_mask.dtype != torch.bool or list(key_mask.shape) != expected:
+        raise ShapeError(
+            f"key_mask must be bool of shape [B, K] = {expected}, True where a key may be attended; "
+            f"got {key_mask.dtype} of shape {list(key_mask.shape)}"
+        )
+    if key_mask.device != query.device:
+        raise ShapeError(f"key_mask must be on {query.device} like query, got {key_mask.device}")
+
+
+def check_bias(query: Tensor, key: Tensor, bias: object, *, ragged: bool, relative: str) -> None:
+    """Refuses a bias tensor that does not go with query and key; ``relative`` is what may be given in its place."""
     if bias is None:
         return
-    given = bias.table if isinstance(bias, RelativeBias) else bias
-    if not isinstance(given, Tensor) or not given.is_floating_point() or given.device != query.device:
-        what = f"{given.dtype} on {given.device}" if isinstance(given, Tensor) else type(given).__name__
+    if not isinstance(bias, Tensor) or not bias.is_floating_point() or bias.device != query.device:
+        what = f"{bias.dtype} on {bias.device}" if isinstance(bias, Tensor) else type(bias).__name__
         raise ShapeError(f"bias must be floating-point on {query.device} like query, or a {relative}; got {what}")
-    if isinstance(bias, RelativeBias):
-        if bias.table.shape[0] != query.shape[1]:
-            raise ShapeError(
-                f"RelativeBias table must have one row per head of query, {query.shape[1]}; got {bias.table.shape[0]}"
-            )
-        return
     if ragged:
         raise ShapeError(f"a bias tensor goes with the dense layout; for ragged batches pass a regard.{relative}")
     full = [query.shape[0], query.shape[1], query.shape[2], key.shape[2]]
-    shape = list(given.shape)
+    shape = list(bias.shape)
     if len(shape) > 4 or any(n not in (1, m) for n, m in zip(shape[::-1], full[::-1], strict=False)):
         raise ShapeError(f"bias must be broadcastable to [B, H, Q, K] = {full}, got {shape}")
 
 
+def check_table(query: Tensor, table: Tensor, name: str) -> None:
+    """Refuses a table of a bias by distance that does not go with query; ``name`` is what it is called."""
+    if not table.is_floating_point() or table.device != query.device:
+        raise ShapeError(
+            f"{name} must be floating-point on {query.device} like query; got {table.dtype} on {table.device}"
+        )
+    if table.shape[0] != query.shape[1]:
+        raise ShapeError(f"{name} must have one row per head of query, {query.shape[1]}; got {table.shape[0]}")
+
+
 def window_sides(window: object, causal: bool) -> tuple[int | None, int | None]:
     """How many positions to the left and right may be seen; None for no limit."""
-    if window is None or (type(window) is int and window >= 0):  # and soon said: this runs at every call
+    if window is None or (type(window) is int and 0 <= window <= FURTHEST):  # and soon said: this runs at every call
         return window, 0 if causal else window
-    pair = window if isinstance(window, tuple | list) else (window, window)
-    sides = [whole(side) for side in pair]
-    if len(pair) != 2 or any(
-        given is not None and (side is None or side < 0) for given, side in zip(pair, sides, strict=True)
+    left, right = sides_of(window, 2, rule="or (left, right), each such a number or None")
+    return left, 0 if causal else right
+
+
+def sides_of(window: object, *counts: int, rule: str) -> list[int | None]:
+    """What is given for each side of a window, as many as one of ``counts``; a number alone stands for two."""
+    given = window if isinstance(window, tuple | list) else (window, window)
+    sides = [whole(side) for side in given]
+    if len(given) not in counts or any(
+        x is not None and (side is None or side < 0) for x, side in zip(given, sides, strict=True)
     ):
-        raise ConfigError(
-            "window must be None, a whole number from 0, or (left, right), each such a number or None; "
-            f"got {shown(window)}"
-        )
-    return sides[0], 0 if causal else sides[1]
+        raise ConfigError(f"window must be None, a whole number from 0, {rule}; got {shown(window)}")
+    return [None if side is None else min(side, FURTHEST) for side in sides]

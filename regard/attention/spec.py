@@ -73,30 +73,39 @@ class RelativeBias:
     left: int | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.table, Tensor) or self.table.dim() != 2 or self.table.shape[1] < 1:
-            given = list(self.table.shape) if isinstance(self.table, Tensor) else type(self.table).__name__
-            raise ShapeError(f"RelativeBias table must be a tensor of shape [H, left+right+1], got {given}")
-        width = self.table.shape[1]
-        if self.left is None:
-            if width % 2 == 0:
-                raise ShapeError(
-                    f"RelativeBias table of even width {width} has no middle; say with left= which entry is distance 0"
-                )
-            object.__setattr__(self, "left", width // 2)
-            return
-        left = whole(self.left)
-        if left is None or not 0 <= left < width:
-            raise ShapeError(
-                f"RelativeBias left must be a whole number from 0 to {width - 1} for a table of {width}, "
-                f"got {shown(self.left)}"
-            )
-        object.__setattr__(self, "left", left)
+        object.__setattr__(self, "left", zero_of(self.table, self.left, "RelativeBias table", ("left", "right")))
 
     @property
     def reach(self) -> tuple[int, int]:
         """How many positions the table reaches before and after the query."""
         left = 0 if self.left is None else self.left
         return left, self.table.shape[-1] - 1 - left
+
+
+def zero_of(table: object, given: object, name: str, sides: tuple[str, str]) -> int:
+    """Which entry of a bias by distance is distance 0, the middle one unless given.
+
+    Arguments:
+        table: refused unless it is a tensor ``[H, before+after+1]``.
+        name, sides: what messages call it, and what stands before and after distance 0.
+    """
+    before, after = sides
+    if not isinstance(table, Tensor) or table.dim() != 2 or table.shape[1] < 1:
+        found = list(table.shape) if isinstance(table, Tensor) else type(table).__name__
+        raise ShapeError(f"{name} must be a tensor of shape [H, {before}+{after}+1], got {found}")
+    width = table.shape[1]
+    if given is None:
+        if width % 2 == 0:
+            raise ShapeError(
+                f"{name}: an even width, {width}, has no middle; say with {before}= which entry is distance 0"
+            )
+        return width // 2
+    place = whole(given)
+    if place is None or not 0 <= place < width:
+        raise ShapeError(
+            f"{name}: {before} must be a whole number from 0 to {width - 1} for a table of {width}, got {shown(given)}"
+        )
+    return place
 
 
 class AttendOptions(TypedDict, total=False):

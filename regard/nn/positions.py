@@ -229,7 +229,7 @@ def alibi_slopes(heads: int) -> Tensor:
 def angles_of(positions: Tensor, dim: int) -> Tensor:
     """``p · 10000^(−2i/dim)`` for each of the positions p, ``[T, dim/2]`` float32."""
     steps = torch.arange(0, dim, 2, device=positions.device, dtype=torch.float32)
-    return positions[:, None] * torch.exp(steps * (-math.log(10000) / dim))
+    return positions[:, None] * torch.exp(steps * (-math.log(10000) / max(dim, 1)))
 
 
 def waves_of(positions: Tensor, dim: int) -> Tensor:

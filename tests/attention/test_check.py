@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -195,7 +196,7 @@ def test_an_option_that_is_no_tensor_is_refused(name: str, given: Any) -> None:
     [
         (torch.zeros(4), None, r"must be a tensor of shape \[H, left\+right\+1\], got \[4\]"),
         (torch.zeros(4, 0), None, r"must be a tensor of shape \[H, left\+right\+1\], got \[4, 0\]"),
-        (torch.zeros(4, 6), None, "even width 6 has no middle; say with left="),
+        (torch.zeros(4, 6), None, "an even width, 6, has no middle; say with left="),
         (torch.zeros(4, 5), 5, "left must be a whole number from 0 to 4 for a table of 5, got 5"),
         (torch.zeros(4, 5), -1, "left must be a whole number from 0 to 4 for a table of 5, got -1"),
         ([[0.0]], None, r"must be a tensor of shape \[H, left\+right\+1\], got list"),
@@ -219,6 +220,14 @@ def test_relative_bias_reach() -> None:
 @pytest.mark.parametrize("window", [3, (3, 3), [3, 3], (3, None), (None, 0), (None, None), 0])
 def test_windows_that_are_taken(window: Any) -> None:
     assert regard.attend(Q, Q, Q, window=window).shape == Q.shape
+
+
+@pytest.mark.parametrize("implementation", ["reference", "blocked", "native"])
+@pytest.mark.parametrize("window", [sys.maxsize, (1 << 62, 1 << 70)])
+def test_a_window_further_than_any_sequence_sees_all(implementation: str, window: Any) -> None:
+    x = torch.randn(1, 2, 5, 3)
+    actual = regard.attend(x, x, x, window=window, implementation=implementation)
+    torch.testing.assert_close(actual, regard.attend(x, x, x))
 
 
 @pytest.mark.parametrize("implementation", ["reference", "blocked", "native"])

@@ -173,6 +173,7 @@ def test_all_of_it_is_trained(axes):
     assert torch.autograd.gradcheck(output, (image, *parameters))
     frozen = attention_from_convolution(conv.requires_grad_(False), sharpness=1.5)
     assert [name for name, x in frozen.named_parameters() if x.requires_grad] == ["centers", "log_sharpness"]
+    assert not any(x.requires_grad for x in as_convolution(frozen, least=0.0)[0].parameters())
 
 
 def test_nothing_but_finite_numbers_at_any_sharpness():
@@ -242,7 +243,7 @@ def test_a_head_at_no_offset_is_refused_with_how_far_it_is():
         (nn.Conv2d(1, 1, 3, stride=(1, 2)), r"stride must be 1, got \(1, 2\); .* take \[..., ::1, ::2\] of the output"),
         (nn.Conv1d(1, 1, 3, padding=1, padding_mode="circular"), r"padding_mode must be 'zeros', got 'circular'; pad"),
         (nn.ConvTranspose2d(1, 1, 3), "must be nn.Conv1d or nn.Conv2d, got ConvTranspose2d"),
-        (nn.Conv3d(1, 1, 3), "must be nn.Conv1d or nn.Conv2d, got Conv3d"),
+        (nn.Conv3d(1, 1, 3), "must be nn.Conv1d or nn.Conv2d, got Conv3d; keep it"),
         (nn.Sequential(nn.Conv1d(1, 1, 3)), "got Sequential; of a whole network, with_attention makes one"),
         (type("Doubled", (nn.Conv1d,), {"forward": lambda self, x: 2 * x})(1, 1, 3), "got Doubled with its own"),
     ],
@@ -282,6 +283,9 @@ def test_inputs_that_do_not_fit_are_refused():
         attention(torch.zeros(1, 4, 5, 2))
     with pytest.raises(ShapeError, match="got 5"):
         attention.attention_weights(5)
+    for query in ((3, 0), (0, -4), (1,)):
+        with pytest.raises(ShapeError, match=r"query must be one of the 3 × 3 outputs, .* got \("):
+            attention.attention_weights(5, 5, query=query)
 
 
 @pytest.mark.parametrize("sharpness", [None, 3.0], ids=["exact", "around"])

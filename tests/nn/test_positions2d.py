@@ -39,6 +39,12 @@ def test_waves_of_the_row_stand_before_those_of_the_column():
     assert torch.equal(waves[:, 2, 4:], waves[:1, 2, 4:].expand(4, 4))
 
 
+def test_one_element_knows_the_column():
+    batch = Ragged.from_grids([torch.zeros(2, 2, 1)])
+    waves = Sinusoidal2d()(batch).values.flatten()
+    torch.testing.assert_close(waves, torch.tensor([0.0, 1.0, 0.0, 1.0]).sin())
+
+
 def test_learned_positions_are_a_row_and_a_column_and_end():
     learned = Learned2d(DIM, length=5).double()
     batch = images()

@@ -6,12 +6,15 @@ import torch
 from torch import Tensor
 
 from regard.attention.check import (
+    FURTHEST,
+    check_bias,
     check_choices,
     check_inputs,
-    check_masks,
     check_offsets,
     check_shapes,
+    check_table,
     choices_of,
+    sides_of,
 )
 from regard.attention.grid.spec import BORDERS, Attend2dOptions, GridBias, GridSpec, Side
 from regard.attention.spec import shown, under_autocast, whole
@@ -54,9 +57,10 @@ def check(
         )
     grid = bias if isinstance(bias, GridBias) else None
     if grid is None:
-        check_masks(query, key, None, bias, ragged=offsets is not None, relative="GridBias")
+        check_bias(query, key, bias, ragged=offsets is not None, relative="GridBias")
     else:
-        _check_tables(query, grid)
+        check_table(query, grid.rows, "GridBias rows")
+        check_table(query, grid.columns, "GridBias columns")
     spec = GridSpec(
         **choices_of(query, options),
         bias=bias if isinstance(bias, Tensor) else None,
@@ -116,15 +120,8 @@ def _on_host(numbers: Tensor) -> Tensor:
 
 def window_sides(window: object) -> tuple[Side, Side, Side, Side]:
     """How many pixels up, down, left and right may be seen; None for no limit."""
-    given = window if isinstance(window, tuple | list) else (window, window)
-    sides = [whole(side) for side in given]
-    if len(given) not in (2, 4) or any(
-        x is not None and (side is None or side < 0) for x, side in zip(given, sides, strict=True)
-    ):
-        raise ConfigError(
-            "window must be None, a whole number from 0, (vertical, horizontal), or (up, down, left, right), each such "
-            f"a number or None; got {shown(window)}"
-        )
+    rule = "(vertical, horizontal), or (up, down, left, right), each such a number or None"
+    sides = sides_of(window, 2, 4, rule=rule)
     up, down, left, right = sides if len(sides) == 4 else (sides[0], sides[0], sides[1], sides[1])
     return up, down, left, right
 
@@ -137,17 +134,4 @@ def _dilation(dilation: object) -> tuple[int, int]:
             f"dilation must be a whole number from 1, or (vertical, horizontal), got {shown(dilation)}; "
             "it is how many pixels apart the neighbours of a window are"
         )
-    return steps[0], steps[1]
-
-
-def _check_tables(query: Tensor, bias: GridBias) -> None:
-    for name, table in (("rows", bias.rows), ("columns", bias.columns)):
-        if not table.is_floating_point() or table.device != query.device:
-            raise ShapeError(
-                f"GridBias {name} must be floating-point on {query.device} like query; "
-                f"got {table.dtype} on {table.device}"
-            )
-        if table.shape[0] != query.shape[1]:
-            raise ShapeError(
-                f"GridBias {name} must have one row per head of query, {query.shape[1]}; got {table.shape[0]}"
-            )
+    return min(steps[0], FURTHEST), min(steps[1], FURTHEST)

@@ -29,7 +29,7 @@ def folds(query: Tensor, key: Tensor, value: Tensor, spec: GridSpec) -> bool:
         return False
     if native.refusals(query, key, value, whole) or sum(_largest(query, spec)) > MOST:
         return False
-    return bool(spec.row_table.isfinite().all() and spec.column_table.isfinite().all())
+    return all(bool(table.to(query.dtype).isfinite().all()) for table in (spec.row_table, spec.column_table))
 
 
 def attend_folded(query: Tensor, key: Tensor, value: Tensor, spec: GridSpec) -> Tensor:
@@ -41,7 +41,7 @@ def attend_folded(query: Tensor, key: Tensor, value: Tensor, spec: GridSpec) -> 
     tables = (spec.row_table, spec.row_table_up), (spec.column_table, spec.column_table_left)
     for (place, size), (table, before) in zip(axes, tables, strict=True):
         every = torch.arange(size, device=query.device)
-        added = table[:, table_index(place, every, table.shape[1], before)]  # [H, N, size]
+        added = table.to(query.dtype)[:, table_index(place, every, table.shape[1], before)]  # [H, N, size]
         added = added.movedim(0, -2) if query.dim() == 3 else added
         one_hot = (place[:, None] == every).to(key.dtype)  # [N, size]
         one_hot = one_hot[:, None] if query.dim() == 3 else one_hot

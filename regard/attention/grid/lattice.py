@@ -75,13 +75,13 @@ class Stack:
 
 
 def lattices(images: Sequence[Image], spec: GridSpec) -> list[Lattice]:
-    """All pixels of a call: as many of each image as its dilation has steps."""
-    return [
-        Lattice(image, row, column, int(spec.row_step), int(spec.column_step))
-        for image in images
-        for row in range(min(spec.row_step, image.rows))
-        for column in range(min(spec.column_step, image.columns))
-    ]
+    """All pixels of a call: as many of each image as its dilation has steps, none beyond the image."""
+    found: list[Lattice] = []
+    for image in images:
+        row_step, column_step = min(int(spec.row_step), image.rows), min(int(spec.column_step), image.columns)
+        for row in range(row_step):
+            found += [Lattice(image, row, column, row_step, column_step) for column in range(column_step)]
+    return found
 
 
 def stacks(images: Sequence[Image], spec: GridSpec) -> list[Stack]:

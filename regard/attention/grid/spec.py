@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, TypedDict, get_args, get_type_hints
 
 from torch import Tensor
 
-from regard.attention.spec import Additive, Normalizer, Spec, read_sequences, shown, type_in_schema, whole
+from regard.attention.spec import Additive, Normalizer, Spec, read_sequences, type_in_schema, zero_of
 from regard.errors import ShapeError
 
 Border = Literal["zero", "shift"]
@@ -44,28 +44,8 @@ class GridBias:
     left: int | None = None
 
     def __post_init__(self) -> None:
-        for table, before in (("rows", "up"), ("columns", "left")):
-            object.__setattr__(self, before, _middle(getattr(self, table), getattr(self, before), table, before))
-
-
-def _middle(table: object, given: object, name: str, before: str) -> int:
-    after = "down" if before == "up" else "right"
-    if not isinstance(table, Tensor) or table.dim() != 2 or table.shape[1] < 1:
-        found = list(table.shape) if isinstance(table, Tensor) else type(table).__name__
-        raise ShapeError(f"GridBias {name} must be a tensor of shape [H, {before}+{after}+1], got {found}")
-    width = table.shape[1]
-    if given is None:
-        if width % 2 == 0:
-            raise ShapeError(
-                f"GridBias {name} of even width {width} have no middle; say with {before}= which entry is distance 0"
-            )
-        return width // 2
-    place = whole(given)
-    if place is None or not 0 <= place < width:
-        raise ShapeError(
-            f"GridBias {before} must be a whole number from 0 to {width - 1} for a table of {width}, got {shown(given)}"
-        )
-    return place
+        object.__setattr__(self, "up", zero_of(self.rows, self.up, "GridBias rows", ("up", "down")))
+        object.__setattr__(self, "left", zero_of(self.columns, self.left, "GridBias columns", ("left", "right")))
 
 
 class Attend2dOptions(TypedDict, total=False):

@@ -20,7 +20,6 @@ except ImportError:  # installed where there was no compiler
     _kernels = None
 
 TYPES = {torch.float32: "float32", torch.bfloat16: "bfloat16", torch.float16: "float16"}
-NO_LIMIT = 1 << 60
 LARGE = 4 << 20  # bytes, from which on large pages pay
 NOT_BUILT = "it was not built when regard was installed, for want of a C++ compiler"
 
@@ -129,9 +128,9 @@ def _call(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> Any:
     call = new_call(query, key, value, spec.normalizer, spec.scale)
     call.query_start = int(spec.query_start)
     if spec.left is not None:
-        call.left = min(spec.left, NO_LIMIT)
+        call.left = spec.left
     if spec.right is not None:
-        call.right = min(spec.right, NO_LIMIT)
+        call.right = spec.right
     if spec.seed is not None:
         call.seed, call.dropout_p = int(spec.seed), spec.dropout_p
     tensors: list[Tensor] = []  # beside query, key and value

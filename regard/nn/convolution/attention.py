@@ -84,6 +84,9 @@ class OffsetAttention(nn.Module):
         Arguments:
             size: rows and columns, or the length of a sequence.
             query: row and column of one output, for its weights alone, ``[H, rows, columns]``.
+
+        Raises:
+            ShapeError: an image that has no output, or a query that is none of them.
         """
         size = self._checked(size)
         if self.centers is None:
@@ -96,9 +99,15 @@ class OffsetAttention(nn.Module):
                 weights = torch.einsum("hqk,hrl->hqrkl", weights, factor).flatten(3).flatten(1, 2)
         if query is None:
             return weights
+        outputs = [axis.outputs(n) for axis, n in zip(self.axes, size, strict=True)]
+        if len(query) != len(outputs) or any(not -n <= place < n for place, n in zip(query, outputs, strict=True)):
+            raise ShapeError(
+                f"query must be one of the {' × '.join(map(str, outputs))} outputs, a number for each axis, "
+                f"negative from its end; got {tuple(query)}"
+            )
         row = 0
-        for place, axis, n in zip(query, self.axes, size, strict=True):
-            row = row * axis.outputs(n) + range(axis.outputs(n))[place]
+        for place, n in zip(query, outputs, strict=True):
+            row = row * n + place % n
         return weights[:, row].view(-1, *size)
 
     @torch.no_grad()

@@ -85,7 +85,7 @@ def with_attention(network: nn.Module, *, sharpness: float | None = None) -> nn.
         if not isinstance(module, CONVOLUTIONS + OTHERS):
             continue
         if reason := _refusal(module):
-            left.append(f"{name}: {reason}")
+            left.append(f"{name}: {reason}" if name else reason)
         elif isinstance(module, CONVOLUTIONS):
             if module not in made:
                 made[module] = attention_from_convolution(module, sharpness=sharpness)
@@ -132,8 +132,9 @@ def as_convolution(
     for offset, value in zip(offsets.tolist(), attention.values, strict=True):
         place = [(step - axis.span[0]) // d for step, axis, d in zip(offset, axes, dilation, strict=True)]
         conv.weight[(..., *place)] += value.T
+    conv.weight.requires_grad_(attention.values.requires_grad)
     if conv.bias is not None and attention.bias is not None:
-        conv.bias.copy_(attention.bias)
+        conv.bias.copy_(attention.bias).requires_grad_(attention.bias.requires_grad)
     if images is None:
         return conv, attention.error_bound()
     return conv, float(torch.linalg.vector_norm(attention(images) - conv(images), dim=-len(axes) - 1).max())
@@ -176,7 +177,8 @@ def _refusal(conv: nn.Module) -> str | None:
     """Why a module cannot be made an attention, and what to do; None where it can."""
     kind = type(conv).__name__
     if not isinstance(conv, CONVOLUTIONS):
-        return f"a convolution must be nn.Conv1d or nn.Conv2d, got {kind}; of a whole network, with_attention makes one"
+        advice = "keep it" if isinstance(conv, OTHERS) else "of a whole network, with_attention makes one"
+        return f"a convolution must be nn.Conv1d or nn.Conv2d, got {kind}; {advice}"
     if isinstance(conv.weight, nn.UninitializedParameter):
         return f"a convolution must have its weight, got {kind} without one; call it once on an input"
     if type(conv).forward not in (nn.Conv1d.forward, nn.Conv2d.forward):

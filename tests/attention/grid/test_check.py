@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 import torch
 
 import regard
-from regard import ConfigError, GridBias, ShapeError
+from regard import ConfigError, GridBias, RelativeBias, ShapeError
+from regard.attention.grid.spec import BORDERS
 
 X = torch.zeros(1, 2, 12, 4)
 T = torch.zeros(12, 2, 4)
@@ -27,6 +29,7 @@ OFFSETS = torch.tensor([0, 8, 12])
             {"bias": torch.zeros(1, 1, dtype=torch.int64)},
             "bias must be floating-point .* or a GridBias; got torch.int64",
         ),
+        ({"bias": RelativeBias(torch.zeros(2, 3))}, "bias must be .* or a GridBias; got RelativeBias"),
         (
             {"bias": GridBias(torch.zeros(3, 3), torch.zeros(2, 3))},
             "GridBias rows must have one row per head .* 2; got 3",
@@ -82,6 +85,23 @@ def test_choices(options: dict[str, Any], message: str) -> None:
         regard.attend2d(X, X, X, size=(3, 4), **options)
 
 
+@pytest.mark.parametrize("implementation", ["reference", "blocked", "auto"])
+@pytest.mark.parametrize("border", BORDERS)
+@pytest.mark.parametrize("window", [sys.maxsize, (1 << 62, 1 << 70)])
+def test_a_window_further_than_any_image_sees_all(implementation: str, border: str, window: Any) -> None:
+    x = torch.randn(1, 2, 12, 4)
+    options: dict[str, Any] = {"size": (3, 4), "border": border, "implementation": implementation}
+    torch.testing.assert_close(regard.attend2d(x, x, x, window=window, **options), regard.attend(x, x, x))
+
+
+@pytest.mark.parametrize("implementation", ["reference", "blocked", "native"])
+@pytest.mark.parametrize("dilation", [5, sys.maxsize, 1 << 70])
+def test_a_dilation_beyond_the_image_sees_the_pixel_alone(implementation: str, dilation: int) -> None:
+    x, bias = torch.randn(1, 2, 20, 4), GridBias(torch.randn(2, 3), torch.randn(2, 3))
+    options: dict[str, Any] = {"size": (2, 10), "window": 1, "implementation": implementation, "bias": bias}
+    torch.testing.assert_close(regard.attend2d(x, x, x, dilation=(dilation, dilation + 5), **options), x)
+
+
 @pytest.mark.parametrize("implementation", ["reference", "blocked", "native"])
 def test_numbers_of_numpy_and_int32_are_taken(implementation: str) -> None:
     x, rows, columns = torch.randn(12, 2, 4), torch.randn(2, 4), torch.randn(2, 3)
@@ -104,8 +124,11 @@ def test_numbers_of_numpy_and_int32_are_taken(implementation: str) -> None:
     [
         ((torch.zeros(3), torch.zeros(2, 3)), r"GridBias rows must be a tensor of shape \[H, up\+down\+1\], got \[3\]"),
         ((torch.zeros(2, 3), None), r"GridBias columns must be a tensor of shape \[H, left\+right\+1\], got NoneType"),
-        ((torch.zeros(2, 4), torch.zeros(2, 3)), "rows of even width 4 have no middle; say with up="),
-        ((torch.zeros(2, 3), torch.zeros(2, 3), 1, 3), "GridBias left must be a whole number from 0 to 2 .* got 3"),
+        ((torch.zeros(2, 4), torch.zeros(2, 3)), "GridBias rows: an even width, 4, has no middle; say with up="),
+        (
+            (torch.zeros(2, 3), torch.zeros(2, 3), 1, 3),
+            "GridBias columns: left must be a whole number from 0 to 2 .* got 3",
+        ),
     ],
 )
 def test_tables(arguments: tuple[Any, ...], message: str) -> None:

@@ -50,6 +50,17 @@ def test_it_is_the_reference(ragged, normalizer, scale, monkeypatch):
         torch.testing.assert_close(got, want, atol=2e-5, rtol=1e-5)
 
 
+def test_tables_of_another_type_than_the_query():
+    tensors, where = made(ragged=True)
+    tensors = [*tensors[:3], *(x.detach().double().requires_grad_() for x in tensors[3:])]
+    output, gradients = run(tensors, where)
+    expected, wanted = run(tensors, where, implementation="reference")
+    assert output.dtype == torch.float32
+    torch.testing.assert_close(output, expected, atol=1e-5, rtol=1e-5)
+    for got, want in zip(gradients, wanted, strict=True):
+        torch.testing.assert_close(got, want, atol=2e-5, rtol=1e-5)
+
+
 def test_what_is_not_folded():
     (query, key, value, rows, columns), where = made(ragged=False)
     defaults = api.DEFAULTS | where | {"bias": GridBias(rows, columns, up=2, left=3)}
@@ -61,6 +72,7 @@ def test_what_is_not_folded():
     hidden[0, 0] = -torch.inf
     assert folded()
     assert not folded(bias=GridBias(hidden, columns, up=2, left=3))
+    assert not folded(bias=GridBias(rows.double() - 1e300, columns, up=2, left=3))  # which float32 takes for −∞
     assert not folded(bias=None)
     assert not folded(window=1)
     assert not folded(dilation=2)

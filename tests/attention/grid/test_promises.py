@@ -76,3 +76,28 @@ def test_batches_with_nothing_in_them(implementation: str, all_pixels: bool) -> 
         x = torch.zeros(shape, requires_grad=True)
         output = regard.attend2d(x, x, x, implementation=implementation, **images, **sees)
         assert torch.autograd.grad(output.sum(), x)[0].shape == output.shape == shape
+
+
+LEAST = torch.finfo(torch.float32).min
+
+
+@pytest.mark.parametrize("implementation", ["blocked", "native"])
+@pytest.mark.parametrize("normalizer", ["softmax", "relu", "sigmoid"])
+def test_the_least_number_in_a_table_hides_nothing(implementation: str, normalizer: str) -> None:
+    """What it is added to weighs nothing, but counts among the keys that are seen."""
+    query, key, value = torch.randn(3, 1, 1, 12, 4)
+    bias = regard.GridBias(torch.tensor([[LEAST, 0.0, LEAST]]), torch.zeros(1, 3))
+    options: dict[str, Any] = {"size": (3, 4), "window": 1, "normalizer": normalizer, "bias": bias}
+    exact = regard.attend2d(query, key, value, implementation="reference", **options)
+    assert_near(regard.attend2d(query, key, value, implementation=implementation, **options), exact, torch.float32)
+
+
+@pytest.mark.parametrize("implementation", ["blocked", "native"])
+def test_a_sum_of_two_tables_that_is_minus_infinity_hides_nan(implementation: str) -> None:
+    query, key, value = torch.randn(3, 1, 1, 12, 4)
+    value[..., 5, :] = torch.nan
+    table = torch.tensor([[LEAST, 0.0, LEAST]])
+    options: dict[str, Any] = {"size": (3, 4), "window": 1, "bias": regard.GridBias(table, table)}
+    exact = regard.attend2d(query, key, value, implementation="reference", **options)
+    actual = regard.attend2d(query, key, value, implementation=implementation, **options)
+    assert torch.equal(actual.isnan(), exact.isnan())

@@ -45,7 +45,7 @@ struct Call {
   const float* additive;  // [H, D] its weight; null: the dot product
   const float* table;     // [H, table_width], a relative bias; null: none
   Index table_left, table_width;
-  bool table_hides;     // some of it is -inf
+  bool table_hides;     // some of it, or of its sums with row_table, may be -inf
   const bool* key_mask;  // [B, K]; null: all keys may be attended
   double dropout;
   std::uint64_t seed;

@@ -193,10 +193,10 @@ class GridWindow {
     for (Index i = rows.low; i < rows.high; ++i)
       for (Index j = 0; j < wide; ++j) {
         float* const place = scores + (i * wide + j) * LANES;
-        const float added = bias(head, i, j) * factor;
-        const bool hidden = added == -INFINITE;
+        const float added = bias(head, i, j);
+        const bool hidden = added == -INFINITE;  // and not where only its product with the factor is
         const Integers see = whole ? Integers{} - 1 : sees(image, c, j);
-        const Vector x = hidden ? splat(-INFINITE) : load(place) * scale + splat(added);
+        const Vector x = hidden ? splat(-INFINITE) : load(place) * scale + splat(added * factor);
         store(place, see ? x : splat(-INFINITE));
         if (!hidden) seen += see ? one : Vector{};
       }

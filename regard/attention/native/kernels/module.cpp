@@ -168,11 +168,16 @@ class PythonCall {
   const Call& complete() {
     call.sequences = sequences.data(), call.sequence_count = Index(sequences.size());
     call.images = images.data(), call.image_count = Index(images.size());
-    for (Index i = 0; call.row_table && i < call.heads * (call.up + call.down + 1); ++i)
-      call.table_hides |= call.row_table[i] == -__builtin_inff();
-    for (Index i = 0; call.table && i < call.heads * call.table_width; ++i)
-      call.table_hides |= call.table[i] == -__builtin_inff();
+    const Index rows = call.row_table ? call.heads * (call.up + call.down + 1) : 0;
+    const Index columns = call.table ? call.heads * call.table_width : 0;
+    call.table_hides = lowest(call.row_table, rows) + lowest(call.table, columns) == -__builtin_inff();
     return call;
+  }
+  // At most 0. A sum of two that are finite may be -inf too.
+  static float lowest(const float* numbers, Index count) {
+    float low = 0;
+    for (Index i = 0; i < count; ++i) low = numbers[i] < low ? numbers[i] : low;
+    return low;
   }
 
   std::vector<Sequence> sequences;

@@ -67,7 +67,7 @@ def main(path: str, folder: str | Path = FOLDER) -> None:
     Path(folder).mkdir(exist_ok=True)
     with matplotlib.rc_context(STYLE):
         figure = accuracy(results)
-        figure.savefig(Path(folder) / "cnn-vs-attention.svg", dpi=150, metadata={"Date": None})
+        figure.savefig(Path(folder) / "images-accuracy.svg", dpi=150, metadata={"Date": None})
     print(table(results))
 
 

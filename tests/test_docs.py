@@ -124,6 +124,7 @@ def test_every_figure_is_shown_small_and_drawn_by_our_script():
     drawn |= {"performance-window", "performance-full", "performance-heads"}
     drawn |= {"speech-length", "speech-windows"}  # by docs/speech.py
     drawn |= {"convolution-maps", "convolution-centers"}  # by docs/convolution.py
+    drawn |= {"images-accuracy"}  # by docs/images.py
     drawn |= {"translation"}  # by `regard view`, from a model of an hour's training
     for figure in FIGURES.iterdir():
         assert f"figures/{figure.name})" in text
@@ -143,7 +144,7 @@ def test_a_figure_is_drawn_again_byte_for_byte(tmp_path, monkeypatch):
     assert pictures[0] == pictures[1]
 
 
-@pytest.mark.parametrize("name", ["performance", "speech", "convolution"])
+@pytest.mark.parametrize("name", ["performance", "speech", "convolution", "images"])
 def test_the_numbers_that_are_kept_draw_the_pictures_that_are_shown(name, tmp_path):
     script, kept = ROOT / "docs" / f"{name}.py", ROOT / "docs" / f"{name}.json"
     subprocess.run([sys.executable, script, kept, tmp_path], check=True, capture_output=True)

@@ -17,6 +17,14 @@ both = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=la
 on_posix = pytest.mark.skipif(os.name != "posix", reason="sends signals of POSIX")
 
 
+@pytest.fixture(autouse=True)
+def _heard():
+    """Ctrl-C, which what a script starts in the background ignores, and so do its children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @both
 @on_posix
 def test_a_step_that_does_not_end_is_given_up(number):

@@ -27,6 +27,7 @@ from benchmarks.images.data import CLASSES, Data, fashion, mnist
 from regard import Ragged
 from regard.front_ends.image import UNCHANGED, Patches
 from regard.front_ends.image.augment import Changes
+from regard.front_ends.image.stems import Block
 from regard.nn import Pooling, build_encoder, with_attention
 
 BATCH = 32
@@ -52,20 +53,6 @@ class Attention(nn.Module):
         return scores
 
 
-class Block(nn.Module):
-    """``relu(x + conv(relu(conv(x))))``, each convolution with batch norm."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.path = nn.Sequential(
-            *(nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels), nn.ReLU()),
-            *(nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)),
-        )
-
-    def forward(self, images: Tensor) -> Tensor:
-        return F.relu(images + self.path(images))
-
-
 def make_cnn(widths: Sequence[int] = (16, 32, 64)) -> nn.Module:
     """Channels at 28, 14 and 7 pixels a side.
 
@@ -74,7 +61,8 @@ def make_cnn(widths: Sequence[int] = (16, 32, 64)) -> nn.Module:
     layers: list[nn.Module] = []
     before = 1
     for channels in widths:
-        layers += [nn.Conv2d(before, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.ReLU(), Block(channels)]
+        layers += [nn.Conv2d(before, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.ReLU()]
+        layers.append(Block(channels, nn.BatchNorm2d))
         layers.append(nn.AvgPool2d(2) if channels < widths[-1] else nn.AdaptiveAvgPool2d(1))
         before = channels
     return nn.Sequential(*layers, nn.Flatten(), nn.Dropout(0.1), nn.Linear(before, CLASSES))

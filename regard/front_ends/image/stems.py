@@ -57,7 +57,7 @@ def residual(channels: int, patch: int, stride: int, dim: int) -> nn.Module:
     for number in range(max(1, halvings)):
         width = max(NARROWEST, dim >> (halvings - number) >> 3 << 3)
         layers += [nn.Conv2d(before, width, 3, 2 if number else 1, padding=1, bias=False), _norm(width), nn.ReLU()]
-        layers.append(Block(width))
+        layers.append(Block(width, _norm))
         before = width
     return nn.Sequential(*layers, nn.Conv2d(before, dim, 3, 2 if halvings else 1, padding=1))
 
@@ -65,11 +65,11 @@ def residual(channels: int, patch: int, stride: int, dim: int) -> nn.Module:
 class Block(nn.Module):
     """``relu(x + norm(conv(relu(norm(conv(x))))))``, two layers of 3 × 3 on ``[b, channels, rows, columns]``."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, norm: Callable[[int], nn.Module]) -> None:
         super().__init__()
         self.path = nn.Sequential(
-            *(nn.Conv2d(channels, channels, 3, padding=1, bias=False), _norm(channels), nn.ReLU()),
-            *(nn.Conv2d(channels, channels, 3, padding=1, bias=False), _norm(channels)),
+            *(nn.Conv2d(channels, channels, 3, padding=1, bias=False), norm(channels), nn.ReLU()),
+            *(nn.Conv2d(channels, channels, 3, padding=1, bias=False), norm(channels)),
         )
 
     def forward(self, images: Tensor) -> Tensor:

@@ -278,6 +278,8 @@ def explain_failures(path: str | os.PathLike[str]) -> Iterator[None]:
         except OSError as error:
             if error.errno in NO_ROOM:
                 raise
+            if isinstance(error, FileNotFoundError):
+                check_held(path)
             hint = "make its folder first" if isinstance(error, FileNotFoundError) else "name another place"
             raise RegardError(f"{path}: cannot be written, {_reason(error)}; {hint}") from error
 

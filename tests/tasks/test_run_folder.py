@@ -16,7 +16,7 @@ import torch
 
 import regard
 from regard import ConfigError, Labeler, RegardError
-from regard.files import only_writer
+from regard.files import explain_failures, only_writer
 from regard.tasks import MaskedModel
 from regard.training.checkpoint import FREE
 
@@ -147,6 +147,14 @@ def test_a_training_whose_folder_is_gone_says_so_and_makes_no_other(tmp_path):
     output.rename(tmp_path / "moved")
     ends_as_no_longer_its_own(process, output)
     assert not output.exists()
+
+
+def test_a_folder_that_goes_while_a_file_is_written_was_taken(tmp_path):
+    path = tmp_path / "run" / "scores.json"
+    with only_writer(path.parent), pytest.raises(RegardError, match="was taken from this training"):
+        with explain_failures(path):
+            path.parent.rename(tmp_path / "moved")
+            path.touch()
 
 
 def test_the_processes_of_one_launch_share_the_folder(tmp_path):

@@ -84,7 +84,7 @@ def draw_distances(axis: Axes, distances: Tensor) -> None:
         axis.scatter([layer] * len(heads), heads, color=blue, alpha=0.7, s=22, linewidths=0, zorder=2)
     axis.set_ylim(0, 1.15 * float(distances.max()) or 1.0)
     axis.set_xlim(0.5, len(distances) + 0.5)
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axis.tick_params(labelsize=8)
     axis.spines[["top", "right"]].set_visible(False)
     axis.set_xlabel("layer", fontsize=9)

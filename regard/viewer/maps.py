@@ -60,8 +60,8 @@ class Maps:
                 picture = axis.imshow(weights.numpy(), cmap="Blues", vmin=0.0, vmax=top, interpolation="nearest")
                 axis.set_title(f"layer {number + 1}, head {head + 1}", fontsize=9)
                 axis.tick_params(length=0)
-                axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-                axis.yaxis.set_major_locator(MaxNLocator(integer=True))
+                axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+                axis.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
                 if self.seen is not None:
                     axis.set_xticks(*_named(self.seen), rotation=90, fontsize=7, parse_math=False)
                 if self.items is not None:
@@ -167,7 +167,7 @@ def _named(names: list[str]) -> tuple[list[int], list[str]]:
 
     places = list(range(len(names)))
     if len(names) > MOST_NAMES:
-        ticks = MaxNLocator(integer=True).tick_values(0, len(names) - 1)
+        ticks = MaxNLocator(integer=True, min_n_ticks=1).tick_values(0, len(names) - 1)
         places = [int(place) for place in ticks if 0 <= place < len(names)]
     chosen = (names[place] for place in places)
     return places, [name if len(name) <= 14 else name[:13] + "…" for name in chosen]

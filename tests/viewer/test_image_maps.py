@@ -75,6 +75,12 @@ def test_distances_of_many_are_their_mean(tmp_path):
         Distances.of([Maps([torch.ones(1, 2, 2) / 2])])
 
 
+@pytest.mark.parametrize("layers", [1, 2, 5])
+def test_layers_are_counted_in_whole_numbers(layers):
+    axis = Distances(torch.ones(layers, 2), 1).figure().axes[0]
+    assert [place for place in axis.get_xticks() if 0.5 < place < layers + 0.5] == list(range(1, layers + 1))
+
+
 def test_a_place_that_is_none_is_refused():
     maps = random_maps(2, 3)
     with pytest.raises(

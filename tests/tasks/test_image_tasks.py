@@ -102,6 +102,7 @@ def test_one_image_of_a_class_or_none(tmp_path, capsys, caplog):
     assert "all training data has one label, 'cat', which every prediction will be" in caplog.text
     save(tmp_path / "a" / "dog" / "1.png", colours(seed=1))
     Classifier(**SMALL).fit(tmp_path / "a", **{**QUICK, "epochs": 1})
+    assert "2 of 2 labels have one training example, from which little can be learned: 'cat', 'dog'" in caplog.text
     (tmp_path / "a" / "bird").mkdir()
     with pytest.raises(DataError, match=r"a/bird: expected .*, found an empty folder"):
         Classifier(**SMALL).fit(tmp_path / "a", **QUICK)

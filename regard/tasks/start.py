@@ -20,7 +20,7 @@ from regard.training.config import Config, make_config, panel_of, read_config
 
 C = TypeVar("C", bound=Config)
 WINDOWS = {"window", "windows", "causal"}
-FREE = {"dropout", "implementation", "pretrained", "tokenizer", "case", *WINDOWS}  # not of the weights
+FREE = {"dropout", "implementation", "architecture", "pretrained", "tokenizer", "case", *WINDOWS}  # not of the weights
 TAKEN = (
     "front_end",
     "encoder",
@@ -79,7 +79,8 @@ def _of_run(folder: Path) -> Start:
         part, _, rest = name.partition(".")
         parts.setdefault(part, {})[rest] = tensor
     options = {name: getattr(config, name) for name in shared}
-    return Start(options, vocabularies={"front_end": vocabulary["front_end"]}, parts=parts)
+    proposed = {"architecture": config.architecture}
+    return Start(options, proposed, {"front_end": vocabulary["front_end"]}, parts)
 
 
 def _window_shapes_weights(config: Config) -> bool:
@@ -100,7 +101,9 @@ def _of_bert(folder: Path) -> Start:
     parts = {"front_end": {"embedding.weight": bert.embedding}, "encoder": bert.encoder}
     parts |= {} if bert.masked_head is None else {"masked_head": bert.masked_head}
     parts |= {} if bert.pooler is None else {"pool": bert.pooler}
-    return Start(bert.options, vocabularies={"front_end": {"tokenizer": bert.tokenizer}}, parts=parts)
+    options, proposed = dict(bert.options), {}
+    proposed["architecture"] = options.pop("architecture")
+    return Start(options, proposed, {"front_end": {"tokenizer": bert.tokenizer}}, parts)
 
 
 def _of_vit(folder: Path) -> Start:

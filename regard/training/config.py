@@ -78,7 +78,9 @@ class Config(BaseModel):
     )
 
     pretrained: str | None = network(
-        None, "Run folder, or Hugging Face BERT or ViT folder, whose encoder to start from."
+        None,
+        "Run folder, or Hugging Face folder of a BERT, one of its kin or a ViT, whose encoder to start from; or "
+        "minilm, a BERT of English in a package.",
     )
     architecture: Literal["bert", "roberta", "xlm-roberta", "camembert", "distilbert", "electra"] = network(
         "bert", "What a network of subwords is exported as; that of the weights to start from, if they have one."

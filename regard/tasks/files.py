@@ -315,7 +315,7 @@ def open_run(model: M, folder: Path) -> M:
 
 def _front_ends(model: Model, vocabulary: dict[str, Any]) -> dict[str, Any]:
     kinds = model.front_ends().items()
-    return {part: restore_front_end(kind, vocabulary.get(part), model.config) for part, kind in kinds}
+    return {part: restore_front_end(kind, vocabulary.get(part), model.config.of_part(part)) for part, kind in kinds}
 
 
 def checked_labels(vocabulary: dict[str, Any]) -> list[str]:

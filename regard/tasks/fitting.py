@@ -184,9 +184,9 @@ def _new_network(model: Model, train: Sequence[Example], start: Start) -> nn.Mod
     for part, kind in model.front_ends().items():
         known = start.vocabularies.get(part)
         if known is not None:
-            front_ends[part] = restore_front_end(kind, known, model.config)
+            front_ends[part] = restore_front_end(kind, known, model.config.of_part(part))
         else:
-            front_ends[part] = learn_front_end(kind, model.texts_of(part, train), model.config)
+            front_ends[part] = learn_front_end(kind, model.texts_of(part, train), model.config.of_part(part))
     network = model.network = model.build(front_ends)
     if start.parts:
         take_over(network, start)
@@ -262,6 +262,7 @@ def make_encoder(config: Config) -> nn.Module:
     return build_encoder(
         config.encoder,
         dim=config.dim,
+        embedding_dim=config.embedding_dim,
         depth=config.depth,
         heads=config.heads,
         feed_forward_dim=config.feed_forward_dim,

@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, get_args, get_origin
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -78,7 +78,12 @@ class Config(BaseModel):
     )
 
     pretrained: str | None = network(
-        None, "Run folder, or Hugging Face BERT or ViT folder, whose encoder to start from."
+        None,
+        "Run folder, or Hugging Face folder of a BERT, one of its kin or a ViT, whose encoder to start from; or "
+        "minilm, a BERT of English in a package.",
+    )
+    architecture: Literal["bert", "roberta", "xlm-roberta", "camembert", "distilbert", "electra"] = network(
+        "bert", "What a network of subwords is exported as; that of the weights to start from, if they have one."
     )
     front_end: FrontEndName = network("subwords", "How raw items become vectors.")
     tokenizer: str | None = network(
@@ -119,6 +124,9 @@ class Config(BaseModel):
         "attention", "What looks at the sequence."
     )
     dim: int = network(192, "Width of the network.", gt=0, le=WIDEST)
+    embedding_dim: int | None = network(
+        None, "Width of vectors before a matrix brings them to dim, as in ELECTRA; dim if unset.", gt=0, le=WIDEST
+    )
     depth: int = network(3, "Number of layers.", ge=0, le=DEEPEST)
     heads: int = network(4, "Attention heads per layer.", gt=0, le=WIDEST)
     feed_forward_dim: int | None = network(
@@ -201,6 +209,12 @@ class Config(BaseModel):
     def gives(self) -> str:
         """What predictions hold."""
         return self.goal if self.writes is None else self.writes
+
+    def of_part(self, part: str) -> Self:
+        """The options as a front end is to read them, by the part of the network that it is."""
+        if part != "front_end" or self.embedding_dim is None:
+            return self
+        return self.model_copy(update={"dim": self.embedding_dim})
 
     @property
     def is_grid(self) -> bool:

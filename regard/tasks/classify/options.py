@@ -25,8 +25,10 @@ class ClassifyConfig(Config):
     unseen_labels: Literal["refuse", "count-wrong"] = data(
         "refuse", "Labels outside the training data when evaluating."
     )
-    pooling: Literal["mean", "max", "query", "first", "bert"] = network(
-        "query", "How a sequence becomes one vector; query is a learned one that attends to it, bert a layer on first."
+    pooling: Literal["mean", "max", "query", "first", "bert", "distilbert", "electra"] = network(
+        "query",
+        "How a sequence becomes one vector; query is a learned one that attends to it, bert a layer on first, "
+        "distilbert and electra such with their activations.",
     )
     mixup: float = training(
         0.0, "Share of the batches in which each image is mixed with another, and so are their labels.", ge=0, le=1

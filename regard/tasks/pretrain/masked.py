@@ -198,6 +198,7 @@ class MaskedModel:
             front_end,
             fitting.make_encoder(config),
             dim=config.dim,
+            width=config.of_part("front_end").dim,
             outputs=outputs,
             activation=config.activation,
             norm_eps=config.norm_eps,

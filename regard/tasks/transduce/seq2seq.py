@@ -196,6 +196,11 @@ class Seq2Seq:
                 f"shared_vocabulary: source and target must be of one kind, got front_end '{config.front_end}' and "
                 f"target_units '{config.target_units}'"
             )
+        if config.embedding_dim not in (None, config.dim):
+            raise ConfigError(
+                f"shared_vocabulary: the target's vectors are of dim {config.dim}, and the source's of embedding_dim "
+                f"{config.embedding_dim}; leave one out"
+            )
         return {"front_end": config.front_end}
 
     def columns(self) -> Columns:

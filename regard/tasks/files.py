@@ -40,8 +40,9 @@ from regard.training.checkpoint import (
     save_weights,
 )
 from regard.training.checkpoint import FOLDER as RESUME
-from regard.training.config import FILE as CONFIG
-from regard.training.config import Config, read_config, write_config
+from regard.training.config import Config
+from regard.training.config_file import FILE as CONFIG
+from regard.training.config_file import read_config, write_config
 from regard.training.learner import is_main_process
 
 SCORES, CARD, CONFUSION = "scores.json", "README.md", "confusion.png"

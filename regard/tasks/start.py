@@ -15,8 +15,9 @@ from regard.errors import ConfigError, ModelError
 from regard.files import read_json, unsealed
 from regard.tasks import MODEL, TASKS, task_of
 from regard.training.checkpoint import WEIGHTS, check_beside, read_weights
-from regard.training.config import FILE as CONFIG
-from regard.training.config import Config, make_config, panel_of, read_config
+from regard.training.config import Config, make_config, panel_of
+from regard.training.config_file import FILE as CONFIG
+from regard.training.config_file import read_config
 
 C = TypeVar("C", bound=Config)
 WINDOWS = {"window", "windows", "causal"}

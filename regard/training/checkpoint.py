@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from regard.errors import ConfigError, ModelError
 from regard.files import atomic_write, check_held, digest_of, remove_parts
 from regard.tensors import TensorFile, open_tensors
-from regard.training.config import FILE as CONFIG
 from regard.training.config import Config
+from regard.training.config_file import FILE as CONFIG
 
 VERSION = 2
 FOLDER, FILE, WEIGHTS = "resume", "state.safetensors", "model.safetensors"

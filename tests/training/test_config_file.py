@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from regard.errors import ConfigError, ModelError
 from regard.tasks.classify.options import ClassifyConfig
 from regard.tasks.label.options import LabelConfig
-from regard.training.config import describe, make_config, read_config, write_config
+from regard.training.config import describe, make_config
+from regard.training.config_file import read_config, write_config
 
 SIDE = st.none() | st.integers(0, 10**6)
 TEXT = st.text(st.characters(codec="utf-8"))

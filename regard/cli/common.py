@@ -20,6 +20,18 @@ Format = Annotated[str, typer.Option(help="auto, or one of those that training r
 ReadFormat = Annotated[
     str, typer.Option(help="auto, text, or one of those that training reads; auto goes by the file's name.")
 ]
+Delimiter = Annotated[
+    str | None,
+    typer.Option(
+        metavar="C",
+        help="What parts the cells of csv (a character, tab, semicolon, ...); as in training if unset.",
+        show_default=False,
+    ),
+]
+Encoding = Annotated[
+    str | None,
+    typer.Option(help="Encoding of files of text (cp1252, utf-16, ...); as in training if unset.", show_default=False),
+]
 LargestRecord = Annotated[
     int | None,
     typer.Option(metavar="N", help="MiB of one record, as in training if unset.", show_default=False),

@@ -8,7 +8,9 @@ import typer
 
 from regard.cli.common import (
     AsJson,
+    Delimiter,
     Device,
+    Encoding,
     Format,
     LargestRecord,
     LargestUnpacked,
@@ -54,6 +56,8 @@ def evaluate(
     ] = False,
     window: OtherWindow = None,
     windows: OtherWindows = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
     largest_record: LargestRecord = None,
     largest_unpacked: LargestUnpacked = None,
     device: Device = "auto",
@@ -75,7 +79,13 @@ def evaluate(
     if confusion is not None:
         check_output(confusion, "confusion")
     model = open_model(run, device)
-    change_options(model, largest_record=largest_record, largest_unpacked=largest_unpacked)
+    change_options(
+        model,
+        delimiter=delimiter,
+        encoding=encoding,
+        largest_record=largest_record,
+        largest_unpacked=largest_unpacked,
+    )
     change_window(model, window, windows)
     given = {name: value for name, value in options.items() if value is not None}
     if "unseen_labels" in given and hasattr(model.config, "unseen_labels"):

@@ -14,7 +14,9 @@ import typer
 
 from regard.cli.common import (
     AsJson,
+    Delimiter,
     Device,
+    Encoding,
     LargestRecord,
     LargestUnpacked,
     OtherWindow,
@@ -72,6 +74,8 @@ def predict(
     shortest: Shortest = None,
     window: OtherWindow = None,
     windows: OtherWindows = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
     largest_record: LargestRecord = None,
     largest_unpacked: LargestUnpacked = None,
     device: Device = "auto",
@@ -114,7 +118,13 @@ def predict(
     if output is not None:
         check_output(output)
     model = open_model(run, device)
-    change_options(model, largest_record=largest_record, largest_unpacked=largest_unpacked)
+    change_options(
+        model,
+        delimiter=delimiter,
+        encoding=encoding,
+        largest_record=largest_record,
+        largest_unpacked=largest_unpacked,
+    )
     change_window(model, window, windows)
     _predict(model, file, options, output=output, format=format, written=written, columns=columns)
 
@@ -153,6 +163,7 @@ def _predict(
 
     def write(file: IO[Any] | Path) -> None:
         names: dict[str, Any] = (columns_of(model, kind) if model.config.goal == goal else {}) | columns
+        names["delimiter"] = model.config.delimiter
         with open_writer(file, format=row.name, goal=goal, several=several, items=kind, **names) as put:
             for some in growing(examples):
                 for example, answer in zip(some, model.answers(some, **options), strict=True):

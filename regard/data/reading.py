@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from regard.data.encodings import UTF8, checked_encoding, is_by_lines
 from regard.data.formats import Format, find_format
 from regard.data.goals import GOALS, check_not_blank, check_spans, columns_of
 from regard.data.images import as_image
@@ -48,6 +49,8 @@ def read(
     lazily: bool | None = None,
     largest_record: int = RECORD,
     largest_unpacked: int = UNPACKED,
+    delimiter: str | None = None,
+    encoding: str = UTF8,
 ) -> Sequence[Example]:
     """All sequences of a file, a folder or an iterable, each with its goal, checked.
 
@@ -68,6 +71,9 @@ def read(
             larger than :data:`LARGE`.
         largest_record: MiB of a line of a file, or of all lines of a record.
         largest_unpacked: MiB that a packed file (gzip, npz) may hold.
+        delimiter: what parts the cells of csv: one character, or its name (tab, semicolon, ...); None takes the one of
+            comma, semicolon, tab and bar that parts the header into the columns that are wanted.
+        encoding: of files of text, as Python names it.
 
     >>> read([(["The", "dog"], ["DET", "NOUN"])], goal="labels")[0].goal
     ['DET', 'NOUN']
@@ -76,21 +82,30 @@ def read(
 
     Raises:
         DataError: a record that cannot be used: file and line, what was expected, what stood there.
-        ConfigError: a format that does not exist, or that does not go with ``target``.
+        ConfigError: a format, a delimiter or an encoding that does not exist, or a format that does not go with
+            ``target``.
         UnsupportedError: Parquet, and pyarrow is not installed.
     """
-    columns = columns_of(goal, column, item_column, labelled=labelled, items=items)
-    limits = Limits(largest_record, largest_unpacked)
+    columns = columns_of(goal, column, item_column, labelled=labelled, items=items, delimiter=delimiter)
+    open_file = partial(
+        _open,
+        goal=goal,
+        format=format,
+        target=target,
+        labelled=labelled,
+        encoding=checked_encoding(encoding),
+        limits=Limits(largest_record, largest_unpacked),
+    )
     make = partial(_examples, columns=columns, goal=goal, items=items, labelled=labelled)
     path = show(source) if isinstance(source, str | Path) else None
     check = partial(_of_one_kind, path=path, wanted=_wanted(columns, labelled=labelled))
     examples: Sequence[Example] | None = None
     if isinstance(source, str | Path):
-        file, found = _open(source, goal, format, target, limits, labelled=labelled)
+        file, found = open_file(source)
         if (_is_large(file) if lazily is None else lazily) and _can_be_lazy(file, found):
             examples = LazyExamples(file, found, columns, make, check)
     if examples is None:
-        records = _records(source, columns, goal, format, target, limits, labelled=labelled, held=True)
+        records = _records(source, columns, open_file, target, held=True)
         examples = list(check(make(records)))
     if columns.labelled and columns.per_item:
         check_spans(examples)
@@ -109,12 +124,22 @@ def iter_read(
     target: str | Path | None = None,
     largest_record: int = RECORD,
     largest_unpacked: int = UNPACKED,
+    delimiter: str | None = None,
+    encoding: str = UTF8,
 ) -> Iterator[Example]:
     """:func:`read` one by one, as they come in: memory stays bounded, and errors come when they are met."""
-    columns = columns_of(goal, column, item_column, labelled=labelled, items=items)
-    limits = Limits(largest_record, largest_unpacked)
+    columns = columns_of(goal, column, item_column, labelled=labelled, items=items, delimiter=delimiter)
+    open_file = partial(
+        _open,
+        goal=goal,
+        format=format,
+        target=target,
+        labelled=labelled,
+        encoding=checked_encoding(encoding),
+        limits=Limits(largest_record, largest_unpacked),
+    )
     path = show(source) if isinstance(source, str | Path) else None
-    records = _records(source, columns, goal, format, target, limits, labelled=labelled, held=False)
+    records = _records(source, columns, open_file, target, held=False)
     made = _examples(records, columns=columns, goal=goal, items=items, labelled=labelled)
     yield from _of_one_kind(made, path=path, wanted=_wanted(columns, labelled=labelled))
 
@@ -122,16 +147,13 @@ def iter_read(
 def _records(
     source: Source,
     columns: Columns,
-    goal: str,
-    format: str,
+    open_file: Callable[[str | Path], tuple[File, Format]],
     target: str | Path | None,
-    limits: Limits,
     *,
-    labelled: bool,
     held: bool,
 ) -> Iterator[Record]:
     if isinstance(source, str | Path):
-        file, found = _open(source, goal, format, target, limits, labelled=labelled)
+        file, found = open_file(source)
         return found.read(replace(file, held=held), columns)
     if target is not None:
         raise ConfigError(f"target goes with the path of a source, got '{target}' and Python values; give pairs")
@@ -139,11 +161,18 @@ def _records(
 
 
 def _open(
-    source: str | Path, goal: str, format: str, target: str | Path | None, limits: Limits, *, labelled: bool
+    source: str | Path,
+    *,
+    goal: str,
+    format: str,
+    target: str | Path | None,
+    labelled: bool,
+    encoding: str,
+    limits: Limits,
 ) -> tuple[File, Format]:
     beside = target if labelled else None
     found = find_format(source, format, goal=goal, labelled=labelled, beside=beside)
-    return File(source, beside=beside, limits=limits), found
+    return File(source, beside=beside, limits=limits, encoding=encoding), found
 
 
 def _is_large(file: File) -> bool:
@@ -154,7 +183,13 @@ def _can_be_lazy(file: File, format: Format) -> bool:
     """Whether a record can be read from anywhere in the file."""
     if str(file.path) == STDIN or not os.path.isfile(file.path) or not os.access(file.path, os.R_OK):
         return False
-    return os.path.getsize(file.path) > 0 and format.by_lines and file.beside is None and not is_gzip(file.path)
+    return (
+        os.path.getsize(file.path) > 0
+        and format.by_lines
+        and file.beside is None
+        and is_by_lines(file.encoding)
+        and not is_gzip(file.path)
+    )
 
 
 def _examples(

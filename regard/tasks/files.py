@@ -75,8 +75,9 @@ def _how(model: Model, source: Source, *, labelled: bool, format: str = "auto", 
     if not labelled and config.predicts_from is not None and kind == "words":
         kind = config.predicts_from
     given = {name: value for name, value in how.items() if value is not None}
-    limits = {"largest_record": config.largest_record, "largest_unpacked": config.largest_unpacked}
-    how = {"goal": config.goal, "items": kind, "labelled": labelled, "format": format} | limits
+    same = ("delimiter", "encoding", "largest_record", "largest_unpacked")
+    options = {name: getattr(config, name) for name in same}
+    how = {"goal": config.goal, "items": kind, "labelled": labelled, "format": format} | options
     return how | columns_of(model, kind) | given
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from regard.data.encodings import UTF8, checked_delimiter, checked_encoding
 from regard.data.lines import MIB, RECORD, UNPACKED
 from regard.errors import ConfigError
 from regard.front_ends import FRONT_ENDS
@@ -44,7 +45,12 @@ def option_of(panel: str) -> Callable[..., Any]:
 WIDEST, DEEPEST, LONGEST = 2**16, 1000, 2**31
 DEVICE = r"^(auto|(cpu|cuda|mps|xpu|hpu|npu|mtia|xla)(:\d+)?)$"
 
-data, network, training = (option_of(panel) for panel in ("Data", "Network", "Training"))
+PANELS = ("Data", "Reading", "Network", "Training")  # Reading: what evaluation and prediction take too
+data, reading, network, training = map(option_of, PANELS)
+
+
+def _delimiter(text: str | None) -> str | None:
+    return None if text is None else checked_delimiter(text)
 
 
 class Config(BaseModel):
@@ -59,18 +65,24 @@ class Config(BaseModel):
     train: str | None = data(None, "Training file.")
     dev: str | None = data(None, "File to evaluate on while training; keeps the best checkpoint.")
     output: str | None = data(None, "Run folder to write.")
-    audio_column: str = data("audio", "Column or key of the recording (front_end=audio).")
-    image_column: str = data("image", "Column or key of the image (front_end=pixels or patches).")
-    feature_cache: str | None = data(None, "Folder in which frames of recordings are kept from one pass to the next.")
-    longest: int = data(20_000, "Longest sequence taken without a window, in items.", gt=0, le=LONGEST)
-    longest_windowed: int = data(150_000, "Longest sequence taken in windows, or with one, in items.", gt=0, le=LONGEST)
-    largest_record: int = data(RECORD, "Largest record of a file (a line, a row, a text), in MiB.", gt=0, le=MIB)
-    largest_unpacked: int = data(
+    audio_column: str = reading("audio", "Column or key of the recording (front_end=audio).")
+    image_column: str = reading("image", "Column or key of the image (front_end=pixels or patches).")
+    delimiter: Annotated[str | None, AfterValidator(_delimiter)] = reading(
+        None, "What parts the cells of csv: a character, or tab, semicolon, pipe, comma; told by the header if unset."
+    )
+    encoding: Annotated[str, AfterValidator(checked_encoding)] = reading(
+        UTF8, "Encoding of files of text: utf-8, cp1252, latin-1, utf-16, ..."
+    )
+    largest_record: int = reading(RECORD, "Largest record of a file (a line, a row, a text), in MiB.", gt=0, le=MIB)
+    largest_unpacked: int = reading(
         UNPACKED,
         "Largest packed file (gzip, npz, Parquet) that is held in memory, in MiB when it is unpacked.",
         gt=0,
         le=MIB,
     )
+    feature_cache: str | None = data(None, "Folder in which frames of recordings are kept from one pass to the next.")
+    longest: int = data(20_000, "Longest sequence taken without a window, in items.", gt=0, le=LONGEST)
+    longest_windowed: int = data(150_000, "Longest sequence taken in windows, or with one, in items.", gt=0, le=LONGEST)
 
     pretrained: str | None = network(
         None, "Run folder, or Hugging Face BERT or ViT folder, whose encoder to start from."
@@ -222,6 +234,9 @@ def make_config(kind: type[C], options: dict[str, Any]) -> C:
         return kind(**options)
     except ValidationError as error:
         first = error.errors()[0]
+        own = first.get("ctx", {}).get("error")
+        if isinstance(own, ConfigError):  # of a function that checks the value
+            raise own from None
         name = str(first["loc"][0])
         raise ConfigError(f"{name}: {first['msg'].lower()}, got {options[name]!r}") from None
 

@@ -14,9 +14,17 @@ from regard.data.records import Columns, Example, Field, Place, Record, name_col
 
 
 def table_records(
-    rows: Iterator[tuple[int, list[str]]], path: str, columns: Columns, *, may_be_bare: bool
+    rows: Iterator[tuple[int, list[str]]],
+    path: str,
+    columns: Columns,
+    *,
+    may_be_bare: bool,
+    delimiter: str | None = None,
 ) -> Iterator[Record]:
     """A record for every row below the header; of a table that ``may_be_bare``, from the first row on if that is none.
+
+    Arguments:
+        delimiter: what parts the cells, where that may be one of several.
 
     Raises:
         DataError: a row that does not fit the first, or a header without the columns that are wanted.
@@ -29,12 +37,13 @@ def table_records(
         return
     bare = _bare_names(top, columns) if may_be_bare else None
     names = [cell.strip() for cell in top] if bare is None else bare
-    header = check_header(names, columns.wanted, Place(path, first))
+    hint = "; another delimiter may part them" if delimiter is not None and len(names) == 1 else ""
+    header = check_header(names, columns.wanted, Place(path, first), hint=hint)
     for line, cells in rows if bare is None else chain([(first, top)], rows):
         place = Place(path, line)
         if len(cells) != len(header):
             raise place.error(f"{len(header)} columns as in line {first}", f"{len(cells)}: {short(cells)}")
-        yield Record(dict(zip(header, cells, strict=True)), place, is_row=True)
+        yield Record(dict(zip(header, cells, strict=True)), place, is_row=True, delimiter=delimiter)
 
 
 def _bare_names(cells: Sequence[str], columns: Columns) -> list[str] | None:

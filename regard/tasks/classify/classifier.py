@@ -70,7 +70,7 @@ class Classifier:
     def network(self, network: ClassNetwork) -> None:
         self._network = network
 
-    @with_options(ClassifyConfig, "Data", "Training")
+    @with_options(ClassifyConfig, "Data", "Reading", "Training")
     def fit(
         self,
         train: Source,

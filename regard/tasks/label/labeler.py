@@ -68,7 +68,7 @@ class Labeler:
     def network(self, network: LabelNetwork) -> None:
         self._network = network
 
-    @with_options(LabelConfig, "Data", "Training")
+    @with_options(LabelConfig, "Data", "Reading", "Training")
     def fit(
         self,
         train: Source,

@@ -57,7 +57,7 @@ class MaskedModel:
     def network(self, network: MaskedNetwork) -> None:
         self._network = network
 
-    @with_options(PretrainConfig, "Data", "Training")
+    @with_options(PretrainConfig, "Data", "Reading", "Training")
     def fit(
         self,
         train: Source,

@@ -65,7 +65,7 @@ class Transcriber:
     def network(self, network: TranscriptNetwork) -> None:
         self._network = network
 
-    @with_options(TranscribeConfig, "Data", "Training")
+    @with_options(TranscribeConfig, "Data", "Reading", "Training")
     def fit(
         self,
         train: Source,

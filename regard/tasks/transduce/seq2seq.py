@@ -64,7 +64,7 @@ class Seq2Seq:
     def network(self, network: Transformer) -> None:
         self._network = network
 
-    @with_options(TransduceConfig, "Data", "Training")
+    @with_options(TransduceConfig, "Data", "Reading", "Training")
     def fit(
         self,
         train: Source,

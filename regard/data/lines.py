@@ -142,13 +142,20 @@ def _raw_lines(stream: io.BufferedReader[Any], most: int) -> Iterator[bytes]:
 
 
 def _decoded_lines(encoding: str, stream: io.BufferedReader[Any], most: int) -> Iterator[str]:
-    """The same of text in which a line feed is more than one byte."""
-    text = io.TextIOWrapper(stream, encoding, newline="\n")
-    try:
-        first = text.readline(most + 1).removeprefix("\ufeff")
-        yield from chain([first] if first else (), iter(partial(text.readline, most), ""))
-    finally:
-        text.detach()
+    """The same of text in which a line feed is more than one byte; the last may be one that is too long."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    rest, is_first = "", True
+    while block := stream.read1(MIB):
+        text = decoder.decode(block)
+        *lines, rest = (rest + (text.removeprefix("\ufeff") if is_first else text)).split("\n")
+        is_first = is_first and not text
+        yield from (f"{line}\n" for line in lines)
+        if len(rest) > most:
+            break
+    else:
+        rest += decoder.decode(b"", final=True)
+    if rest:
+        yield rest
 
 
 def is_gzip(path: str | Path) -> bool:

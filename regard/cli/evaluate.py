@@ -12,6 +12,7 @@ from regard.cli.common import (
     Device,
     Encoding,
     Format,
+    ItemColumn,
     LargestRecord,
     LargestUnpacked,
     OtherWindow,
@@ -19,6 +20,7 @@ from regard.cli.common import (
     Run,
     Shortest,
     Smooth,
+    change_columns,
     change_options,
     change_window,
     open_model,
@@ -31,7 +33,10 @@ def evaluate(
     file: Annotated[str, typer.Argument(help="Labelled file.", show_default=False)],
     as_json: AsJson = False,
     column: Annotated[
-        str | None, typer.Option(help="Which label to score; that of training if unset.", show_default=False)
+        str | None,
+        typer.Option(
+            "--column", "--target-column", help="Which label to score; that of training if unset.", show_default=False
+        ),
     ] = None,
     format: Format = "auto",
     unseen_labels: Annotated[
@@ -56,6 +61,11 @@ def evaluate(
     ] = False,
     window: OtherWindow = None,
     windows: OtherWindows = None,
+    item_column: ItemColumn = None,
+    bad_records: Annotated[
+        Literal["refuse", "skip"] | None,
+        typer.Option(help="What becomes of records that cannot be used; as in training if unset.", show_default=False),
+    ] = None,
     delimiter: Delimiter = None,
     encoding: Encoding = None,
     largest_record: LargestRecord = None,
@@ -67,7 +77,6 @@ def evaluate(
     from regard.tasks.files import check_output
 
     options = {
-        "column": column,
         "unseen_labels": unseen_labels,
         "target": target,
         "beam": beam,
@@ -79,8 +88,10 @@ def evaluate(
     if confusion is not None:
         check_output(confusion, "confusion")
     model = open_model(run, device)
+    change_columns(model, column, item_column)
     change_options(
         model,
+        bad_records=bad_records,
         delimiter=delimiter,
         encoding=encoding,
         largest_record=largest_record,

@@ -17,6 +17,7 @@ from regard.cli.common import (
     Delimiter,
     Device,
     Encoding,
+    ItemColumn,
     LargestRecord,
     LargestUnpacked,
     OtherWindow,
@@ -57,19 +58,12 @@ def predict(
     ] = None,
     as_json: AsJson = False,
     column: Annotated[
-        str | None, typer.Option(help="Which column to fill; that of training if unset.", show_default=False)
-    ] = None,
-    item_column: Annotated[
         str | None,
         typer.Option(
-            "--text-column",
-            "--source-column",
-            "--audio-column",
-            "--image-column",
-            help="Column or key of the text, recording or image; that of training if unset.",
-            show_default=False,
+            "--column", "--target-column", help="Which column to fill; that of training if unset.", show_default=False
         ),
     ] = None,
+    item_column: ItemColumn = None,
     smooth: Smooth = None,
     shortest: Shortest = None,
     window: OtherWindow = None,

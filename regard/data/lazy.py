@@ -14,6 +14,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
+from regard.data.bad import BadRecords
 from regard.data.encodings import undecodable
 from regard.data.formats import Format
 from regard.data.lines import BYTE_ORDER_MARK, File, refuse_binary
@@ -55,6 +56,7 @@ class LazyExamples(Sequence[Example]):
         self._head: list[tuple[int, str]] = []  # the lines without which no record can be read
         self._first = 0  # the line of the first record, where the head holds it
         self._starts, self._numbers = self._scan(check)
+        self._file = replace(file, bad=BadRecords(skip=file.bad.skip))  # all are noted
 
     def _scan(
         self, check: Callable[[Iterable[Example]], Iterator[Example]]

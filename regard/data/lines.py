@@ -17,6 +17,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
+from regard.data.bad import REFUSED, BadRecords
 from regard.data.encodings import UTF8, is_by_lines, undecodable
 from regard.errors import DataError
 
@@ -85,6 +86,7 @@ class File:
         part: the numbered lines to read in place of all, for a record in the middle of a file.
         limits: of what is read; ``held``: whether all of it stays in memory.
         encoding: of its text, as :func:`regard.data.encodings.checked_encoding` gives it.
+        bad: what becomes of records that cannot be read, in formats that can go on after one.
     """
 
     path: str | Path
@@ -93,6 +95,7 @@ class File:
     limits: Limits = DEFAULT
     held: bool = False
     encoding: str = UTF8
+    bad: BadRecords = REFUSED
 
     @property
     def name(self) -> str:

@@ -73,6 +73,9 @@ class Config(BaseModel):
     encoding: Annotated[str, AfterValidator(checked_encoding)] = reading(
         UTF8, "Encoding of files of text: utf-8, cp1252, latin-1, utf-16, ..."
     )
+    bad_records: Literal["refuse", "skip"] = reading(
+        "refuse", "What becomes of records that cannot be used: an error, or they are left out and counted."
+    )
     largest_record: int = reading(RECORD, "Largest record of a file (a line, a row, a text), in MiB.", gt=0, le=MIB)
     largest_unpacked: int = reading(
         UNPACKED,

@@ -42,7 +42,7 @@ def read(file: File, columns: Columns) -> Iterator[Record]:
     if delimiter is None:
         delimiter = _delimiter_of("".join(line for _, line in head), columns)
     rows = _rows(chain(head, lines), file, delimiter)
-    yield from table_records(rows, file.name, columns, may_be_bare=False, delimiter=delimiter)
+    yield from table_records(rows, file, columns, may_be_bare=False, delimiter=delimiter)
 
 
 @contextmanager
@@ -133,7 +133,8 @@ def _rows(lines: Lines, file: File, delimiter: str) -> Iterator[tuple[int, list[
             found, _, _ = str(error).partition(" - ")  # behind it stands advice for programmers
             found += "" if at == start else f" in line {at}"
             expected = "a row of CSV, its quotes closed and doubled within"
-            raise DataError(expected, found, path=file.name, line=start) from None
+            file.bad.take(DataError(expected, found, path=file.name, line=start))
+            continue
         if cells is None:
             return
         if cells:

@@ -26,6 +26,7 @@ class LabelConfig(Config):
 
     format: FormatName = reading("auto", "Format of the files; auto goes by name.")
     column: str = reading("upos", "Which label to learn: upos, xpos, feats, ... or a column number.")
+    text_column: str = reading("words", "Column or key of the words, or the text.")
     unseen_labels: Literal["refuse", "count-wrong"] = data(
         "refuse", "Labels outside the training data when evaluating."
     )

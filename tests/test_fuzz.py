@@ -32,7 +32,8 @@ from regard.front_ends.tokenizer import read_tokenizer
 from regard.tasks import TASKS
 from regard.tasks.label.options import LabelConfig
 from regard.training.checkpoint import FOLDER, Identity, State, read_checkpoint, write_checkpoint
-from regard.training.config import make_config, read_config, write_config
+from regard.training.config import make_config
+from regard.training.config_file import read_config, write_config
 from regard.training.progress import read_journal
 
 CASES = int(os.environ.get("REGARD_FUZZ", "10000"))

@@ -14,7 +14,10 @@ import typer
 
 from regard.cli.common import (
     AsJson,
+    Delimiter,
     Device,
+    Encoding,
+    ItemColumn,
     LargestRecord,
     LargestUnpacked,
     OtherWindow,
@@ -55,23 +58,18 @@ def predict(
     ] = None,
     as_json: AsJson = False,
     column: Annotated[
-        str | None, typer.Option(help="Which column to fill; that of training if unset.", show_default=False)
-    ] = None,
-    item_column: Annotated[
         str | None,
         typer.Option(
-            "--text-column",
-            "--source-column",
-            "--audio-column",
-            "--image-column",
-            help="Column or key of the text, recording or image; that of training if unset.",
-            show_default=False,
+            "--column", "--target-column", help="Which column to fill; that of training if unset.", show_default=False
         ),
     ] = None,
+    item_column: ItemColumn = None,
     smooth: Smooth = None,
     shortest: Shortest = None,
     window: OtherWindow = None,
     windows: OtherWindows = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
     largest_record: LargestRecord = None,
     largest_unpacked: LargestUnpacked = None,
     device: Device = "auto",
@@ -114,7 +112,13 @@ def predict(
     if output is not None:
         check_output(output)
     model = open_model(run, device)
-    change_options(model, largest_record=largest_record, largest_unpacked=largest_unpacked)
+    change_options(
+        model,
+        delimiter=delimiter,
+        encoding=encoding,
+        largest_record=largest_record,
+        largest_unpacked=largest_unpacked,
+    )
     change_window(model, window, windows)
     _predict(model, file, options, output=output, format=format, written=written, columns=columns)
 
@@ -153,6 +157,7 @@ def _predict(
 
     def write(file: IO[Any] | Path) -> None:
         names: dict[str, Any] = (columns_of(model, kind) if model.config.goal == goal else {}) | columns
+        names["delimiter"] = model.config.delimiter
         with open_writer(file, format=row.name, goal=goal, several=several, items=kind, **names) as put:
             for some in growing(examples):
                 for example, answer in zip(some, model.answers(some, **options), strict=True):

@@ -17,8 +17,9 @@ from regard.formats.huggingface.packaged import PACKAGED, folder_of, how_to_inst
 from regard.tasks import MODEL, TASKS, task_of
 from regard.tasks.classify.baselines import OF_TEXTS
 from regard.training.checkpoint import WEIGHTS, check_beside, read_weights
-from regard.training.config import FILE as CONFIG
-from regard.training.config import Config, make_config, panel_of, read_config
+from regard.training.config import Config, make_config, panel_of
+from regard.training.config_file import FILE as CONFIG
+from regard.training.config_file import read_config
 
 C = TypeVar("C", bound=Config)
 WINDOWS = {"window", "windows", "causal"}

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from regard.errors import ConfigError, ModelError
 from regard.files import atomic_write, check_held, digest_of, remove_parts
 from regard.tensors import TensorFile, open_tensors, write_tensors
-from regard.training.config import FILE as CONFIG
 from regard.training.config import Config
+from regard.training.config_file import FILE as CONFIG
 
 VERSION = 2
 FOLDER, FILE, WEIGHTS = "resume", "state.safetensors", "model.safetensors"
@@ -27,7 +27,7 @@ JOURNAL, CURVES, BOARD = "metrics.jsonl", "loss.png", "tensorboard"
 
 # Options that may change between the sittings of one training: they do not change its weights.
 FREE = {"train", "dev", "output", "format", "unseen_labels", "largest_record", "largest_unpacked"}
-FREE |= {"device", "checkpoint_seconds", "tensorboard", "baselines"}
+FREE |= {"delimiter", "encoding", "bad_records", "device", "checkpoint_seconds", "tensorboard", "baselines"}
 
 
 @dataclass

@@ -70,7 +70,7 @@ class Classifier:
     def network(self, network: ClassNetwork) -> None:
         self._network = network
 
-    @with_options(ClassifyConfig, "Data", "Training")
+    @with_options(ClassifyConfig, "Data", "Reading", "Training")
     def fit(
         self,
         train: Source,
@@ -95,6 +95,7 @@ class Classifier:
         """
         return fitting.fit(self, train, dev, output, options, resume=resume)
 
+    @with_options(ClassifyConfig, "Reading")
     def evaluate(
         self,
         source: Source,
@@ -103,6 +104,7 @@ class Classifier:
         column: str | None = None,
         confusion: str | Path | None = None,
         pairs: bool = False,
+        **reading: Any,
     ) -> dict[str, float]:
         """Scores against labelled examples: see :func:`regard.training.metrics.class_scores`.
 
@@ -110,31 +112,39 @@ class Classifier:
             confusion: a PNG to write, which shows which labels are taken for which.
             pairs: whether to tell the ``equal_error_rate`` too, by which :meth:`embed` tells whether two examples have
                 the same label; with ``unseen_labels="count-wrong"`` of labels that training never had, too.
+            reading: options of reading that are not to be as in training, ``text_column`` or ``delimiter``, say.
         """
-        examples = files.read(self, source, format=format, column=column)
+        examples = files.read(self, source, format=format, column=column, **reading)
         self.check(examples)
         scores = self._measure(self.network, examples, None if confusion is None else Path(confusion))
         if pairs:
             scores |= pair_scores(self._embedded(examples), [example.goal for example in examples])
         return scores
 
-    def predict(self, source: Source, *, format: str = "auto") -> list[str]:
-        """A label for every example, in order: texts, lists of words or arrays ``[N, C]``, or a file of them."""
-        return [max(chances, key=chances.__getitem__) for chances in self.probabilities(source, format=format)]
+    @with_options(ClassifyConfig, "Reading")
+    def predict(self, source: Source, *, format: str = "auto", **reading: Any) -> list[str]:
+        """A label for every example, in order: texts, lists of words or arrays ``[N, C]``, or a file of them.
 
-    def probabilities(self, source: Source, *, format: str = "auto") -> list[dict[str, float]]:
+        Options of reading that are not to be as in training can be given, ``text_column`` or ``delimiter``, say.
+        """
+        rows = self.probabilities(source, format=format, **reading)
+        return [max(chances, key=chances.__getitem__) for chances in rows]
+
+    @with_options(ClassifyConfig, "Reading")
+    def probabilities(self, source: Source, *, format: str = "auto", **reading: Any) -> list[dict[str, float]]:
         """How likely each label is, for every example."""
-        examples = files.read(self, source, labelled=False, format=format)
+        examples = files.read(self, source, labelled=False, format=format, **reading)
         self._check_held(examples)
         rows = self._chances(self.network, examples)
         return [dict(zip(self.labels, row, strict=True)) for row in rows.tolist()]
 
-    def embed(self, source: Source, *, format: str = "auto") -> NDArray[np.float32]:
+    @with_options(ClassifyConfig, "Reading")
+    def embed(self, source: Source, *, format: str = "auto", **reading: Any) -> NDArray[np.float32]:
         """One vector for every example, ``[N, dim]``: what the whole sequence was pooled to, which the head reads.
 
         Examples of one label point in about the same direction: the cosine between two tells how alike they are.
         """
-        examples = files.read(self, source, labelled=False, format=format)
+        examples = files.read(self, source, labelled=False, format=format, **reading)
         self._check_held(examples)
         return self._embedded(examples)
 

@@ -68,7 +68,7 @@ class Labeler:
     def network(self, network: LabelNetwork) -> None:
         self._network = network
 
-    @with_options(LabelConfig, "Data", "Training")
+    @with_options(LabelConfig, "Data", "Reading", "Training")
     def fit(
         self,
         train: Source,
@@ -94,6 +94,7 @@ class Labeler:
         """
         return fitting.fit(self, train, dev, output, options, resume=resume, cut=self._pieces)
 
+    @with_options(LabelConfig, "Reading")
     def evaluate(
         self,
         source: Source,
@@ -102,28 +103,38 @@ class Labeler:
         column: str | None = None,
         smooth: float | None = None,
         shortest: float | None = None,
+        **reading: Any,
     ) -> dict[str, float]:
         """Scores against labelled sequences: ``accuracy``, and where labels are BIO or IOBES the spans' ``f1``.
 
         Of recordings ``accuracy`` is that of the labels of vectors; see
         :func:`regard.tasks.label.metrics.segment_scores` for the errors of segments. ``smooth`` and ``shortest`` are
         the options of those names, where they are not to be as in training. Of images ``accuracy`` and ``mean_iou``
-        are those of pixels; see :func:`regard.tasks.label.masks.mask_scores`.
+        are those of pixels; see :func:`regard.tasks.label.masks.mask_scores`. ``reading``: options of reading that are
+        not to be as in training, ``text_column`` or ``delimiter``, say.
         """
-        examples = files.read(self, source, format=format, column=column)
+        examples = files.read(self, source, format=format, column=column, **reading)
         self._check_labels(examples)
         self._check_lengths(examples, in_pieces=True)
         return self._measure(self.network, examples, self._smoothing(smooth, shortest), final=True)
 
+    @with_options(LabelConfig, "Reading")
     def predict(
-        self, source: Source, *, format: str = "auto", smooth: float | None = None, shortest: float | None = None
+        self,
+        source: Source,
+        *,
+        format: str = "auto",
+        smooth: float | None = None,
+        shortest: float | None = None,
+        **reading: Any,
     ) -> list[Any]:
         """Labels for every sequence, in order: a list of words or an array ``[N, C]`` each, or a file of them.
 
         For every recording, a path say, a list of :class:`Segment`, times in seconds; for every image an array
-        ``[rows, columns]`` with the number of each pixel's label, as masks have them.
+        ``[rows, columns]`` with the number of each pixel's label, as masks have them. ``reading`` as in
+        :meth:`evaluate`.
         """
-        examples = files.read(self, source, labelled=False, format=format)
+        examples = files.read(self, source, labelled=False, format=format, **reading)
         answers = self.answers(examples, smooth=smooth, shortest=shortest)
         return [self._kind.answered(answer) for answer in answers]
 
@@ -193,7 +204,7 @@ class Labeler:
         return {"front_end": self.config.front_end}
 
     def columns(self) -> Columns:
-        return {"column": self.config.column, "item_column": None}
+        return {"column": self.config.column, "item_column": self.config.text_column}
 
     def texts_of(self, part: str, train: Sequence[Example]) -> Iterable[Any]:
         return files.Values(train, "items")

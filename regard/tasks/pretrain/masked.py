@@ -57,7 +57,7 @@ class MaskedModel:
     def network(self, network: MaskedNetwork) -> None:
         self._network = network
 
-    @with_options(PretrainConfig, "Data", "Training")
+    @with_options(PretrainConfig, "Data", "Reading", "Training")
     def fit(
         self,
         train: Source,
@@ -82,17 +82,20 @@ class MaskedModel:
         """
         return fitting.fit(self, train, dev, output, options, resume=resume)
 
-    def evaluate(self, source: Source, *, format: str = "auto") -> dict[str, float]:
+    @with_options(PretrainConfig, "Reading")
+    def evaluate(self, source: Source, *, format: str = "auto", **reading: Any) -> dict[str, float]:
         """How well what is hidden is guessed: ``accuracy`` and ``likelihood``, e^−loss; or ``explained`` of vectors."""
-        examples = files.read(self, source, format=format)
+        examples = files.read(self, source, format=format, **reading)
         self.check(examples)
         return self.score(self.network, examples)
 
-    def predict(self, source: Source, *, format: str = "auto") -> list[str]:
+    @with_options(PretrainConfig, "Reading")
+    def predict(self, source: Source, *, format: str = "auto", **reading: Any) -> list[str]:
         """Texts with each blank, written [MASK], filled in with the likeliest token or word."""
         if files.item_kind(self.config) in ("vectors", "recordings"):
             raise UnsupportedError(f"a model with front_end={self.config.front_end} reads no text with blanks to fill")
-        return [answer["target"] for answer in self.answers(files.read(self, source, labelled=False, format=format))]
+        examples = files.read(self, source, labelled=False, format=format, **reading)
+        return [answer["target"] for answer in self.answers(examples)]
 
     def answers(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
         """For each example ``target``, the text with its blanks filled, and ``scores``, how likely each guess is."""

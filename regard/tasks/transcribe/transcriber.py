@@ -65,7 +65,7 @@ class Transcriber:
     def network(self, network: TranscriptNetwork) -> None:
         self._network = network
 
-    @with_options(TranscribeConfig, "Data", "Training")
+    @with_options(TranscribeConfig, "Data", "Reading", "Training")
     def fit(
         self,
         train: Source,
@@ -90,35 +90,48 @@ class Transcriber:
         """
         return fitting.fit(self, train, dev, output, options, resume=resume)
 
+    @with_options(TranscribeConfig, "Reading")
     def evaluate(
-        self, source: Source, *, target: str | Path | None = None, format: str = "auto", beam: int | None = None
+        self,
+        source: Source,
+        *,
+        target: str | Path | None = None,
+        format: str = "auto",
+        beam: int | None = None,
+        **reading: Any,
     ) -> dict[str, float]:
-        """Scores against true targets: see :func:`regard.training.metrics.transcript_scores`."""
-        examples = files.read(self, source, target=target, format=format)
+        """Scores against true targets: see :func:`regard.training.metrics.transcript_scores`.
+
+        ``reading``: options of reading that are not to be as in training, ``source_column`` or ``delimiter``, say.
+        """
+        examples = files.read(self, source, target=target, format=format, **reading)
         self._check_targets(examples, self._check_lengths(examples, in_pieces=True))
         return self._measure(self.network, examples, self.config.beam if beam is None else beam)
 
-    def predict(self, source: Source, *, format: str = "auto", beam: int | None = None) -> list[str]:
+    @with_options(TranscribeConfig, "Reading")
+    def predict(self, source: Source, *, format: str = "auto", beam: int | None = None, **reading: Any) -> list[str]:
         """What each source says, in order: recordings, arrays ``[N, C]`` or texts, or a file of them."""
-        return [found[0][0] for found in self.candidates(source, format=format, beam=beam)]
+        return [found[0][0] for found in self.candidates(source, format=format, beam=beam, **reading)]
 
+    @with_options(TranscribeConfig, "Reading")
     def candidates(
-        self, source: Source, *, format: str = "auto", beam: int | None = None, n_best: int = 1
+        self, source: Source, *, format: str = "auto", beam: int | None = None, n_best: int = 1, **reading: Any
     ) -> list[list[tuple[str, float]]]:
         """The ``n_best`` transcripts of every source with their log probabilities, best first."""
-        examples = files.read(self, source, labelled=False, format=format)
+        examples = files.read(self, source, labelled=False, format=format, **reading)
         return [
             [(one["target"], one["score"]) for one in some]
             for some in self._found(examples, self.config.beam if beam is None else beam, n_best)
         ]
 
-    def log_probs(self, source: Source, *, format: str = "auto") -> list[NDArray[np.float32]]:
+    @with_options(TranscribeConfig, "Reading")
+    def log_probs(self, source: Source, *, format: str = "auto", **reading: Any) -> list[NDArray[np.float32]]:
         """Of every source how likely each symbol is at each of its N vectors, ``[N, V]``.
 
         `regard.decoding.ctc` makes transcripts of them: ``network.blank`` is the blank's column, and
         ``network.target.text(ids)`` the text of the others. What is never written has −inf.
         """
-        examples = files.read(self, source, labelled=False, format=format)
+        examples = files.read(self, source, labelled=False, format=format, **reading)
         self._check_lengths(examples, in_pieces=True)
         found = dict(self._log_probs(self.network, examples))
         return [found[number] for number in range(len(examples))]

@@ -64,7 +64,7 @@ class Seq2Seq:
     def network(self, network: Transformer) -> None:
         self._network = network
 
-    @with_options(TransduceConfig, "Data", "Training")
+    @with_options(TransduceConfig, "Data", "Reading", "Training")
     def fit(
         self,
         train: Source,
@@ -89,18 +89,30 @@ class Seq2Seq:
         """
         return fitting.fit(self, train, dev, output, options, resume=resume)
 
+    @with_options(TransduceConfig, "Reading")
     def evaluate(
-        self, source: Source, *, target: str | Path | None = None, format: str = "auto", beam: int | None = None
+        self,
+        source: Source,
+        *,
+        target: str | Path | None = None,
+        format: str = "auto",
+        beam: int | None = None,
+        **reading: Any,
     ) -> dict[str, float]:
-        """Scores against true targets: see :func:`regard.tasks.transduce.metrics.text_scores`."""
-        examples = files.read(self, source, target=target, format=format)
+        """Scores against true targets: see :func:`regard.tasks.transduce.metrics.text_scores`.
+
+        ``reading``: options of reading that are not to be as in training, ``source_column`` or ``delimiter``, say.
+        """
+        examples = files.read(self, source, target=target, format=format, **reading)
         self.check(examples)
         return self._measure(self.network, examples, self.config.beam if beam is None else beam)
 
-    def predict(self, source: Source, *, format: str = "auto", beam: int | None = None) -> list[str]:
+    @with_options(TransduceConfig, "Reading")
+    def predict(self, source: Source, *, format: str = "auto", beam: int | None = None, **reading: Any) -> list[str]:
         """The best output for every source, in order: texts, lists of words or arrays ``[N, C]``, or a file of them."""
-        return [found[0][0] for found in self.candidates(source, format=format, beam=beam)]
+        return [found[0][0] for found in self.candidates(source, format=format, beam=beam, **reading)]
 
+    @with_options(TransduceConfig, "Reading")
     def sample(
         self,
         source: Source,
@@ -111,19 +123,21 @@ class Seq2Seq:
         top_p: float = 1.0,
         seed: int | None = None,
         format: str = "auto",
+        **reading: Any,
     ) -> list[list[tuple[str, float]]]:
         """As :meth:`candidates`, but drawn at random, ``samples`` for every source; see `regard.decoding.search`."""
         generator = None
         if seed is not None:
             generator = torch.Generator(fitting.device_of(self.network)).manual_seed(seed)
         draw = partial(sample, samples=samples, temperature=temperature, top_k=top_k, top_p=top_p, generator=generator)
-        return self._texts(files.read(self, source, labelled=False, format=format), draw)
+        return self._texts(files.read(self, source, labelled=False, format=format, **reading), draw)
 
+    @with_options(TransduceConfig, "Reading")
     def candidates(
-        self, source: Source, *, format: str = "auto", beam: int | None = None, n_best: int = 1
+        self, source: Source, *, format: str = "auto", beam: int | None = None, n_best: int = 1, **reading: Any
     ) -> list[list[tuple[str, float]]]:
         """The ``n_best`` outputs for every source with their scores, ``log p / length ^ penalty``, best first."""
-        examples = files.read(self, source, labelled=False, format=format)
+        examples = files.read(self, source, labelled=False, format=format, **reading)
         return self._texts(examples, partial(search, beam=self.config.beam if beam is None else beam, n_best=n_best))
 
     def answers(

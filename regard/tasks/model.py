@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypedDict
 
 from torch import Tensor, nn
 
-from regard.data import Example
+from regard.data import Example, Source
 
 Scores = dict[str, dict[str, float]]  # of the model and its baselines, by metric
 
@@ -89,8 +89,11 @@ class Model(Protocol):
     def baselines(self, train: Sequence[Example], scored: Sequence[Example]) -> Scores:
         """What simple things score that were learned from ``train``."""
 
-    def answers(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
-        """A prediction for each example, ready for JSON: the goal under its name, and how sure it is."""
+    def answers(self, source: Source, *, format: str = "auto", top: int | None = None) -> list[dict[str, Any]]:
+        """A prediction for each example, ready for JSON: the goal under its name, and how sure it is.
+
+        With ``top`` also ``candidates``, so many of the best.
+        """
 
     def describe(self) -> dict[str, Any]:
         """What the network is made of, for people."""

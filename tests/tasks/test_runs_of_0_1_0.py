@@ -96,7 +96,7 @@ def test_new_texts_are_those_of_then(run):
     model = regard.load(folder)
     assert model.predict(expected["inputs"]) == expected["texts"]
     assert model.predict(expected["inputs"], beam=1) == expected["greedy"]
-    assert_close(model.candidates(expected["inputs"], n_best=3), expected["candidates"])
+    assert_close(model.candidates(expected["inputs"], top=3), expected["candidates"])
 
 
 @these("pretrain")
@@ -109,7 +109,7 @@ def test_blanks_are_filled_as_they_were_then(run):
         return
     assert model.predict(expected["inputs"]) == expected["texts"]
     for text, blanks in zip(expected["inputs"], expected["candidates"], strict=True):
-        assert_close(model.candidates(text, n_best=3), blanks)
+        assert_close(model.candidates([text], top=3)[0], blanks)
 
 
 @these(*CLASSES)

@@ -23,6 +23,7 @@ from regard.nn import Pooling
 from regard.ragged import offsets_of
 from regard.recording import Recording
 from regard.tasks import files, fitting
+from regard.tasks.candidates import USUAL, as_pairs, best_of, check_top, given
 from regard.tasks.classify.baselines import class_baselines
 from regard.tasks.classify.confusion import draw_confusion
 from regard.tasks.classify.network import ClassBatch, ClassNetwork
@@ -138,15 +139,29 @@ class Classifier:
         self._check_held(examples)
         return self._embedded(examples)
 
-    def answers(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
-        """For each example its ``label``, the ``score``, how likely that is, and the ``probabilities`` of all."""
+    def candidates(self, source: Source, *, top: int = USUAL, format: str = "auto") -> list[list[tuple[str, float]]]:
+        """The ``top`` likeliest labels of every example with their probabilities, best first."""
+        return [as_pairs(answer["candidates"]) for answer in self.answers(source, top=top, format=format)]
+
+    def answers(self, source: Source, *, format: str = "auto", top: int | None = None) -> list[dict[str, Any]]:
+        """For each example its ``label``, the ``score``, how likely that is, and the ``probabilities`` of all.
+
+        With ``top`` in the place of the latter ``candidates``, so many of the likeliest, each with its ``score``.
+        """
+        check_top(top)
+        examples = given(self, source, format)
         self._check_held(examples)
-        answers = []
-        for row in self._chances(self.network, examples).tolist():
-            chances = dict(zip(self.labels, row, strict=True))
-            label = max(chances, key=chances.__getitem__)
-            answers.append({"label": label, "score": chances[label], "probabilities": chances})
-        return answers
+        chances = self._chances(self.network, examples)
+        best = best_of(chances, self.labels, 1 if top is None else top)
+        if top is not None:
+            return [{**some[0], "candidates": some} for some in best]
+        return [
+            {
+                **some[0],
+                "probabilities": {label: round(chance, 6) for label, chance in zip(self.labels, row, strict=True)},
+            }
+            for some, row in zip(best, chances.tolist(), strict=True)
+        ]
 
     def attention(self, items: Any) -> Maps | ImageMaps:
         """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from regard.data import Example, span_scheme
 from regard.data.goals import check_known
+from regard.tasks.candidates import as_pairs, best_of
 from regard.tasks.label.baselines import simple_baselines
 from regard.tasks.label.network import LabelBatch, Seen, rows_of
 from regard.tasks.model import Scores
@@ -28,12 +29,17 @@ def collate(front_end: Any, examples: Sequence[Example], labels: Sequence[str]) 
     return LabelBatch(inputs, rows_of((example.goal for example in examples), labels))
 
 
-def answers_of(seen: Seen, *, frames: bool) -> list[dict[str, Any]]:
+def answers_of(seen: Seen, *, frames: bool, top: int | None) -> list[dict[str, Any]]:
     """For each example ``labels``, and ``scores``, how likely each of them is."""
     answers: list[dict[str, Any]] = [{"labels": [], "scores": []} for _ in seen.examples]
     for number, logits in seen.logits:
-        best = logits.float().softmax(1).amax(1).tolist()
-        answers[number] = {"labels": _names(logits, seen.labels), "scores": [round(chance, 6) for chance in best]}
+        chances = logits.float().softmax(1)
+        best = [round(chance, 6) for chance in chances.amax(1).tolist()]
+        answers[number] = {"labels": _names(logits, seen.labels), "scores": best}
+        if top is not None:
+            answers[number]["candidates"] = best_of(chances, seen.labels, top)
+    if top is not None:  # of an example without items there are none
+        answers = [{**answer, "candidates": answer.get("candidates", [])} for answer in answers]
     return answers
 
 
@@ -41,6 +47,11 @@ def answered(answer: dict[str, Any]) -> list[str]:
     """The labels."""
     labels: list[str] = answer["labels"]
     return labels
+
+
+def candidates(answer: dict[str, Any]) -> list[list[tuple[str, float]]]:
+    """For each item the best labels with their probabilities."""
+    return [as_pairs(some) for some in answer["candidates"]]
 
 
 def scores_of(seen: Seen, *, final: bool) -> dict[str, float]:

@@ -18,6 +18,7 @@ from regard.data.masks import NAMES
 from regard.errors import ConfigError
 from regard.ragged import Ragged
 from regard.tasks import files, fitting
+from regard.tasks.candidates import USUAL, check_top, given
 from regard.tasks.label import masks
 from regard.tasks.label.frames import Smoothing
 from regard.tasks.label.kinds import KINDS, Kind
@@ -127,24 +128,46 @@ class Labeler:
         answers = self.answers(examples, smooth=smooth, shortest=shortest)
         return [self._kind.answered(answer) for answer in answers]
 
+    def candidates(
+        self,
+        source: Source,
+        *,
+        top: int = USUAL,
+        format: str = "auto",
+        smooth: float | None = None,
+        shortest: float | None = None,
+    ) -> list[list[Any]]:
+        """For every item of every sequence the ``top`` likeliest labels with their probabilities, best first.
+
+        For every segment of a recording the same, with the mean over its vectors. For every image a mask of the
+        likeliest labels, one of the second likeliest, and so on, each with the probabilities ``[rows, columns]``.
+        """
+        answers = self.answers(source, format=format, smooth=smooth, shortest=shortest, top=top)
+        return [self._kind.candidates(answer) for answer in answers]
+
     @torch.inference_mode()
     def answers(
         self,
-        examples: Sequence[Example],
+        source: Source,
         *,
+        format: str = "auto",
         smooth: float | None = None,
         shortest: float | None = None,
         frames: bool = False,
+        top: int | None = None,
     ) -> list[dict[str, Any]]:
         """For each example ``labels``, and ``scores``, how likely each of them is.
 
         For each recording ``segments``, lists ``[start, end, label]``, and their ``scores``; with ``frames`` also
         ``labels``, one for each vector, and ``step``, the seconds from one vector to the next. For each image ``mask``,
-        lists of the numbers of each row, and ``score``.
+        lists of the numbers of each row, and ``score``. With ``top`` all have ``candidates`` too, see
+        :meth:`candidates`.
         """
+        check_top(top)
+        examples = given(self, source, format)
         self._check_lengths(examples, in_pieces=True)
         seen = self._seen(self.network, examples, self._smoothing(smooth, shortest))
-        return self._kind.answers_of(seen, frames=frames)
+        return self._kind.answers_of(seen, frames=frames, top=top)
 
     def stream(self, *, rate: int | None = None, smooth: float | None = None) -> Stream[Labelled]:
         """Labels of one sequence that comes piece by piece, sound or vectors: those of the whole, as soon as they can.

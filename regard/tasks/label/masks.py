@@ -170,11 +170,11 @@ def collate(front_end: Any, examples: Sequence[Example], labels: Sequence[str]) 
     return LabelBatch(inputs, torch.from_numpy(np.concatenate(of_vectors)))
 
 
-def answers_of(seen: Seen, *, frames: bool) -> list[dict[str, Any]]:
+def answers_of(seen: Seen, *, frames: bool, top: int | None) -> list[dict[str, Any]]:
     """:func:`answer_of` for each image."""
     found: list[dict[str, Any]] = [{} for _ in seen.examples]
     for number, logits in seen.logits:
-        found[number] = answer_of(seen.front_end, seen.examples[number], seen.labels, logits)
+        found[number] = answer_of(seen.front_end, seen.examples[number], seen.labels, logits, top)
     return found
 
 
@@ -183,17 +183,32 @@ def answered(answer: dict[str, Any]) -> Numbers:
     return np.array(answer["mask"])
 
 
-def answer_of(front_end: Any, example: Example, labels: Sequence[str], logits: Tensor) -> dict[str, Any]:
+def candidates(answer: dict[str, Any]) -> list[tuple[Numbers, NDArray[np.float64]]]:
+    """Masks of the likeliest labels, of the second likeliest, and so on, and the probability of each pixel's label."""
+    return [(np.array(one["mask"]), np.array(one["scores"])) for one in answer["candidates"]]
+
+
+def answer_of(
+    front_end: Any, example: Example, labels: Sequence[str], logits: Tensor, top: int | None = None
+) -> dict[str, Any]:
     """``mask``, rows of numbers, one for each pixel; ``score``, how likely they are, as the mean over all vectors.
 
-    And ``shares``, which part of the pixels each label has that is there, by name.
+    And ``shares``, which part of the pixels each label has that is there, by name. With ``top`` also ``candidates``:
+    the ``mask`` of the likeliest labels, that of the second likeliest, and so on, with the ``scores`` of all pixels.
     """
-    chances = logits.float().softmax(1).cpu().numpy()
-    rows = Cells.of(front_end, _image(example).size).spread(chances.argmax(1))
+    likely = logits.float().softmax(1).cpu()
+    chances = likely.numpy()
+    cells, numbers = Cells.of(front_end, _image(example).size), np.array([*map(number_of, labels)])
+    rows = cells.spread(chances.argmax(1))
     found, counts = np.unique(rows, return_counts=True)
     shares = {name_of(labels[row]): round(count / rows.size, 6) for row, count in zip(found, counts, strict=True)}
-    mask = np.array([*map(number_of, labels)])[rows].tolist()
-    return {"mask": mask, "score": round(float(chances.max(1).mean()), 6), "shares": shares}
+    answer = {"mask": numbers[rows].tolist(), "score": round(float(chances.max(1).mean()), 6), "shares": shares}
+    if top is None:
+        return answer
+    best = likely.topk(min(top, len(labels)), 1)
+    pairs = zip(best.indices.T.numpy(), best.values.double().T.numpy().round(6), strict=True)
+    told = [{"mask": numbers[cells.spread(row)].tolist(), "scores": cells.spread(some).tolist()} for row, some in pairs]
+    return answer | {"candidates": told}
 
 
 def scores_of(seen: Seen, *, final: bool) -> dict[str, float]:

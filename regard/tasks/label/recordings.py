@@ -16,6 +16,7 @@ from regard.data import Example
 from regard.data.goals import check_known
 from regard.data.segments import OUTSIDE, Segment, cut, has_outside
 from regard.recording import Recording
+from regard.tasks.candidates import as_pairs, best_of
 from regard.tasks.label.frames import Rows, Smoothing, as_segments, labels_at, middles, runs_of
 from regard.tasks.label.metrics import library, segment_scores
 from regard.tasks.label.network import LabelBatch, Seen, rows_of
@@ -95,14 +96,24 @@ def pieces(examples: Sequence[Example], longest: float) -> list[Example]:
     return made
 
 
-def answer_of(labels: Sequence[str], timing: Timing, logits: Tensor, smoothing: Smoothing, *, frames: bool) -> Any:
+def answer_of(
+    labels: Sequence[str],
+    timing: Timing,
+    logits: Tensor,
+    smoothing: Smoothing,
+    *,
+    frames: bool,
+    top: int | None = None,
+) -> Any:
     """``segments``, and ``scores``, how likely the label of each is, as the mean over its vectors; ready for JSON.
 
     Arguments:
         logits: ``[N, labels]``.
         frames: whether ``labels``, one for each vector, and ``step``, the seconds from one to the next, are told too.
+        top: how many of the likeliest labels of each segment are told as ``candidates``; None for none.
     """
-    chances = logits.float().softmax(1).cpu().numpy()
+    likely = logits.float().softmax(1).cpu()
+    chances = likely.numpy()
     rows = smoothing.of(chances.argmax(1), timing.step)
     answer: dict[str, Any] = {"segments": [list(part) for part in timing.segments(labels, rows)]}
     answer["scores"] = [
@@ -110,21 +121,29 @@ def answer_of(labels: Sequence[str], timing: Timing, logits: Tensor, smoothing: 
         for first, last in runs_of(rows)
         if labels[rows[first]] != OUTSIDE
     ]
+    if top is not None:
+        means = [likely[first:last].mean(0) for first, last in runs_of(rows) if labels[rows[first]] != OUTSIDE]
+        answer["candidates"] = [best_of(mean[None], labels, top)[0] for mean in means]
     return answer | {"labels": [labels[row] for row in rows], "step": timing.step} if frames else answer
 
 
-def answers_of(seen: Seen, *, frames: bool) -> list[dict[str, Any]]:
+def answers_of(seen: Seen, *, frames: bool, top: int | None) -> list[dict[str, Any]]:
     """:func:`answer_of` for each recording."""
     found: list[dict[str, Any]] = [{} for _ in seen.examples]
     for number, logits in seen.logits:
         timing = Timing.of(seen.front_end, seen.examples[number].items)
-        found[number] = answer_of(seen.labels, timing, logits, seen.smoothing, frames=frames)
+        found[number] = answer_of(seen.labels, timing, logits, seen.smoothing, frames=frames, top=top)
     return found
 
 
 def answered(answer: dict[str, Any]) -> list[Segment]:
     """The segments."""
     return [Segment(*part) for part in answer["segments"]]
+
+
+def candidates(answer: dict[str, Any]) -> list[list[tuple[str, float]]]:
+    """For each segment the best labels with their probabilities, the means over its vectors."""
+    return [as_pairs(some) for some in answer["candidates"]]
 
 
 def scores_of(seen: Seen, *, final: bool) -> dict[str, float]:

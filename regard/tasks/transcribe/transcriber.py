@@ -19,6 +19,7 @@ from regard.errors import ConfigError
 from regard.image import Image
 from regard.ragged import Ragged
 from regard.tasks import files, fitting
+from regard.tasks.candidates import USUAL, as_pairs, given, width_of
 from regard.tasks.maps import attention_maps
 from regard.tasks.model import Columns, Scores
 from regard.tasks.streams import Stream, Streams, in_pieces, is_read_in_pieces
@@ -100,17 +101,18 @@ class Transcriber:
 
     def predict(self, source: Source, *, format: str = "auto", beam: int | None = None) -> list[str]:
         """What each source says, in order: recordings, arrays ``[N, C]`` or texts, or a file of them."""
-        return [found[0][0] for found in self.candidates(source, format=format, beam=beam)]
+        return [found[0][0] for found in self.candidates(source, top=1, format=format, beam=beam)]
 
     def candidates(
-        self, source: Source, *, format: str = "auto", beam: int | None = None, n_best: int = 1
+        self, source: Source, *, top: int | None = None, format: str = "auto", beam: int | None = None
     ) -> list[list[tuple[str, float]]]:
-        """The ``n_best`` transcripts of every source with their log probabilities, best first."""
-        examples = files.read(self, source, labelled=False, format=format)
-        return [
-            [(one["target"], one["score"]) for one in some]
-            for some in self._found(examples, self.config.beam if beam is None else beam, n_best)
-        ]
+        """The ``top`` transcripts of every source with their log probabilities, best first.
+
+        They are five, or as many as the ``beam`` has, unless given.
+        """
+        if top is None:
+            top = USUAL if beam is None else min(USUAL, beam)
+        return [as_pairs(some, "target") for some in self._found(given(self, source, format), beam, top)]
 
     def log_probs(self, source: Source, *, format: str = "auto") -> list[NDArray[np.float32]]:
         """Of every source how likely each symbol is at each of its N vectors, ``[N, V]``.
@@ -124,15 +126,15 @@ class Transcriber:
         return [found[number] for number in range(len(examples))]
 
     def answers(
-        self, examples: Sequence[Example], *, beam: int | None = None, n_best: int | None = None
+        self, source: Source, *, format: str = "auto", beam: int | None = None, top: int | None = None
     ) -> list[dict[str, Any]]:
         """For each example its ``target``, the ``score``, its log probability, and ``times``, where each symbol begins.
 
-        That is in seconds of a recording, and else the number of a vector. Of several, ``candidates``, each with all.
+        That is in seconds of a recording, and else the number of a vector. With ``top`` also ``candidates``, each with
+        all of these.
         """
-        width = max(n_best or 1, self.config.beam) if beam is None else beam
-        found = self._found(examples, width, 1 if n_best is None else n_best)
-        return [{"candidates": some} if (n_best or 1) > 1 else some[0] for some in found]
+        found = self._found(given(self, source, format), beam, top)
+        return [some[0] if top is None else some[0] | {"candidates": some} for some in found]
 
     def stream(self, *, rate: int | None = None) -> Stream[Written]:
         """What one sequence says that comes piece by piece, sound or vectors: what the likeliest path spells.
@@ -246,13 +248,14 @@ class Transcriber:
             outputs[number] = self.network.target.text(self._search(log_probs, beam, 1)[0].ids)
         return transcript_scores([example.goal for example in examples], outputs)
 
-    def _found(self, examples: Sequence[Example], beam: int, n_best: int) -> list[list[dict[str, Any]]]:
+    def _found(self, examples: Sequence[Example], beam: int | None, top: int | None) -> list[list[dict[str, Any]]]:
         """The best transcripts of each example: ``target``, ``score`` and ``times`` of each."""
+        width, count = width_of(top, beam, self.config.beam), 1 if top is None else top
         self._check_lengths(examples, in_pieces=True)
         seconds, target = getattr(self.network.front_end, "seconds", None), self.network.target
         found: list[list[dict[str, Any]]] = [[] for _ in examples]
         for number, log_probs in self._log_probs(self.network, examples):
-            for one in self._search(log_probs, beam, n_best):
+            for one in self._search(log_probs, width, count):
                 times = one.frames if seconds is None else [round(frame * seconds, 3) for frame in one.frames]
                 found[number].append({"target": target.text(one.ids), "score": one.log_prob, "times": times})
         return found

@@ -19,6 +19,7 @@ from regard.decoding.search import Hypothesis, sample, search
 from regard.errors import ConfigError
 from regard.nn import build_decoder
 from regard.tasks import files, fitting
+from regard.tasks.candidates import USUAL, given, width_of
 from regard.tasks.maps import sequence_maps
 from regard.tasks.model import Columns, Scores
 from regard.tasks.transduce.baselines import text_baselines
@@ -99,7 +100,7 @@ class Seq2Seq:
 
     def predict(self, source: Source, *, format: str = "auto", beam: int | None = None) -> list[str]:
         """The best output for every source, in order: texts, lists of words or arrays ``[N, C]``, or a file of them."""
-        return [found[0][0] for found in self.candidates(source, format=format, beam=beam)]
+        return [found[0][0] for found in self.candidates(source, top=1, format=format, beam=beam)]
 
     def sample(
         self,
@@ -117,52 +118,59 @@ class Seq2Seq:
         if seed is not None:
             generator = torch.Generator(fitting.device_of(self.network)).manual_seed(seed)
         draw = partial(sample, samples=samples, temperature=temperature, top_k=top_k, top_p=top_p, generator=generator)
-        return self._texts(files.read(self, source, labelled=False, format=format), draw)
+        return self._texts(given(self, source, format), draw)
 
     def candidates(
-        self, source: Source, *, format: str = "auto", beam: int | None = None, n_best: int = 1
+        self, source: Source, *, top: int | None = None, format: str = "auto", beam: int | None = None
     ) -> list[list[tuple[str, float]]]:
-        """The ``n_best`` outputs for every source with their scores, ``log p / length ^ penalty``, best first."""
-        examples = files.read(self, source, labelled=False, format=format)
-        return self._texts(examples, partial(search, beam=self.config.beam if beam is None else beam, n_best=n_best))
+        """The ``top`` outputs for every source with their scores, ``log p / length ^ penalty``, best first.
+
+        They are five, or as many as the ``beam`` has, unless given.
+        """
+        if top is None:
+            top = USUAL if beam is None else min(USUAL, beam)
+        return self._texts(given(self, source, format), self._find(top, beam))
+
+    def _find(self, top: int | None, beam: int | None) -> Find:
+        return partial(search, beam=width_of(top, beam, self.config.beam), n_best=1 if top is None else top)
 
     def answers(
         self,
-        examples: Sequence[Example],
+        source: Source,
         *,
+        format: str = "auto",
         beam: int | None = None,
-        n_best: int | None = None,
+        top: int | None = None,
         samples: int | None = None,
         temperature: float | None = None,
         top_k: int | None = None,
         top_p: float | None = None,
         generator: torch.Generator | None = None,
     ) -> list[dict[str, Any]]:
-        """For each example its ``target`` and the ``score``; of several, ``candidates``, each with both.
+        """For each example its ``target`` and the ``score``; with ``top`` also ``candidates``, each with both.
 
         Arguments:
-            beam, n_best: of a search, as in :meth:`candidates`.
+            beam, top: of a search, as in :meth:`candidates`.
             samples, temperature, top_k, top_p, generator: of outputs drawn at random in its place.
 
         Raises:
             ConfigError: options of both.
         """
         drawing = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "generator": generator}
-        given: dict[str, Any] = {name: value for name, value in drawing.items() if value is not None}
+        drawn: dict[str, Any] = {name: value for name, value in drawing.items() if value is not None}
         if samples is None:
-            if given:
-                raise ConfigError(f"{min(given)}: for outputs drawn at random; add --samples 1")
-            width = max(n_best or 1, self.config.beam) if beam is None else beam
-            find: Find = partial(search, beam=width, n_best=1 if n_best is None else n_best)
-        elif beam is not None or n_best is not None:
-            raise ConfigError(
-                "samples: outputs are found by a beam or drawn; leave out --samples, or --beam and --n-best"
-            )
+            if drawn:
+                raise ConfigError(f"{min(drawn)}: for outputs drawn at random; add --samples 1")
+            find = self._find(top, beam)
+        elif beam is not None or top is not None:
+            raise ConfigError("samples: outputs are found by a beam or drawn; leave out --samples, or --beam and --top")
         else:
-            find = partial(sample, samples=samples, **given)
-        found = [[{"target": text, "score": score} for text, score in some] for some in self._texts(examples, find)]
-        several = (n_best or samples or 1) > 1
-        return [{"candidates": some} if several else some[0] for some in found]
+            find = partial(sample, samples=samples, **drawn)
+        texts = self._texts(given(self, source, format), find)
+        found = [[{"target": text, "score": score} for text, score in some] for some in texts]
+        if samples is not None:
+            return [{"candidates": some} if samples > 1 else some[0] for some in found]
+        return [some[0] if top is None else some[0] | {"candidates": some} for some in found]
 
     @torch.inference_mode()
     def attention(self, items: Any, target: str | None = None) -> PairMaps:

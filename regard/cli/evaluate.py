@@ -46,6 +46,12 @@ def evaluate(
         str | None,
         typer.Option(metavar="PNG", help="Draw which labels are taken for which (classify).", show_default=False),
     ] = None,
+    calibration: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PNG", help="Draw how far probabilities are to be believed (classify).", show_default=False
+        ),
+    ] = None,
     smooth: Smooth = None,
     shortest: Shortest = None,
     pairs: Annotated[
@@ -68,12 +74,14 @@ def evaluate(
         "target": target,
         "beam": beam,
         "confusion": confusion,
+        "calibration": calibration,
         "smooth": smooth,
         "shortest": shortest,
         "pairs": pairs or None,
     }
-    if confusion is not None:
-        check_output(confusion, "confusion")
+    for name, picture in (("confusion", confusion), ("calibration", calibration)):
+        if picture is not None:
+            check_output(picture, name)
     model = open_model(run, device)
     change_options(model, largest_record=largest_record, largest_unpacked=largest_unpacked)
     change_window(model, window, windows)

@@ -21,6 +21,8 @@ def print_table(title: str, scores: Scores) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from regard.tasks.card import errors_of
+
     metrics = list(dict.fromkeys(metric for row in scores.values() for metric in row))
     table = Table("")
     for metric in metrics:
@@ -33,6 +35,8 @@ def print_table(title: str, scores: Scores) -> None:
     if not console.is_terminal:
         console.width = WIDE
     console.print(table)
+    if errors := errors_of(scores):
+        typer.echo(f"lower is better: {', '.join(errors)}")
 
 
 def print_trained(model: Any, output: Path, dev: str | None) -> None:

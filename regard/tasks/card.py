@@ -10,7 +10,7 @@ from regard.data import Example
 from regard.files import atomic_write, sealed, write_json
 from regard.tasks import TASKS
 from regard.tasks.files import CARD, SCORES, item_kind
-from regard.tasks.model import Model
+from regard.tasks.model import Model, Scores
 from regard.training.config import Config, Window
 
 
@@ -23,7 +23,7 @@ def write_scores(model: Model, folder: Path, train: Sequence[Example], dev: Sequ
 def write_card(model: Model, path: Path, train: Sequence[Example], dev: Sequence[Example] | None) -> None:
     """What was trained, on how much, how well it does beside its baselines, and how to use it."""
     config, facts = model.config, model.describe()
-    training = model.scores["training"]
+    training, errors = model.scores["training"], errors_of(model.scores["scores"])
     lines = [
         f"# {path.resolve().parent.name}: {TASKS[facts['task']].title}",
         "",
@@ -39,6 +39,7 @@ def write_card(model: Model, path: Path, train: Sequence[Example], dev: Sequence
         f"## Scores on {model.scores['measured_on']}",
         "",
         *score_table(model.scores["scores"]),
+        *([] if not errors else ["", f"Lower is better: {', '.join(errors)}."]),
         "",
         "## Use",
         "",
@@ -64,7 +65,7 @@ def commands(model: Model, run: Path, dev: str | None = None) -> list[str]:
     return lines
 
 
-def score_table(scores: dict[str, dict[str, float]]) -> list[str]:
+def score_table(scores: Scores) -> list[str]:
     """The model and its baselines as a Markdown table, in per cent."""
     metrics = list(dict.fromkeys(metric for row in scores.values() for metric in row))
     return [
@@ -75,6 +76,12 @@ def score_table(scores: dict[str, dict[str, float]]) -> list[str]:
             for name, row in scores.items()
         ),
     ]
+
+
+def errors_of(scores: Scores) -> list[str]:
+    """The metrics in a table of scores of which less is better."""
+    metrics = dict.fromkeys(metric for row in scores.values() for metric in row)
+    return [metric for metric in metrics if metric.endswith(("_error", "_rate"))]
 
 
 def _count(model: Model, examples: Sequence[Example]) -> str:

@@ -33,6 +33,8 @@ def test_classify(call, data, tmp_path):
     confusion = ("--confusion", tmp_path / "confusion.png")
     assert json.loads(call("evaluate", run, data / "films.csv", "--json", *confusion).out)["accuracy"] == 1.0
     assert (tmp_path / "confusion.png").read_bytes().startswith(b"\x89PNG")
+    assert call("evaluate", run, data / "films.csv", "--calibration", tmp_path / "c.png").code == 0
+    assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
     assert "equal_error_rate" in json.loads(call("evaluate", run, data / "films.csv", "--json", "--pairs").out)
     assert call("predict", run, data / "films.txt").out.split() == ["good", "good", "bad", "bad"]
     assert (

@@ -25,6 +25,7 @@ from regard.recording import Recording
 from regard.tasks import files, fitting
 from regard.tasks.candidates import USUAL, as_pairs, best_of, check_top, given
 from regard.tasks.classify.baselines import class_baselines
+from regard.tasks.classify.calibration import draw_calibration
 from regard.tasks.classify.confusion import draw_confusion
 from regard.tasks.classify.network import ClassBatch, ClassNetwork
 from regard.tasks.classify.options import ClassifyConfig
@@ -103,18 +104,20 @@ class Classifier:
         format: str = "auto",
         column: str | None = None,
         confusion: str | Path | None = None,
+        calibration: str | Path | None = None,
         pairs: bool = False,
     ) -> dict[str, float]:
         """Scores against labelled examples: see :func:`regard.training.metrics.class_scores`.
 
         Arguments:
             confusion: a PNG to write, which shows which labels are taken for which.
+            calibration: a PNG to write, which shows how far probabilities are to be believed.
             pairs: whether to tell the ``equal_error_rate`` too, by which :meth:`embed` tells whether two examples have
                 the same label; with ``unseen_labels="count-wrong"`` of labels that training never had, too.
         """
         examples = files.read(self, source, format=format, column=column)
         self.check(examples)
-        scores = self._measure(self.network, examples, None if confusion is None else Path(confusion))
+        scores = self._measure(self.network, examples, confusion, calibration)
         if pairs:
             scores |= pair_scores(self._embedded(examples), [example.goal for example in examples])
         return scores
@@ -287,14 +290,23 @@ class Classifier:
     def score(
         self, network: nn.Module, examples: Sequence[Example], *, final: bool = True, pictures: Path | None = None
     ) -> dict[str, float]:
-        return self._measure(network, examples, None if pictures is None else pictures / files.CONFUSION)
+        drawn = (None, None) if pictures is None else (pictures / files.CONFUSION, pictures / files.CALIBRATION)
+        return self._measure(network, examples, *drawn)
 
-    def _measure(self, network: nn.Module, examples: Sequence[Example], confusion: Path | None) -> dict[str, float]:
+    def _measure(
+        self,
+        network: nn.Module,
+        examples: Sequence[Example],
+        confusion: str | Path | None,
+        calibration: str | Path | None,
+    ) -> dict[str, float]:
         gold, chances = [example.goal for example in examples], self._chances(network, examples)
         scores = class_scores(gold, chances, self.labels)
         if confusion is not None:
             guessed = [self.labels[row] for row in chances.argmax(1).tolist()]
-            draw_confusion(gold, guessed, self.labels, confusion)
+            draw_confusion(gold, guessed, self.labels, Path(confusion))
+        if calibration is not None:
+            draw_calibration(gold, chances, self.labels, Path(calibration))
         return scores
 
     def _chances(self, network: nn.Module, examples: Sequence[Example]) -> Tensor:

@@ -13,6 +13,8 @@ from regard.tasks.files import CARD, SCORES, item_kind
 from regard.tasks.model import Model, Scores
 from regard.training.config import Config, Window
 
+MOST_LABELS = 40  # rows of a table of labels
+
 
 def write_scores(model: Model, folder: Path, train: Sequence[Example], dev: Sequence[Example] | None) -> None:
     """The scores, and the card, of a model that was trained."""
@@ -40,6 +42,7 @@ def write_card(model: Model, path: Path, train: Sequence[Example], dev: Sequence
         "",
         *score_table(model.scores["scores"]),
         *([] if not errors else ["", f"Lower is better: {', '.join(errors)}."]),
+        *label_table(model.scores.get("by_label", {})),
         "",
         "## Use",
         "",
@@ -82,6 +85,30 @@ def errors_of(scores: Scores) -> list[str]:
     """The metrics in a table of scores of which less is better."""
     metrics = dict.fromkeys(metric for row in scores.values() for metric in row)
     return [metric for metric in metrics if metric.endswith(("_error", "_rate"))]
+
+
+def label_table(scores: Scores) -> list[str]:
+    """The scores of each label, or type of span, as a section of Markdown; the most frequent where there are many."""
+    if not scores:
+        return []
+    shown = list(scores.items())[:MOST_LABELS]
+    more = f"; the {MOST_LABELS} most frequent of {len(scores)}, `{SCORES}` has all"
+    return [
+        "",
+        f"By label{more if len(scores) > MOST_LABELS else ''}:",
+        "",
+        "| | precision | recall | f1 | support |",
+        "|---|---:|---:|---:|---:|",
+        *(
+            f"| {_cell(name)} | {100 * row['precision']:.2f} % | {100 * row['recall']:.2f} % | {100 * row['f1']:.2f} % "
+            f"| {row['support']:,} |"
+            for name, row in shown
+        ),
+    ]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def _count(model: Model, examples: Sequence[Example]) -> str:

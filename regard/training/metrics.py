@@ -48,6 +48,45 @@ def label_scores(gold: Labels, predicted: Labels, *, spans: bool = True) -> dict
     return scores | {"macro_f1": float(f1_score(true, guessed, average="macro", zero_division=0))}
 
 
+def scores_by_label(
+    gold: Sequence[Any], predicted: Sequence[Any], weights: ArrayLike | None = None
+) -> dict[Any, dict[str, float]]:
+    """``precision``, ``recall``, ``f1`` and ``support``, how often it is true, of each label; frequent ones first.
+
+    Arguments:
+        weights: how much each prediction counts, if not 1.
+
+    >>> scores_by_label(["ham", "ham", "spam"], ["ham", "spam", "spam"])["spam"]
+    {'precision': 0.5, 'recall': 1.0, 'f1': 0.6666666666666666, 'support': 1}
+    """
+    from sklearn.metrics import precision_recall_fscore_support
+
+    names = sorted({*gold, *predicted})
+    options = {"labels": names, "average": None, "sample_weight": weights, "zero_division": 0}
+    columns = precision_recall_fscore_support(gold, predicted, **options)
+    return _frequent_first(dict(zip(names, zip(*columns, strict=True), strict=True)))
+
+
+def spans_by_type(gold: Labels, predicted: Labels) -> dict[str, dict[str, float]]:
+    """The same of the spans of each type, as :func:`span_scores` counts them."""
+    counts: dict[str, list[int]] = {}  # of each type: right, found, wanted
+    for true, guessed in zip(gold, predicted, strict=True):
+        true_spans, guessed_spans = set(find_spans(true)), set(find_spans(guessed))
+        for place, spans in enumerate((true_spans & guessed_spans, guessed_spans, true_spans)):
+            for kind, _, _ in spans:
+                counts.setdefault(kind, [0, 0, 0])[place] += 1
+    return _frequent_first({kind: (*_of_counts(*numbers), numbers[2]) for kind, numbers in sorted(counts.items())})
+
+
+def _frequent_first(rows: dict[Any, tuple[Any, ...]]) -> dict[Any, dict[str, float]]:
+    """Rows of precision, recall, F1 and support, named."""
+    ordered = sorted(rows.items(), key=lambda row: -row[1][3])
+    return {
+        name: {"precision": float(p), "recall": float(r), "f1": float(f), "support": int(support)}
+        for name, (p, r, f, support) in ordered
+    }
+
+
 def class_scores(gold: Sequence[str], chances: Tensor, labels: Sequence[str]) -> dict[str, float]:
     """How well whole sequences were classified, each from 0 to 1.
 
@@ -180,8 +219,12 @@ def span_scores(gold: Labels, predicted: Labels) -> dict[str, float]:
         right += len(true_spans & guessed_spans)
         found += len(guessed_spans)
         wanted += len(true_spans)
-    f1 = 2 * right / max(1, found + wanted)
-    return {"precision": right / max(1, found), "recall": right / max(1, wanted), "f1": f1}
+    return dict(zip(("precision", "recall", "f1"), _of_counts(right, found, wanted), strict=True))
+
+
+def _of_counts(right: int, found: int, wanted: int) -> tuple[float, float, float]:
+    """Precision, recall and F1."""
+    return right / max(1, found), right / max(1, wanted), 2 * right / max(1, found + wanted)
 
 
 def find_spans(labels: Sequence[str]) -> list[tuple[str, int, int]]:

@@ -30,9 +30,10 @@ from regard.tasks.classify.confusion import draw_confusion
 from regard.tasks.classify.network import ClassBatch, ClassNetwork
 from regard.tasks.classify.options import ClassifyConfig
 from regard.tasks.maps import attention_maps
-from regard.tasks.model import Columns, Scores
+from regard.tasks.model import Columns, Details, Scores
+from regard.tasks.wrong import wrong_labels
 from regard.training.config import make_config, with_options
-from regard.training.metrics import class_scores, pair_scores
+from regard.training.metrics import class_scores, pair_scores, scores_by_label
 from regard.viewer.images import ImageMaps
 from regard.viewer.maps import Maps
 
@@ -106,7 +107,9 @@ class Classifier:
         confusion: str | Path | None = None,
         calibration: str | Path | None = None,
         pairs: bool = False,
-    ) -> dict[str, float]:
+        by_label: bool = False,
+        errors: str | Path | None = None,
+    ) -> dict[str, Any]:
         """Scores against labelled examples: see :func:`regard.training.metrics.class_scores`.
 
         Arguments:
@@ -114,13 +117,16 @@ class Classifier:
             calibration: a PNG to write, which shows how far probabilities are to be believed.
             pairs: whether to tell the ``equal_error_rate`` too, by which :meth:`embed` tells whether two examples have
                 the same label; with ``unseen_labels="count-wrong"`` of labels that training never had, too.
+            by_label: whether to tell ``precision``, ``recall``, ``f1`` and ``support`` of every label under that name.
+            errors: a file to write, .tsv, .csv or .jsonl: a row for each wrong label, most confident first.
         """
+        details = fitting.details_for(by_label, errors)
         examples = files.read(self, source, format=format, column=column)
         self.check(examples)
-        scores = self._measure(self.network, examples, confusion, calibration)
+        scores: dict[str, Any] = self._measure(self.network, examples, confusion, calibration, details)
         if pairs:
             scores |= pair_scores(self._embedded(examples), [example.goal for example in examples])
-        return scores
+        return fitting.with_details(scores, details, by_label=by_label, errors=errors)
 
     def predict(self, source: Source, *, format: str = "auto") -> list[str]:
         """A label for every example, in order: texts, lists of words or arrays ``[N, C]``, or a file of them."""
@@ -288,10 +294,17 @@ class Classifier:
         return "macro_f1" if self.config.class_weights == "balanced" else "accuracy"
 
     def score(
-        self, network: nn.Module, examples: Sequence[Example], *, final: bool = True, pictures: Path | None = None
+        self,
+        network: nn.Module,
+        examples: Sequence[Example],
+        *,
+        final: bool = True,
+        pictures: Path | None = None,
+        details: Details | None = None,
     ) -> dict[str, float]:
-        drawn = (None, None) if pictures is None else (pictures / files.CONFUSION, pictures / files.CALIBRATION)
-        return self._measure(network, examples, *drawn)
+        if pictures is None:
+            return self._measure(network, examples, None, None, details)
+        return self._measure(network, examples, pictures / files.CONFUSION, pictures / files.CALIBRATION, details)
 
     def _measure(
         self,
@@ -299,11 +312,15 @@ class Classifier:
         examples: Sequence[Example],
         confusion: str | Path | None,
         calibration: str | Path | None,
+        details: Details | None,
     ) -> dict[str, float]:
         gold, chances = [example.goal for example in examples], self._chances(network, examples)
         scores = class_scores(gold, chances, self.labels)
+        guessed = [self.labels[row] for row in chances.argmax(1).tolist()]
+        if details is not None:
+            details.by_label = scores_by_label(gold, guessed)
+            details.wrong = wrong_labels(examples, guessed, chances.amax(1).tolist())
         if confusion is not None:
-            guessed = [self.labels[row] for row in chances.argmax(1).tolist()]
             draw_confusion(gold, guessed, self.labels, Path(confusion))
         if calibration is not None:
             draw_calibration(gold, chances, self.labels, Path(calibration))

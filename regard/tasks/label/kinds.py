@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from regard.data import Example
 from regard.tasks.label import items, masks, recordings
 from regard.tasks.label.network import LabelBatch, Seen
-from regard.tasks.model import Scores
+from regard.tasks.model import Details, Scores
 
 
 class Kind(Protocol):
@@ -35,8 +35,8 @@ class Kind(Protocol):
     def candidates(self, answer: dict[str, Any]) -> list[Any]:
         """The candidates of an answer, as Python has them."""
 
-    def scores_of(self, seen: Seen, *, final: bool) -> dict[str, float]:
-        """Metrics; those that take long only if ``final``."""
+    def scores_of(self, seen: Seen, *, final: bool, details: Details | None) -> dict[str, float]:
+        """Metrics; those that take long only if ``final``; and what else is told, into ``details``."""
 
     def baselines(
         self, front_end: Any, train: Sequence[Example], scored: Sequence[Example], labels: Sequence[str]

@@ -27,7 +27,7 @@ from regard.tasks.label.options import LONGEST_SMOOTHING, LabelConfig
 from regard.tasks.label.reader import Labelled, LabelReader
 from regard.tasks.label.recordings import SHORTEST_PIECE, pieces
 from regard.tasks.maps import attention_maps
-from regard.tasks.model import Columns, Scores
+from regard.tasks.model import Columns, Details, Scores
 from regard.tasks.streams import Stream, Streams, in_pieces, is_read_in_pieces
 from regard.training.config import make_config, with_options
 from regard.viewer.images import ImageMaps
@@ -103,18 +103,27 @@ class Labeler:
         column: str | None = None,
         smooth: float | None = None,
         shortest: float | None = None,
-    ) -> dict[str, float]:
+        by_label: bool = False,
+        errors: str | Path | None = None,
+    ) -> dict[str, Any]:
         """Scores against labelled sequences: ``accuracy``, and where labels are BIO or IOBES the spans' ``f1``.
 
         Of recordings ``accuracy`` is that of the labels of vectors; see
         :func:`regard.tasks.label.metrics.segment_scores` for the errors of segments. ``smooth`` and ``shortest`` are
         the options of those names, where they are not to be as in training. Of images ``accuracy`` and ``mean_iou``
         are those of pixels; see :func:`regard.tasks.label.masks.mask_scores`.
+
+        With ``by_label`` the same dict has ``precision``, ``recall``, ``f1`` and ``support`` of every label, or type
+        of span, under that name. ``errors`` is a file to write, .tsv, .csv or .jsonl: a row for each wrong item, those
+        first of which the network is most sure.
         """
+        details = fitting.details_for(by_label, errors)
         examples = files.read(self, source, format=format, column=column)
         self._check_labels(examples)
         self._check_lengths(examples, in_pieces=True)
-        return self._measure(self.network, examples, self._smoothing(smooth, shortest), final=True)
+        smoothing = self._smoothing(smooth, shortest)
+        scores = self._measure(self.network, examples, smoothing, final=True, details=details)
+        return fitting.with_details(scores, details, by_label=by_label, errors=errors)
 
     def predict(
         self, source: Source, *, format: str = "auto", smooth: float | None = None, shortest: float | None = None
@@ -301,15 +310,27 @@ class Labeler:
         return self._kind.metric(train, dev or [])
 
     def score(
-        self, network: nn.Module, examples: Sequence[Example], *, final: bool = True, pictures: Path | None = None
+        self,
+        network: nn.Module,
+        examples: Sequence[Example],
+        *,
+        final: bool = True,
+        pictures: Path | None = None,
+        details: Details | None = None,
     ) -> dict[str, float]:
-        return self._measure(network, examples, self._smoothing(), final=final)
+        return self._measure(network, examples, self._smoothing(), final=final, details=details)
 
     @torch.inference_mode()
     def _measure(
-        self, network: nn.Module, examples: Sequence[Example], smoothing: Smoothing, *, final: bool
+        self,
+        network: nn.Module,
+        examples: Sequence[Example],
+        smoothing: Smoothing,
+        *,
+        final: bool,
+        details: Details | None,
     ) -> dict[str, float]:
-        return self._kind.scores_of(self._seen(network, examples, smoothing), final=final)
+        return self._kind.scores_of(self._seen(network, examples, smoothing), final=final, details=details)
 
     def _seen(self, network: nn.Module, examples: Sequence[Example], smoothing: Smoothing) -> Seen:
         logits = self._logits(network, examples)

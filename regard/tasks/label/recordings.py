@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from regard.data import Example
@@ -17,11 +18,12 @@ from regard.data.goals import check_known
 from regard.data.segments import OUTSIDE, Segment, cut, has_outside
 from regard.recording import Recording
 from regard.tasks.candidates import as_pairs, best_of
-from regard.tasks.label.frames import Rows, Smoothing, as_segments, labels_at, middles, runs_of
+from regard.tasks.label.frames import DIGITS, Rows, Smoothing, as_segments, labels_at, middles, runs_of
 from regard.tasks.label.metrics import library, segment_scores
 from regard.tasks.label.network import LabelBatch, Seen, rows_of
-from regard.tasks.model import Scores
-from regard.training.metrics import label_scores
+from regard.tasks.model import Details, Scores
+from regard.tasks.wrong import items_of, place_of
+from regard.training.metrics import label_scores, scores_by_label
 
 SHORTEST_PIECE = 0.1  # seconds
 
@@ -146,13 +148,36 @@ def candidates(answer: dict[str, Any]) -> list[list[tuple[str, float]]]:
     return [as_pairs(some) for some in answer["candidates"]]
 
 
-def scores_of(seen: Seen, *, final: bool) -> dict[str, float]:
+def scores_of(seen: Seen, *, final: bool, details: Details | None) -> dict[str, float]:
     """:func:`recording_scores` of the likeliest labels."""
     timings = [Timing.of(seen.front_end, example.items) for example in seen.examples]
     rows = [np.zeros(0, np.int64)] * len(timings)
+    wrong: list[dict[str, Any]] = []
     for number, logits in seen.logits:
         rows[number] = seen.smoothing.of(logits.argmax(1).cpu().numpy(), timings[number].step)
+        if details is not None:
+            chances = logits.float().softmax(1).cpu().numpy()
+            wrong += _wrong(seen.examples[number], timings[number], seen.labels, rows[number], chances)
+    if details is not None:
+        true = [time.labels(example.goal) for example, time in zip(seen.examples, timings, strict=True)]
+        found = [seen.labels[row] for own in rows for row in own.tolist()]
+        details.by_label, details.wrong = scores_by_label([*chain.from_iterable(true)], found), wrong
     return recording_scores(seen.examples, timings, seen.labels, rows, final=final)
+
+
+def _wrong(
+    example: Example, timing: Timing, labels: Sequence[str], rows: Rows, chances: NDArray[np.float32]
+) -> Iterator[dict[str, Any]]:
+    """A row for each run of vectors with one true label and another that is told, with its times."""
+    numbers: dict[str, int] = {label: row for row, label in enumerate(labels)}
+    true = np.array([numbers.setdefault(label, len(numbers)) for label in timing.labels(example.goal)])
+    names = [*numbers]
+    for first, last in runs_of(true * len(names) + rows):
+        if (gold := names[true[first]]) != (guess := labels[rows[first]]):
+            end = min(last * timing.step, timing.seconds)
+            times = {"start": round(first * timing.step, DIGITS), "end": round(end, DIGITS)}
+            score = round(float(chances[first:last, rows[first]].mean()), 6)
+            yield place_of(example) | items_of(example) | times | {"gold": gold, "guess": guess, "score": score}
 
 
 def metric(train: Sequence[Example], dev: Sequence[Example]) -> str:

@@ -17,7 +17,7 @@ from regard.errors import DataError, UnsupportedError
 from regard.tasks import files, fitting
 from regard.tasks.candidates import USUAL, as_pairs, best_of, check_top, given
 from regard.tasks.maps import attention_maps
-from regard.tasks.model import Columns, Scores
+from regard.tasks.model import Columns, Details, Scores
 from regard.tasks.pretrain.masking import choose
 from regard.tasks.pretrain.network import MaskedBatch, MaskedNetwork
 from regard.tasks.pretrain.options import PretrainConfig
@@ -231,7 +231,13 @@ class MaskedModel:
 
     @torch.inference_mode()
     def score(
-        self, network: nn.Module, examples: Sequence[Example], *, final: bool = True, pictures: Path | None = None
+        self,
+        network: nn.Module,
+        examples: Sequence[Example],
+        *,
+        final: bool = True,
+        pictures: Path | None = None,
+        details: Details | None = None,
     ) -> dict[str, float]:
         """Always with the same items hidden."""
         network.eval()

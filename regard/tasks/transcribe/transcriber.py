@@ -21,12 +21,13 @@ from regard.ragged import Ragged
 from regard.tasks import files, fitting
 from regard.tasks.candidates import USUAL, as_pairs, given, width_of
 from regard.tasks.maps import attention_maps
-from regard.tasks.model import Columns, Scores
+from regard.tasks.model import Columns, Details, Scores
 from regard.tasks.streams import Stream, Streams, in_pieces, is_read_in_pieces
 from regard.tasks.transcribe.baselines import transcript_baselines
 from regard.tasks.transcribe.network import TranscriptBatch, TranscriptNetwork, ctc_loss
 from regard.tasks.transcribe.options import TranscribeConfig
 from regard.tasks.transcribe.reader import TranscriptReader, Written
+from regard.tasks.wrong import wrong_texts
 from regard.training.config import make_config, with_options
 from regard.training.metrics import transcript_scores
 from regard.viewer.images import ImageMaps
@@ -92,12 +93,24 @@ class Transcriber:
         return fitting.fit(self, train, dev, output, options, resume=resume)
 
     def evaluate(
-        self, source: Source, *, target: str | Path | None = None, format: str = "auto", beam: int | None = None
-    ) -> dict[str, float]:
-        """Scores against true targets: see :func:`regard.training.metrics.transcript_scores`."""
+        self,
+        source: Source,
+        *,
+        target: str | Path | None = None,
+        format: str = "auto",
+        beam: int | None = None,
+        errors: str | Path | None = None,
+    ) -> dict[str, Any]:
+        """Scores against true targets: see :func:`regard.training.metrics.transcript_scores`.
+
+        ``errors`` is a file to write, .tsv, .csv or .jsonl: a row for each wrong text, that of the best score first.
+        """
+        details = fitting.details_for(False, errors)
         examples = files.read(self, source, target=target, format=format)
         self._check_targets(examples, self._check_lengths(examples, in_pieces=True))
-        return self._measure(self.network, examples, self.config.beam if beam is None else beam)
+        width = self.config.beam if beam is None else beam
+        scores = self._measure(self.network, examples, width, details)
+        return fitting.with_details(scores, details, by_label=False, errors=errors)
 
     def predict(self, source: Source, *, format: str = "auto", beam: int | None = None) -> list[str]:
         """What each source says, in order: recordings, arrays ``[N, C]`` or texts, or a file of them."""
@@ -238,14 +251,25 @@ class Transcriber:
         return self.config.select
 
     def score(
-        self, network: nn.Module, examples: Sequence[Example], *, final: bool = True, pictures: Path | None = None
+        self,
+        network: nn.Module,
+        examples: Sequence[Example],
+        *,
+        final: bool = True,
+        pictures: Path | None = None,
+        details: Details | None = None,
     ) -> dict[str, float]:
-        return self._measure(network, examples, self.config.beam if final else 1)
+        return self._measure(network, examples, self.config.beam if final else 1, details)
 
-    def _measure(self, network: nn.Module, examples: Sequence[Example], beam: int) -> dict[str, float]:
-        outputs = [""] * len(examples)
+    def _measure(
+        self, network: nn.Module, examples: Sequence[Example], beam: int, details: Details | None
+    ) -> dict[str, float]:
+        outputs, scores = [""] * len(examples), [0.0] * len(examples)
         for number, log_probs in self._log_probs(network, examples):
-            outputs[number] = self.network.target.text(self._search(log_probs, beam, 1)[0].ids)
+            best = self._search(log_probs, beam, 1)[0]
+            outputs[number], scores[number] = self.network.target.text(best.ids), best.log_prob
+        if details is not None:
+            details.wrong = wrong_texts(examples, outputs, scores)
         return transcript_scores([example.goal for example in examples], outputs)
 
     def _found(self, examples: Sequence[Example], beam: int | None, top: int | None) -> list[list[dict[str, Any]]]:

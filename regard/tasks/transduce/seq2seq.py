@@ -21,11 +21,12 @@ from regard.nn import build_decoder
 from regard.tasks import files, fitting
 from regard.tasks.candidates import USUAL, given, width_of
 from regard.tasks.maps import sequence_maps
-from regard.tasks.model import Columns, Scores
+from regard.tasks.model import Columns, Details, Scores
 from regard.tasks.transduce.baselines import text_baselines
 from regard.tasks.transduce.metrics import text_scores
 from regard.tasks.transduce.options import TransduceConfig
 from regard.tasks.transduce.transformer import SHORTEST_LIMIT, Find, PairBatch, Transformer, shifted
+from regard.tasks.wrong import wrong_texts
 from regard.training.config import make_config, with_options
 from regard.viewer.maps import Maps, PairMaps
 from regard.viewer.recording import record
@@ -91,12 +92,24 @@ class Seq2Seq:
         return fitting.fit(self, train, dev, output, options, resume=resume)
 
     def evaluate(
-        self, source: Source, *, target: str | Path | None = None, format: str = "auto", beam: int | None = None
-    ) -> dict[str, float]:
-        """Scores against true targets: see :func:`regard.tasks.transduce.metrics.text_scores`."""
+        self,
+        source: Source,
+        *,
+        target: str | Path | None = None,
+        format: str = "auto",
+        beam: int | None = None,
+        errors: str | Path | None = None,
+    ) -> dict[str, Any]:
+        """Scores against true targets: see :func:`regard.tasks.transduce.metrics.text_scores`.
+
+        ``errors`` is a file to write, .tsv, .csv or .jsonl: a row for each wrong text, that of the best score first.
+        """
+        details = fitting.details_for(False, errors)
         examples = files.read(self, source, target=target, format=format)
         self.check(examples)
-        return self._measure(self.network, examples, self.config.beam if beam is None else beam)
+        width = self.config.beam if beam is None else beam
+        scores = self._measure(self.network, examples, width, details)
+        return fitting.with_details(scores, details, by_label=False, errors=errors)
 
     def predict(self, source: Source, *, format: str = "auto", beam: int | None = None) -> list[str]:
         """The best output for every source, in order: texts, lists of words or arrays ``[N, C]``, or a file of them."""
@@ -285,12 +298,23 @@ class Seq2Seq:
         return "bleu" if self.config.target_units == "subwords" else "exact"
 
     def score(
-        self, network: nn.Module, examples: Sequence[Example], *, final: bool = True, pictures: Path | None = None
+        self,
+        network: nn.Module,
+        examples: Sequence[Example],
+        *,
+        final: bool = True,
+        pictures: Path | None = None,
+        details: Details | None = None,
     ) -> dict[str, float]:
-        return self._measure(network, examples, self.config.beam if final else 1)
+        return self._measure(network, examples, self.config.beam if final else 1, details)
 
-    def _measure(self, network: nn.Module, examples: Sequence[Example], beam: int) -> dict[str, float]:
-        outputs = [self._text(found[0].ids) for found in self._search(network, examples, partial(search, beam=beam))]
+    def _measure(
+        self, network: nn.Module, examples: Sequence[Example], beam: int, details: Details | None
+    ) -> dict[str, float]:
+        best = [found[0] for found in self._search(network, examples, partial(search, beam=beam))]
+        outputs = [self._text(one.ids) for one in best]
+        if details is not None:
+            details.wrong = wrong_texts(examples, outputs, [one.score for one in best])
         return text_scores([example.goal for example in examples], outputs)
 
     @torch.inference_mode()

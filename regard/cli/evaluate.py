@@ -53,6 +53,20 @@ def evaluate(
         str | None,
         typer.Option(metavar="PNG", help="Draw which labels are taken for which (classify).", show_default=False),
     ] = None,
+    calibration: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PNG", help="Draw how far probabilities are to be believed (classify).", show_default=False
+        ),
+    ] = None,
+    errors: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the wrong predictions, most confident first: .tsv, .csv or .jsonl (all tasks but pretrain).",
+            show_default=False,
+        ),
+    ] = None,
     smooth: Smooth = None,
     shortest: Shortest = None,
     pairs: Annotated[
@@ -73,20 +87,26 @@ def evaluate(
     device: Device = "auto",
 ) -> None:
     """Score a trained model on a labelled file."""
-    from regard.cli.report import print_json, print_table
+    from regard.cli.report import print_by_label, print_json, print_table
     from regard.tasks.files import check_output
+    from regard.tasks.wrong import check_ending
 
     options = {
         "unseen_labels": unseen_labels,
         "target": target,
         "beam": beam,
         "confusion": confusion,
+        "calibration": calibration,
         "smooth": smooth,
         "shortest": shortest,
         "pairs": pairs or None,
+        "errors": errors,
     }
-    if confusion is not None:
-        check_output(confusion, "confusion")
+    for name, written in (("confusion", confusion), ("calibration", calibration), ("errors", errors)):
+        if written is not None:
+            check_output(written, name)
+    if errors is not None:
+        check_ending(errors)
     model = open_model(run, device)
     change_columns(model, column, item_column)
     change_options(
@@ -102,11 +122,15 @@ def evaluate(
     if "unseen_labels" in given and hasattr(model.config, "unseen_labels"):
         change_options(model, unseen_labels=given.pop("unseen_labels"))
     refuse_unknown(given, model.evaluate, model.config.task)
+    if hasattr(model, "labels"):
+        given["by_label"] = True
     scores = model.evaluate(file, format=format, **given)
     if as_json:
         print_json(scores)
         return
+    by_label = scores.pop("by_label", {})
     print_table(f"scores on {file}", {run: scores})
+    print_by_label(by_label)
     if model.config.task == "transduce":
         from regard.tasks.transduce.metrics import signatures
 

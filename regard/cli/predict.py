@@ -31,11 +31,12 @@ from regard.cli.common import (
     open_model,
     refuse_unknown,
 )
-from regard.data.formats import check_name, output_format, writable_formats
+from regard.data.formats import Format, check_name, output_format, writable_formats
 from regard.errors import ConfigError
 from regard.files import atomic_folder, atomic_write
 
 MOST = 1024  # sequences predicted at once
+WHOLE = ("label", "target")  # goals of which each candidate is an answer by itself, and can be a row of a table
 T = TypeVar("T")
 
 
@@ -64,6 +65,16 @@ def predict(
         ),
     ] = None,
     item_column: ItemColumn = None,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            "--top",
+            "--n-best",
+            metavar="N",
+            help="Tell the N best with their scores: labels of a sequence or an item, outputs, guesses for a blank.",
+            show_default=False,
+        ),
+    ] = None,
     smooth: Smooth = None,
     shortest: Shortest = None,
     window: OtherWindow = None,
@@ -75,9 +86,6 @@ def predict(
     device: Device = "auto",
     beam: Annotated[
         int | None, _decoding(metavar="K", help="Hypotheses kept; 1 is greedy; as in training if unset.")
-    ] = None,
-    n_best: Annotated[
-        int | None, _decoding(metavar="N", help="Best outputs of each source, with their scores.")
     ] = None,
     samples: Annotated[
         int | None, _decoding(metavar="N", help="Draw so many outputs of each source at random instead.")
@@ -98,7 +106,7 @@ def predict(
         "smooth": smooth,
         "shortest": shortest,
         "beam": beam,
-        "n_best": n_best,
+        "top": top,
         "samples": samples,
         "temperature": temperature,
         "top_k": top_k,
@@ -152,8 +160,8 @@ def _predict(
     examples = iter_read(model, source, format=format, **columns)
     goal, kind = model.config.gives, item_kind(model.config)
     known = writable_formats(goal)
-    row = output_format(source, format, goal=goal) if written is None else known[check_name(written, tuple(known))]
-    several = max(options.get("n_best", 1), options.get("samples", 1)) > 1
+    several = "top" in options or options.get("samples", 1) > 1
+    row = _written_as(model, source, format, known, written, several=several)
 
     def write(file: IO[Any] | Path) -> None:
         names: dict[str, Any] = (columns_of(model, kind) if model.config.goal == goal else {}) | columns
@@ -178,6 +186,21 @@ def _predict(
     else:
         sys.stdout.reconfigure(encoding="utf-8", newline="")  # type: ignore[union-attr]
         write(sys.stdout)
+
+
+def _written_as(
+    model: Any, source: str, format: str, known: dict[str, Format], written: str | None, *, several: bool
+) -> Format:
+    """The format that was asked for, else that of the source; of several candidates one that can hold them."""
+    if written is None:
+        row = output_format(source, format, goal=model.config.gives)
+    else:
+        row = known[check_name(written, tuple(known))]
+    if not several or model.config.goal in WHOLE or row.name == "jsonl":
+        return row
+    if written is not None:
+        raise ConfigError(f"top: {row.name} holds one answer for each item; leave out --top, or the format, or --json")
+    return known["jsonl"]
 
 
 def _with_generator(options: dict[str, Any], model: Any) -> dict[str, Any]:

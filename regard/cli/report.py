@@ -18,8 +18,9 @@ def print_json(value: Any) -> None:
 
 def print_table(title: str, scores: Scores) -> None:
     """One row for the model and each of its baselines, one column for each metric, in per cent."""
-    from rich.console import Console
     from rich.table import Table
+
+    from regard.tasks.card import errors_of
 
     metrics = list(dict.fromkeys(metric for row in scores.values() for metric in row))
     table = Table("")
@@ -29,6 +30,33 @@ def print_table(title: str, scores: Scores) -> None:
         cells = [f"{100 * row[metric]:.2f} %" if metric in row else "" for metric in metrics]
         table.add_row(name, *cells, style="bold" if name == "regard" else None)
     typer.echo(title)
+    _print(table)
+    if errors := errors_of(scores):
+        typer.echo(f"lower is better: {', '.join(errors)}")
+
+
+def print_by_label(scores: Scores) -> None:
+    """A row for each label, or type of span: the most frequent ones, where there are very many."""
+    from rich.table import Table
+
+    from regard.tasks.card import MOST_LABELS
+
+    if not scores:
+        return
+    table = Table("")
+    for metric in next(iter(scores.values())):
+        table.add_column(metric, justify="right")
+    for name, row in list(scores.items())[:MOST_LABELS]:
+        cells = [f"{row[metric]:,}" if metric == "support" else f"{100 * row[metric]:.2f} %" for metric in row]
+        table.add_row(name, *cells)
+    _print(table)
+    if len(scores) > MOST_LABELS:
+        typer.echo(f"the {MOST_LABELS} most frequent of {len(scores)} labels; --json tells all")
+
+
+def _print(table: Any) -> None:
+    from rich.console import Console
+
     console = Console(markup=False, emoji=False)  # names of runs and labels stay as they are
     if not console.is_terminal:
         console.width = WIDE

@@ -10,8 +10,10 @@ from regard.data import Example
 from regard.files import atomic_write, sealed, write_json
 from regard.tasks import TASKS
 from regard.tasks.files import CARD, SCORES, item_kind
-from regard.tasks.model import Model
+from regard.tasks.model import Model, Scores
 from regard.training.config import Config, Window
+
+MOST_LABELS = 40  # rows of a table of labels
 
 
 def write_scores(model: Model, folder: Path, train: Sequence[Example], dev: Sequence[Example] | None) -> None:
@@ -23,7 +25,7 @@ def write_scores(model: Model, folder: Path, train: Sequence[Example], dev: Sequ
 def write_card(model: Model, path: Path, train: Sequence[Example], dev: Sequence[Example] | None) -> None:
     """What was trained, on how much, how well it does beside its baselines, and how to use it."""
     config, facts = model.config, model.describe()
-    training = model.scores["training"]
+    training, errors = model.scores["training"], errors_of(model.scores["scores"])
     lines = [
         f"# {path.resolve().parent.name}: {TASKS[facts['task']].title}",
         "",
@@ -40,6 +42,8 @@ def write_card(model: Model, path: Path, train: Sequence[Example], dev: Sequence
         f"## Scores on {model.scores['measured_on']}",
         "",
         *score_table(model.scores["scores"]),
+        *([] if not errors else ["", f"Lower is better: {', '.join(errors)}."]),
+        *label_table(model.scores.get("by_label", {})),
         "",
         "## Use",
         "",
@@ -65,7 +69,7 @@ def commands(model: Model, run: Path, dev: str | None = None) -> list[str]:
     return lines
 
 
-def score_table(scores: dict[str, dict[str, float]]) -> list[str]:
+def score_table(scores: Scores) -> list[str]:
     """The model and its baselines as a Markdown table, in per cent."""
     metrics = list(dict.fromkeys(metric for row in scores.values() for metric in row))
     return [
@@ -81,6 +85,36 @@ def score_table(scores: dict[str, dict[str, float]]) -> list[str]:
 def _left_out(counts: dict[str, int]) -> str:
     told = ", ".join(f"{count:,} of {part}" for part, count in counts.items())
     return f"- bad records left out: {told} (`bad_records=skip`)"
+
+
+def errors_of(scores: Scores) -> list[str]:
+    """The metrics in a table of scores of which less is better."""
+    metrics = dict.fromkeys(metric for row in scores.values() for metric in row)
+    return [metric for metric in metrics if metric.endswith(("_error", "_rate"))]
+
+
+def label_table(scores: Scores) -> list[str]:
+    """The scores of each label, or type of span, as a section of Markdown; the most frequent where there are many."""
+    if not scores:
+        return []
+    shown = list(scores.items())[:MOST_LABELS]
+    more = f"; the {MOST_LABELS} most frequent of {len(scores)}, `{SCORES}` has all"
+    return [
+        "",
+        f"By label{more if len(scores) > MOST_LABELS else ''}:",
+        "",
+        "| | precision | recall | f1 | support |",
+        "|---|---:|---:|---:|---:|",
+        *(
+            f"| {_cell(name)} | {100 * row['precision']:.2f} % | {100 * row['recall']:.2f} % | {100 * row['f1']:.2f} % "
+            f"| {row['support']:,} |"
+            for name, row in shown
+        ),
+    ]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def _count(model: Model, examples: Sequence[Example]) -> str:

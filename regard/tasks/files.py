@@ -48,9 +48,9 @@ from regard.training.config_file import FILE as CONFIG
 from regard.training.config_file import read_config, write_config
 from regard.training.learner import is_main_process
 
-SCORES, CARD, CONFUSION = "scores.json", "README.md", "confusion.png"
+SCORES, CARD, CONFUSION, CALIBRATION = "scores.json", "README.md", "confusion.png", "calibration.png"
 ON_THE_WAY = {LOCK, RESUME, CONFIG, MODEL, WEIGHTS, JOURNAL, CURVES, BOARD}  # files of a training that goes on
-AT_THE_END = {SCORES, CARD, CONFUSION}
+AT_THE_END = {SCORES, CARD, CONFUSION, CALIBRATION}
 DATA = "data"  # where a demo puts what it then trains on
 MOST_BYTES = 12  # of a character, once it is normalized
 M = TypeVar("M", bound=Model)

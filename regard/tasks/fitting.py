@@ -23,8 +23,9 @@ from regard.nn import build_encoder, set_window
 from regard.ragged import fill
 from regard.tasks.card import write_scores
 from regard.tasks.files import digest, item_kind, read, restore_run, save_run, taken
-from regard.tasks.model import Model, Scores
+from regard.tasks.model import Details, Model, Scores
 from regard.tasks.start import NOTHING, Start, open_start, take_over, with_options_of
+from regard.tasks.wrong import check_ending, write_wrong
 from regard.training.checkpoint import WEIGHTS, load_weights
 from regard.training.config import Config, Window, Windows, check_tokenizer, make_config
 from regard.training.learner import choose_device, is_main_process
@@ -180,13 +181,36 @@ def train_on(
     if is_main_process():
         speed = {"seconds": result.seconds, "tokens_per_second": result.tokens_per_second}
         model.scores = {"measured_on": "train" if dev is None else "dev", "training": speed, **about}
-        own = {"regard": model.score(network, train if dev is None else dev, pictures=output)}
+        details = Details()
+        own = {"regard": model.score(network, train if dev is None else dev, pictures=output, details=details)}
         model.scores["scores"] = own
+        if details.by_label:
+            model.scores["by_label"] = details.by_label
         write_scores(model, output, train, dev)  # whatever becomes of the baselines, the run is whole
         if model.config.baselines != "none":
             model.scores["scores"] = own | _baselines(model, train, dev)
             write_scores(model, output, train, dev)
     return model
+
+
+def details_for(by_label: bool, errors: str | Path | None) -> Details | None:
+    """Where an evaluation takes down what is asked for beside scores; None where nothing is.
+
+    Raises:
+        ConfigError: a file of errors of which the name does not tell how it is written.
+    """
+    if errors is not None:
+        check_ending(errors)
+    return Details() if by_label or errors is not None else None
+
+
+def with_details(
+    scores: dict[str, Any], details: Details | None, *, by_label: bool, errors: str | Path | None
+) -> dict[str, Any]:
+    """Scores with those of each label, if they are asked for; and the file of errors is written."""
+    if details is not None and errors is not None:
+        write_wrong(details.wrong, errors)
+    return scores | {"by_label": details.by_label} if details is not None and by_label else scores
 
 
 def _new_network(model: Model, train: Sequence[Example], start: Start) -> nn.Module:

@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypedDict
 
 from torch import Tensor, nn
 
-from regard.data import Example
+from regard.data import Example, Source
 
 Scores = dict[str, dict[str, float]]  # of the model and its baselines, by metric
+
+
+@dataclass
+class Details:
+    """What the scores of a task do not tell, taken down while they are made.
+
+    Arguments:
+        by_label: ``precision``, ``recall``, ``f1`` and ``support``, how often it is true, of each label, or type
+            of span.
+        wrong: the predictions that are wrong, a row each: where, ``gold``, ``guess`` and ``score``.
+    """
+
+    by_label: Scores = field(default_factory=dict)
+    wrong: Iterable[dict[str, Any]] = ()
 
 
 class Columns(TypedDict):
@@ -76,11 +91,18 @@ class Model(Protocol):
         """Summed over a batch, and the number of things it is a sum over."""
 
     def score(
-        self, network: nn.Module, examples: Sequence[Example], *, final: bool = True, pictures: Path | None = None
+        self,
+        network: nn.Module,
+        examples: Sequence[Example],
+        *,
+        final: bool = True,
+        pictures: Path | None = None,
+        details: Details | None = None,
     ) -> dict[str, float]:
         """Metrics, most from 0 to 1, and into the folder ``pictures`` whatever the task draws of the result.
 
-        Those of a network that still learns may come of a quicker prediction: they are not ``final``.
+        Those of a network that still learns may come of a quicker prediction: they are not ``final``. What else the
+        task tells of the result goes into ``details``.
         """
 
     def metric(self, train: Sequence[Example], dev: Sequence[Example] | None) -> str:
@@ -89,8 +111,11 @@ class Model(Protocol):
     def baselines(self, train: Sequence[Example], scored: Sequence[Example]) -> Scores:
         """What simple things score that were learned from ``train``."""
 
-    def answers(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
-        """A prediction for each example, ready for JSON: the goal under its name, and how sure it is."""
+    def answers(self, source: Source, *, format: str = "auto", top: int | None = None) -> list[dict[str, Any]]:
+        """A prediction for each example, ready for JSON: the goal under its name, and how sure it is.
+
+        With ``top`` also ``candidates``, so many of the best.
+        """
 
     def describe(self) -> dict[str, Any]:
         """What the network is made of, for people."""

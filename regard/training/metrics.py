@@ -48,12 +48,52 @@ def label_scores(gold: Labels, predicted: Labels, *, spans: bool = True) -> dict
     return scores | {"macro_f1": float(f1_score(true, guessed, average="macro", zero_division=0))}
 
 
+def scores_by_label(
+    gold: Sequence[Any], predicted: Sequence[Any], weights: ArrayLike | None = None
+) -> dict[Any, dict[str, float]]:
+    """``precision``, ``recall``, ``f1`` and ``support``, how often it is true, of each label; frequent ones first.
+
+    Arguments:
+        weights: how much each prediction counts, if not 1.
+
+    >>> scores_by_label(["ham", "ham", "spam"], ["ham", "spam", "spam"])["spam"]
+    {'precision': 0.5, 'recall': 1.0, 'f1': 0.6666666666666666, 'support': 1}
+    """
+    from sklearn.metrics import precision_recall_fscore_support
+
+    names = sorted({*gold, *predicted})
+    options = {"labels": names, "average": None, "sample_weight": weights, "zero_division": 0}
+    columns = precision_recall_fscore_support(gold, predicted, **options)
+    return _frequent_first(dict(zip(names, zip(*columns, strict=True), strict=True)))
+
+
+def spans_by_type(gold: Labels, predicted: Labels) -> dict[str, dict[str, float]]:
+    """The same of the spans of each type, as :func:`span_scores` counts them."""
+    counts: dict[str, list[int]] = {}  # of each type: right, found, wanted
+    for true, guessed in zip(gold, predicted, strict=True):
+        true_spans, guessed_spans = set(find_spans(true)), set(find_spans(guessed))
+        for place, spans in enumerate((true_spans & guessed_spans, guessed_spans, true_spans)):
+            for kind, _, _ in spans:
+                counts.setdefault(kind, [0, 0, 0])[place] += 1
+    return _frequent_first({kind: (*_of_counts(*numbers), numbers[2]) for kind, numbers in sorted(counts.items())})
+
+
+def _frequent_first(rows: dict[Any, tuple[Any, ...]]) -> dict[Any, dict[str, float]]:
+    """Rows of precision, recall, F1 and support, named."""
+    ordered = sorted(rows.items(), key=lambda row: -row[1][3])
+    return {
+        name: {"precision": float(p), "recall": float(r), "f1": float(f), "support": int(support)}
+        for name, (p, r, f, support) in ordered
+    }
+
+
 def class_scores(gold: Sequence[str], chances: Tensor, labels: Sequence[str]) -> dict[str, float]:
     """How well whole sequences were classified, each from 0 to 1.
 
     ``accuracy`` (which is micro F1 too, with one label each), ``macro_f1``, the ``f1`` of the second label in the
-    alphabet where there are two, and ``calibration``: 1 less the expected calibration error, in 10 bins (Guo et al.
-    2017, "On Calibration of Modern Neural Networks").
+    alphabet where there are two, and ``calibration_error``, lower is better: how far the probability of the predicted
+    label is from the share of these that is right, on average, in 10 bins (Guo et al. 2017, "On Calibration of Modern
+    Neural Networks").
 
     Arguments:
         gold: the true labels; one that is not among ``labels`` counts as wrong.
@@ -62,7 +102,7 @@ def class_scores(gold: Sequence[str], chances: Tensor, labels: Sequence[str]) ->
 
     >>> import torch
     >>> class_scores(["ham", "spam"], torch.tensor([[0.9, 0.1], [0.2, 0.8]]), ["ham", "spam"])
-    {'accuracy': 1.0, 'macro_f1': 1.0, 'f1': 1.0, 'calibration': 0.85}
+    {'accuracy': 1.0, 'macro_f1': 1.0, 'f1': 1.0, 'calibration_error': 0.15}
 
     Raises:
         DataError: there is nothing to score.
@@ -71,19 +111,33 @@ def class_scores(gold: Sequence[str], chances: Tensor, labels: Sequence[str]) ->
         raise DataError("at least one label to score", "none")
     from sklearn.metrics import f1_score
 
-    sure, columns = (x.numpy() for x in chances.double().max(1))
-    guessed = [labels[column] for column in columns]
-    right = np.array([true == guess for true, guess in zip(gold, guessed, strict=True)])
+    guessed = [labels[column] for column in chances.argmax(1).tolist()]
     scores = {
-        "accuracy": float(right.mean()),
+        "accuracy": sum(true == guess for true, guess in zip(gold, guessed, strict=True)) / len(gold),
         "macro_f1": float(f1_score(gold, guessed, average="macro", zero_division=0)),
     }
     if len(labels) == 2:
         true, found = ([label == labels[1] for label in column] for column in (gold, guessed))
         scores["f1"] = float(f1_score(true, found, zero_division=0))
-    bins = np.minimum((sure * 10).astype(int), 9)
-    off = sum(abs(float((right[bins == bin] - sure[bins == bin]).sum())) for bin in range(10))
-    return scores | {"calibration": round(1 - off / len(gold), 6)}
+    counts, sure, shares = bins_of(gold, chances, labels)
+    return scores | {"calibration_error": round(float(counts @ abs(sure - shares)) / len(gold), 6)}
+
+
+def bins_of(
+    gold: Sequence[str], chances: Tensor, labels: Sequence[str], bins: int = 10
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Predictions by the probability of the predicted label, in so many bins of one width from 0 to 1.
+
+    Of each bin, ``[bins]``: how many there are, their mean probability, and the share that is right; 0 where there are
+    none.
+    """
+    best, columns = (x.numpy() for x in chances.double().max(1))
+    right = np.array([true == labels[column] for true, column in zip(gold, columns, strict=True)])
+    places = np.minimum((best * bins).astype(int), bins - 1)
+    counts = np.bincount(places, minlength=bins)
+    sums = (np.bincount(places, weights=of, minlength=bins) for of in (best, right))
+    sure, shares = (each / np.maximum(1, counts) for each in sums)
+    return counts, sure, shares
 
 
 def equal_error_rate(same: ArrayLike, different: ArrayLike) -> float:
@@ -165,8 +219,12 @@ def span_scores(gold: Labels, predicted: Labels) -> dict[str, float]:
         right += len(true_spans & guessed_spans)
         found += len(guessed_spans)
         wanted += len(true_spans)
-    f1 = 2 * right / max(1, found + wanted)
-    return {"precision": right / max(1, found), "recall": right / max(1, wanted), "f1": f1}
+    return dict(zip(("precision", "recall", "f1"), _of_counts(right, found, wanted), strict=True))
+
+
+def _of_counts(right: int, found: int, wanted: int) -> tuple[float, float, float]:
+    """Precision, recall and F1."""
+    return right / max(1, found), right / max(1, wanted), 2 * right / max(1, found + wanted)
 
 
 def find_spans(labels: Sequence[str]) -> list[tuple[str, int, int]]:

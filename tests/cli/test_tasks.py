@@ -33,6 +33,8 @@ def test_classify(call, data, tmp_path):
     confusion = ("--confusion", tmp_path / "confusion.png")
     assert json.loads(call("evaluate", run, data / "films.csv", "--json", *confusion).out)["accuracy"] == 1.0
     assert (tmp_path / "confusion.png").read_bytes().startswith(b"\x89PNG")
+    assert call("evaluate", run, data / "films.csv", "--calibration", tmp_path / "c.png").code == 0
+    assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
     assert "equal_error_rate" in json.loads(call("evaluate", run, data / "films.csv", "--json", "--pairs").out)
     assert call("predict", run, data / "films.txt").out.split() == ["good", "good", "bad", "bad"]
     assert (
@@ -74,7 +76,7 @@ def test_transduce(call, data, tmp_path):
     assert "BLEU nrefs:1" in call("evaluate", run, data / "a.src", "--target", data / "a.tgt", "--beam", 2).out
     (tmp_path / "new.txt").write_text("ba\nab\n")
     assert call("predict", run, tmp_path / "new.txt").out == "B A\nA B\n"
-    rows = [row.split("\t") for row in call("predict", run, tmp_path / "new.txt", "--n-best", 2).out.splitlines()]
+    rows = [row.split("\t") for row in call("predict", run, tmp_path / "new.txt", "--top", 2).out.splitlines()]
     assert [row[:2] for row in rows[::2]] == [["ba", "B A"], ["ab", "A B"]]
     assert all(float(best[2]) > float(next_best[2]) for best, next_best in zip(rows[::2], rows[1::2], strict=True))
     drawn = [call("predict", run, tmp_path / "new.txt", "--samples", 3, "--seed", 1, "--json").out for _ in range(2)]
@@ -103,7 +105,7 @@ def test_transcribe(call, tmp_path):
     assert trained.code == 0, trained.err
     scores = json.loads(call("evaluate", run, manifest, "--beam", 2, "--json").out)
     assert scores.keys() == {"accuracy", "exact", "symbol_error", "character_error"}
-    lines = call("predict", run, manifest.parent / "0.wav", "--json", "--n-best", 2).out.splitlines()
+    lines = call("predict", run, manifest.parent / "0.wav", "--json", "--top", 2).out.splitlines()
     assert [candidate.keys() for candidate in json.loads(lines[0])["candidates"]] == [{"text", "score", "times"}] * 2
     assert "samples: a transcribe model has no such option" in call("predict", run, manifest, "--samples", 2).complaint
     assert call("view", run, manifest, "--number", 2, "-o", tmp_path / "page.html").code == 0

@@ -165,3 +165,15 @@ def test_other_files_may_be_written_into_a_run_folder(call, trained, files, tmp_
     assert call("predict", run, files / "dev.conllu", "--output", run / "dev.conllu").code == 0
     assert call("view", run, "We fish", "--output", run / "page.html").code == 0
     assert (run / "dev.conllu").read_text() == (files / "dev.conllu").read_text()
+
+
+def test_the_best_labels_of_each_word(call, trained, tmp_path):
+    (tmp_path / "new.txt").write_text("We saw .\n")
+    (line,) = call("predict", trained, tmp_path / "new.txt", "--top", 2).out.splitlines()  # text holds one label each
+    answer = json.loads(line)
+    assert [[one["label"] for one in some][:1] for some in answer["candidates"]] == [
+        [label] for label in answer["upos"]
+    ]
+    assert [len(some) for some in answer["candidates"]] == [2, 2, 2]
+    refused = call("predict", trained, tmp_path / "new.txt", "--top", 2, "--output-format", "conllu").complaint
+    assert "top: conllu holds one answer for each item" in refused

@@ -56,7 +56,12 @@ def test_a_run_folder_can_be_opened_and_says_how_good_it_is(run):
     assert "one label per sequence" in card
     assert "TF-IDF" in card
     assert model.describe()["task"] == "classify"
-    assert {path.name for path in run.iterdir()} >= {"confusion.png", "config.toml", "model.safetensors"}
+    assert {path.name for path in run.iterdir()} >= {
+        "confusion.png",
+        "calibration.png",
+        "config.toml",
+        "model.safetensors",
+    }
 
 
 def test_predictions_keep_their_order_and_chances_sum_to_one(run):

@@ -33,7 +33,7 @@ def test_text_is_cut_as_it_cuts_it(given, tmp_path, name):
     for opened in (model, regard.load(tmp_path / "run")):
         assert opened.network.front_end.tokens("three four eleven") == wanted.encode("three four eleven").ids
         assert opened.network.front_end.text(wanted.encode("three four").ids) == "three four"
-        assert opened.candidates("one two [MASK] four five") == model.candidates("one two [MASK] four five")
+        assert opened.candidates(["one two [MASK] four five"]) == model.candidates(["one two [MASK] four five"])
 
 
 def test_other_tasks_take_it_too(given):

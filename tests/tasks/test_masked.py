@@ -69,7 +69,7 @@ def test_blanks_are_filled(run):
     model = regard.load(run)
     assert isinstance(model, MaskedModel)
     assert model.predict(["one two [MASK] four five"]) == ["one two three four five"]
-    ((best, chance), *others) = model.candidates("one [MASK] three four five", n_best=3)[0]
+    ((best, chance), *others) = model.candidates(["one [MASK] three four five"], top=3)[0][0]
     assert best == "two"
     assert chance > max(other for _, other in others)
     assert model.predict(["one two"]) == ["one two"]
@@ -87,7 +87,7 @@ def test_blanks_among_words_are_filled_and_nothing_else_changes():
     model = MaskedModel(front_end="words", **SMALL).fit(TEXTS * 30, **QUICK)
     assert model.predict(["one  two [MASK] four five"]) == ["one  two three four five"]
     assert model.predict(["[MASK] four three two [MASK]"]) == ["five four three two one"]
-    assert [best for (best, _), *_ in model.candidates("one two three [MASK] five")] == ["four"]
+    assert [best for (best, _), *_ in model.candidates(["one two three [MASK] five"])[0]] == ["four"]
     assert model.predict(["one two"]) == ["one two"]
 
 

@@ -229,7 +229,7 @@ def test_a_lock_that_was_left_makes_no_folder_a_run(tmp_path, name, resume):
     assert (tmp_path / name).read_text() == "mine"
 
 
-@pytest.mark.parametrize("name", ["README.md", "scores.json", "confusion.png"])
+@pytest.mark.parametrize("name", ["README.md", "scores.json", "confusion.png", "calibration.png"])
 def test_an_interrupted_training_writes_over_nothing_of_a_user(tmp_path, name):
     output = interrupted(tmp_path / "run")
     (output / name).write_text("mine")

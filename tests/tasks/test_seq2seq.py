@@ -92,7 +92,7 @@ def test_scores_of_cached_search_are_those_of_the_whole_network(positions):
         PAIRS * 4, epochs=2, batch_tokens=100, length_penalty=0.7
     )
     network = model.network.eval()
-    for word, found in zip(WORDS, model.candidates(WORDS, beam=4, n_best=4), strict=True):
+    for word, found in zip(WORDS, model.candidates(WORDS, beam=4, top=4), strict=True):
         assert [score for _, score in found] == sorted((score for _, score in found), reverse=True)
         assert len({text for text, _ in found}) == 4
         for text, score in found:
@@ -123,7 +123,7 @@ def test_outputs_can_be_drawn_at_random(run):
     assert first == second
     assert [len(drawn) for drawn in first] == [3] * len(WORDS)
     assert all(scores == sorted(scores, reverse=True) for scores in ([score for _, score in drawn] for drawn in first))
-    assert model.sample(WORDS, top_k=1) == model.candidates(WORDS, beam=1)
+    assert model.sample(WORDS, top_k=1) == model.candidates(WORDS, top=1, beam=1)
 
 
 def test_an_output_that_does_not_end_is_cut_and_said_so(caplog):

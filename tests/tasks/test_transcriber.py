@@ -63,17 +63,17 @@ def test_symbols_are_told_with_their_times(run):
 def test_several_are_ranked_by_their_probability(run):
     model = regard.load(run)
     recordings = [recording for recording, _ in TRAIN[:3]]
-    (log_probs, *_), found = model.log_probs(recordings), model.candidates(recordings, beam=8, n_best=4)
+    (log_probs, *_), found = model.log_probs(recordings), model.candidates(recordings, beam=8, top=4)
     blank, text = model.network.blank, model.network.target.text
     wanted = prefix_search(log_probs, blank=blank, beam=8, n_best=4)
     assert [one[0] for one in found[0]] == [text(one.ids) for one in wanted]
     assert [one[1] for one in found[0]] == pytest.approx([one.log_prob for one in wanted], abs=1e-5)
     examples = regard.data.read(recordings, goal="target", labelled=False)
-    answers = model.answers(examples, n_best=2)
+    answers = model.answers(examples, top=2)
     assert [len(answer["candidates"]) for answer in answers] == [2, 2, 2]
     assert [answer["candidates"][0]["target"] for answer in answers] == model.predict(recordings)
-    with pytest.raises(ConfigError, match="n_best must be from 1 to beam"):
-        model.answers(examples, beam=1, n_best=2)
+    with pytest.raises(ConfigError, match="top must be from 1 to beam"):
+        model.answers(examples, beam=1, top=2)
 
 
 def test_a_beam_of_one_is_greedy_alone_as_together_and_in_pieces(run):

@@ -2,13 +2,14 @@ from itertools import chain
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from nervaluate import Evaluator
 from sklearn.metrics import accuracy_score, f1_score
 
 from regard.errors import DataError, RegardError
-from regard.training.metrics import equal_error_rate, label_scores, pair_scores, span_scores
+from regard.training.metrics import bins_of, class_scores, equal_error_rate, label_scores, pair_scores, span_scores
 
 MARKS = {"BIO": "BI", "IOBES": "BIES"}
 
@@ -141,3 +142,19 @@ def test_pairs_of_vectors_are_compared_by_angle():
     assert pair_scores(vectors, ["a", "b", "a", "b"]) == {"equal_error_rate": 0.5}
     with pytest.raises(DataError, match="found 6 and 0"):
         pair_scores(vectors, ["a"] * 4)
+
+
+def test_bins_of_probabilities_are_those_of_scikit_learn():
+    from sklearn.calibration import calibration_curve
+
+    chances = torch.rand(200, 3, generator=torch.Generator().manual_seed(0)).double().softmax(1)
+    gold = [str(number % 3) for number in range(200)]
+    best, columns = chances.max(1)
+    right = [label == str(column) for label, column in zip(gold, columns.tolist(), strict=True)]
+    counts, sure, shares = bins_of(gold, chances, ["0", "1", "2"])
+    true, guessed = calibration_curve(right, best.numpy(), n_bins=10)
+    assert counts.sum() == 200
+    np.testing.assert_allclose(shares[counts > 0], true)
+    np.testing.assert_allclose(sure[counts > 0], guessed)
+    error = class_scores(gold, chances, ["0", "1", "2"])["calibration_error"]
+    np.testing.assert_allclose(error, (counts[counts > 0] * abs(true - guessed)).sum() / 200, atol=1e-6)

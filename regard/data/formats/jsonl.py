@@ -53,7 +53,8 @@ def write(file: TextIO, columns: Columns) -> Iterator[Put]:
         """The goal under the name that it is read by, in each candidate too."""
         named = {columns.goal_name if name == columns.key else name: value for name, value in answer.items()}
         if "candidates" in named:
-            named["candidates"] = [renamed(candidate) for candidate in named["candidates"]]
+            told = named["candidates"]  # answers by themselves, or lists of what each item may be
+            named["candidates"] = [renamed(one) if isinstance(one, dict) else one for one in told]
         return named
 
     def put(example: Example, answer: Answer) -> None:

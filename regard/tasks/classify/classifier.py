@@ -23,14 +23,17 @@ from regard.nn import Pooling
 from regard.ragged import offsets_of
 from regard.recording import Recording
 from regard.tasks import files, fitting
+from regard.tasks.candidates import USUAL, as_pairs, best_of, check_top, given
 from regard.tasks.classify.baselines import class_baselines
+from regard.tasks.classify.calibration import draw_calibration
 from regard.tasks.classify.confusion import draw_confusion
 from regard.tasks.classify.network import ClassBatch, ClassNetwork
 from regard.tasks.classify.options import ClassifyConfig
 from regard.tasks.maps import attention_maps
-from regard.tasks.model import Columns, Scores
+from regard.tasks.model import Columns, Details, Scores
+from regard.tasks.wrong import wrong_labels
 from regard.training.config import make_config, with_options
-from regard.training.metrics import class_scores, pair_scores
+from regard.training.metrics import class_scores, pair_scores, scores_by_label
 from regard.viewer.images import ImageMaps
 from regard.viewer.maps import Maps
 
@@ -103,23 +106,30 @@ class Classifier:
         format: str = "auto",
         column: str | None = None,
         confusion: str | Path | None = None,
+        calibration: str | Path | None = None,
         pairs: bool = False,
+        by_label: bool = False,
+        errors: str | Path | None = None,
         **reading: Any,
-    ) -> dict[str, float]:
+    ) -> dict[str, Any]:
         """Scores against labelled examples: see :func:`regard.training.metrics.class_scores`.
 
         Arguments:
             confusion: a PNG to write, which shows which labels are taken for which.
+            calibration: a PNG to write, which shows how far probabilities are to be believed.
             pairs: whether to tell the ``equal_error_rate`` too, by which :meth:`embed` tells whether two examples have
                 the same label; with ``unseen_labels="count-wrong"`` of labels that training never had, too.
+            by_label: whether to tell ``precision``, ``recall``, ``f1`` and ``support`` of every label under that name.
+            errors: a file to write, .tsv, .csv or .jsonl: a row for each wrong label, most confident first.
             reading: options of reading that are not to be as in training, ``text_column`` or ``delimiter``, say.
         """
+        details = fitting.details_for(by_label, errors)
         examples = files.read(self, source, format=format, column=column, **reading)
         self.check(examples)
-        scores = self._measure(self.network, examples, None if confusion is None else Path(confusion))
+        scores: dict[str, Any] = self._measure(self.network, examples, confusion, calibration, details)
         if pairs:
             scores |= pair_scores(self._embedded(examples), [example.goal for example in examples])
-        return scores
+        return fitting.with_details(scores, details, by_label=by_label, errors=errors)
 
     @with_options(ClassifyConfig, "Reading")
     def predict(self, source: Source, *, format: str = "auto", **reading: Any) -> list[str]:
@@ -148,15 +158,36 @@ class Classifier:
         self._check_held(examples)
         return self._embedded(examples)
 
-    def answers(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
-        """For each example its ``label``, the ``score``, how likely that is, and the ``probabilities`` of all."""
+    @with_options(ClassifyConfig, "Reading")
+    def candidates(
+        self, source: Source, *, top: int = USUAL, format: str = "auto", **reading: Any
+    ) -> list[list[tuple[str, float]]]:
+        """The ``top`` likeliest labels of every example with their probabilities, best first."""
+        answers = self.answers(source, top=top, format=format, **reading)
+        return [as_pairs(answer["candidates"]) for answer in answers]
+
+    @with_options(ClassifyConfig, "Reading")
+    def answers(
+        self, source: Source, *, format: str = "auto", top: int | None = None, **reading: Any
+    ) -> list[dict[str, Any]]:
+        """For each example its ``label``, the ``score``, how likely that is, and the ``probabilities`` of all.
+
+        With ``top`` in the place of the latter ``candidates``, so many of the likeliest, each with its ``score``.
+        """
+        check_top(top)
+        examples = given(self, source, format, **reading)
         self._check_held(examples)
-        answers = []
-        for row in self._chances(self.network, examples).tolist():
-            chances = dict(zip(self.labels, row, strict=True))
-            label = max(chances, key=chances.__getitem__)
-            answers.append({"label": label, "score": chances[label], "probabilities": chances})
-        return answers
+        chances = self._chances(self.network, examples)
+        best = best_of(chances, self.labels, 1 if top is None else top)
+        if top is not None:
+            return [{**some[0], "candidates": some} for some in best]
+        return [
+            {
+                **some[0],
+                "probabilities": {label: round(chance, 6) for label, chance in zip(self.labels, row, strict=True)},
+            }
+            for some, row in zip(best, chances.tolist(), strict=True)
+        ]
 
     def attention(self, items: Any) -> Maps | ImageMaps:
         """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""
@@ -288,16 +319,36 @@ class Classifier:
         return "macro_f1" if self.config.class_weights == "balanced" else "accuracy"
 
     def score(
-        self, network: nn.Module, examples: Sequence[Example], *, final: bool = True, pictures: Path | None = None
+        self,
+        network: nn.Module,
+        examples: Sequence[Example],
+        *,
+        final: bool = True,
+        pictures: Path | None = None,
+        details: Details | None = None,
     ) -> dict[str, float]:
-        return self._measure(network, examples, None if pictures is None else pictures / files.CONFUSION)
+        if pictures is None:
+            return self._measure(network, examples, None, None, details)
+        return self._measure(network, examples, pictures / files.CONFUSION, pictures / files.CALIBRATION, details)
 
-    def _measure(self, network: nn.Module, examples: Sequence[Example], confusion: Path | None) -> dict[str, float]:
+    def _measure(
+        self,
+        network: nn.Module,
+        examples: Sequence[Example],
+        confusion: str | Path | None,
+        calibration: str | Path | None,
+        details: Details | None,
+    ) -> dict[str, float]:
         gold, chances = [example.goal for example in examples], self._chances(network, examples)
         scores = class_scores(gold, chances, self.labels)
+        guessed = [self.labels[row] for row in chances.argmax(1).tolist()]
+        if details is not None:
+            details.by_label = scores_by_label(gold, guessed)
+            details.wrong = wrong_labels(examples, guessed, chances.amax(1).tolist())
         if confusion is not None:
-            guessed = [self.labels[row] for row in chances.argmax(1).tolist()]
-            draw_confusion(gold, guessed, self.labels, confusion)
+            draw_confusion(gold, guessed, self.labels, Path(confusion))
+        if calibration is not None:
+            draw_calibration(gold, chances, self.labels, Path(calibration))
         return scores
 
     def _chances(self, network: nn.Module, examples: Sequence[Example]) -> Tensor:

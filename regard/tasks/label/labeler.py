@@ -18,6 +18,7 @@ from regard.data.masks import NAMES
 from regard.errors import ConfigError
 from regard.ragged import Ragged
 from regard.tasks import files, fitting
+from regard.tasks.candidates import USUAL, check_top, given
 from regard.tasks.label import masks
 from regard.tasks.label.frames import Smoothing
 from regard.tasks.label.kinds import KINDS, Kind
@@ -26,7 +27,7 @@ from regard.tasks.label.options import LONGEST_SMOOTHING, LabelConfig
 from regard.tasks.label.reader import Labelled, LabelReader
 from regard.tasks.label.recordings import SHORTEST_PIECE, pieces
 from regard.tasks.maps import attention_maps
-from regard.tasks.model import Columns, Scores
+from regard.tasks.model import Columns, Details, Scores
 from regard.tasks.streams import Stream, Streams, in_pieces, is_read_in_pieces
 from regard.training.config import make_config, with_options
 from regard.viewer.images import ImageMaps
@@ -103,20 +104,29 @@ class Labeler:
         column: str | None = None,
         smooth: float | None = None,
         shortest: float | None = None,
+        by_label: bool = False,
+        errors: str | Path | None = None,
         **reading: Any,
-    ) -> dict[str, float]:
+    ) -> dict[str, Any]:
         """Scores against labelled sequences: ``accuracy``, and where labels are BIO or IOBES the spans' ``f1``.
 
         Of recordings ``accuracy`` is that of the labels of vectors; see
         :func:`regard.tasks.label.metrics.segment_scores` for the errors of segments. ``smooth`` and ``shortest`` are
         the options of those names, where they are not to be as in training. Of images ``accuracy`` and ``mean_iou``
-        are those of pixels; see :func:`regard.tasks.label.masks.mask_scores`. ``reading``: options of reading that are
-        not to be as in training, ``text_column`` or ``delimiter``, say.
+        are those of pixels; see :func:`regard.tasks.label.masks.mask_scores`.
+
+        With ``by_label`` the same dict has ``precision``, ``recall``, ``f1`` and ``support`` of every label, or type
+        of span, under that name. ``errors`` is a file to write, .tsv, .csv or .jsonl: a row for each wrong item, those
+        first of which the network is most sure. ``reading``: options of reading that are not to be as in training,
+        ``text_column`` or ``delimiter``, say.
         """
+        details = fitting.details_for(by_label, errors)
         examples = files.read(self, source, format=format, column=column, **reading)
         self._check_labels(examples)
         self._check_lengths(examples, in_pieces=True)
-        return self._measure(self.network, examples, self._smoothing(smooth, shortest), final=True)
+        smoothing = self._smoothing(smooth, shortest)
+        scores = self._measure(self.network, examples, smoothing, final=True, details=details)
+        return fitting.with_details(scores, details, by_label=by_label, errors=errors)
 
     @with_options(LabelConfig, "Reading")
     def predict(
@@ -138,24 +148,50 @@ class Labeler:
         answers = self.answers(examples, smooth=smooth, shortest=shortest)
         return [self._kind.answered(answer) for answer in answers]
 
+    @with_options(LabelConfig, "Reading")
+    def candidates(
+        self,
+        source: Source,
+        *,
+        top: int = USUAL,
+        format: str = "auto",
+        smooth: float | None = None,
+        shortest: float | None = None,
+        **reading: Any,
+    ) -> list[list[Any]]:
+        """For every item of every sequence the ``top`` likeliest labels with their probabilities, best first.
+
+        For every segment of a recording the same, with the mean over its vectors. For every image a mask of the
+        likeliest labels, one of the second likeliest, and so on, each with the probabilities ``[rows, columns]``.
+        """
+        answers = self.answers(source, format=format, smooth=smooth, shortest=shortest, top=top, **reading)
+        return [self._kind.candidates(answer) for answer in answers]
+
+    @with_options(LabelConfig, "Reading")
     @torch.inference_mode()
     def answers(
         self,
-        examples: Sequence[Example],
+        source: Source,
         *,
+        format: str = "auto",
         smooth: float | None = None,
         shortest: float | None = None,
         frames: bool = False,
+        top: int | None = None,
+        **reading: Any,
     ) -> list[dict[str, Any]]:
         """For each example ``labels``, and ``scores``, how likely each of them is.
 
         For each recording ``segments``, lists ``[start, end, label]``, and their ``scores``; with ``frames`` also
         ``labels``, one for each vector, and ``step``, the seconds from one vector to the next. For each image ``mask``,
-        lists of the numbers of each row, and ``score``.
+        lists of the numbers of each row, and ``score``. With ``top`` all have ``candidates`` too, see
+        :meth:`candidates`.
         """
+        check_top(top)
+        examples = given(self, source, format, **reading)
         self._check_lengths(examples, in_pieces=True)
         seen = self._seen(self.network, examples, self._smoothing(smooth, shortest))
-        return self._kind.answers_of(seen, frames=frames)
+        return self._kind.answers_of(seen, frames=frames, top=top)
 
     def stream(self, *, rate: int | None = None, smooth: float | None = None) -> Stream[Labelled]:
         """Labels of one sequence that comes piece by piece, sound or vectors: those of the whole, as soon as they can.
@@ -289,15 +325,27 @@ class Labeler:
         return self._kind.metric(train, dev or [])
 
     def score(
-        self, network: nn.Module, examples: Sequence[Example], *, final: bool = True, pictures: Path | None = None
+        self,
+        network: nn.Module,
+        examples: Sequence[Example],
+        *,
+        final: bool = True,
+        pictures: Path | None = None,
+        details: Details | None = None,
     ) -> dict[str, float]:
-        return self._measure(network, examples, self._smoothing(), final=final)
+        return self._measure(network, examples, self._smoothing(), final=final, details=details)
 
     @torch.inference_mode()
     def _measure(
-        self, network: nn.Module, examples: Sequence[Example], smoothing: Smoothing, *, final: bool
+        self,
+        network: nn.Module,
+        examples: Sequence[Example],
+        smoothing: Smoothing,
+        *,
+        final: bool,
+        details: Details | None,
     ) -> dict[str, float]:
-        return self._kind.scores_of(self._seen(network, examples, smoothing), final=final)
+        return self._kind.scores_of(self._seen(network, examples, smoothing), final=final, details=details)
 
     def _seen(self, network: nn.Module, examples: Sequence[Example], smoothing: Smoothing) -> Seen:
         logits = self._logits(network, examples)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +20,9 @@ from regard.data.masks import UNLABELLED, read_names
 from regard.errors import DataError, ModelError
 from regard.image import Image
 from regard.tasks.label.network import LabelBatch, Seen
-from regard.tasks.model import Scores
+from regard.tasks.model import Details, Scores
+from regard.tasks.wrong import items_of, place_of
+from regard.training.metrics import scores_by_label
 
 _LABEL = re.compile(r"\d{1,5}( .+)?")
 NO_ROW = -100  # of a vector none of whose pixels has a label: PyTorch's cross-entropy leaves it out
@@ -170,11 +172,11 @@ def collate(front_end: Any, examples: Sequence[Example], labels: Sequence[str]) 
     return LabelBatch(inputs, torch.from_numpy(np.concatenate(of_vectors)))
 
 
-def answers_of(seen: Seen, *, frames: bool) -> list[dict[str, Any]]:
+def answers_of(seen: Seen, *, frames: bool, top: int | None) -> list[dict[str, Any]]:
     """:func:`answer_of` for each image."""
     found: list[dict[str, Any]] = [{} for _ in seen.examples]
     for number, logits in seen.logits:
-        found[number] = answer_of(seen.front_end, seen.examples[number], seen.labels, logits)
+        found[number] = answer_of(seen.front_end, seen.examples[number], seen.labels, logits, top)
     return found
 
 
@@ -183,26 +185,61 @@ def answered(answer: dict[str, Any]) -> Numbers:
     return np.array(answer["mask"])
 
 
-def answer_of(front_end: Any, example: Example, labels: Sequence[str], logits: Tensor) -> dict[str, Any]:
+def candidates(answer: dict[str, Any]) -> list[tuple[Numbers, NDArray[np.float64]]]:
+    """Masks of the likeliest labels, of the second likeliest, and so on, and the probability of each pixel's label."""
+    return [(np.array(one["mask"]), np.array(one["scores"])) for one in answer["candidates"]]
+
+
+def answer_of(
+    front_end: Any, example: Example, labels: Sequence[str], logits: Tensor, top: int | None = None
+) -> dict[str, Any]:
     """``mask``, rows of numbers, one for each pixel; ``score``, how likely they are, as the mean over all vectors.
 
-    And ``shares``, which part of the pixels each label has that is there, by name.
+    And ``shares``, which part of the pixels each label has that is there, by name. With ``top`` also ``candidates``:
+    the ``mask`` of the likeliest labels, that of the second likeliest, and so on, with the ``scores`` of all pixels.
     """
-    chances = logits.float().softmax(1).cpu().numpy()
-    rows = Cells.of(front_end, _image(example).size).spread(chances.argmax(1))
+    likely = logits.float().softmax(1).cpu()
+    chances = likely.numpy()
+    cells, numbers = Cells.of(front_end, _image(example).size), np.array([*map(number_of, labels)])
+    rows = cells.spread(chances.argmax(1))
     found, counts = np.unique(rows, return_counts=True)
     shares = {name_of(labels[row]): round(count / rows.size, 6) for row, count in zip(found, counts, strict=True)}
-    mask = np.array([*map(number_of, labels)])[rows].tolist()
-    return {"mask": mask, "score": round(float(chances.max(1).mean()), 6), "shares": shares}
+    answer = {"mask": numbers[rows].tolist(), "score": round(float(chances.max(1).mean()), 6), "shares": shares}
+    if top is None:
+        return answer
+    best = likely.topk(min(top, len(labels)), 1)
+    pairs = zip(best.indices.T.numpy(), best.values.double().T.numpy().round(6), strict=True)
+    told = [{"mask": numbers[cells.spread(row)].tolist(), "scores": cells.spread(some).tolist()} for row, some in pairs]
+    return answer | {"candidates": told}
 
 
-def scores_of(seen: Seen, *, final: bool) -> dict[str, float]:
+def scores_of(seen: Seen, *, final: bool, details: Details | None) -> dict[str, float]:
     """:func:`mask_scores` of the likeliest labels."""
     found = [np.zeros((0, 0), np.int64)] * len(seen.examples)
+    wrong: list[dict[str, Any]] = []
     for number, logits in seen.logits:
         cells = Cells.of(seen.front_end, _image(seen.examples[number]).size)
         found[number] = cells.spread(logits.argmax(1).cpu().numpy())
+        if details is not None:
+            chances = cells.spread(logits.float().softmax(1).amax(1).cpu().numpy())
+            wrong += _wrong(seen.examples[number], seen.labels, found[number], chances)
+    if details is not None:
+        true, guessed, weights = _pairs(seen.examples, seen.labels, found)
+        names = [*map(name_of, seen.labels), "unknown"]
+        by_row = scores_by_label(true.tolist(), guessed.tolist(), weights)
+        details.by_label, details.wrong = {names[row]: scores for row, scores in by_row.items()}, wrong
     return mask_scores(seen.examples, seen.labels, found)
+
+
+def _wrong(
+    example: Example, labels: Sequence[str], guessed: Numbers, chances: NDArray[np.float32]
+) -> Iterator[dict[str, Any]]:
+    """A row for each pair of a true label and another that is told, with the share of the image's pixels."""
+    true, names = rows_of(example.goal.numbers(), labels), [*map(name_of, labels), "unknown"]
+    for gold, guess in np.unique(np.stack([true, guessed], -1)[(true >= 0) & (true != guessed)], axis=0).tolist():
+        there = (true == gold) & (guessed == guess)
+        told = {"gold": names[gold], "guess": names[guess], "pixels": int(there.sum())}
+        yield place_of(example) | items_of(example) | told | {"score": round(float(chances[there].mean()), 6)}
 
 
 def mask_scores(examples: Sequence[Example], labels: Sequence[str], given: Sequence[Numbers]) -> dict[str, float]:
@@ -217,17 +254,9 @@ def mask_scores(examples: Sequence[Example], labels: Sequence[str], given: Seque
     Raises:
         DataError: no pixel has a label.
     """
-    count = len(labels) + 1
-    pairs = np.zeros(count * count, np.int64)  # how often each true label was taken for each
-    for example, guessed in zip(examples, given, strict=True):
-        true = rows_of(example.goal.numbers(), labels)
-        pairs += np.bincount(true[true >= 0] * count + guessed[true >= 0], minlength=count * count)
-    if not pairs.any():
-        raise _none_labelled(examples)
     from sklearn.metrics import accuracy_score, jaccard_score
 
-    kinds = np.flatnonzero(pairs)
-    true, guessed, weights = kinds // count, kinds % count, pairs[kinds]
+    true, guessed, weights = _pairs(examples, labels, given)
     found = sorted({*true, *guessed})
     indices = jaccard_score(true, guessed, labels=found, average=None, sample_weight=weights)
     return {
@@ -239,6 +268,25 @@ def mask_scores(examples: Sequence[Example], labels: Sequence[str], given: Seque
             if row < len(labels) and " " in labels[row]
         },
     }
+
+
+def _pairs(
+    examples: Sequence[Example], labels: Sequence[str], given: Sequence[Numbers]
+) -> tuple[Numbers, Numbers, Numbers]:
+    """Each true label and what it was taken for, as rows of ``labels``, and of how many pixels.
+
+    Raises:
+        DataError: no pixel has a label.
+    """
+    count = len(labels) + 1
+    pairs = np.zeros(count * count, np.int64)
+    for example, guessed in zip(examples, given, strict=True):
+        true = rows_of(example.goal.numbers(), labels)
+        pairs += np.bincount(true[true >= 0] * count + guessed[true >= 0], minlength=count * count)
+    if not pairs.any():
+        raise _none_labelled(examples)
+    kinds = np.flatnonzero(pairs)
+    return kinds // count, kinds % count, pairs[kinds]
 
 
 def metric(train: Sequence[Example], dev: Sequence[Example]) -> str:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from regard.data import Example
 from regard.data.goals import check_known
 from regard.data.segments import OUTSIDE, Segment, cut, has_outside
 from regard.recording import Recording
-from regard.tasks.label.frames import Rows, Smoothing, as_segments, labels_at, middles, runs_of
+from regard.tasks.candidates import as_pairs, best_of
+from regard.tasks.label.frames import DIGITS, Rows, Smoothing, as_segments, labels_at, middles, runs_of
 from regard.tasks.label.metrics import library, segment_scores
 from regard.tasks.label.network import LabelBatch, Seen, rows_of
-from regard.tasks.model import Scores
-from regard.training.metrics import label_scores
+from regard.tasks.model import Details, Scores
+from regard.tasks.wrong import items_of, place_of
+from regard.training.metrics import label_scores, scores_by_label
 
 SHORTEST_PIECE = 0.1  # seconds
 
@@ -95,14 +98,24 @@ def pieces(examples: Sequence[Example], longest: float) -> list[Example]:
     return made
 
 
-def answer_of(labels: Sequence[str], timing: Timing, logits: Tensor, smoothing: Smoothing, *, frames: bool) -> Any:
+def answer_of(
+    labels: Sequence[str],
+    timing: Timing,
+    logits: Tensor,
+    smoothing: Smoothing,
+    *,
+    frames: bool,
+    top: int | None = None,
+) -> Any:
     """``segments``, and ``scores``, how likely the label of each is, as the mean over its vectors; ready for JSON.
 
     Arguments:
         logits: ``[N, labels]``.
         frames: whether ``labels``, one for each vector, and ``step``, the seconds from one to the next, are told too.
+        top: how many of the likeliest labels of each segment are told as ``candidates``; None for none.
     """
-    chances = logits.float().softmax(1).cpu().numpy()
+    likely = logits.float().softmax(1).cpu()
+    chances = likely.numpy()
     rows = smoothing.of(chances.argmax(1), timing.step)
     answer: dict[str, Any] = {"segments": [list(part) for part in timing.segments(labels, rows)]}
     answer["scores"] = [
@@ -110,15 +123,18 @@ def answer_of(labels: Sequence[str], timing: Timing, logits: Tensor, smoothing: 
         for first, last in runs_of(rows)
         if labels[rows[first]] != OUTSIDE
     ]
+    if top is not None:
+        means = [likely[first:last].mean(0) for first, last in runs_of(rows) if labels[rows[first]] != OUTSIDE]
+        answer["candidates"] = [best_of(mean[None], labels, top)[0] for mean in means]
     return answer | {"labels": [labels[row] for row in rows], "step": timing.step} if frames else answer
 
 
-def answers_of(seen: Seen, *, frames: bool) -> list[dict[str, Any]]:
+def answers_of(seen: Seen, *, frames: bool, top: int | None) -> list[dict[str, Any]]:
     """:func:`answer_of` for each recording."""
     found: list[dict[str, Any]] = [{} for _ in seen.examples]
     for number, logits in seen.logits:
         timing = Timing.of(seen.front_end, seen.examples[number].items)
-        found[number] = answer_of(seen.labels, timing, logits, seen.smoothing, frames=frames)
+        found[number] = answer_of(seen.labels, timing, logits, seen.smoothing, frames=frames, top=top)
     return found
 
 
@@ -127,13 +143,41 @@ def answered(answer: dict[str, Any]) -> list[Segment]:
     return [Segment(*part) for part in answer["segments"]]
 
 
-def scores_of(seen: Seen, *, final: bool) -> dict[str, float]:
+def candidates(answer: dict[str, Any]) -> list[list[tuple[str, float]]]:
+    """For each segment the best labels with their probabilities, the means over its vectors."""
+    return [as_pairs(some) for some in answer["candidates"]]
+
+
+def scores_of(seen: Seen, *, final: bool, details: Details | None) -> dict[str, float]:
     """:func:`recording_scores` of the likeliest labels."""
     timings = [Timing.of(seen.front_end, example.items) for example in seen.examples]
     rows = [np.zeros(0, np.int64)] * len(timings)
+    wrong: list[dict[str, Any]] = []
     for number, logits in seen.logits:
         rows[number] = seen.smoothing.of(logits.argmax(1).cpu().numpy(), timings[number].step)
+        if details is not None:
+            chances = logits.float().softmax(1).cpu().numpy()
+            wrong += _wrong(seen.examples[number], timings[number], seen.labels, rows[number], chances)
+    if details is not None:
+        true = [time.labels(example.goal) for example, time in zip(seen.examples, timings, strict=True)]
+        found = [seen.labels[row] for own in rows for row in own.tolist()]
+        details.by_label, details.wrong = scores_by_label([*chain.from_iterable(true)], found), wrong
     return recording_scores(seen.examples, timings, seen.labels, rows, final=final)
+
+
+def _wrong(
+    example: Example, timing: Timing, labels: Sequence[str], rows: Rows, chances: NDArray[np.float32]
+) -> Iterator[dict[str, Any]]:
+    """A row for each run of vectors with one true label and another that is told, with its times."""
+    numbers: dict[str, int] = {label: row for row, label in enumerate(labels)}
+    true = np.array([numbers.setdefault(label, len(numbers)) for label in timing.labels(example.goal)])
+    names = [*numbers]
+    for first, last in runs_of(true * len(names) + rows):
+        if (gold := names[true[first]]) != (guess := labels[rows[first]]):
+            end = min(last * timing.step, timing.seconds)
+            times = {"start": round(first * timing.step, DIGITS), "end": round(end, DIGITS)}
+            score = round(float(chances[first:last, rows[first]].mean()), 6)
+            yield place_of(example) | items_of(example) | times | {"gold": gold, "guess": guess, "score": score}
 
 
 def metric(train: Sequence[Example], dev: Sequence[Example]) -> str:

@@ -15,8 +15,9 @@ from regard.data import Example, Source
 from regard.data.items import fewest
 from regard.errors import DataError, UnsupportedError
 from regard.tasks import files, fitting
+from regard.tasks.candidates import USUAL, as_pairs, best_of, check_top, given
 from regard.tasks.maps import attention_maps
-from regard.tasks.model import Columns, Scores
+from regard.tasks.model import Columns, Details, Scores
 from regard.tasks.pretrain.masking import choose
 from regard.tasks.pretrain.network import MaskedBatch, MaskedNetwork
 from regard.tasks.pretrain.options import PretrainConfig
@@ -94,27 +95,31 @@ class MaskedModel:
         """Texts with each blank, written [MASK], filled in with the likeliest token or word."""
         if files.item_kind(self.config) in ("vectors", "recordings"):
             raise UnsupportedError(f"a model with front_end={self.config.front_end} reads no text with blanks to fill")
-        examples = files.read(self, source, labelled=False, format=format, **reading)
-        return [answer["target"] for answer in self.answers(examples)]
+        return [answer["target"] for answer in self.answers(source, format=format, **reading)]
 
-    def answers(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
-        """For each example ``target``, the text with its blanks filled, and ``scores``, how likely each guess is."""
+    @with_options(PretrainConfig, "Reading")
+    def candidates(
+        self, source: Source, *, top: int = USUAL, format: str = "auto", **reading: Any
+    ) -> list[list[list[tuple[str, float]]]]:
+        """For each blank of every text the ``top`` likeliest tokens or words with their probabilities, best first."""
+        answers = self.answers(source, top=top, format=format, **reading)
+        return [[as_pairs(some, "text") for some in answer["candidates"]] for answer in answers]
+
+    @with_options(PretrainConfig, "Reading")
+    def answers(
+        self, source: Source, *, format: str = "auto", top: int | None = None, **reading: Any
+    ) -> list[dict[str, Any]]:
+        """For each example ``target``, the text with its blanks filled, and ``scores``, how likely each guess is.
+
+        With ``top`` also ``candidates``, for each blank so many of the likeliest guesses.
+        """
+        check_top(top)
+        examples = given(self, source, format, **reading)
         self.check_sizes(examples)
         for example in examples:
             if files.may_be_longer(example, self.config.longest_windowed):
                 files.check_windowed(self.config, example, len(self.truth.blanks(str(example.items))[1]))
-        return [self._filled(str(example.items)) for example in examples]
-
-    def candidates(self, text: str, n_best: int = 5) -> list[list[tuple[str, float]]]:
-        """The likeliest tokens or words for each blank of a text, with their chances."""
-        found = []
-        for part in self._parts(text)[::2]:
-            best = self._chances(part)[1].topk(n_best, 1)
-            found += [
-                [(self.truth.name(number), chance) for number, chance in zip(numbers, chances, strict=True)]
-                for numbers, chances in zip(best.indices.tolist(), best.values.tolist(), strict=True)
-            ]
-        return found
+        return [self._filled(str(example.items), top) for example in examples]
 
     def attention(self, items: Any) -> Maps | ImageMaps:
         """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""
@@ -129,14 +134,18 @@ class MaskedModel:
         """What is guessed: tokens, words or vectors."""
         return truth_for(self.config.front_end, self.network.front_end)
 
-    def _filled(self, text: str) -> dict[str, Any]:
+    def _filled(self, text: str, top: int | None) -> dict[str, Any]:
         parts, scores = self._parts(text), []
+        candidates: list[list[dict[str, Any]]] = []
         for place in range(0, len(parts), 2):
             inputs, chances = self._chances(parts[place])
             best = chances.max(1)
             parts[place] = self.truth.fill(parts[place], inputs, best.indices)
             scores += [round(chance, 6) for chance in best.values.tolist()]
-        return {"target": "".join(parts), "scores": scores}
+            for some in () if top is None else best_of(chances, range(chances.shape[1]), top, "text"):
+                candidates.append([{**one, "text": self.truth.name(one["text"])} for one in some])
+        answer = {"target": "".join(parts), "scores": scores}
+        return answer if top is None else answer | {"candidates": candidates}
 
     def _parts(self, text: str) -> list[str]:
         """A text whole, or, where learned positions end before it does, in parts with the white space between them."""
@@ -229,7 +238,13 @@ class MaskedModel:
 
     @torch.inference_mode()
     def score(
-        self, network: nn.Module, examples: Sequence[Example], *, final: bool = True, pictures: Path | None = None
+        self,
+        network: nn.Module,
+        examples: Sequence[Example],
+        *,
+        final: bool = True,
+        pictures: Path | None = None,
+        details: Details | None = None,
     ) -> dict[str, float]:
         """Always with the same items hidden."""
         network.eval()

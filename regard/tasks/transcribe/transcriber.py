@@ -19,13 +19,15 @@ from regard.errors import ConfigError
 from regard.image import Image
 from regard.ragged import Ragged
 from regard.tasks import files, fitting
+from regard.tasks.candidates import USUAL, as_pairs, given, width_of
 from regard.tasks.maps import attention_maps
-from regard.tasks.model import Columns, Scores
+from regard.tasks.model import Columns, Details, Scores
 from regard.tasks.streams import Stream, Streams, in_pieces, is_read_in_pieces
 from regard.tasks.transcribe.baselines import transcript_baselines
 from regard.tasks.transcribe.network import TranscriptBatch, TranscriptNetwork, ctc_loss
 from regard.tasks.transcribe.options import TranscribeConfig
 from regard.tasks.transcribe.reader import TranscriptReader, Written
+from regard.tasks.wrong import wrong_texts
 from regard.training.config import make_config, with_options
 from regard.training.metrics import transcript_scores
 from regard.viewer.images import ImageMaps
@@ -98,31 +100,44 @@ class Transcriber:
         target: str | Path | None = None,
         format: str = "auto",
         beam: int | None = None,
+        errors: str | Path | None = None,
         **reading: Any,
-    ) -> dict[str, float]:
+    ) -> dict[str, Any]:
         """Scores against true targets: see :func:`regard.training.metrics.transcript_scores`.
 
+        ``errors`` is a file to write, .tsv, .csv or .jsonl: a row for each wrong text, that of the best score first.
         ``reading``: options of reading that are not to be as in training, ``source_column`` or ``delimiter``, say.
         """
+        details = fitting.details_for(False, errors)
         examples = files.read(self, source, target=target, format=format, **reading)
         self._check_targets(examples, self._check_lengths(examples, in_pieces=True))
-        return self._measure(self.network, examples, self.config.beam if beam is None else beam)
+        width = self.config.beam if beam is None else beam
+        scores = self._measure(self.network, examples, width, details)
+        return fitting.with_details(scores, details, by_label=False, errors=errors)
 
     @with_options(TranscribeConfig, "Reading")
     def predict(self, source: Source, *, format: str = "auto", beam: int | None = None, **reading: Any) -> list[str]:
         """What each source says, in order: recordings, arrays ``[N, C]`` or texts, or a file of them."""
-        return [found[0][0] for found in self.candidates(source, format=format, beam=beam, **reading)]
+        return [found[0][0] for found in self.candidates(source, top=1, format=format, beam=beam, **reading)]
 
     @with_options(TranscribeConfig, "Reading")
     def candidates(
-        self, source: Source, *, format: str = "auto", beam: int | None = None, n_best: int = 1, **reading: Any
+        self,
+        source: Source,
+        *,
+        top: int | None = None,
+        format: str = "auto",
+        beam: int | None = None,
+        **reading: Any,
     ) -> list[list[tuple[str, float]]]:
-        """The ``n_best`` transcripts of every source with their log probabilities, best first."""
-        examples = files.read(self, source, labelled=False, format=format, **reading)
-        return [
-            [(one["target"], one["score"]) for one in some]
-            for some in self._found(examples, self.config.beam if beam is None else beam, n_best)
-        ]
+        """The ``top`` transcripts of every source with their log probabilities, best first.
+
+        They are five, or as many as the ``beam`` has, unless given.
+        """
+        if top is None:
+            top = USUAL if beam is None else min(USUAL, beam)
+        found = self._found(given(self, source, format, **reading), beam, top)
+        return [as_pairs(some, "target") for some in found]
 
     @with_options(TranscribeConfig, "Reading")
     def log_probs(self, source: Source, *, format: str = "auto", **reading: Any) -> list[NDArray[np.float32]]:
@@ -136,16 +151,23 @@ class Transcriber:
         found = dict(self._log_probs(self.network, examples))
         return [found[number] for number in range(len(examples))]
 
+    @with_options(TranscribeConfig, "Reading")
     def answers(
-        self, examples: Sequence[Example], *, beam: int | None = None, n_best: int | None = None
+        self,
+        source: Source,
+        *,
+        format: str = "auto",
+        beam: int | None = None,
+        top: int | None = None,
+        **reading: Any,
     ) -> list[dict[str, Any]]:
         """For each example its ``target``, the ``score``, its log probability, and ``times``, where each symbol begins.
 
-        That is in seconds of a recording, and else the number of a vector. Of several, ``candidates``, each with all.
+        That is in seconds of a recording, and else the number of a vector. With ``top`` also ``candidates``, each with
+        all of these.
         """
-        width = max(n_best or 1, self.config.beam) if beam is None else beam
-        found = self._found(examples, width, 1 if n_best is None else n_best)
-        return [{"candidates": some} if (n_best or 1) > 1 else some[0] for some in found]
+        found = self._found(given(self, source, format, **reading), beam, top)
+        return [some[0] if top is None else some[0] | {"candidates": some} for some in found]
 
     def stream(self, *, rate: int | None = None) -> Stream[Written]:
         """What one sequence says that comes piece by piece, sound or vectors: what the likeliest path spells.
@@ -249,23 +271,35 @@ class Transcriber:
         return self.config.select
 
     def score(
-        self, network: nn.Module, examples: Sequence[Example], *, final: bool = True, pictures: Path | None = None
+        self,
+        network: nn.Module,
+        examples: Sequence[Example],
+        *,
+        final: bool = True,
+        pictures: Path | None = None,
+        details: Details | None = None,
     ) -> dict[str, float]:
-        return self._measure(network, examples, self.config.beam if final else 1)
+        return self._measure(network, examples, self.config.beam if final else 1, details)
 
-    def _measure(self, network: nn.Module, examples: Sequence[Example], beam: int) -> dict[str, float]:
-        outputs = [""] * len(examples)
+    def _measure(
+        self, network: nn.Module, examples: Sequence[Example], beam: int, details: Details | None
+    ) -> dict[str, float]:
+        outputs, scores = [""] * len(examples), [0.0] * len(examples)
         for number, log_probs in self._log_probs(network, examples):
-            outputs[number] = self.network.target.text(self._search(log_probs, beam, 1)[0].ids)
+            best = self._search(log_probs, beam, 1)[0]
+            outputs[number], scores[number] = self.network.target.text(best.ids), best.log_prob
+        if details is not None:
+            details.wrong = wrong_texts(examples, outputs, scores)
         return transcript_scores([example.goal for example in examples], outputs)
 
-    def _found(self, examples: Sequence[Example], beam: int, n_best: int) -> list[list[dict[str, Any]]]:
+    def _found(self, examples: Sequence[Example], beam: int | None, top: int | None) -> list[list[dict[str, Any]]]:
         """The best transcripts of each example: ``target``, ``score`` and ``times`` of each."""
+        width, count = width_of(top, beam, self.config.beam), 1 if top is None else top
         self._check_lengths(examples, in_pieces=True)
         seconds, target = getattr(self.network.front_end, "seconds", None), self.network.target
         found: list[list[dict[str, Any]]] = [[] for _ in examples]
         for number, log_probs in self._log_probs(self.network, examples):
-            for one in self._search(log_probs, beam, n_best):
+            for one in self._search(log_probs, width, count):
                 times = one.frames if seconds is None else [round(frame * seconds, 3) for frame in one.frames]
                 found[number].append({"target": target.text(one.ids), "score": one.log_prob, "times": times})
         return found

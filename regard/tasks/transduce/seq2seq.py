@@ -19,12 +19,14 @@ from regard.decoding.search import Hypothesis, sample, search
 from regard.errors import ConfigError
 from regard.nn import build_decoder
 from regard.tasks import files, fitting
+from regard.tasks.candidates import USUAL, given, width_of
 from regard.tasks.maps import sequence_maps
-from regard.tasks.model import Columns, Scores
+from regard.tasks.model import Columns, Details, Scores
 from regard.tasks.transduce.baselines import text_baselines
 from regard.tasks.transduce.metrics import text_scores
 from regard.tasks.transduce.options import TransduceConfig
 from regard.tasks.transduce.transformer import SHORTEST_LIMIT, Find, PairBatch, Transformer, shifted
+from regard.tasks.wrong import wrong_texts
 from regard.training.config import make_config, with_options
 from regard.viewer.maps import Maps, PairMaps
 from regard.viewer.recording import record
@@ -97,20 +99,25 @@ class Seq2Seq:
         target: str | Path | None = None,
         format: str = "auto",
         beam: int | None = None,
+        errors: str | Path | None = None,
         **reading: Any,
-    ) -> dict[str, float]:
+    ) -> dict[str, Any]:
         """Scores against true targets: see :func:`regard.tasks.transduce.metrics.text_scores`.
 
+        ``errors`` is a file to write, .tsv, .csv or .jsonl: a row for each wrong text, that of the best score first.
         ``reading``: options of reading that are not to be as in training, ``source_column`` or ``delimiter``, say.
         """
+        details = fitting.details_for(False, errors)
         examples = files.read(self, source, target=target, format=format, **reading)
         self.check(examples)
-        return self._measure(self.network, examples, self.config.beam if beam is None else beam)
+        width = self.config.beam if beam is None else beam
+        scores = self._measure(self.network, examples, width, details)
+        return fitting.with_details(scores, details, by_label=False, errors=errors)
 
     @with_options(TransduceConfig, "Reading")
     def predict(self, source: Source, *, format: str = "auto", beam: int | None = None, **reading: Any) -> list[str]:
         """The best output for every source, in order: texts, lists of words or arrays ``[N, C]``, or a file of them."""
-        return [found[0][0] for found in self.candidates(source, format=format, beam=beam, **reading)]
+        return [found[0][0] for found in self.candidates(source, top=1, format=format, beam=beam, **reading)]
 
     @with_options(TransduceConfig, "Reading")
     def sample(
@@ -130,53 +137,68 @@ class Seq2Seq:
         if seed is not None:
             generator = torch.Generator(fitting.device_of(self.network)).manual_seed(seed)
         draw = partial(sample, samples=samples, temperature=temperature, top_k=top_k, top_p=top_p, generator=generator)
-        return self._texts(files.read(self, source, labelled=False, format=format, **reading), draw)
+        return self._texts(given(self, source, format, **reading), draw)
 
     @with_options(TransduceConfig, "Reading")
     def candidates(
-        self, source: Source, *, format: str = "auto", beam: int | None = None, n_best: int = 1, **reading: Any
+        self,
+        source: Source,
+        *,
+        top: int | None = None,
+        format: str = "auto",
+        beam: int | None = None,
+        **reading: Any,
     ) -> list[list[tuple[str, float]]]:
-        """The ``n_best`` outputs for every source with their scores, ``log p / length ^ penalty``, best first."""
-        examples = files.read(self, source, labelled=False, format=format, **reading)
-        return self._texts(examples, partial(search, beam=self.config.beam if beam is None else beam, n_best=n_best))
+        """The ``top`` outputs for every source with their scores, ``log p / length ^ penalty``, best first.
 
+        They are five, or as many as the ``beam`` has, unless given.
+        """
+        if top is None:
+            top = USUAL if beam is None else min(USUAL, beam)
+        return self._texts(given(self, source, format, **reading), self._find(top, beam))
+
+    def _find(self, top: int | None, beam: int | None) -> Find:
+        return partial(search, beam=width_of(top, beam, self.config.beam), n_best=1 if top is None else top)
+
+    @with_options(TransduceConfig, "Reading")
     def answers(
         self,
-        examples: Sequence[Example],
+        source: Source,
         *,
+        format: str = "auto",
         beam: int | None = None,
-        n_best: int | None = None,
+        top: int | None = None,
         samples: int | None = None,
         temperature: float | None = None,
         top_k: int | None = None,
         top_p: float | None = None,
         generator: torch.Generator | None = None,
+        **reading: Any,
     ) -> list[dict[str, Any]]:
-        """For each example its ``target`` and the ``score``; of several, ``candidates``, each with both.
+        """For each example its ``target`` and the ``score``; with ``top`` also ``candidates``, each with both.
 
         Arguments:
-            beam, n_best: of a search, as in :meth:`candidates`.
+            beam, top: of a search, as in :meth:`candidates`.
             samples, temperature, top_k, top_p, generator: of outputs drawn at random in its place.
 
         Raises:
             ConfigError: options of both.
         """
         drawing = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "generator": generator}
-        given: dict[str, Any] = {name: value for name, value in drawing.items() if value is not None}
+        drawn: dict[str, Any] = {name: value for name, value in drawing.items() if value is not None}
         if samples is None:
-            if given:
-                raise ConfigError(f"{min(given)}: for outputs drawn at random; add --samples 1")
-            width = max(n_best or 1, self.config.beam) if beam is None else beam
-            find: Find = partial(search, beam=width, n_best=1 if n_best is None else n_best)
-        elif beam is not None or n_best is not None:
-            raise ConfigError(
-                "samples: outputs are found by a beam or drawn; leave out --samples, or --beam and --n-best"
-            )
+            if drawn:
+                raise ConfigError(f"{min(drawn)}: for outputs drawn at random; add --samples 1")
+            find = self._find(top, beam)
+        elif beam is not None or top is not None:
+            raise ConfigError("samples: outputs are found by a beam or drawn; leave out --samples, or --beam and --top")
         else:
-            find = partial(sample, samples=samples, **given)
-        found = [[{"target": text, "score": score} for text, score in some] for some in self._texts(examples, find)]
-        several = (n_best or samples or 1) > 1
-        return [{"candidates": some} if several else some[0] for some in found]
+            find = partial(sample, samples=samples, **drawn)
+        texts = self._texts(given(self, source, format, **reading), find)
+        found = [[{"target": text, "score": score} for text, score in some] for some in texts]
+        if samples is not None:
+            return [{"candidates": some} if samples > 1 else some[0] for some in found]
+        return [some[0] if top is None else some[0] | {"candidates": some} for some in found]
 
     @torch.inference_mode()
     def attention(self, items: Any, target: str | None = None) -> PairMaps:
@@ -296,12 +318,23 @@ class Seq2Seq:
         return "bleu" if self.config.target_units == "subwords" else "exact"
 
     def score(
-        self, network: nn.Module, examples: Sequence[Example], *, final: bool = True, pictures: Path | None = None
+        self,
+        network: nn.Module,
+        examples: Sequence[Example],
+        *,
+        final: bool = True,
+        pictures: Path | None = None,
+        details: Details | None = None,
     ) -> dict[str, float]:
-        return self._measure(network, examples, self.config.beam if final else 1)
+        return self._measure(network, examples, self.config.beam if final else 1, details)
 
-    def _measure(self, network: nn.Module, examples: Sequence[Example], beam: int) -> dict[str, float]:
-        outputs = [self._text(found[0].ids) for found in self._search(network, examples, partial(search, beam=beam))]
+    def _measure(
+        self, network: nn.Module, examples: Sequence[Example], beam: int, details: Details | None
+    ) -> dict[str, float]:
+        best = [found[0] for found in self._search(network, examples, partial(search, beam=beam))]
+        outputs = [self._text(one.ids) for one in best]
+        if details is not None:
+            details.wrong = wrong_texts(examples, outputs, [one.score for one in best])
         return text_scores([example.goal for example in examples], outputs)
 
     @torch.inference_mode()

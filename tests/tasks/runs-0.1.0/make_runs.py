@@ -219,9 +219,9 @@ def classify(model, name, train, inputs, scored, **options):
 
 def transduce(model, name, train, inputs, scored, **options):
     model = fit(model, name, train, options | {"epochs": 60})
-    candidates = model.candidates(inputs, n_best=3)
+    candidates = model.candidates(inputs, top=3)
     check_far([[score for _, score in some] for some in candidates], name)
-    everything = model.candidates([source for source, _ in scored], n_best=2)
+    everything = model.candidates([source for source, _ in scored], top=2)
     check_far([[score for _, score in some] for some in everything], name)
     write(
         name,
@@ -240,7 +240,7 @@ def pretrain(model, name, train, inputs, scored, **options):
     model = fit(model, name, arrays(train) * 6, options)
     expected = {"inputs": inputs, "scored": scored, "scores": model.evaluate(arrays(scored))}
     if inputs:
-        found = [model.candidates(text, n_best=3) for text in inputs]
+        found = model.candidates(inputs, top=3)
         check_far([[chance for _, chance in blank] for blanks in found for blank in blanks], name)
         expected |= {"texts": model.predict(inputs), "candidates": found}
     write(name, expected)

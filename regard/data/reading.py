@@ -110,8 +110,12 @@ def iter_read(
     largest_record: int = RECORD,
     largest_unpacked: int = UNPACKED,
 ) -> Iterator[Example]:
-    """:func:`read` one by one, as they come in: memory stays bounded, and errors come when they are met."""
+    """:func:`read` one by one, as they come in: memory stays bounded, and errors come when they are met.
+
+    Without goals each has all that its record came with, so that a writer can keep it.
+    """
     columns = columns_of(goal, column, item_column, labelled=labelled, items=items)
+    columns = replace(columns, kept=not labelled)
     limits = Limits(largest_record, largest_unpacked)
     path = show(source) if isinstance(source, str | Path) else None
     records = _records(source, columns, goal, format, target, limits, labelled=labelled, held=False)

@@ -63,6 +63,7 @@ class Record:
         is_row: whether the values are cells of a table or lines, texts which may stand for lists.
         goal_place: of the goal, where that stands elsewhere.
         text: the lines of the file as they are, up to the next record, for a writer that repeats them.
+        named: whether the file itself names the values, all of which a writer keeps: it has a header, or holds objects.
     """
 
     values: Mapping[str, Any]
@@ -70,6 +71,7 @@ class Record:
     is_row: bool = False
     goal_place: Place | None = None
     text: str | None = field(default=None, repr=False)
+    named: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -167,6 +169,8 @@ class Columns:
         per_item: whether the goal is a list with one for every item.
         goal_first: which stands first in a table without a header.
         scored: whether an answer is one of several, whose score is written too.
+        kept: whether all values of a record are wanted, to be written beside an answer.
+        fills: whether an answer takes the place of what stands under its name in a record.
         beside: other values that tell of the items, where they are there.
         files: whether items are files, and not texts, words or vectors; ``pixels``: whether a table may hold an image
             in each row, a number in each column.
@@ -179,6 +183,8 @@ class Columns:
     per_item: bool = False
     goal_first: bool = False
     scored: bool = False
+    kept: bool = False
+    fills: bool = False
     beside: tuple[str, ...] = ()
     files: bool = False
     pixels: bool = False

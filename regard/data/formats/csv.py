@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from regard.data.formats import Answer, Put
-from regard.data.formats.tables import beside_cells, table_cells, table_records
+from regard.data.formats.kept import called, kept_of
+from regard.data.formats.tables import kept_cells, score_cell, table_cells, table_records
 from regard.data.lines import File
 from regard.data.records import Columns, Example, Record
 from regard.errors import DataError
@@ -28,10 +29,11 @@ def read(file: File, columns: Columns) -> Iterator[Record]:
 
 @contextmanager
 def write(file: TextIO, columns: Columns) -> Iterator[Put]:
-    """A table with a header: items, what tells of them, and goal, and the score where an answer is one of several."""
+    """A table with a header: what a record came with, or its items and what tells of them; goal, and score if any."""
     cell = io.StringIO(newline="")
     writer = csv.writer(cell)
-    beside: list[str] | None = None  # names of what tells of the items; None before the header is written
+    names: list[str] | None = None  # of what records came with; None before the header is written
+    is_scored = False
 
     def write_row(row: Sequence[str]) -> None:
         cell.seek(0)
@@ -40,19 +42,20 @@ def write(file: TextIO, columns: Columns) -> Iterator[Put]:
         file.write(cell.getvalue().removesuffix("\r\n") + "\n")
 
     def write_header(names: Sequence[str]) -> None:
-        write_row([columns.items.written, *names, columns.goal_name] + ["score"] * columns.scored)
+        write_row([*names, called(columns.goal_name, names)] + [called("score", names)] * is_scored)
 
     def put(example: Example, answer: Answer) -> None:
-        nonlocal beside
-        if beside is None:
-            beside = list(columns.beside_of(example.record))
-            write_header(beside)
-        items, *rest = table_cells(example, answer, columns, "csv")
-        write_row([items, *beside_cells(example, columns, beside, "csv"), *rest])
+        nonlocal names, is_scored
+        items, goal = table_cells(example, answer, columns, "csv")
+        kept = kept_of(example, columns, items)
+        if names is None:
+            names, is_scored = list(kept), "score" in answer
+            write_header(names)
+        write_row([*kept_cells(example, kept, names, "csv"), goal] + ([score_cell(answer)] if is_scored else []))
 
     yield put
-    if beside is None:
-        write_header([])
+    if names is None:
+        write_header([columns.items.written])
 
 
 def _rows(file: File) -> Iterator[tuple[int, list[str]]]:

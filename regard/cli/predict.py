@@ -53,7 +53,8 @@ def predict(
     output_format: Annotated[
         str | None,
         typer.Option(
-            help="Any that holds what the task predicts: conllu, csv, jsonl, rttm, ...; that of the input if unset.",
+            help="Any that holds what the task predicts: conllu, csv, jsonl, rttm, ...; if unset as --output ends, "
+            "or as that of the input.",
             show_default=False,
         ),
     ] = None,
@@ -61,7 +62,10 @@ def predict(
     column: Annotated[
         str | None,
         typer.Option(
-            "--column", "--target-column", help="Which column to fill; that of training if unset.", show_default=False
+            "--column",
+            "--target-column",
+            help="Which column to fill; if unset that of training, or predicted_NAME where a table has that.",
+            show_default=False,
         ),
     ] = None,
     item_column: ItemColumn = None,
@@ -161,12 +165,13 @@ def _predict(
     goal, kind = model.config.gives, item_kind(model.config)
     known = writable_formats(goal)
     several = "top" in options or options.get("samples", 1) > 1
-    row = _written_as(model, source, format, known, written, several=several)
+    row = _written_as(model, source, format, known, written, output, several=several)
 
     def write(file: IO[Any] | Path) -> None:
         names: dict[str, Any] = (columns_of(model, kind) if model.config.goal == goal else {}) | columns
-        names["delimiter"] = model.config.delimiter
-        with open_writer(file, format=row.name, goal=goal, several=several, items=kind, **names) as put:
+        how: dict[str, Any] = {"several": several, "items": kind, "fills": "column" in columns}
+        how["delimiter"] = model.config.delimiter
+        with open_writer(file, format=row.name, goal=goal, **how, **names) as put:
             for some in growing(examples):
                 for example, answer in zip(some, model.answers(some, **options), strict=True):
                     put(example, answer)
@@ -189,11 +194,18 @@ def _predict(
 
 
 def _written_as(
-    model: Any, source: str, format: str, known: dict[str, Format], written: str | None, *, several: bool
+    model: Any,
+    source: str,
+    format: str,
+    known: dict[str, Format],
+    written: str | None,
+    output: str | None,
+    *,
+    several: bool,
 ) -> Format:
     """The format that was asked for, else that of the source; of several candidates one that can hold them."""
     if written is None:
-        row = output_format(source, format, goal=model.config.gives)
+        row = output_format(source, format, goal=model.config.gives, output=output)
     else:
         row = known[check_name(written, tuple(known))]
     if not several or model.config.goal in WHOLE or row.name == "jsonl":

@@ -131,8 +131,12 @@ def iter_read(
     delimiter: str | None = None,
     encoding: str = UTF8,
 ) -> Iterator[Example]:
-    """:func:`read` one by one, as they come in: memory stays bounded, and errors come when they are met."""
+    """:func:`read` one by one, as they come in: memory stays bounded, and errors come when they are met.
+
+    Without goals each has all that its record came with, so that a writer can keep it.
+    """
     columns = columns_of(goal, column, item_column, labelled=labelled, items=items, delimiter=delimiter)
+    columns = replace(columns, kept=not labelled)
     open_file = partial(
         _open,
         goal=goal,

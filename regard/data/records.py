@@ -64,6 +64,7 @@ class Record:
         goal_place: of the goal, where that stands elsewhere.
         text: the lines of the file as they are, up to the next record, for a writer that repeats them.
         delimiter: what parts the cells of the row, for a writer of such rows.
+        named: whether the file itself names the values, all of which a writer keeps: it has a header, or holds objects.
     """
 
     values: Mapping[str, Any]
@@ -72,6 +73,7 @@ class Record:
     goal_place: Place | None = None
     text: str | None = field(default=None, repr=False)
     delimiter: str | None = None
+    named: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -169,6 +171,8 @@ class Columns:
         per_item: whether the goal is a list with one for every item.
         goal_first: which stands first in a table without a header.
         scored: whether an answer is one of several, whose score is written too.
+        kept: whether all values of a record are wanted, to be written beside an answer.
+        fills: whether an answer takes the place of what stands under its name in a record.
         beside: other values that tell of the items, where they are there.
         files: whether items are files, and not texts, words or vectors; ``pixels``: whether a table may hold an image
             in each row, a number in each column.
@@ -182,6 +186,8 @@ class Columns:
     per_item: bool = False
     goal_first: bool = False
     scored: bool = False
+    kept: bool = False
+    fills: bool = False
     beside: tuple[str, ...] = ()
     files: bool = False
     pixels: bool = False

@@ -46,6 +46,7 @@ def open_writer(
     several: bool = False,
     items: str | None = None,
     delimiter: str | None = None,
+    fills: bool = False,
 ) -> Iterator[Callable[[Example, Answer], None]]:
     """A context with the function that writes an example with its answer; the file is whole once it is left.
 
@@ -57,6 +58,8 @@ def open_writer(
         column, item_column: what goal and items are called, as in :func:`regard.data.read`.
         items: their kind, as in :func:`regard.data.read`.
         delimiter: of csv; None writes that of the rows that the answers are to, or else a comma.
+        fills: whether an answer takes the place of what a record holds under its name; else it is told beside that as
+            ``predicted_NAME``.
         several: whether an answer has many ``candidates``, each with its goal and a score: a row for each of them.
 
     Raises:
@@ -67,7 +70,7 @@ def open_writer(
     if several and row.name in ("lines", "text"):
         row = known["tsv"]
     columns = columns_of(goal, column, item_column, labelled=True, items=items, delimiter=delimiter)
-    columns = replace(columns, scored=several)
+    columns = replace(columns, scored=several, fills=fills)
     with row.write(file, columns) as put:
 
         def checked(example: Example, answer: Answer) -> None:

@@ -45,7 +45,10 @@ def test_classify(call, data, tmp_path):
         assert f"{option[2:]}: a classify model has no such option" in complaint
     out = tmp_path / "out.csv"
     assert call("predict", run, data / "films.csv", "--output", out).code == 0
-    assert out.read_text() == (data / "films.csv").read_text()
+    told = [line.split(",") for line in out.read_text().splitlines()]
+    assert [",".join(cells[:2]) for cells in told] == (data / "films.csv").read_text().splitlines()
+    assert told[0][2:] == ["predicted_label", "score"]  # beside the true one
+    assert all(true == guess for _, true, guess, _ in told[1:])
     sorted_into = ("--output-format", "folder", "--output", tmp_path / "sorted")
     assert call("predict", run, data / "films.txt", *sorted_into).code == 0
     assert sorted(path.name for path in (tmp_path / "sorted" / "good").iterdir()) == ["000001.txt", "000002.txt"]

@@ -179,17 +179,24 @@ def writable_formats(goal: str) -> dict[str, Format]:
     return {name: row for name, row in (formats_for(goal) | plain).items() if row.writer is not None}
 
 
-def output_format(source: Any, format: str = "auto", *, goal: str) -> Format:
-    """The format in which predictions for a source are written: its own, if that is one of text, else jsonl.
+def output_format(source: Any, format: str = "auto", *, goal: str, output: str | None = None) -> Format:
+    """The format in which predictions for a source are written: that which the name of a file to write tells.
+
+    Else its own, if that is one of text, or Parquet and goes into a file; else jsonl.
 
     Raises:
         ConfigError: a format that does not exist.
         DataError: a name that tells nothing.
     """
     known = writable_formats(goal)
+    suffix = "" if output is None else ending(output)
+    told = next((row for row in known.values() if suffix in row.endings and row.name not in PLAIN), None)
+    if told is not None:
+        return told
     if isinstance(source, str | Path):
         found = find_format(source, format, goal=goal, labelled=False)
-        if found.name in known and found.medium == "text" and found.name != "ts":
+        is_text = found.medium == "text" or (found.name == "parquet" and output is not None)
+        if found.name in known and is_text and found.name != "ts":
             return found
     return known["jsonl"]
 

@@ -14,7 +14,8 @@ from itertools import chain
 from typing import TextIO
 
 from regard.data.formats import Answer, Put
-from regard.data.formats.tables import beside_cells, table_cells, table_records
+from regard.data.formats.kept import called, kept_of
+from regard.data.formats.tables import kept_cells, score_cell, table_cells, table_records
 from regard.data.lines import File
 from regard.data.records import Columns, Example, Field, Record, number_of
 from regard.errors import DataError
@@ -47,9 +48,10 @@ def read(file: File, columns: Columns) -> Iterator[Record]:
 
 @contextmanager
 def write(file: TextIO, columns: Columns) -> Iterator[Put]:
-    """A table with a header: items, what tells of them, and goal, and the score where an answer is one of several."""
+    """A table with a header: what a record came with, or its items and what tells of them; goal, and score if any."""
     cell = io.StringIO(newline="")
-    beside: list[str] | None = None  # names of what tells of the items; None before the header is written
+    names: list[str] | None = None  # of what records came with; None before the header is written
+    is_scored = False
     delimiter = COMMA if columns.delimiter is None else columns.delimiter
 
     def write_row(row: Sequence[str]) -> None:
@@ -59,21 +61,22 @@ def write(file: TextIO, columns: Columns) -> Iterator[Put]:
         file.write(cell.getvalue().removesuffix("\r\n") + "\n")
 
     def write_header(names: Sequence[str]) -> None:
-        write_row([columns.items.written, *names, columns.goal_name] + ["score"] * columns.scored)
+        write_row([*names, called(columns.goal_name, names)] + [called("score", names)] * is_scored)
 
     def put(example: Example, answer: Answer) -> None:
-        nonlocal beside, delimiter
-        if beside is None:
+        nonlocal names, is_scored, delimiter
+        items, goal = table_cells(example, answer, columns, "csv")
+        kept = kept_of(example, columns, items)
+        if names is None:
             found = None if example.record is None else example.record.delimiter
             delimiter = delimiter if found is None or columns.delimiter is not None else found
-            beside = list(columns.beside_of(example.record))
-            write_header(beside)
-        items, *rest = table_cells(example, answer, columns, "csv")
-        write_row([items, *beside_cells(example, columns, beside, "csv"), *rest])
+            names, is_scored = list(kept), "score" in answer
+            write_header(names)
+        write_row([*kept_cells(example, kept, names, "csv"), goal] + ([score_cell(answer)] if is_scored else []))
 
     yield put
-    if beside is None:
-        write_header([])
+    if names is None:
+        write_header([columns.items.written])
 
 
 def _head(lines: Iterator[tuple[int, str]], most: int) -> list[tuple[int, str]]:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
 import numpy as np
 
 from regard.data.formats import Answer, Put
+from regard.data.formats.kept import answer_beside, kept_values
 from regard.data.lines import File
 from regard.data.records import Columns, Example, Place, Record, short
 from regard.errors import DataError
-from regard.image import Image
-from regard.recording import Recording
 
 
 def read(file: File, columns: Columns) -> Iterator[Record]:
@@ -27,7 +26,7 @@ def read(file: File, columns: Columns) -> Iterator[Record]:
         if line.isspace():
             continue
         with file.bad:
-            yield Record(_object(line.rstrip("\r\n"), file.name, number), Place(file.name, number))
+            yield Record(_object(line.rstrip("\r\n"), file.name, number), Place(file.name, number), named=True)
 
 
 def _object(text: str, path: str, line: int) -> dict[str, Any]:
@@ -47,23 +46,26 @@ def _object(text: str, path: str, line: int) -> dict[str, Any]:
 
 @contextmanager
 def write(file: TextIO, columns: Columns) -> Iterator[Put]:
-    """An object for each sequence: its text, words or path, and the whole answer; arrays are left out."""
+    """An object for each sequence: what it came with, or its text, words or path, and the whole answer.
 
-    def renamed(answer: Answer) -> Answer:
+    Arrays are left out.
+    """
+
+    def renamed(answer: Answer, kept: Container[str]) -> Answer:
         """The goal under the name that it is read by, in each candidate too."""
-        named = {columns.goal_name if name == columns.key else name: value for name, value in answer.items()}
+        named = answer_beside(answer, columns, kept)
         if "candidates" in named:
             told = named["candidates"]  # answers by themselves, or lists of what each item may be
-            named["candidates"] = [renamed(one) if isinstance(one, dict) else one for one in told]
+            named["candidates"] = [renamed(one, ()) if isinstance(one, dict) else one for one in told]
         return named
 
     def put(example: Example, answer: Answer) -> None:
-        values: Answer = {}
-        items = example.found
-        if isinstance(items, Recording | Image):
-            values = {columns.items.written: items.path, **columns.beside_of(example.record)}
-        elif not isinstance(items, np.ndarray):
-            values["words" if isinstance(items, list) else columns.items.written] = items
-        file.write(json.dumps(values | renamed(answer), ensure_ascii=False, default=np.generic.item) + "\n")
+        kept = kept_values(example, columns)
+        file.write(json.dumps(kept | renamed(answer, kept), ensure_ascii=False, default=_plain) + "\n")
 
     yield put
+
+
+def _plain(value: Any) -> Any:
+    """A number of NumPy as one of Python; what JSON does not know, a date say, as text."""
+    return value.item() if isinstance(value, np.generic) else str(value)

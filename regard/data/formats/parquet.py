@@ -11,11 +11,10 @@ from typing import IO, Any
 import numpy as np
 
 from regard.data.formats import Answer, Put
+from regard.data.formats.kept import answer_beside, kept_values
 from regard.data.lines import File, check_file
 from regard.data.records import Columns, Example, Place, Record, name_columns, named_labels
 from regard.errors import DataError, UnsupportedError
-from regard.image import Image
-from regard.recording import Recording
 
 _ROWS = 1024  # read or written at once
 _SHORT = 1 << 14  # bytes of all columns, of which _ROWS rows are no more than a record may be
@@ -48,7 +47,7 @@ def read(file: File, columns: Columns) -> Iterator[Record]:
                     with file.bad:
                         if names is not None and goal is not None:
                             row[goal] = named_labels(row[goal], names, place)
-                        yield Record(row, place)
+                        yield Record(row, place, named=True)
     except (arrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError("a sound Parquet file", " ".join(str(error).lower().split()), path=file.name) from None
 
@@ -56,7 +55,7 @@ def read(file: File, columns: Columns) -> Iterator[Record]:
 def _wanted(names: Sequence[str], header: Sequence[str], columns: Columns) -> list[str]:
     """The columns to read; all of them where one is missing, so that the message can name them."""
     found = [field.find(header) for field in columns.wanted]
-    if None in found:
+    if columns.kept or None in found:
         return list(names)
     kept = {*found, *columns.beside}
     return [name for name, called in zip(names, header, strict=True) if called in kept or name == "translation"]
@@ -106,7 +105,7 @@ def _longest_entry(table: Any, file: File, group: int, wanted: list[str]) -> int
 
 @contextmanager
 def write(file: IO[bytes], columns: Columns) -> Iterator[Put]:
-    """A row for each sequence: its text, words or vectors, and the whole answer but a table of probabilities.
+    """A row for each sequence: what it came with, or its items, and the whole answer but a table of probabilities.
 
     Raises:
         UnsupportedError: pyarrow is not installed.
@@ -139,27 +138,28 @@ def write(file: IO[bytes], columns: Columns) -> Iterator[Put]:
 
 
 def _schema(arrow: Any, rows: Sequence[dict[str, Any]]) -> Any:
-    """That of the first rows; a list that is empty in all of them is one of numbers by its name, else of texts."""
+    """That of the first rows; a list that is empty in all of them is one of numbers by its name, else of texts.
+
+    So is a column of which all of them have nothing.
+    """
     found = arrow.Table.from_pylist(rows).schema
     empty = {"vectors": arrow.list_(arrow.list_(arrow.float64())), "scores": arrow.list_(arrow.float64())}
     for place, field in enumerate(found):
         if arrow.types.is_list(field.type) and arrow.types.is_null(field.type.value_type):
             found = found.set(place, field.with_type(empty.get(field.name, arrow.list_(arrow.string()))))
+        elif arrow.types.is_null(field.type):
+            found = found.set(place, field.with_type(arrow.string()))
     return found
 
 
 def _row(example: Example, answer: Answer, columns: Columns) -> dict[str, Any]:
-    found = example.found
-    if isinstance(found, np.ndarray):
-        items: dict[str, Any] = {"vectors": found.tolist()}
-    elif isinstance(found, Recording | Image):
-        items = {columns.items.written: found.path, **columns.beside_of(example.record)}
-    else:
-        items = {"words" if isinstance(found, list) else columns.items.written: found}
-    goal = {columns.goal_name if name == columns.key else name: value for name, value in answer.items()}
+    kept = kept_values(example, columns)
+    if isinstance(example.found, np.ndarray):
+        kept = {"vectors": example.found.tolist()} | kept
     if columns.key == "segments":  # of times and labels, which are no list of one type
-        goal[columns.goal_name] = json.dumps(answer[columns.key], ensure_ascii=False)
-    return items | {name: value for name, value in goal.items() if not isinstance(value, dict)}
+        answer = answer | {columns.key: json.dumps(answer[columns.key], ensure_ascii=False)}
+    told = {name: value for name, value in answer.items() if not isinstance(value, dict)}
+    return kept | answer_beside(told, columns, kept)
 
 
 def _pyarrow() -> Any:

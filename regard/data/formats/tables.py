@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
+from typing import Any
 
 from regard.data.formats import Answer
 from regard.data.formats.pixel_tables import holds_pixels, pixel_records
@@ -46,7 +47,8 @@ def table_records(
         if len(cells) != len(header):
             file.bad.take(place.error(f"{len(header)} columns as in line {first}", f"{len(cells)}: {short(cells)}"))
             continue
-        yield Record(dict(zip(header, cells, strict=True)), place, is_row=True, delimiter=delimiter)
+        values = dict(zip(header, cells, strict=True))
+        yield Record(values, place, is_row=True, delimiter=delimiter, named=bare is None)
 
 
 def _bare_names(cells: Sequence[str], columns: Columns) -> list[str] | None:
@@ -84,26 +86,37 @@ def check_header(names: Sequence[str], fields: Iterable[Field], place: Place, *,
     return header
 
 
-def table_cells(example: Example, answer: Answer, columns: Columns, format: str) -> list[str]:
-    """Items and goal of an example as cells, and the score where an answer is one of several."""
+def table_cells(example: Example, answer: Answer, columns: Columns, format: str) -> tuple[str, str]:
+    """Items and goal of an example as cells."""
     goal = answer[columns.key]
-    score = [f"{answer['score']:.4f}"] if columns.scored else []
     if (path := path_of(example, format)) is not None:
-        return [path, goal if isinstance(goal, str) else json.dumps(goal, ensure_ascii=False), *score]
+        return path, goal if isinstance(goal, str) else json.dumps(goal, ensure_ascii=False)
     if isinstance(goal, list):
-        return [join_cell(words_of(example, format)), join_cell(goal), *score]
-    return [text_of(example, format), goal, *score]
+        return join_cell(words_of(example, format)), join_cell(goal)
+    return text_of(example, format), goal
 
 
-def beside_cells(example: Example, columns: Columns, names: Sequence[str], format: str) -> list[str]:
-    """What tells of the items beside them, the times of a part say, under the names that the first example had.
+def kept_cells(example: Example, kept: Mapping[str, Any], names: Sequence[str], format: str) -> list[str]:
+    """What a record came with as cells, under the names that the first one had.
 
     Raises:
         DataError: under a name that the first did not have.
     """
-    told = columns.beside_of(example.record)
-    new = next((name for name in told if name not in names), None)
+    new = next((name for name in kept if name not in names), None)
     if new is not None:
         expected = f"no '{new}' where the first record has none, which tells the columns of {format}"
-        raise example.place.error(expected, f"{short(told[new])}; format=jsonl takes it")
-    return ["" if told.get(name) is None else str(told[name]) for name in names]
+        raise example.place.error(expected, f"{short(kept[new])}; format=jsonl takes it")
+    return [_cell(kept.get(name)) for name in names]
+
+
+def score_cell(answer: Answer) -> str:
+    """The score of an answer, with what can be told apart of it."""
+    return f"{answer['score']:.4f}"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)

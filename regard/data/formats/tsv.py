@@ -12,8 +12,9 @@ from typing import TextIO
 
 from regard.data.formats import Answer, Put
 from regard.data.formats import columns as columns_format
+from regard.data.formats.kept import called, kept_of
 from regard.data.formats.refused import refuse
-from regard.data.formats.tables import beside_cells, is_header, table_cells, table_records
+from regard.data.formats.tables import is_header, kept_cells, score_cell, table_cells, table_records
 from regard.data.lines import File
 from regard.data.records import Columns, Example, Record
 
@@ -37,23 +38,28 @@ def read(file: File, columns: Columns) -> Iterator[Record]:
 def write(file: TextIO, columns: Columns) -> Iterator[Put]:
     """A table without a header: goal and items as they usually stand, and the score of one answer of several.
 
-    It has a header where something tells of the items beside them, or :func:`read` would take the first row for one.
+    It has a header, what a record came with before goal and score, where the record had one, where something tells of
+    the items beside them, or where :func:`read` would take the first row for one.
     """
-    beside: list[str] | None = None  # names of what tells of the items; None before the first row
+    names: list[str] | None = None  # of what records came with; None before the first row
+    is_named = False  # whether they had a header
 
     def in_order(items: list[str], goal: str) -> list[str]:
-        return [goal, *items] if columns.goal_first else [*items, goal]
+        return [goal, *items] if columns.goal_first and not is_named else [*items, goal]
 
     def put(example: Example, answer: Answer) -> None:
-        nonlocal beside
-        items, goal, *score = table_cells(example, answer, columns, "tsv")
-        is_first = beside is None
-        beside = list(columns.beside_of(example.record)) if beside is None else beside
-        row = in_order([items, *beside_cells(example, columns, beside, "tsv")], goal)
+        nonlocal names, is_named
+        items, goal = table_cells(example, answer, columns, "tsv")
+        kept = kept_of(example, columns, items)
+        is_first = names is None
+        if names is None:
+            names, is_named = list(kept), example.record is not None and example.record.named
+        score = [score_cell(answer)] if columns.scored or (is_named and "score" in answer) else []
+        row = in_order(kept_cells(example, kept, names, "tsv"), goal)
         refuse(example, row, _TAB_OR_LINE_END, "no tab or line end in what tsv holds")
-        if is_first and (beside or (not score and is_header(row, columns))):
-            names = in_order([columns.items.written, *beside], columns.goal.written)
-            file.write("\t".join(names + ["score"] * len(score)) + "\n")
+        if is_first and (is_named or len(names) > 1 or (not score and is_header(row, columns))):
+            header = in_order(names, called(columns.goal.written, names))
+            file.write("\t".join(header + [called("score", names)] * len(score)) + "\n")
         file.write("\t".join(row + score) + "\n")
 
     yield put

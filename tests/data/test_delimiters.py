@@ -72,10 +72,11 @@ def test_tables_of_pixels_may_have_semicolons(save):
 def test_predictions_have_the_delimiter_of_their_input(save, delimiter):
     examples = data.read(save("a.csv", as_csv(delimiter)), goal="label", labelled=False)
     content = written(list(zip(examples, ["x", "y", "z"], strict=True)), goal="label", format="csv")
-    assert content.startswith(f"text{delimiter}label\n".encode())
-    assert read_back(content, "a.csv", goal="label") == [(ROWS[n][0], "xyz"[n]) for n in range(3)]
+    assert content.startswith(f"text{delimiter}label{delimiter}predicted_label\n".encode())
+    told = read_back(content, "a.csv", goal="label", column="predicted_label")
+    assert told == [(ROWS[n][0], "xyz"[n]) for n in range(3)]
     assert written([(Example("a"), "x")], goal="label", format="csv") == b"text,label\na,x\n"
-    assert written([(examples[0], "x")], goal="label", format="csv", delimiter="|").startswith(b"text|label\n")
+    assert written([(examples[0], "x")], goal="label", format="csv", delimiter="|").startswith(b"text|label|")
 
 
 TEXTS = [("Ça coûte 3 €", "bien"), ("naïf", "mal")]

@@ -174,7 +174,7 @@ def test_pretraining_that_goes_on_from_it(tmp_path, name):
     close(ours, written(**tokens).logits[real])
     torch.testing.assert_close(ours, theirs(**tokens).logits[real], rtol=1e-3, atol=1e-3)  # its head was taken
     assert model.predict(["The [MASK] barks."]) == model.predict([f"The {network.front_end.blank} barks."])
-    assert len(model.candidates("The [MASK] barks.", n_best=3)[0]) == 3
+    assert len(model.candidates(["The [MASK] barks."], top=3)[0][0]) == 3
 
 
 def test_a_translation_that_starts_from_roberta(tmp_path):

@@ -37,7 +37,7 @@ def test_a_folder_of_classes_is_learned_and_opened_again(trained, capsys):
     assert model.labels == sorted(SHAPES)
     assert model.evaluate(trained / "dev")["accuracy"] == 1.0
     assert call("evaluate", trained / "run", trained / "dev", "--json") == 0
-    assert json.loads(capsys.readouterr().out) == model.evaluate(trained / "dev")
+    assert json.loads(capsys.readouterr().out) == model.evaluate(trained / "dev", by_label=True)
 
 
 def test_predictions_of_every_source_are_the_same(trained):

@@ -80,5 +80,5 @@ def test_the_command_line_takes_them(folder, tmp_path, capsys):
         scores["accuracy"] == regard.load(folder / "run").evaluate([(f"{t} à", label) for t, label in ROWS])["accuracy"]
     )
     assert run(["predict", str(folder / "run"), str(folder / "other.csv"), *flags]) == 0
-    assert capsys.readouterr().out.splitlines()[0] == "review;label"
+    assert capsys.readouterr().out.splitlines()[0] == "id;review;stars;label;score"
     assert run(["evaluate", str(folder / "run"), str(folder / "bad.csv"), "--bad-records", "skip", "--json"]) == 0

@@ -107,7 +107,7 @@ def _of_bert(folder: Path) -> Start:
     parts = {"front_end": {"embedding.weight": bert.embedding}, "encoder": bert.encoder}
     parts |= {} if bert.masked_head is None else {"masked_head": bert.masked_head}
     parts |= {} if bert.pooler is None else {"pool": bert.pooler}
-    options, proposed = dict(bert.options), {}
+    options, proposed = dict(bert.options), {"ngrams": 0}  # which knows more, and is to be exported as it is
     proposed["architecture"] = options.pop("architecture")
     return Start(options, proposed, {"front_end": {"tokenizer": bert.tokenizer}}, parts)
 
@@ -147,7 +147,8 @@ def with_options_of(start: Start, config: C) -> C:
         given = getattr(config, name)
         if name in config.model_fields_set and given != value:
             raise ConfigError(f"{name}: the pretrained network has {value!r}, got {given!r}; leave it out")
-    given = start.proposed | config.model_dump(exclude_unset=True) | start.options
+    proposed = {name: value for name, value in start.proposed.items() if name in type(config).model_fields}
+    given = proposed | config.model_dump(exclude_unset=True) | start.options
     if start.options["positions"] == "learned" and "longest" not in config.model_fields_set:
         given["longest"] = min(config.longest, start.options["position_reach"])
     return make_config(type(config), given)

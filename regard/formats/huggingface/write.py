@@ -54,7 +54,7 @@ def reasons_against_bert(kind: str, options: Mapping[str, Any]) -> list[str]:
     row = architecture_of(options)
     wanted = dict(ALL_HAVE)
     if kind == "classify":
-        wanted["pooling"] = row.pooling
+        wanted |= {"pooling": row.pooling, "ngrams": 0}
     if kind == "pretrain" and row.masked_head.activation is not None:
         wanted["activation"] = row.masked_head.activation
     if "embedding_size" not in row.defaults and options.get("embedding_dim") != options.get("dim"):

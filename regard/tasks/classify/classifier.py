@@ -28,6 +28,7 @@ from regard.tasks.classify.baselines import class_baselines
 from regard.tasks.classify.calibration import draw_calibration
 from regard.tasks.classify.confusion import draw_confusion
 from regard.tasks.classify.network import ClassBatch, ClassNetwork
+from regard.tasks.classify.ngrams import NGrams
 from regard.tasks.classify.options import ClassifyConfig
 from regard.tasks.maps import attention_maps
 from regard.tasks.model import Columns, Details, Scores
@@ -62,6 +63,7 @@ class Classifier:
         self.scores: dict[str, Any] = {}
         self._network: ClassNetwork | None = None
         self._weights: Tensor | None = None  # of the labels in the loss
+        self._ngrams: NGrams | None = None  # learned, for the next network
 
     @property
     def network(self) -> ClassNetwork:
@@ -195,7 +197,8 @@ class Classifier:
 
     def describe(self) -> dict[str, Any]:
         """What the network is made of, and how many parameters each part has."""
-        return {"task": "classify", "labels": len(self.labels), **fitting.parts_of(self.network)}
+        ngrams = {} if self.network.ngrams is None else {"ngrams": self.network.ngrams.weight.numel()}
+        return {"task": "classify", "labels": len(self.labels), **fitting.parts_of(self.network), **ngrams}
 
     # The protocol of regard.tasks.model
 
@@ -235,6 +238,21 @@ class Classifier:
         if self.config.class_weights == "balanced":
             mean = len(train) / len(counts)
             self._weights = torch.tensor([mean / counts[label] for label in self.labels])
+        self._ngrams = self._new_ngrams()
+        if self._ngrams is not None and len(counts) > 1:
+            rows = {label: row for row, label in enumerate(self.labels)}
+            self._ngrams.learn(
+                train,
+                [rows[example.goal] for example in train],
+                balanced=self.config.class_weights == "balanced",
+                seed=self.config.seed,
+            )
+
+    def _new_ngrams(self) -> NGrams | None:
+        """What n-grams tell, with nothing learned yet; None where there are no texts, or none are asked for."""
+        if not self.config.ngrams or files.item_kind(self.config) not in ("text", "words"):
+            return None
+        return NGrams(self.config.ngrams, len(self.labels))
 
     def check_sizes(self, examples: Sequence[Example]) -> None:
         for example in examples:
@@ -270,7 +288,10 @@ class Classifier:
         config = self.config
         pool = Pooling(config.pooling, dim=config.dim, heads=config.heads, implementation=config.implementation)
         encoder = fitting.make_encoder(config)
-        return ClassNetwork(front_ends["front_end"], encoder, pool, dim=config.dim, labels=len(self.labels))
+        ngrams, self._ngrams = self._new_ngrams() if self._ngrams is None else self._ngrams, None
+        return ClassNetwork(
+            front_ends["front_end"], encoder, pool, dim=config.dim, labels=len(self.labels), ngrams=ngrams
+        )
 
     def length(self, example: Example) -> int:
         return int(self.network.front_end.count(example.items))
@@ -328,7 +349,7 @@ class Classifier:
         details: Details | None = None,
     ) -> dict[str, float]:
         if pictures is None:
-            return self._measure(network, examples, None, None, details)
+            return self._measure(network, examples, None, None, details, learning=not final)
         return self._measure(network, examples, pictures / files.CONFUSION, pictures / files.CALIBRATION, details)
 
     def _measure(
@@ -338,8 +359,10 @@ class Classifier:
         confusion: str | Path | None,
         calibration: str | Path | None,
         details: Details | None,
+        *,
+        learning: bool = False,
     ) -> dict[str, float]:
-        gold, chances = [example.goal for example in examples], self._chances(network, examples)
+        gold, chances = [example.goal for example in examples], self._chances(network, examples, learning=learning)
         scores = class_scores(gold, chances, self.labels)
         guessed = [self.labels[row] for row in chances.argmax(1).tolist()]
         if details is not None:
@@ -351,9 +374,17 @@ class Classifier:
             draw_calibration(gold, chances, self.labels, Path(calibration))
         return scores
 
-    def _chances(self, network: nn.Module, examples: Sequence[Example]) -> Tensor:
-        """``[N, labels]``, rows sum to 1."""
-        return self._rows(network, network, examples, len(self.labels)).softmax(1)
+    def _chances(self, network: nn.Module, examples: Sequence[Example], *, learning: bool = False) -> Tensor:
+        """``[N, labels]``, rows sum to 1; while it is learning, they also tell how far n-grams are to be believed."""
+        deep, ngrams = self._rows(network, network, examples, len(self.labels)), self.network.ngrams
+        if ngrams is None:
+            return deep.softmax(1)
+        wide = ngrams([example.items for example in examples])
+        if learning:
+            rows = {label: row for row, label in enumerate(self.labels)}
+            known = [number for number, example in enumerate(examples) if example.goal in rows]
+            ngrams.believe(deep[known], wide[known], torch.tensor([rows[examples[n].goal] for n in known]))
+        return ngrams.join(deep, wide).softmax(1)
 
     def _embedded(self, examples: Sequence[Example]) -> NDArray[np.float32]:
         """``[N, dim]``."""

@@ -10,20 +10,32 @@ from torch import Tensor, nn
 
 from regard.nn import Pooling
 from regard.ragged import on_device
+from regard.tasks.classify.ngrams import NGrams
 
 
 class ClassNetwork(nn.Module):
     """A row of label scores for each sequence: ``head(pool(encoder(front_end(inputs))))``, ``[B, labels]``.
 
-    A sequence that was read in several windows has the mean of what they are pooled to.
+    A sequence that was read in several windows has the mean of what they are pooled to. ``ngrams`` has a say when a
+    label is predicted, not in training.
     """
 
     front_end: Any  # FrontEnd and Module in one
 
-    def __init__(self, front_end: nn.Module, encoder: nn.Module, pool: Pooling, *, dim: int, labels: int) -> None:
+    def __init__(
+        self,
+        front_end: nn.Module,
+        encoder: nn.Module,
+        pool: Pooling,
+        *,
+        dim: int,
+        labels: int,
+        ngrams: NGrams | None = None,
+    ) -> None:
         super().__init__()
         self.front_end, self.encoder, self.pool = front_end, encoder, pool
         self.head = nn.Linear(dim, labels)
+        self.ngrams = ngrams
 
     def forward(self, inputs: Any, offsets: Tensor) -> Tensor:
         """``offsets`` ``[B+1]`` tells which rows of the batch, each a part, belong to which sequence."""

@@ -30,6 +30,13 @@ class ClassifyConfig(Config):
         "How a sequence becomes one vector; query is a learned one that attends to it, bert a layer on first, "
         "distilbert and electra such with their activations.",
     )
+    ngrams: int = network(
+        2**19,
+        "Texts from scratch: buckets of n-grams, whose logistic regression has a say beside the network; 0 for none.",
+        before=0,
+        ge=0,
+        le=2**24,
+    )
     mixup: float = training(
         0.0, "Share of the batches in which each image is mixed with another, and so are their labels.", ge=0, le=1
     )

@@ -18,6 +18,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
+from regard.cli.check import check
 from regard.cli.common import BROKEN_PIPE, INTERRUPTED, AsJson, parse_size, parse_window, parse_windows
 from regard.cli.demo import demo
 from regard.cli.evaluate import evaluate
@@ -176,7 +177,7 @@ train_app = typer.Typer(help="Train a model from labelled files.", no_args_is_he
 app.add_typer(train_app, name="train")
 for _task in TASKS.values():
     train_app.command(_task.name)(training_of(_task))
-for _command in (evaluate, predict, stream, info, view, export, demo):
+for _command in (check, evaluate, predict, stream, info, view, export, demo):
     app.command()(_command)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,13 +18,15 @@ from torch import nn
 
 from regard.data import Example, Source
 from regard.data.bad import BadRecords
+from regard.data.lazy import LazyExamples
+from regard.data.report import Report, look
 from regard.errors import ConfigError, RegardError
 from regard.front_ends import learn_front_end, restore_front_end
 from regard.image import check_whole
 from regard.nn import build_encoder, set_window
 from regard.ragged import fill
 from regard.tasks.card import write_scores
-from regard.tasks.files import digest, item_kind, read, restore_run, save_run, taken
+from regard.tasks.files import column_options, digest, item_kind, read, restore_run, save_run, taken
 from regard.tasks.model import Details, Model, Scores
 from regard.tasks.start import NOTHING, Start, open_start, take_over, with_options_of
 from regard.tasks.wrong import check_ending, write_wrong
@@ -30,6 +34,7 @@ from regard.training.checkpoint import WEIGHTS, load_weights
 from regard.training.config import Config, Window, Windows, check_tokenizer, make_config
 from regard.training.learner import choose_device, is_main_process
 
+logger = logging.getLogger(__name__)
 M = TypeVar("M", bound=Model)
 PREDICT_TOKENS = 4000  # items in a batch of prediction; larger ones leave the cache, and their memory is mapped anew
 
@@ -83,12 +88,13 @@ def fit(
         stack.enter_context(taken(Path(folder), resume=resume))
         start = resolve(model)
         left_out: dict[str, int] = {}
-        examples = _read_part(model, train, "train", left_out)
+        examples = read_part(model, train, "train", left_out)
+        dev_examples = None if dev is None else read_part(model, dev, "dev", left_out)
+        warn = partial(_warn, model, examples, dev_examples)
         if cut is not None:
             examples = cut(examples)
-        dev_examples = None if dev is None else _read_part(model, dev, "dev", left_out)
         about = {"bad_records": left_out} if any(left_out.values()) else {}
-        return train_on(model, examples, dev_examples, Path(folder), start, resume=resume, about=about)
+        return train_on(model, examples, dev_examples, Path(folder), start, resume=resume, about=about, warn=warn)
 
 
 def resolve(model: Model) -> Start:
@@ -127,13 +133,29 @@ def memory() -> float:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def _read_part(model: Model, source: Source, part: str, left_out: dict[str, int]) -> Sequence[Example]:
+def read_part(model: Model, source: Source, part: str, left_out: dict[str, int]) -> Sequence[Example]:
     """The examples of train or dev; how many records were left out goes into ``left_out``."""
     bad = BadRecords(skip=model.config.bad_records == "skip")
     target = getattr(model.config, f"{part}_target", None)
     examples = read(model, source, format=model.config.format, target=target, bad=bad)
     left_out[part] = bad.count
     return examples
+
+
+def report_on(model: Model, train: Sequence[Example], dev: Sequence[Example] | None, *, masks: bool = False) -> Report:
+    """What there is in the data of a task; see :func:`regard.data.report.look`."""
+    column, item_column = column_options(model.config)
+    return look(train, dev, goal=model.config.goal, names=(item_column, column or ""), masks=masks)
+
+
+def _warn(model: Model, train: Sequence[Example], dev: Sequence[Example] | None) -> None:
+    """Tells what looks wrong in the data.
+
+    Masks are not unpacked for it, nor is raw text looked through that is not held in memory, which takes a pass.
+    """
+    if is_main_process() and not (model.config.goal == "nothing" and isinstance(train, LazyExamples)):
+        for line in report_on(model, train, dev).warnings:
+            logger.warning("%s", line)
 
 
 def train_on(
@@ -145,11 +167,13 @@ def train_on(
     *,
     resume: bool,
     about: dict[str, Any],
+    warn: Callable[[], None] = lambda: None,
 ) -> M:
     """Trains on examples that were read, with options that are settled.
 
     Arguments:
         about: what the scores tell beside themselves.
+        warn: called before training, once everything is checked.
     """
     from regard.training.loop import train as run_training
 
@@ -160,6 +184,7 @@ def train_on(
         model.check(examples)
         if item_kind(model.config) == "images" and model.config.bad_records != "skip":
             check_whole(example.items for example in examples)
+    warn()
     result = run_training(
         network,
         lengths=[model.length(example) for example in train],

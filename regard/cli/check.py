@@ -26,7 +26,12 @@ def check(
             show_default=False,
         ),
     ],
-    dev: Annotated[str | None, typer.Option(help="Dev file, to compare.", show_default=False)] = None,
+    dev: Annotated[
+        str | None, typer.Option(help="Dev file, or the share of FILE that is to be held out.", show_default=False)
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="By which a share is chosen; 1 if unset.", show_default=False)
+    ] = None,
     as_json: AsJson = False,
     column: Annotated[
         str | None, _reading("--column", "--target-column", help="Column or key of the label or target.")
@@ -73,7 +78,7 @@ def check(
         column=column,
         item_column=item_column,
         **_given(format=format, front_end=front_end, train_target=train_target, dev_target=dev_target),
-        **_given(delimiter=delimiter, encoding=encoding, bad_records=bad_records),
+        **_given(delimiter=delimiter, encoding=encoding, bad_records=bad_records, seed=seed),
         **_given(largest_record=largest_record, largest_unpacked=largest_unpacked),
     )
     if as_json:

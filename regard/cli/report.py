@@ -126,22 +126,26 @@ def _print(table: Any) -> None:
 
 def print_trained(model: Any, output: Path, dev: str | None) -> None:
     """The model beside its baselines, where it is, and what to type next."""
-    from regard.tasks.card import commands
+    from regard.data.share import share_of
+    from regard.tasks.card import commands, measured_on
     from regard.tasks.start import advice
 
     training = model.scores["training"]
-    print_table(f"scores on {model.scores['measured_on']}", model.scores["scores"])
+    print_table(f"scores on {measured_on(model)}", model.scores["scores"])
+    if model.scores["measured_on"] == "train":
+        typer.echo("the model has seen these data: --dev FILE, or --dev 0.1, tells how well it does on others")
     if (line := advice(model)) is not None:
         typer.echo(line)
     typer.echo(f"{training['seconds']:.0f} s of training, {training['tokens_per_second']:,.0f} items/s")
     typer.echo(f"{output} holds the model and its card")
     typer.echo("next:")
-    for command in commands(model, output, dev):
+    for command in commands(model, output, None if share_of(dev) is not None else dev):
         typer.echo(f"  {command}")
 
 
 def print_info(model: Any, run: str) -> None:
     """The network, how far it sees, its options and its scores."""
+    from regard.tasks.card import measured_on
     from regard.tasks.reach import reach_of, told
 
     facts = model.describe()
@@ -154,4 +158,4 @@ def print_info(model: Any, run: str) -> None:
         if value is not None:
             typer.echo(f"  {name} = {value}")
     if model.scores:
-        print_table(f"scores on {model.scores['measured_on']}", model.scores["scores"])
+        print_table(f"scores on {measured_on(model)}", model.scores["scores"])

@@ -13,6 +13,10 @@ from regard.tasks.files import CARD, SCORES, item_kind
 from regard.tasks.model import Model, Scores
 from regard.training.config import Config, Window
 
+SEEN = (
+    "There are no dev data: these are scores on the training data itself, which the model has seen. They do not tell "
+    "how well it does on others; `dev`, a file or a share of train, does."
+)
 MOST_LABELS = 40  # rows of a table of labels
 
 
@@ -39,8 +43,9 @@ def write_card(model: Model, path: Path, train: Sequence[Example], dev: Sequence
         *([f"- labels: {facts['labels']}"] if "labels" in facts else []),
         *([_left_out(model.scores["bad_records"])] if "bad_records" in model.scores else []),
         "",
-        f"## Scores on {model.scores['measured_on']}",
+        f"## Scores on {measured_on(model)}",
         "",
+        *([SEEN, ""] if dev is None else []),
         *score_table(model.scores["scores"]),
         *([] if not errors else ["", f"Lower is better: {', '.join(errors)}."]),
         *label_table(model.scores.get("by_label", {})),
@@ -54,6 +59,12 @@ def write_card(model: Model, path: Path, train: Sequence[Example], dev: Sequence
     ]
     with atomic_write(path) as file:
         file.write("\n".join(lines))
+
+
+def measured_on(model: Model) -> str:
+    """What the scores of a run are those of."""
+    told: str = model.scores["measured_on"]
+    return "train itself" if told == "train" else told
 
 
 def commands(model: Model, run: Path, dev: str | None = None) -> list[str]:

@@ -13,7 +13,8 @@ from regard.data.formats import find_format
 from regard.data.lines import check_file, show
 from regard.data.report import Report
 from regard.errors import ConfigError, DataError, RegardError
-from regard.tasks import TASKS, Task, files, fitting
+from regard.tasks import TASKS, Task, files
+from regard.tasks.examples import read_both, report_on
 from regard.tasks.model import Model
 from regard.training.config import make_config
 
@@ -42,14 +43,14 @@ class Checked:
 
 def check(
     train: str | Path,
-    dev: str | Path | None = None,
+    dev: str | Path | float | None = None,
     *,
     task: str | None = None,
     column: str | None = None,
     item_column: str | None = None,
     **options: Any,
 ) -> Checked:
-    """Looks at a training file, and at a dev file beside it.
+    """Looks at a training file, and at a dev file beside it, or at a share of train as dev data.
 
     Arguments:
         task: a name of :data:`regard.tasks.TASKS`; None guesses it, by what the file holds.
@@ -61,18 +62,18 @@ def check(
         DataError: a file that cannot be read, or of which the task cannot be told.
         ConfigError: an option that the task does not have, or a value that it does not take.
     """
-    given = {"bad_records": "skip", **{name: value for name, value in options.items() if value is not None}}
+    given = {
+        "bad_records": "skip",
+        "dev": str(dev) if isinstance(dev, Path) else dev,
+        **{name: value for name, value in options.items() if value is not None},
+    }
     names = {"column": column, "item_column": item_column}
     if task is not None and task not in TASKS:
         raise ConfigError(f"task: one of {', '.join(TASKS)}, got '{task}'")
     model = _guessed(train, task, given, names)
     left_out: dict[str, int] = {}
-    parts = [
-        None if source is None else fitting.read_part(model, source, part, left_out)
-        for source, part in ((train, "train"), (dev, "dev"))
-    ]
-    assert parts[0] is not None
-    report = fitting.report_on(model, parts[0], parts[1], masks=True)
+    examples, dev_examples = read_both(model, train, dev, left_out)
+    report = report_on(model, examples, dev_examples, masks=True)
     if any(left_out.values()):
         counts = ", ".join(f"{count:,} of {part}" for part, count in left_out.items())
         report.warnings.append(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 import tempfile
@@ -17,16 +16,15 @@ import torch
 from torch import nn
 
 from regard.data import Example, Source
-from regard.data.bad import BadRecords
-from regard.data.lazy import LazyExamples
-from regard.data.report import Report, look
+from regard.data.share import share_of
 from regard.errors import ConfigError, RegardError
 from regard.front_ends import learn_front_end, restore_front_end
 from regard.image import check_whole
 from regard.nn import build_encoder, set_window
 from regard.ragged import fill
 from regard.tasks.card import write_scores
-from regard.tasks.files import column_options, digest, item_kind, read, restore_run, save_run, taken
+from regard.tasks.examples import read_both, warn_of
+from regard.tasks.files import digest, item_kind, restore_run, save_run, taken
 from regard.tasks.model import Details, Model, Scores
 from regard.tasks.start import NOTHING, Start, open_start, take_over, with_options_of
 from regard.tasks.wrong import check_ending, write_wrong
@@ -34,7 +32,6 @@ from regard.training.checkpoint import WEIGHTS, load_weights
 from regard.training.config import Config, Window, Windows, check_tokenizer, make_config
 from regard.training.learner import choose_device, is_main_process
 
-logger = logging.getLogger(__name__)
 M = TypeVar("M", bound=Model)
 PREDICT_TOKENS = 4000  # items in a batch of prediction; larger ones leave the cache, and their memory is mapped anew
 
@@ -58,7 +55,7 @@ def device_of(network: nn.Module) -> torch.device:
 def fit(
     model: M,
     train: Source,
-    dev: Source | None,
+    dev: Source | float | None,
     output: str | Path | None,
     options: dict[str, Any],
     *,
@@ -73,6 +70,8 @@ def fit(
     options = {name: str(given) if isinstance(given, Path) else given for name, given in options.items()}
     for name, given in (("train", train), ("dev", dev), ("output", output)):
         options[name] = str(given) if isinstance(given, str | Path) else None
+    if isinstance(dev, int | float) or (isinstance(dev, Path) and share_of(str(dev)) is not None):
+        options["dev"] = os.path.join(".", dev) if isinstance(dev, Path) else dev
     model.config = make_config(type(model.config), model.config.model_dump(exclude_unset=True) | options)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         if output is None:
@@ -88,12 +87,13 @@ def fit(
         stack.enter_context(taken(Path(folder), resume=resume))
         start = resolve(model)
         left_out: dict[str, int] = {}
-        examples = read_part(model, train, "train", left_out)
-        dev_examples = None if dev is None else read_part(model, dev, "dev", left_out)
-        warn = partial(_warn, model, examples, dev_examples)
+        examples, dev_examples = read_both(model, train, dev, left_out)
+        warn = partial(warn_of, model, examples, dev_examples)
         if cut is not None:
             examples = cut(examples)
-        about = {"bad_records": left_out} if any(left_out.values()) else {}
+        about: dict[str, Any] = {"bad_records": left_out} if any(left_out.values()) else {}
+        if (share := share_of(model.config.dev)) is not None:
+            about["measured_on"] = f"{100 * share:g} % of train, seed {model.config.seed}"
         return train_on(model, examples, dev_examples, Path(folder), start, resume=resume, about=about, warn=warn)
 
 
@@ -131,31 +131,6 @@ def memory() -> float:
     if not hasattr(os, "sysconf"):
         return math.inf
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def read_part(model: Model, source: Source, part: str, left_out: dict[str, int]) -> Sequence[Example]:
-    """The examples of train or dev; how many records were left out goes into ``left_out``."""
-    bad = BadRecords(skip=model.config.bad_records == "skip")
-    target = getattr(model.config, f"{part}_target", None)
-    examples = read(model, source, format=model.config.format, target=target, bad=bad)
-    left_out[part] = bad.count
-    return examples
-
-
-def report_on(model: Model, train: Sequence[Example], dev: Sequence[Example] | None, *, masks: bool = False) -> Report:
-    """What there is in the data of a task; see :func:`regard.data.report.look`."""
-    column, item_column = column_options(model.config)
-    return look(train, dev, goal=model.config.goal, names=(item_column, column or ""), masks=masks)
-
-
-def _warn(model: Model, train: Sequence[Example], dev: Sequence[Example] | None) -> None:
-    """Tells what looks wrong in the data.
-
-    Masks are not unpacked for it, nor is raw text looked through that is not held in memory, which takes a pass.
-    """
-    if is_main_process() and not (model.config.goal == "nothing" and isinstance(train, LazyExamples)):
-        for line in report_on(model, train, dev).warnings:
-            logger.warning("%s", line)
 
 
 def train_on(

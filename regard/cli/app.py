@@ -140,10 +140,10 @@ def _lost_another(error: RuntimeError) -> bool:
 
 def _stopped(why: str, output: Path) -> str:
     """What to type to go on, where there is something to go on from."""
-    from regard.tasks.files import how_to_resume
-    from regard.training.checkpoint import WEIGHTS, is_interrupted
+    from regard.tasks.files import how_to_resume, is_on_the_way
+    from regard.training.checkpoint import WEIGHTS
 
-    if not is_interrupted(output) and not (output / WEIGHTS).is_file():
+    if not is_on_the_way(output) and not (output / WEIGHTS).is_file():
         return f"{why} before the first checkpoint; nothing is kept"
     launched = int(os.environ.get("WORLD_SIZE", "1")) > 1
     how = ", with as many processes" if launched else ""

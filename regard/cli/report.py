@@ -23,21 +23,22 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False))
 
 
-def print_table(title: str, scores: Scores) -> None:
+def print_table(title: str, scores: Scores, spread: Scores | None = None) -> None:
     """One row for the model and each of its baselines, one column for each metric, in per cent."""
     from rich.table import Table
 
-    from regard.tasks.card import errors_of
+    from regard.tasks.card import errors_of, score_cells
 
     metrics = list(dict.fromkeys(metric for row in scores.values() for metric in row))
     table = Table("")
     for metric in metrics:
         table.add_column(metric, justify="right", overflow="fold")
-    for name, row in scores.items():
-        cells = [f"{100 * row[metric]:.2f} %" if metric in row else "" for metric in metrics]
-        table.add_row(name, *cells, style="bold" if name == "regard" else None)
+    for name in scores:
+        table.add_row(name, *score_cells(scores, spread, name, metrics), style="bold" if name == "regard" else None)
     typer.echo(title)
     _print(table)
+    if spread is not None:
+        typer.echo("mean ± standard deviation; the model itself was trained on all of train")
     if errors := errors_of(scores):
         typer.echo(f"lower is better: {', '.join(errors)}")
 
@@ -131,7 +132,7 @@ def print_trained(model: Any, output: Path, dev: str | None) -> None:
     from regard.tasks.start import advice
 
     training = model.scores["training"]
-    print_table(f"scores on {measured_on(model)}", model.scores["scores"])
+    print_table(f"scores on {measured_on(model)}", model.scores["scores"], model.scores.get("spread"))
     if model.scores["measured_on"] == "train":
         typer.echo("the model has seen these data: --dev FILE, or --dev 0.1, tells how well it does on others")
     if (line := advice(model)) is not None:
@@ -158,4 +159,4 @@ def print_info(model: Any, run: str) -> None:
         if value is not None:
             typer.echo(f"  {name} = {value}")
     if model.scores:
-        print_table(f"scores on {measured_on(model)}", model.scores["scores"])
+        print_table(f"scores on {measured_on(model)}", model.scores["scores"], model.scores.get("spread"))

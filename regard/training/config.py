@@ -79,6 +79,13 @@ class Config(BaseModel):
     dev: Annotated[str | None, BeforeValidator(_dev)] = data(
         None, "File to evaluate on while training, or a share of train, such as 0.1; keeps the best checkpoint."
     )
+    folds: int | None = data(
+        None,
+        "In the place of dev: also train so many times without a part of train, and tell mean and spread of the scores "
+        "on these parts.",
+        ge=2,
+        le=WIDEST,
+    )
     output: str | None = data(None, "Run folder to write.")
     audio_column: str = reading("audio", "Column or key of the recording (front_end=audio).")
     image_column: str = reading("image", "Column or key of the image (front_end=pixels or patches).")

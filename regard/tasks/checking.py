@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -76,9 +76,8 @@ def check(
     report = report_on(model, examples, dev_examples, masks=True)
     if any(left_out.values()):
         counts = ", ".join(f"{count:,} of {part}" for part, count in left_out.items())
-        report.warnings.append(
-            f"records that cannot be used: {counts}; training stops at the first, unless bad_records=skip"
-        )
+        bad = f"records that cannot be used: {counts}; training stops at the first, unless bad_records=skip"
+        report = replace(report, warnings=[*report.warnings, bad])
     return Checked(model, report, left_out)
 
 

@@ -97,8 +97,7 @@ def fit(
         warn = partial(warn_of, model, examples, dev_examples)
         about: dict[str, Any] = {"bad_records": left_out} if any(left_out.values()) else {}
         if model.config.folds is not None:
-            warn()
-            train_on_folds(model, examples, Path(folder), start, resume=resume, about=about, cut=cut)
+            train_on_folds(model, examples, Path(folder), start, resume=resume, about=about, cut=cut, warn=warn)
             return model
         if (share := share_of(model.config.dev)) is not None:
             about["measured_on"] = f"{100 * share:g} % of train, seed {model.config.seed}"

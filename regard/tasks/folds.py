@@ -38,6 +38,7 @@ def train_on_folds(
     resume: bool,
     about: dict[str, Any],
     cut: Cut,
+    warn: Callable[[], None],
 ) -> None:
     """Trains on each rest of train, and on all of it; the model is the latter, its scores are those of the folds.
 
@@ -46,9 +47,10 @@ def train_on_folds(
     Arguments:
         about: what the scores tell beside themselves.
         cut: makes shorter examples of those of training.
+        warn: called before training, once everything is checked.
     """
     config = model.config
-    done = _of_each_fold(model, train, output, start, resume=resume, cut=cut)
+    done = _of_each_fold(model, train, output, start, resume=resume, cut=cut, warn=warn)
     say(f"all {config.folds} folds are done: training on all {len(train):,} examples", True)
     examples = cut(train)
     training = fitting.learn(model, examples, None, output, start, resume=resume)
@@ -79,20 +81,33 @@ def mean_and_spread(folds: Sequence[Scores]) -> dict[str, Scores]:
 
 
 def _of_each_fold(
-    model: Model, train: Sequence[Example], output: Path, start: Start, *, resume: bool, cut: Cut
+    model: Model,
+    train: Sequence[Example],
+    output: Path,
+    start: Start,
+    *,
+    resume: bool,
+    cut: Cut,
+    warn: Callable[[], None],
 ) -> list[dict[str, Any]]:
     """How many examples each fold has, and the scores on them; those of folds that were done before are read."""
     config = model.config
     parts = folds(train, config.folds, goal=config.goal, seed=config.seed)
     identity = Identity(config.model_dump(mode="json", exclude=FREE - {"baselines"}), digest(train), processes=1)
     done = _read_done(output, identity) if resume else []
-    write_config(config, output / CONFIG)
-    _write_done(output, identity, done)  # from now on it can be gone on with
+
+    def begin() -> None:
+        """From now on it can be gone on with."""
+        warn()
+        write_config(config, output / CONFIG)
+        _write_done(output, identity, done)
+
     for number in range(len(done), len(parts)):
         rest, part = without(train, parts[number])
         say(f"fold {number + 1} of {len(parts)}: {len(rest):,} examples to learn from, {len(part):,} to score", True)
         folder = _run_of(output, number)
-        done.append({"examples": len(part), "scores": _scores_without(model, rest, part, folder, start, cut)})
+        scores = _scores_without(model, rest, part, folder, start, cut, begin if not done else lambda: None)
+        done.append({"examples": len(part), "scores": scores})
         _write_done(output, identity, done)
     shutil.rmtree(output / FOLD, ignore_errors=True)
     return done
@@ -109,7 +124,13 @@ def _run_of(output: Path, number: int) -> Path:
 
 
 def _scores_without(
-    model: Model, rest: Sequence[Example], part: Sequence[Example], folder: Path, start: Start, cut: Cut
+    model: Model,
+    rest: Sequence[Example],
+    part: Sequence[Example],
+    folder: Path,
+    start: Start,
+    cut: Cut,
+    begin: Callable[[], None],
 ) -> Scores:
     """What a network that is trained on the rest scores on a part, beside its baselines; its folder is left there."""
     options: dict[str, Any] = {"folds": None, "output": str(folder)}
@@ -118,7 +139,7 @@ def _scores_without(
     other: Any = type(model)()
     other.config = model.config.model_copy(update=options)
     examples = cut(rest)
-    fitting.learn(other, examples, None, folder, start, resume=folder.is_dir(), scored=part)
+    fitting.learn(other, examples, None, folder, start, resume=folder.is_dir(), scored=part, warn=begin)
     scores: Scores = {"regard": other.score(other.network, part)}
     if other.config.baselines != "none":
         scores |= fitting.baselines_of(other, examples, None, part)

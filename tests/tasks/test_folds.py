@@ -10,7 +10,7 @@ from sklearn.dummy import DummyClassifier
 from regard import Classifier, Labeler, Seq2Seq, load
 from regard.data import read
 from regard.data.parts import folds
-from regard.errors import ConfigError, ModelError
+from regard.errors import ConfigError, DataError, ModelError
 from regard.tasks import fitting
 from regard.tasks import folds as by_folds
 from regard.training.checkpoint import is_interrupted
@@ -84,7 +84,7 @@ def stopped_at(number, monkeypatch, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "number"), [("_scores_without", 2), ("_run_of", 1), ("_run_of", 3), ("write_scores", 1)]
+    ("name", "number"), [("_scores_without", 2), ("_run_of", 2), ("_run_of", 3), ("write_scores", 1)]
 )
 def test_a_training_that_was_stopped_goes_on(name, number, whole, tmp_path, monkeypatch):
     with monkeypatch.context() as broken:
@@ -141,6 +141,14 @@ def test_dev_data_are_refused_beside_folds():
     for dev in (TEXTS, 0.1):
         with pytest.raises(ConfigError, match="folds: each is scored on its own part of train, got dev data too"):
             fit(dev=dev)
+
+
+def test_data_that_are_refused_leave_nothing(tmp_path):
+    with pytest.raises(DataError, match="where learned positions end"):
+        Labeler(**SMALL, positions="learned", position_reach=4).fit(
+            [(["a"] * 5, ["X"] * 5), (["b"], ["X"])], folds=2, output=tmp_path / "run"
+        )
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_label_of_one_example_and_other_tasks():

@@ -18,6 +18,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
+from regard.cli.check import check
 from regard.cli.common import BROKEN_PIPE, INTERRUPTED, AsJson, parse_size, parse_window, parse_windows
 from regard.cli.demo import demo
 from regard.cli.evaluate import evaluate
@@ -139,10 +140,10 @@ def _lost_another(error: RuntimeError) -> bool:
 
 def _stopped(why: str, output: Path) -> str:
     """What to type to go on, where there is something to go on from."""
-    from regard.tasks.files import how_to_resume
-    from regard.training.checkpoint import WEIGHTS, is_interrupted
+    from regard.tasks.files import how_to_resume, is_on_the_way
+    from regard.training.checkpoint import WEIGHTS
 
-    if not is_interrupted(output) and not (output / WEIGHTS).is_file():
+    if not is_on_the_way(output) and not (output / WEIGHTS).is_file():
         return f"{why} before the first checkpoint; nothing is kept"
     launched = int(os.environ.get("WORLD_SIZE", "1")) > 1
     how = ", with as many processes" if launched else ""
@@ -176,7 +177,7 @@ train_app = typer.Typer(help="Train a model from labelled files.", no_args_is_he
 app.add_typer(train_app, name="train")
 for _task in TASKS.values():
     train_app.command(_task.name)(training_of(_task))
-for _command in (evaluate, predict, stream, info, view, export, demo):
+for _command in (check, evaluate, predict, stream, info, view, export, demo):
     app.command()(_command)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from regard.data import Example
 from regard.files import atomic_write, sealed, write_json
@@ -13,6 +14,10 @@ from regard.tasks.files import CARD, SCORES, item_kind
 from regard.tasks.model import Model, Scores
 from regard.training.config import Config, Window
 
+SEEN = (
+    "There are no dev data: these are scores on the training data itself, which the model has seen. They do not tell "
+    "how well it does on others; `dev`, a file or a share of train, does."
+)
 MOST_LABELS = 40  # rows of a table of labels
 
 
@@ -39,10 +44,12 @@ def write_card(model: Model, path: Path, train: Sequence[Example], dev: Sequence
         *([f"- labels: {facts['labels']}"] if "labels" in facts else []),
         *([_left_out(model.scores["bad_records"])] if "bad_records" in model.scores else []),
         "",
-        f"## Scores on {model.scores['measured_on']}",
+        f"## Scores on {measured_on(model)}",
         "",
-        *score_table(model.scores["scores"]),
+        *([SEEN, ""] if model.scores["measured_on"] == "train" else []),
+        *score_table(model.scores["scores"], model.scores.get("spread")),
         *([] if not errors else ["", f"Lower is better: {', '.join(errors)}."]),
+        *fold_table(model.scores.get("folds", [])),
         *label_table(model.scores.get("by_label", {})),
         "",
         "## Use",
@@ -54,6 +61,12 @@ def write_card(model: Model, path: Path, train: Sequence[Example], dev: Sequence
     ]
     with atomic_write(path) as file:
         file.write("\n".join(lines))
+
+
+def measured_on(model: Model) -> str:
+    """What the scores of a run are those of."""
+    told: str = model.scores["measured_on"]
+    return "train itself" if told == "train" else told
 
 
 def commands(model: Model, run: Path, dev: str | None = None) -> list[str]:
@@ -69,16 +82,39 @@ def commands(model: Model, run: Path, dev: str | None = None) -> list[str]:
     return lines
 
 
-def score_table(scores: Scores) -> list[str]:
+def score_table(scores: Scores, spread: Scores | None = None) -> list[str]:
     """The model and its baselines as a Markdown table, in per cent."""
     metrics = list(dict.fromkeys(metric for row in scores.values() for metric in row))
+    rows = {name: " | ".join(score_cells(scores, spread, name, metrics)) for name in scores}
     return [
         "| | " + " | ".join(metrics) + " |",
         "|---|" + "---:|" * len(metrics),
-        *(
-            f"| {name} | " + " | ".join(f"{100 * row[m]:.2f} %" if m in row else "" for m in metrics) + " |"
-            for name, row in scores.items()
-        ),
+        *(f"| {name} | {row} |" for name, row in rows.items()),
+    ]
+
+
+def score_cells(scores: Scores, spread: Scores | None, name: str, metrics: Iterable[str]) -> list[str]:
+    """A row of a table of scores; with their spread, if there is one.
+
+    >>> score_cells({"regard": {"f1": 0.5}}, {"regard": {"f1": 0.01}}, "regard", ["f1", "accuracy"])
+    ['50.00 ± 1.00 %', '']
+    """
+    row = scores[name]
+    wide = {} if spread is None else {metric: f" ± {100 * value:.2f}" for metric, value in spread[name].items()}
+    return [f"{100 * row[metric]:.2f}{wide.get(metric, '')} %" if metric in row else "" for metric in metrics]
+
+
+def fold_table(folds: Sequence[dict[str, Any]]) -> list[str]:
+    """What the scores on folds are, and the model's on each, as a section of Markdown."""
+    if not folds:
+        return []
+    rows = {f"fold {number}": fold["scores"]["regard"] for number, fold in enumerate(folds, 1)}
+    return [
+        "",
+        f"Mean ± standard deviation of {len(folds)} networks, each trained in the same way without one of so many "
+        "parts of train, and scored on that part. The model of this run was trained on all of train. Each fold:",
+        "",
+        *score_table(rows),
     ]
 
 

@@ -123,7 +123,7 @@ def _of_vit(folder: Path) -> Start:
 def advice(model: Any) -> str | None:
     """What there is to start from, where a network of texts made from nothing does worse than counting their words."""
     scores = model.scores["scores"]
-    if model.config.pretrained is not None or model.scores["measured_on"] != "dev" or OF_TEXTS not in scores:
+    if model.config.pretrained is not None or model.scores["measured_on"] == "train" or OF_TEXTS not in scores:
         return None
     metric = model.metric((), ())
     if scores["regard"][metric] >= scores[OF_TEXTS][metric]:

@@ -6,14 +6,17 @@ Those of one task are in the ``options`` of its folder.
 from __future__ import annotations
 
 import inspect
+import os
+import re
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from regard.data.encodings import UTF8, checked_delimiter, checked_encoding
 from regard.data.lines import MIB, RECORD, UNPACKED
+from regard.data.share import share_of
 from regard.errors import ConfigError
 from regard.front_ends import FRONT_ENDS
 
@@ -49,6 +52,16 @@ PANELS = ("Data", "Reading", "Network", "Training")  # Reading: what evaluation 
 data, reading, network, training = map(option_of, PANELS)
 
 
+def _dev(given: Any) -> Any:
+    """A share of train as the text that it is typed as; a number that is neither that nor a file is refused."""
+    if isinstance(given, int | float) or (isinstance(given, str) and re.fullmatch(r"[\d.]+", given)):
+        text = given if isinstance(given, str) else repr(given)
+        if share_of(text) is None and not os.path.exists(text):
+            raise ConfigError(f"dev: a file, or a share of train between 0 and 1, got {given!r}")
+        return text
+    return given
+
+
 def _delimiter(text: str | None) -> str | None:
     return None if text is None else checked_delimiter(text)
 
@@ -63,7 +76,16 @@ class Config(BaseModel):
     predicts_from: ClassVar[str | None] = None  # kind of items, where it is not the one of training
 
     train: str | None = data(None, "Training file.")
-    dev: str | None = data(None, "File to evaluate on while training; keeps the best checkpoint.")
+    dev: Annotated[str | None, BeforeValidator(_dev)] = data(
+        None, "File to evaluate on while training, or a share of train, such as 0.1; keeps the best checkpoint."
+    )
+    folds: int | None = data(
+        None,
+        "In the place of dev: also train so many times without a part of train, and tell mean and spread of the scores "
+        "on these parts.",
+        ge=2,
+        le=WIDEST,
+    )
     output: str | None = data(None, "Run folder to write.")
     audio_column: str = reading("audio", "Column or key of the recording (front_end=audio).")
     image_column: str = reading("image", "Column or key of the image (front_end=pixels or patches).")

@@ -77,7 +77,7 @@ class Classifier:
     def fit(
         self,
         train: Source,
-        dev: Source | None = None,
+        dev: Source | float | None = None,
         output: str | Path | None = None,
         *,
         resume: bool = False,
@@ -219,19 +219,6 @@ class Classifier:
     def learn_labels(self, train: Sequence[Example]) -> None:
         counts = Counter(example.goal for example in train)
         self.labels = sorted(counts)
-        if len(counts) < 2:
-            logger.warning(
-                "all training data has one label, '%s', which every prediction will be: add examples of another",
-                self.labels[0],
-            )
-        if rare := [label for label in self.labels if counts[label] == 1]:
-            logger.warning(
-                "%d of %d labels have one training example, from which little can be learned: %s%s",
-                len(rare),
-                len(self.labels),
-                ", ".join(f"'{label}'" for label in rare[:10]),
-                ", ..." if len(rare) > 10 else "",
-            )
         if self.config.class_weights == "balanced":
             mean = len(train) / len(counts)
             self._weights = torch.tensor([mean / counts[label] for label in self.labels])

@@ -73,7 +73,7 @@ class Labeler:
     def fit(
         self,
         train: Source,
-        dev: Source | None = None,
+        dev: Source | float | None = None,
         output: str | Path | None = None,
         *,
         resume: bool = False,

@@ -62,7 +62,7 @@ class MaskedModel:
     def fit(
         self,
         train: Source,
-        dev: Source | None = None,
+        dev: Source | float | None = None,
         output: str | Path | None = None,
         *,
         resume: bool = False,

@@ -71,7 +71,7 @@ class Transcriber:
     def fit(
         self,
         train: Source,
-        dev: Source | None = None,
+        dev: Source | float | None = None,
         output: str | Path | None = None,
         *,
         resume: bool = False,

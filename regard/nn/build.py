@@ -63,7 +63,7 @@ def build_encoder(
 
     Arguments:
         kind: one of the above.
-        dim: E.
+        dim: ``E``.
         depth: number of layers, from 0.
         embedding_dim: of the vectors in, with their positions and ``embedding_norm``, before a matrix brings them to
             ``dim``, as in ELECTRA; None for ``dim`` itself, without a matrix.

@@ -26,7 +26,7 @@ class DecoderLayer(nn.Module):
         attention: of the targets to themselves, causal.
         cross_attention: of the targets to the memory, all of it.
         feed_forward: a function of vectors ``[T, E]``.
-        dim: E.
+        dim: ``E``.
         norm: "pre" or "post", as in :class:`Residual`.
         dropout: share of what each part adds that is dropped in training.
         norm_eps: added to the variance.

@@ -60,7 +60,7 @@ class Learned(nn.Module):
     """Adds a learned vector for each position.
 
     Arguments:
-        dim: E.
+        dim: ``E``.
         length: how many positions there are, so the longest sequence that can be taken.
 
     Raises:
@@ -95,7 +95,7 @@ class Relative(nn.Module):
 
     Arguments:
         depth: number of layers.
-        heads: H.
+        heads: ``H``.
         left, right: positions told apart before and after the query.
     """
 
@@ -121,7 +121,7 @@ class Alibi(nn.Module):
     Press, Smith and Lewis 2022, "Train Short, Test Long"; with both directions alike where keys follow the query.
 
     Arguments:
-        heads: H.
+        heads: ``H``.
         left, right: positions that may be seen before and after the query; None for no limit.
     """
 

@@ -42,7 +42,7 @@ class Learned2d(nn.Module):
     """Adds a learned vector for each row and one for each column.
 
     Arguments:
-        dim: E.
+        dim: ``E``.
         length: how many rows and how many columns there are, so the largest image that can be taken.
 
     Raises:
@@ -77,7 +77,7 @@ class Relative2d(nn.Module):
 
     Arguments:
         depth: number of layers.
-        heads: H.
+        heads: ``H``.
         reach: rows and columns told apart above, below, before and after the query.
     """
 
@@ -105,7 +105,7 @@ class Alibi2d(nn.Module):
     """A fixed bias that falls with the rows and columns between two vectors, ``−slope_h · (|Δrow| + |Δcolumn|)``.
 
     Arguments:
-        heads: H.
+        heads: ``H``.
     """
 
     slopes: Tensor

@@ -138,7 +138,14 @@ def test_no_words_may_be_an_empty_array():
 
 
 @pytest.mark.parametrize(
-    ("rows", "found"), [(5, r"5 \(int\)"), ([[1.0], 5], "5 at item 2"), ([[1.0], "a"], "at item 2")]
+    ("rows", "found"),
+    [
+        (5, r"5 \(int\)"),
+        (iter([[1.0]]), r"\(list_iterator\)"),
+        ([[1.0], 5], "5 at item 2"),
+        ([[1.0], "a"], "at item 2"),
+    ],
+    ids=["number", "iterator", "number in it", "text in it"],
 )
 def test_what_is_no_row_of_numbers_is_told(rows, found):
     with pytest.raises(DataError, match=rf"found .*{found}"):

@@ -150,7 +150,7 @@ class Ragged:
         return Ragged(values, self.offsets, self.grid)
 
     def to(self, device: torch.device | str) -> Ragged:
-        """The batch on a device."""
+        """The batch on a device, values ``[T, ...]`` and all that tells of them."""
         values = self.values.to(device)
         offsets = beside(values, self.offsets) if self.offsets.is_cpu else self.offsets.to(device)
         return Ragged(values, offsets, self.grid)
@@ -182,7 +182,7 @@ class Ragged:
 
     @property
     def lengths(self) -> Tensor:
-        """``[B]`` int64."""
+        """``[B]`` int64: how many rows each sequence has."""
         return self.offsets.diff()
 
     @property

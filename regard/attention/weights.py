@@ -119,7 +119,7 @@ class AttentionWeights:
         return entropy(self.values)
 
     def distance(self) -> Tensor:
-        """How far each query looks, the mean of |key position − query position| in positions; 0 for no weight.
+        """How far each query looks, the mean of ``|key position − query position|``; 0 for no weight.
 
         The mean is taken under the weights divided by their sum, which relu and sigmoid do not hold at 1.
         ``[B, H, Q]`` or ``[T, H]``.

@@ -88,7 +88,7 @@ class Model(Protocol):
         """A batch with ``.to(device)``."""
 
     def loss(self, network: nn.Module, batch: Any) -> tuple[Tensor, int]:
-        """Summed over a batch, and the number of things it is a sum over."""
+        """Summed over a batch, ``[]``, and the number of things it is a sum over."""
 
     def score(
         self,

@@ -36,7 +36,7 @@ class Streams(Generic[Answer]):
 
     Arguments:
         network: ``head(encoder(front_end(x)))`` with a head on each vector by itself.
-        count: R.
+        count: ``R``.
         reader: makes what makes the answers of one stream.
         rate: of the samples, Hz, where the front end takes sound; its own unless given.
 

@@ -104,3 +104,9 @@ def test_a_missing_file_is_named(tmp_path):
         read_config(tmp_path / "run.toml", LabelConfig)
     with pytest.raises(ModelError, match="cannot be read, is a directory"):
         read_config(tmp_path, LabelConfig)
+
+
+def test_what_no_line_is_about_names_the_file_alone(tmp_path):
+    (tmp_path / "run.toml").write_text("heads = 3\n[network]\ndim = 8\n")
+    with pytest.raises(ConfigError, match=r"run\.toml: unknown option 'network'"):
+        read_config(tmp_path / "run.toml", LabelConfig)

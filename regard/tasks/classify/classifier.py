@@ -90,7 +90,7 @@ class Classifier:
                 columns of them; instead of a text a list of words, or an array ``[N, C]``.
             output: run folder to write; without it nothing is left on disk.
             resume: go on from the checkpoint in ``output``, bit for bit.
-            The rest are the options of training, as on the command line.
+            options: those of training, as on the command line.
 
         Raises:
             DataError: a record that cannot be read, with file and line.

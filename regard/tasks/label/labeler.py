@@ -87,7 +87,7 @@ class Labeler:
                 patches, or a table with columns of them.
             output: run folder to write; without it nothing is left on disk.
             resume: go on from the checkpoint in ``output``, bit for bit.
-            The rest are the options of training, as on the command line.
+            options: those of training, as on the command line.
 
         Raises:
             DataError: a record that cannot be read, with file and line.

@@ -75,7 +75,7 @@ class MaskedModel:
                 iterable of texts or arrays ``[N, C]``; or a table with a column of them.
             output: run folder to write; without it nothing is left on disk.
             resume: go on from the checkpoint in ``output``, bit for bit.
-            The rest are the options of training, as on the command line.
+            options: those of training, as on the command line.
 
         Raises:
             DataError: a record that cannot be read, with file and line.
@@ -131,7 +131,7 @@ class MaskedModel:
 
     @property
     def truth(self) -> Truth:
-        """What is guessed: tokens, words or vectors."""
+        """What is guessed, tokens, words or vectors."""
         return truth_for(self.config.front_end, self.network.front_end)
 
     def _filled(self, text: str, top: int | None) -> dict[str, Any]:

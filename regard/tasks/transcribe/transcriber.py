@@ -84,7 +84,7 @@ class Transcriber:
                 instead of a recording an array ``[N, C]``, a text or a list of words, as the front end takes them.
             output: run folder to write; without it nothing is left on disk.
             resume: go on from the checkpoint in ``output``, bit for bit.
-            The rest are the options of training, as on the command line.
+            options: those of training, as on the command line.
 
         Raises:
             DataError: a record that cannot be read, or whose target is too long for it, with file and line.

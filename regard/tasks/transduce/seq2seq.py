@@ -83,7 +83,7 @@ class Seq2Seq:
                 targets are a file of their own), an iterable of ``(source, target)``, or a table.
             output: run folder to write; without it nothing is left on disk.
             resume: go on from the checkpoint in ``output``, bit for bit.
-            The rest are the options of training, as on the command line.
+            options: those of training, as on the command line.
 
         Raises:
             DataError: a record that cannot be read, with file and line.

@@ -46,6 +46,7 @@ ConfigFile = Annotated[
     str | None, typer.Option(help="TOML file of the options below; a flag wins over it.", show_default=False)
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --output where it stopped.")]
+FLAGS = {"pretrained": ("--from", "--pretrained"), "continue_from": ("--continue", "--continue-from")}
 METAVARS: dict[Any, str] = {int: "N", float: "X", bool: "", Window: "W", Windows: "W/W/...", ImageSize: "N"}
 PARSERS: dict[Any, Callable[[str], Any]] = {
     Window: parse_window,
@@ -84,7 +85,7 @@ def _flag(kind: type[Config], name: str) -> inspect.Parameter:
     choices = [choice for choice in kinds if isinstance(choice, str)]
     parser = PARSERS.get(field.annotation)
     option = typer.Option(
-        *(("--from", "--pretrained") if name == "pretrained" else ()),
+        *FLAGS.get(name, ()),
         help=f"{describe(kind, name)[:-1]} ({', '.join(choices)})." if choices else describe(kind, name),
         rich_help_panel=panel_of(kind, name),
         parser=parser,

@@ -21,6 +21,7 @@ from regard.image import check_whole
 from regard.nn import build_encoder, set_window
 from regard.ragged import fill
 from regard.tasks.card import write_scores
+from regard.tasks.continuing import continued
 from regard.tasks.files import digest, item_kind, read, restore_run, save_run, taken
 from regard.tasks.model import Details, Model, Scores
 from regard.tasks.start import NOTHING, Start, open_start, take_over, with_options_of
@@ -95,7 +96,9 @@ def resolve(model: Model) -> Start:
         ConfigError: options that do not go together.
     """
     start = NOTHING
-    if model.config.pretrained is not None:
+    if model.config.continue_from is not None:
+        model.config, start = continued(model.config)
+    elif model.config.pretrained is not None:
         start = open_start(model.config.pretrained)
         model.config = with_options_of(start, model.config)
     config = model.config
@@ -203,16 +206,21 @@ def with_details(
 def _new_network(model: Model, train: Sequence[Example], start: Start) -> nn.Module:
     """A network for the training data, with the weights to start from."""
     torch.manual_seed(model.config.seed)
-    model.learn_labels(train)
+    if start.whole is not None:
+        model.restore(start.vocabularies)
+    known: list[str] | None = None if start.whole is None else getattr(model, "labels", None)
+    model.learn_labels(train, known)
     front_ends = {}
     for part, kind in model.front_ends().items():
-        known = start.vocabularies.get(part)
-        if known is not None:
-            front_ends[part] = restore_front_end(kind, known, model.config)
+        vocabulary = start.vocabularies.get(part)
+        if vocabulary is not None:
+            front_ends[part] = restore_front_end(kind, vocabulary, model.config)
         else:
             front_ends[part] = learn_front_end(kind, model.texts_of(part, train), model.config)
     network = model.network = model.build(front_ends)
-    if start.parts:
+    if start.whole is not None:
+        load_weights(network, start.whole / WEIGHTS)
+    elif start.parts:
         take_over(network, start)
     return network
 
@@ -232,7 +240,7 @@ def _other_encoder(
     """What an encoder of another kind with as many parameters scores, trained in the same way from nothing."""
     other: Any = type(model)()
     plain = {"encoder": kind, "baselines": "none"}
-    unset = dict.fromkeys(("window", "windows", "pretrained", "tokenizer", "train", "dev", "output"))
+    unset = dict.fromkeys(("window", "windows", "pretrained", "continue_from", "tokenizer", "train", "dev", "output"))
     other.config = model.config.model_copy(update=plain | unset)
     start = Start(vocabularies={part: model.vocabulary()[part] for part in model.front_ends()})
     size = _equal_size(other.config, count_parameters(model.network.encoder))

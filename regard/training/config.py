@@ -80,6 +80,9 @@ class Config(BaseModel):
     pretrained: str | None = network(
         None, "Run folder, or Hugging Face BERT or ViT folder, whose encoder to start from."
     )
+    continue_from: str | None = network(
+        None, "Run folder of a finished model to go on with, its labels and head too; its options hold unless given."
+    )
     front_end: FrontEndName = network("subwords", "How raw items become vectors.")
     tokenizer: str | None = network(
         None, "What cuts text into subwords: tokenizer.json, vocab.txt or a folder of one; learned from train if unset."

@@ -114,6 +114,7 @@ def write(file: IO[bytes], columns: Columns) -> Iterator[Put]:
 
     rows: list[dict[str, Any]] = []
     writer: ParquetWriter | None = None
+    as_json: set[str] = set()  # columns whose lists are of no one type
 
     def put(example: Example, answer: Answer) -> None:
         rows.append(_row(example, answer, columns))
@@ -121,7 +122,10 @@ def write(file: IO[bytes], columns: Columns) -> Iterator[Put]:
             flush()
 
     def flush() -> None:
-        nonlocal writer
+        nonlocal writer, as_json
+        as_json = _mixed(arrow, rows) if writer is None else as_json
+        for row in rows:
+            row |= {name: json.dumps(row[name], ensure_ascii=False) for name in as_json & row.keys()}
         if writer is None:
             writer = ParquetWriter(file, _schema(arrow, rows))
         writer.write_table(arrow.Table.from_pylist(rows, schema=writer.schema))
@@ -134,6 +138,17 @@ def write(file: IO[bytes], columns: Columns) -> Iterator[Put]:
     finally:
         if writer is not None:
             writer.close()
+
+
+def _mixed(arrow: Any, rows: Sequence[dict[str, Any]]) -> set[str]:
+    """The columns that Parquet cannot hold as they are: lists of numbers and texts, say."""
+    found = set()
+    for name in dict.fromkeys(name for row in rows for name in row):
+        try:
+            arrow.array([row.get(name) for row in rows])
+        except arrow.ArrowException:
+            found.add(name)
+    return found
 
 
 def _schema(arrow: Any, rows: Sequence[dict[str, Any]]) -> Any:
@@ -155,7 +170,7 @@ def _row(example: Example, answer: Answer, columns: Columns) -> dict[str, Any]:
     kept = kept_values(example, columns)
     if isinstance(example.found, np.ndarray):
         kept = {"vectors": example.found.tolist()} | kept
-    if columns.key == "segments":  # of times and labels, which are no list of one type
+    if columns.key == "segments":  # of times and labels, also where there are none
         answer = answer | {columns.key: json.dumps(answer[columns.key], ensure_ascii=False)}
     told = {name: value for name, value in answer.items() if not isinstance(value, dict)}
     return kept | answer_beside(told, columns, kept)

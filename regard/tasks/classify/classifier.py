@@ -29,6 +29,8 @@ from regard.tasks.classify.calibration import draw_calibration
 from regard.tasks.classify.confusion import draw_confusion
 from regard.tasks.classify.network import ClassBatch, ClassNetwork
 from regard.tasks.classify.options import ClassifyConfig
+from regard.tasks.continuing import check_no_new
+from regard.tasks.embedding import as_array, pooled, windows_of
 from regard.tasks.maps import attention_maps
 from regard.tasks.model import Columns, Details, Scores
 from regard.tasks.wrong import wrong_labels
@@ -125,7 +127,7 @@ class Classifier:
         self.check(examples)
         scores: dict[str, Any] = self._measure(self.network, examples, confusion, calibration, details)
         if pairs:
-            scores |= pair_scores(self._embedded(examples), [example.goal for example in examples])
+            scores |= pair_scores(self._embedded(examples).numpy(), [example.goal for example in examples])
         return fitting.with_details(scores, details, by_label=by_label, errors=errors)
 
     def predict(self, source: Source, *, format: str = "auto") -> list[str]:
@@ -139,14 +141,17 @@ class Classifier:
         rows = self._chances(self.network, examples)
         return [dict(zip(self.labels, row, strict=True)) for row in rows.tolist()]
 
-    def embed(self, source: Source, *, format: str = "auto") -> NDArray[np.float32]:
+    def embed(self, source: Source, *, normalize: bool = False, format: str = "auto") -> NDArray[np.float32]:
         """One vector for every example, ``[N, dim]``: what the whole sequence was pooled to, which the head reads.
 
         Examples of one label point in about the same direction: the cosine between two tells how alike they are.
+
+        Arguments:
+            normalize: whether each is divided by its length, so that a product of two is their cosine.
         """
-        examples = files.read(self, source, labelled=False, format=format)
+        examples = given(self, source, format)
         self._check_held(examples)
-        return self._embedded(examples)
+        return as_array(self._embedded(examples), normalize=normalize)
 
     def candidates(self, source: Source, *, top: int = USUAL, format: str = "auto") -> list[list[tuple[str, float]]]:
         """The ``top`` likeliest labels of every example with their probabilities, best first."""
@@ -199,17 +204,19 @@ class Classifier:
     def texts_of(self, part: str, train: Sequence[Example]) -> Iterable[Any]:
         return files.Values(train, "items")
 
-    def learn_labels(self, train: Sequence[Example]) -> None:
+    def learn_labels(self, train: Sequence[Example], known: list[str] | None = None) -> None:
         counts = Counter(example.goal for example in train)
-        self.labels = sorted(counts)
-        if len(counts) < 2:
+        if known is not None:
+            check_no_new([*counts], known)
+        self.labels = sorted(counts) if known is None else known
+        if len(self.labels) < 2:
             logger.warning(
                 "all training data has one label, '%s', which every prediction will be: add examples of another",
                 self.labels[0],
             )
         if self.config.class_weights == "balanced":
             mean = len(train) / len(counts)
-            self._weights = torch.tensor([mean / counts[label] for label in self.labels])
+            self._weights = torch.tensor([mean / max(1, counts[label]) for label in self.labels])
 
     def check_sizes(self, examples: Sequence[Example]) -> None:
         for example in examples:
@@ -252,11 +259,7 @@ class Classifier:
 
     def _windows(self, example: Example) -> list[Any]:
         """The items whole, or the windows in which they are read."""
-        longest = files.longest_window(self.config)
-        if self.length(example) <= longest:
-            return [example.items]
-        windows: list[Any] = self.network.front_end.split(example.items, longest)
-        return windows
+        return windows_of(self.network.front_end, example.items, files.longest_window(self.config))
 
     def collate(self, examples: Sequence[Example]) -> ClassBatch:
         parts = [self._windows(example) for example in examples]
@@ -330,26 +333,16 @@ class Classifier:
         """``[N, labels]``, rows sum to 1."""
         return self._rows(network, network, examples, len(self.labels)).softmax(1)
 
-    def _embedded(self, examples: Sequence[Example]) -> NDArray[np.float32]:
+    def _embedded(self, examples: Sequence[Example]) -> Tensor:
         """``[N, dim]``."""
-        return self._rows(self.network, self.network.embed, examples, self.config.dim).numpy()
+        return self._rows(self.network, self.network.embed, examples, self.config.dim)
 
-    @torch.inference_mode()
     def _rows(self, network: nn.Module, read: Callable[..., Tensor], examples: Sequence[Example], width: int) -> Tensor:
-        """``[N, width]``: what ``read``, a part of the network, makes of each; the mean over the windows of a long one.
-
-        One window after the other is held.
-        """
+        """``[N, width]``: what ``read``, a part of the network, makes of each; the mean over the windows of a long one."""
         network.eval()
-        parts = [(number, window) for number, example in enumerate(examples) for window in self._windows(example)]
-        owners = torch.tensor([number for number, _ in parts], dtype=torch.int64)
-        front_end, device = self.network.front_end, fitting.device_of(network)
-        sums = torch.zeros(len(examples), width)
-        for numbers in fitting.in_batches([front_end.count(window) for _, window in parts]):
-            inputs = front_end.encode([parts[number][1] for number in numbers]).to(device)
-            rows = read(inputs, torch.arange(len(numbers) + 1))  # [B, width]
-            sums.index_add_(0, owners[numbers], rows.float().cpu())
-        return sums / owners.bincount(minlength=len(examples))[:, None]
+        windows = [self._windows(example) for example in examples]
+        front_end = self.network.front_end
+        return pooled(front_end, lambda inputs: read(inputs, torch.arange(len(inputs) + 1)), windows, width)
 
     def baselines(self, train: Sequence[Example], scored: Sequence[Example]) -> Scores:
         return class_baselines(train, scored, self.labels, getattr(self.network.front_end, "frames", np.asarray))

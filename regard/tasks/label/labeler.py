@@ -8,7 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -19,6 +21,8 @@ from regard.errors import ConfigError
 from regard.ragged import Ragged
 from regard.tasks import files, fitting
 from regard.tasks.candidates import USUAL, check_top, given
+from regard.tasks.continuing import check_no_new
+from regard.tasks.embedding import mean_vectors
 from regard.tasks.label import masks
 from regard.tasks.label.frames import Smoothing
 from regard.tasks.label.kinds import KINDS, Kind
@@ -205,6 +209,14 @@ class Labeler:
         width = 1 if seconds is None else smoothing.width(seconds)
         return Streams(self.network, count, partial(LabelReader, self.labels, seconds, width=width), rate=rate)
 
+    def embed(self, source: Source, *, normalize: bool = False, format: str = "auto") -> NDArray[np.float32]:
+        """One vector for every example, ``[N, dim]``: the mean of what the encoder makes of it.
+
+        Arguments:
+            normalize: whether each is divided by its length, so that a product of two is their cosine.
+        """
+        return mean_vectors(self, given(self, source, format), normalize=normalize)
+
     def attention(self, items: Any) -> Maps | ImageMaps:
         """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""
         return attention_maps(self, items)
@@ -230,8 +242,12 @@ class Labeler:
     def texts_of(self, part: str, train: Sequence[Example]) -> Iterable[Any]:
         return files.Values(train, "items")
 
-    def learn_labels(self, train: Sequence[Example]) -> None:
-        self.labels = self._kind.known_labels(train)
+    def learn_labels(self, train: Sequence[Example], known: list[str] | None = None) -> None:
+        found = self._kind.known_labels(train)
+        if known is not None:
+            check_no_new(found, [masks.bare(label) for label in known] if self.config.goal == "mask" else known)
+            return
+        self.labels = found
         names = self._mask_names()
         if names is not None:
             self.labels = masks.named(self.labels, names)

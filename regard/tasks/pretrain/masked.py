@@ -8,7 +8,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from regard.data import Example, Source
@@ -16,6 +18,7 @@ from regard.data.items import fewest
 from regard.errors import DataError, UnsupportedError
 from regard.tasks import files, fitting
 from regard.tasks.candidates import USUAL, as_pairs, best_of, check_top, given
+from regard.tasks.embedding import mean_vectors
 from regard.tasks.maps import attention_maps
 from regard.tasks.model import Columns, Details, Scores
 from regard.tasks.pretrain.masking import choose
@@ -115,6 +118,14 @@ class MaskedModel:
                 files.check_windowed(self.config, example, len(self.truth.blanks(str(example.items))[1]))
         return [self._filled(str(example.items), top) for example in examples]
 
+    def embed(self, source: Source, *, normalize: bool = False, format: str = "auto") -> NDArray[np.float32]:
+        """One vector for every example, ``[N, dim]``: the mean of what the encoder makes of it.
+
+        Arguments:
+            normalize: whether each is divided by its length, so that a product of two is their cosine.
+        """
+        return mean_vectors(self, given(self, source, format), normalize=normalize)
+
     def attention(self, items: Any) -> Maps | ImageMaps:
         """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""
         return attention_maps(self, items)
@@ -180,7 +191,7 @@ class MaskedModel:
     def texts_of(self, part: str, train: Sequence[Example]) -> Iterable[Any]:
         return files.Values(train, "items")
 
-    def learn_labels(self, train: Sequence[Example]) -> None:
+    def learn_labels(self, train: Sequence[Example], known: list[str] | None = None) -> None:
         """There are none."""
 
     def check_sizes(self, examples: Sequence[Example]) -> None:

@@ -20,6 +20,7 @@ from regard.image import Image
 from regard.ragged import Ragged
 from regard.tasks import files, fitting
 from regard.tasks.candidates import USUAL, as_pairs, given, width_of
+from regard.tasks.embedding import mean_vectors
 from regard.tasks.maps import attention_maps
 from regard.tasks.model import Columns, Details, Scores
 from regard.tasks.streams import Stream, Streams, in_pieces, is_read_in_pieces
@@ -167,6 +168,14 @@ class Transcriber:
         """The same for many at once, which share a batch."""
         return Streams(self.network, count, partial(TranscriptReader, self.network), rate=rate)
 
+    def embed(self, source: Source, *, normalize: bool = False, format: str = "auto") -> NDArray[np.float32]:
+        """One vector for every example, ``[N, dim]``: the mean of what the encoder makes of it.
+
+        Arguments:
+            normalize: whether each is divided by its length, so that a product of two is their cosine.
+        """
+        return mean_vectors(self, given(self, source, format), normalize=normalize)
+
     def attention(self, items: Any) -> Maps | ImageMaps:
         """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""
         return attention_maps(self, items)
@@ -188,7 +197,7 @@ class Transcriber:
     def texts_of(self, part: str, train: Sequence[Example]) -> Iterable[Any]:
         return files.Values(train, "goal" if part == "target" else "items")
 
-    def learn_labels(self, train: Sequence[Example]) -> None:
+    def learn_labels(self, train: Sequence[Example], known: list[str] | None = None) -> None:
         """There are none."""
 
     def check_sizes(self, examples: Sequence[Example]) -> None:

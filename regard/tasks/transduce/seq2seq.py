@@ -9,7 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -20,6 +22,7 @@ from regard.errors import ConfigError
 from regard.nn import build_decoder
 from regard.tasks import files, fitting
 from regard.tasks.candidates import USUAL, given, width_of
+from regard.tasks.embedding import mean_vectors
 from regard.tasks.maps import sequence_maps
 from regard.tasks.model import Columns, Details, Scores
 from regard.tasks.transduce.baselines import text_baselines
@@ -185,6 +188,14 @@ class Seq2Seq:
             return [{"candidates": some} if samples > 1 else some[0] for some in found]
         return [some[0] if top is None else some[0] | {"candidates": some} for some in found]
 
+    def embed(self, source: Source, *, normalize: bool = False, format: str = "auto") -> NDArray[np.float32]:
+        """One vector for every example, ``[N, dim]``: the mean of what the encoder makes of it.
+
+        Arguments:
+            normalize: whether each is divided by its length, so that a product of two is their cosine.
+        """
+        return mean_vectors(self, given(self, source, format), normalize=normalize)
+
     @torch.inference_mode()
     def attention(self, items: Any, target: str | None = None) -> PairMaps:
         """Who attends to whom: source and target to themselves, target to source. The target is predicted if None."""
@@ -227,7 +238,7 @@ class Seq2Seq:
             return files.Values(train, "goal")
         return files.Values(train, "items", "goal") if self.config.shared_vocabulary else files.Values(train, "items")
 
-    def learn_labels(self, train: Sequence[Example]) -> None:
+    def learn_labels(self, train: Sequence[Example], known: list[str] | None = None) -> None:
         """There are none."""
 
     def check_sizes(self, examples: Sequence[Example]) -> None:

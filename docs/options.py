@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 from regard.tasks import TASKS
-from regard.training.config import Config, describe, panel_of
+from regard.training.config import PANELS, Config, describe, panel_of
 
 PAGE = Path(__file__).with_name("training.md")
 BEGIN, END = "<!-- options: written by docs/options.py -->\n", "<!-- end of options -->\n"
@@ -16,7 +16,7 @@ HEAD = ["", "| option | default | what it is |", "|---|---|---|"]
 def tables() -> str:
     """The options that all tasks share, under the headings of `--help`; then those of each task."""
     lines = []
-    for panel in ("Data", "Network", "Training"):
+    for panel in PANELS:
         lines += ["", f"**{panel}**", *HEAD]
         lines += [_row(Config, name) for name in Config.model_fields if panel_of(Config, name) == panel]
     for task, kind in ((name, row.config) for name, row in TASKS.items()):

@@ -1,7 +1,7 @@
-"""Reading safetensors files, https://huggingface.co/docs/safetensors, without mapping them into memory.
+"""Safetensors files, https://huggingface.co/docs/safetensors: read without a map, and written alike every time.
 
 The library maps a file and hands out tensors that lie in it: one that is cut short or written into before it is copied
-ends the process, or changes the weights.
+ends the process, or changes the weights. And it writes metadata in an order that differs from one call to the next.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import torch
+from safetensors.torch import save
 from torch import Tensor
 
 LONGEST_HEADER = 100_000_000  # bytes, as in the library
@@ -111,6 +112,17 @@ def open_tensors(path: str | os.PathLike[str]) -> Iterator[TensorFile]:
     """
     with Path(path).open("rb") as file:
         yield TensorFile(file)
+
+
+def write_tensors(file: IO[bytes], tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Writes tensors, each in memory of its own, with the same bytes whenever they and the metadata are the same."""
+    whole = memoryview(save(tensors))
+    begin = 8 + int.from_bytes(whole[:8], "little")
+    header = {"__metadata__": dict(sorted(metadata.items())), **json.loads(bytes(whole[8:begin]))}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # so that numbers stand at multiples of their size
+    file.write(len(text).to_bytes(8, "little") + text)
+    file.write(whole[begin:])
 
 
 def _parsed(header: bytes) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import pytest
 from regard.cli import run
 from regard.tasks import TASKS
 from regard.tasks.label.options import LabelConfig
-from regard.training.config import read_config
+from regard.training.config_file import read_config
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -4,6 +4,7 @@
 """
 
 import io
+import json
 import os
 import random
 import resource
@@ -31,7 +32,8 @@ from regard.front_ends.tokenizer import read_tokenizer
 from regard.tasks import TASKS
 from regard.tasks.label.options import LabelConfig
 from regard.training.checkpoint import FOLDER, Identity, State, read_checkpoint, write_checkpoint
-from regard.training.config import make_config, read_config, write_config
+from regard.training.config import make_config
+from regard.training.config_file import read_config, write_config
 from regard.training.progress import read_journal
 
 CASES = int(os.environ.get("REGARD_FUZZ", "10000"))
@@ -298,23 +300,29 @@ def test_run_folders(kind, sealed, tmp_path, capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_a_bert_of_others(tmp_path, capfd):
+@pytest.mark.parametrize("architecture", ["bert", "roberta", "electra"])
+def test_a_bert_of_others(architecture, tmp_path, capfd):
     run_folder, folder = tmp_path / "run", tmp_path / "bert"
     options = {"front_end": "subwords", "subword_model": "wordpiece", "subwords": 60, "positions": "learned"}
-    options |= {"norm": "post", "embedding_norm": True, "position_reach": 32}
+    options |= {"norm": "post", "embedding_norm": True, "position_reach": 32, "architecture": architecture}
+    options |= {"embedding_dim": 8} if architecture == "electra" else {}
     Labeler(**options, **TINY).fit([(text.split(), ["X", "Y", "Z"]) for text in TEXTS], output=run_folder, **QUICK)
     assert run(["export", str(run_folder), "--output", str(folder)]) == 0
     capfd.readouterr()
     (folder / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\none\ntwo\n")
+    (folder / "vocab.json").write_text(
+        json.dumps({"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "a": 4, "b": 5, "ab": 6})
+    )
+    (folder / "merges.txt").write_text("#version: 0.2\na b\n")
     names = ["config.json", "tokenizer.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"]
 
     def read(rng: random.Random) -> None:
         if rng.random() < 0.1:
-            read_tokenizer(folder / "vocab.txt")
+            read_tokenizer(folder / rng.choice(("vocab.txt", "vocab.json")))
         read_bert(folder)
 
     read_bert(folder)
-    outcomes(share(0.03), folder, damage_of(folder, [*names, "vocab.txt"]), read)
+    outcomes(share(0.01), folder, damage_of(folder, [*names, "vocab.txt", "vocab.json", "merges.txt"]), read)
     assert capfd.readouterr().err == ""
 
 

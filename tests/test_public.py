@@ -143,7 +143,8 @@ def test_no_library_of_tables_is_imported_anywhere():
     assert not [path for path in ROOT.rglob("*.py") if libraries & {name.split(".")[0] for name in imports_of(path)}]
 
 
-def test_the_changelog_is_about_this_version():
+def test_changelog_and_citation_are_of_this_version():
     changelog = ROOT.parent / "CHANGELOG.md"
     latest = next(line for line in changelog.read_text().splitlines() if line.startswith("## "))
     assert latest.split()[1] == regard.__version__
+    assert f"\nversion: {regard.__version__}\n" in (ROOT.parent / "CITATION.cff").read_text()

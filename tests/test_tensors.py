@@ -1,13 +1,15 @@
 """Safetensors that are read without a map: the same as those of the library, and no other."""
 
+import io
 import json
 import os
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from regard.tensors import KINDS, BadTensors, open_tensors
+from regard.tensors import KINDS, BadTensors, open_tensors, write_tensors
 
 TENSORS = {
     **{kind: torch.arange(24).reshape(2, 3, 4).to(dtype) for kind, dtype in KINDS.items()},
@@ -30,6 +32,27 @@ def test_what_the_library_writes(tmp_path):
     for name, tensor in theirs.items():
         assert tensors[name].dtype == tensor.dtype
         assert torch.equal(tensors[name], tensor)
+
+
+@pytest.mark.parametrize("tensors", [TENSORS, {}])
+def test_what_is_written_is_the_librarys(tmp_path, tensors):
+    metadata = {"ç": "x", "b": "\n", "a": "1"}
+    with (tmp_path / "a").open("wb") as file:
+        write_tensors(file, tensors, metadata)
+    with safe_open(tmp_path / "a", "pt") as file:
+        assert file.metadata() == metadata
+    for name, tensor in load_file(tmp_path / "a").items():
+        assert torch.equal(tensor, tensors[name])
+    assert read_tensors(tmp_path / "a")[1].keys() == tensors.keys()
+
+
+def test_the_same_tensors_are_the_same_bytes():
+    """The library writes ten metadata in 3,628,800 orders."""
+    metadata = {str(number): "x" for number in range(10)}
+    first, second = io.BytesIO(), io.BytesIO()
+    write_tensors(first, TENSORS, metadata)
+    write_tensors(second, dict(reversed(TENSORS.items())), dict(reversed(metadata.items())))
+    assert first.getvalue() == second.getvalue()
 
 
 def test_a_file_that_is_cut_short_while_it_is_read(tmp_path):

@@ -31,7 +31,6 @@ from regard.errors import ConfigError, RegardError
 from regard.streams import OutputLost
 from regard.tasks import TASKS, Task
 from regard.training.config import (
-    FILE,
     Config,
     ImageSize,
     Window,
@@ -39,8 +38,8 @@ from regard.training.config import (
     describe,
     make_config,
     panel_of,
-    read_config,
 )
+from regard.training.config_file import FILE, read_config
 
 ConfigFile = Annotated[
     str | None, typer.Option(help="TOML file of the options below; a flag wins over it.", show_default=False)

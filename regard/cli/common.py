@@ -20,6 +20,29 @@ Format = Annotated[str, typer.Option(help="auto, or one of those that training r
 ReadFormat = Annotated[
     str, typer.Option(help="auto, text, or one of those that training reads; auto goes by the file's name.")
 ]
+Delimiter = Annotated[
+    str | None,
+    typer.Option(
+        metavar="C",
+        help="What parts the cells of csv (a character, tab, semicolon, ...); as in training if unset.",
+        show_default=False,
+    ),
+]
+Encoding = Annotated[
+    str | None,
+    typer.Option(help="Encoding of files of text (cp1252, utf-16, ...); as in training if unset.", show_default=False),
+]
+ItemColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--text-column",
+        "--source-column",
+        "--audio-column",
+        "--image-column",
+        help="Column or key of the text, recording or image; that of training if unset.",
+        show_default=False,
+    ),
+]
 LargestRecord = Annotated[
     int | None,
     typer.Option(metavar="N", help="MiB of one record, as in training if unset.", show_default=False),
@@ -129,6 +152,16 @@ def change_options(model: Any, **options: Any) -> None:
     """
     given = {name: value for name, value in options.items() if value is not None}
     model.config = make_config(type(model.config), model.config.model_dump(exclude_unset=True) | given)
+
+
+def change_columns(model: Any, column: str | None, item_column: str | None) -> None:
+    """Gives the model names of goal and items in the place of those of its training; None leaves those."""
+    from regard.tasks.files import column_options
+
+    goal, items = column_options(model.config)
+    change_options(model, **({items: item_column} if goal is None else {goal: column, items: item_column}))
+    if goal is None and column is not None:
+        raise ConfigError(f"column: a {model.config.task} model has no such option; leave it out")
 
 
 def change_window(model: Any, window: str | None, windows: str | None) -> None:

@@ -8,8 +8,11 @@ import typer
 
 from regard.cli.common import (
     AsJson,
+    Delimiter,
     Device,
+    Encoding,
     Format,
+    ItemColumn,
     LargestRecord,
     LargestUnpacked,
     OtherWindow,
@@ -17,6 +20,7 @@ from regard.cli.common import (
     Run,
     Shortest,
     Smooth,
+    change_columns,
     change_options,
     change_window,
     open_model,
@@ -29,7 +33,10 @@ def evaluate(
     file: Annotated[str, typer.Argument(help="Labelled file.", show_default=False)],
     as_json: AsJson = False,
     column: Annotated[
-        str | None, typer.Option(help="Which label to score; that of training if unset.", show_default=False)
+        str | None,
+        typer.Option(
+            "--column", "--target-column", help="Which label to score; that of training if unset.", show_default=False
+        ),
     ] = None,
     format: Format = "auto",
     unseen_labels: Annotated[
@@ -68,6 +75,13 @@ def evaluate(
     ] = False,
     window: OtherWindow = None,
     windows: OtherWindows = None,
+    item_column: ItemColumn = None,
+    bad_records: Annotated[
+        Literal["refuse", "skip"] | None,
+        typer.Option(help="What becomes of records that cannot be used; as in training if unset.", show_default=False),
+    ] = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
     largest_record: LargestRecord = None,
     largest_unpacked: LargestUnpacked = None,
     device: Device = "auto",
@@ -78,7 +92,6 @@ def evaluate(
     from regard.tasks.wrong import check_ending
 
     options = {
-        "column": column,
         "unseen_labels": unseen_labels,
         "target": target,
         "beam": beam,
@@ -95,7 +108,15 @@ def evaluate(
     if errors is not None:
         check_ending(errors)
     model = open_model(run, device)
-    change_options(model, largest_record=largest_record, largest_unpacked=largest_unpacked)
+    change_columns(model, column, item_column)
+    change_options(
+        model,
+        bad_records=bad_records,
+        delimiter=delimiter,
+        encoding=encoding,
+        largest_record=largest_record,
+        largest_unpacked=largest_unpacked,
+    )
     change_window(model, window, windows)
     given = {name: value for name, value in options.items() if value is not None}
     if "unseen_labels" in given and hasattr(model.config, "unseen_labels"):

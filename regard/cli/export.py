@@ -14,11 +14,11 @@ def export(
     output: Annotated[str, typer.Option("--output", "-o", help="Folder to write, new or empty.", show_default=False)],
     format: Annotated[Literal["huggingface"], typer.Option(help="What will open it.")] = "huggingface",
 ) -> None:
-    """Write a model that other programs open: a BERT or ViT for `transformers`."""
-    from regard.tasks.export import export_huggingface
+    """Write a model that other programs open: a BERT, one of its kin, or a ViT, for `transformers`."""
+    from regard.tasks.export import export_huggingface, title_of
     from regard.tasks.files import check_output
 
     check_output(output)
-    name = export_huggingface(open_model(run), output)
-    kind = "ViT" if name.startswith("ViT") else "BERT"
-    typer.echo(f"{output} holds a {kind}: transformers.{name}.from_pretrained({output!r})")
+    model = open_model(run)
+    name = export_huggingface(model, output)
+    typer.echo(f"{output} holds a model of {title_of(model)}: transformers.{name}.from_pretrained({output!r})")

@@ -14,7 +14,10 @@ import typer
 
 from regard.cli.common import (
     AsJson,
+    Delimiter,
     Device,
+    Encoding,
+    ItemColumn,
     LargestRecord,
     LargestUnpacked,
     OtherWindow,
@@ -59,21 +62,13 @@ def predict(
     column: Annotated[
         str | None,
         typer.Option(
+            "--column",
+            "--target-column",
             help="Which column to fill; if unset that of training, or predicted_NAME where a table has that.",
             show_default=False,
         ),
     ] = None,
-    item_column: Annotated[
-        str | None,
-        typer.Option(
-            "--text-column",
-            "--source-column",
-            "--audio-column",
-            "--image-column",
-            help="Column or key of the text, recording or image; that of training if unset.",
-            show_default=False,
-        ),
-    ] = None,
+    item_column: ItemColumn = None,
     top: Annotated[
         int | None,
         typer.Option(
@@ -88,6 +83,8 @@ def predict(
     shortest: Shortest = None,
     window: OtherWindow = None,
     windows: OtherWindows = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
     largest_record: LargestRecord = None,
     largest_unpacked: LargestUnpacked = None,
     device: Device = "auto",
@@ -127,7 +124,13 @@ def predict(
     if output is not None:
         check_output(output)
     model = open_model(run, device)
-    change_options(model, largest_record=largest_record, largest_unpacked=largest_unpacked)
+    change_options(
+        model,
+        delimiter=delimiter,
+        encoding=encoding,
+        largest_record=largest_record,
+        largest_unpacked=largest_unpacked,
+    )
     change_window(model, window, windows)
     _predict(model, file, options, output=output, format=format, written=written, columns=columns)
 
@@ -167,6 +170,7 @@ def _predict(
     def write(file: IO[Any] | Path) -> None:
         names: dict[str, Any] = (columns_of(model, kind) if model.config.goal == goal else {}) | columns
         how: dict[str, Any] = {"several": several, "items": kind, "fills": "column" in columns}
+        how["delimiter"] = model.config.delimiter
         with open_writer(file, format=row.name, goal=goal, **how, **names) as put:
             for some in growing(examples):
                 for example, answer in zip(some, model.answers(some, **options), strict=True):

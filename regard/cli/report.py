@@ -66,9 +66,12 @@ def _print(table: Any) -> None:
 def print_trained(model: Any, output: Path, dev: str | None) -> None:
     """The model beside its baselines, where it is, and what to type next."""
     from regard.tasks.card import commands
+    from regard.tasks.start import advice
 
     training = model.scores["training"]
     print_table(f"scores on {model.scores['measured_on']}", model.scores["scores"])
+    if (line := advice(model)) is not None:
+        typer.echo(line)
     typer.echo(f"{training['seconds']:.0f} s of training, {training['tokens_per_second']:,.0f} items/s")
     typer.echo(f"{output} holds the model and its card")
     typer.echo("next:")

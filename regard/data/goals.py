@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from regard.data.encodings import checked_delimiter
 from regard.data.items import LIST_NAMES, check_strings, check_text
 from regard.data.masks import mask
 from regard.data.records import GROUP, NOWHERE, Columns, Example, Field, Items, Place, short
@@ -165,7 +166,13 @@ GOALS: dict[str, Goal] = {
 
 
 def columns_of(
-    goal: str, column: str | None, item_column: str | None, *, labelled: bool, items: str | None = None
+    goal: str,
+    column: str | None,
+    item_column: str | None,
+    *,
+    labelled: bool,
+    items: str | None = None,
+    delimiter: str | None = None,
 ) -> Columns:
     """Where a goal and its items stand, by the names that were given; None stands for the usual ones of such items.
 
@@ -188,6 +195,7 @@ def columns_of(
         beside=PART_NAMES if items == "recordings" else (),
         files=items in FILE_NAMES,
         pixels=items == "images",
+        delimiter=None if delimiter is None else checked_delimiter(delimiter),
     )
 
 

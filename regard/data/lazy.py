@@ -14,8 +14,10 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
+from regard.data.bad import BadRecords
+from regard.data.encodings import undecodable
 from regard.data.formats import Format
-from regard.data.lines import BYTE_ORDER_MARK, File, not_utf8, refuse_binary
+from regard.data.lines import BYTE_ORDER_MARK, File, refuse_binary
 from regard.data.records import Columns, Example, Record
 from regard.errors import DataError
 
@@ -47,13 +49,14 @@ class LazyExamples(Sequence[Example]):
     ) -> None:
         self._file, self._format, self._columns, self._make = file, format, columns, make
         with Path(file.path).open("rb") as opened:
-            refuse_binary(opened, file.name)
+            refuse_binary(opened, file.name, file.encoding)
             self._opened = os.dup(opened.fileno())  # not mapped: in a map, a file that is cut short ends the process
         weakref.finalize(self, os.close, self._opened)
         self._about = self._state()
         self._head: list[tuple[int, str]] = []  # the lines without which no record can be read
         self._first = 0  # the line of the first record, where the head holds it
         self._starts, self._numbers = self._scan(check)
+        self._file = replace(file, bad=BadRecords(skip=file.bad.skip))  # all are noted
 
     def _scan(
         self, check: Callable[[Iterable[Example]], Iterator[Example]]
@@ -91,10 +94,9 @@ class LazyExamples(Sequence[Example]):
             if begins is not None:
                 begins[number] = place
             try:
-                line = raw.decode()
+                line = (raw.removeprefix(BYTE_ORDER_MARK) if place == 0 else raw).decode(self._file.encoding)
             except UnicodeDecodeError as error:
-                raise not_utf8(error, self._file.name, number) from None
-            line = line.removeprefix(BYTE_ORDER_MARK) if place == 0 else line
+                raise undecodable(error, self._file.encoding, self._file.name, number) from None
             if line:  # a mark alone is an empty file
                 yield number, line
             place, number = place + len(raw), number + 1

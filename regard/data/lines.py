@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import os
@@ -16,6 +17,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
+from regard.data.bad import REFUSED, BadRecords
+from regard.data.encodings import UTF8, is_by_lines, undecodable
 from regard.errors import DataError
 
 MIB = 1 << 20
@@ -58,16 +61,15 @@ DEFAULT = Limits()
 
 
 STDIN = "-"
-BYTE_ORDER_MARK = "\ufeff"
-_MARK = BYTE_ORDER_MARK.encode()
+BYTE_ORDER_MARK = codecs.BOM_UTF8
 _GZIP = b"\x1f\x8b"
 _BINARY = {  # first bytes → what the file is
     b"PK\x03\x04": "a zip archive",
     b"BZh": "a bzip2 file; unpack it first, or use gzip",
     b"\xfd7zXZ": "an xz file; unpack it first, or use gzip",
     b"\x28\xb5\x2f\xfd": "a zstd file; unpack it first, or use gzip",
-    b"\xff\xfe": "UTF-16; save it as UTF-8",
-    b"\xfe\xff": "UTF-16; save it as UTF-8",
+    b"\xff\xfe": "UTF-16; give encoding=utf-16, or save it as UTF-8",
+    b"\xfe\xff": "UTF-16; give encoding=utf-16, or save it as UTF-8",
     b"%PDF": "a PDF",
     b"PAR1": "a Parquet file",
     b"\x93NUMPY": "a NumPy array",
@@ -83,6 +85,8 @@ class File:
         beside: the file whose lines go with those of this one, where there is one.
         part: the numbered lines to read in place of all, for a record in the middle of a file.
         limits: of what is read; ``held``: whether all of it stays in memory.
+        encoding: of its text, as :func:`regard.data.encodings.checked_encoding` gives it.
+        bad: what becomes of records that cannot be read, in formats that can go on after one.
     """
 
     path: str | Path
@@ -90,6 +94,8 @@ class File:
     part: Iterable[tuple[int, str]] | None = None
     limits: Limits = DEFAULT
     held: bool = False
+    encoding: str = UTF8
+    bad: BadRecords = REFUSED
 
     @property
     def name(self) -> str:
@@ -106,25 +112,24 @@ class File:
         Only a line feed ends a line. A byte order mark is dropped, and ``-`` is standard input.
 
         Raises:
-            DataError: no such file, a folder, a binary file, a damaged gzip file, bytes that are not UTF-8, a line that
+            DataError: no such file, a folder, a binary file, a damaged gzip file, bytes that are not text, a line that
                 is too long, or a packed file that is too large to be held.
         """
         name, number = show(path), 0
-        most = self.limits.record_bytes + 1
+        most, by_lines = self.limits.record_bytes + 1, is_by_lines(self.encoding)
         try:
             if str(path) != STDIN:
                 check_file(path)
             with unpacked(path, self.limits if self.held else None) as stream:
-                refuse_binary(stream, name)
-                first = stream.readline(most + len(_MARK)).removeprefix(_MARK)
-                rest = iter(partial(stream.readline, most), b"")
-                # A mark alone is an empty file.
-                for number, line in enumerate(chain([first] if first else (), rest), 1):
-                    if len(line) >= most and len(line.removesuffix(b"\n")) >= most:
+                refuse_binary(stream, name, self.encoding)
+                read = _raw_lines if by_lines else partial(_decoded_lines, self.encoding)
+                lines: Iterator[Any] = read(stream, most)
+                for number, line in enumerate(lines, 1):
+                    if len(line) >= most and len(line) - (line[-1:] in (b"\n", "\n")) >= most:
                         raise self.limits.long_record(name, number, what="line")
-                    yield line.decode()
-        except UnicodeDecodeError as error:
-            raise not_utf8(error, name, number) from None
+                    yield line.decode(self.encoding) if by_lines else line
+        except UnicodeError as error:
+            raise undecodable(error, self.encoding, name, number if by_lines else None) from None
         except EOFError:
             raise DataError("a whole gzip file", "one that is cut off; fetch it again", path=name) from None
         except (gzip.BadGzipFile, zlib.error) as error:
@@ -133,10 +138,27 @@ class File:
             raise DataError("a file that can be read", (error.strerror or str(error)).lower(), path=name) from None
 
 
-def not_utf8(error: UnicodeDecodeError, name: str, line: int) -> DataError:
-    """The error about a line that cannot be decoded."""
-    found = f"byte 0x{error.object[error.start]:02x} at byte {error.start + 1} of the line; save the file as UTF-8"
-    return DataError("UTF-8 text", found, path=name, line=line)
+def _raw_lines(stream: io.BufferedReader[Any], most: int) -> Iterator[bytes]:
+    """Each line with its end, or so much of it; a byte order mark alone is an empty file."""
+    first = stream.readline(most + len(BYTE_ORDER_MARK)).removeprefix(BYTE_ORDER_MARK)
+    return chain([first] if first else (), iter(partial(stream.readline, most), b""))
+
+
+def _decoded_lines(encoding: str, stream: io.BufferedReader[Any], most: int) -> Iterator[str]:
+    """The same of text in which a line feed is more than one byte; the last may be one that is too long."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    rest, is_first = "", True
+    while block := stream.read1(MIB):
+        text = decoder.decode(block)
+        *lines, rest = (rest + (text.removeprefix("\ufeff") if is_first else text)).split("\n")
+        is_first = is_first and not text
+        yield from (f"{line}\n" for line in lines)
+        if len(rest) > most:
+            break
+    else:
+        rest += decoder.decode(b"", final=True)
+    if rest:
+        yield rest
 
 
 def is_gzip(path: str | Path) -> bool:
@@ -220,12 +242,14 @@ def _open_stdin() -> Iterator[io.BufferedReader[Any]]:
         reader.detach()
 
 
-def refuse_binary(stream: io.BufferedReader[Any], name: str) -> None:
+def refuse_binary(stream: io.BufferedReader[Any], name: str, encoding: str) -> None:
     """Refuses what is no text, by its first bytes.
 
     Raises:
         DataError: what it is instead.
     """
+    if not is_by_lines(encoding):
+        return
     head = stream.peek(1)
     for magic, kind in _BINARY.items():
         if head.startswith(magic):

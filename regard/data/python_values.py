@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from regard.data.bad import BadRecords
 from regard.data.records import NOWHERE, Columns, Example, Place, Record, named_labels, short
 from regard.data.tables import find_table, of_sentences, read_table, values_of
 from regard.errors import DataError
 from regard.recording import Recording
 
 
-def read_python(source: Iterable[Any], columns: Columns) -> Iterator[Record]:
+def read_python(source: Iterable[Any], columns: Columns, bad: BadRecords) -> Iterator[Record]:
     """Records of pairs ``(items, goal)``, dicts, Examples and rows; of bare items too where no goals are asked for.
 
     A tuple of two whose second is a goal is always a pair: words stand in a list.
@@ -32,34 +33,38 @@ def read_python(source: Iterable[Any], columns: Columns) -> Iterator[Record]:
     features: Mapping[str, Any] = known if isinstance(known, Mapping) else {}
     source = _narrow(source, features, columns)
     names = class_names(features, columns.goal.find(features)) if columns.labelled else None
+    for number, entry in enumerate(values_of(source), 1):
+        with bad:
+            yield _record(entry, columns, Place(number=number), names)
+
+
+def _record(entry: Any, columns: Columns, place: Place, names: Sequence[str] | None) -> Record:
+    """What one value is; ``names`` are those of labels that are numbers."""
     items, goal = columns.items.name, columns.goal.name
     expected = columns.key if columns.per_item else f"a {columns.key}"
-    for number, entry in enumerate(values_of(source), 1):
-        place = Place(number=number)
-        if isinstance(entry, tuple) and _is_row_of_pandas(entry):
-            raise place.error("a pair, or items alone", "a row with its index; give the DataFrame itself")
-        if isinstance(entry, Example):
-            here = place if entry.place == NOWHERE else entry.place
-            if columns.labelled and entry.goal is None:
-                raise here.error(expected, "none; read it with labelled=True")
-            record = Record({}, here) if entry.record is None else replace(entry.record, is_row=False)
-            yield replace(record, values={items: entry.found, goal: entry.goal})
-        elif isinstance(entry, Mapping):
-            values = dict(entry)
-            name = columns.goal.find(values)
-            if names is not None and name is not None:
-                values[name] = named_labels(values[name], names, place)
-            yield Record(values, place)
-        elif columns.labelled:
-            if not isinstance(entry, tuple | list) or len(entry) != 2:
-                found = f"{short(entry)} ({type(entry).__name__}); zip(items, goals) makes pairs"
-                raise place.error(f"a pair (items, {columns.key}), a dict or an Example", found)
-            if entry[1] is None:
-                raise place.error(expected, "None")
-            yield Record({items: _given(entry[0], columns, place), goal: entry[1]}, place)
-        else:
-            bare = entry[0] if _is_pair(entry, columns) else entry
-            yield Record({items: _given(bare, columns, place)}, place)
+    if isinstance(entry, tuple) and _is_row_of_pandas(entry):
+        raise place.error("a pair, or items alone", "a row with its index; give the DataFrame itself")
+    if isinstance(entry, Example):
+        here = place if entry.place == NOWHERE else entry.place
+        if columns.labelled and entry.goal is None:
+            raise here.error(expected, "none; read it with labelled=True")
+        record = Record({}, here) if entry.record is None else replace(entry.record, is_row=False)
+        return replace(record, values={items: entry.found, goal: entry.goal})
+    if isinstance(entry, Mapping):
+        values = dict(entry)
+        name = columns.goal.find(values)
+        if names is not None and name is not None:
+            values[name] = named_labels(values[name], names, place)
+        return Record(values, place)
+    if columns.labelled:
+        if not isinstance(entry, tuple | list) or len(entry) != 2:
+            found = f"{short(entry)} ({type(entry).__name__}); zip(items, goals) makes pairs"
+            raise place.error(f"a pair (items, {columns.key}), a dict or an Example", found)
+        if entry[1] is None:
+            raise place.error(expected, "None")
+        return Record({items: _given(entry[0], columns, place), goal: entry[1]}, place)
+    bare = entry[0] if _is_pair(entry, columns) else entry
+    return Record({items: _given(bare, columns, place)}, place)
 
 
 def _is_row_of_pandas(entry: tuple[Any, ...]) -> bool:

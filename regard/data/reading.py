@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from regard.data.bad import REFUSED, BadRecords
+from regard.data.encodings import UTF8, checked_encoding, is_by_lines
 from regard.data.formats import Format, find_format
 from regard.data.goals import GOALS, check_not_blank, check_spans, columns_of
 from regard.data.images import as_image
@@ -48,6 +50,9 @@ def read(
     lazily: bool | None = None,
     largest_record: int = RECORD,
     largest_unpacked: int = UNPACKED,
+    delimiter: str | None = None,
+    encoding: str = UTF8,
+    bad: BadRecords = REFUSED,
 ) -> Sequence[Example]:
     """All sequences of a file, a folder or an iterable, each with its goal, checked.
 
@@ -68,6 +73,10 @@ def read(
             larger than :data:`LARGE`.
         largest_record: MiB of a line of a file, or of all lines of a record.
         largest_unpacked: MiB that a packed file (gzip, npz) may hold.
+        delimiter: what parts the cells of csv: one character, or its name (tab, semicolon, ...); None takes the one of
+            comma, semicolon, tab and bar that parts the header into the columns that are wanted.
+        encoding: of files of text, as Python names it.
+        bad: what becomes of records that cannot be used; the error about the first is raised unless this skips them.
 
     >>> read([(["The", "dog"], ["DET", "NOUN"])], goal="labels")[0].goal
     ['DET', 'NOUN']
@@ -76,21 +85,31 @@ def read(
 
     Raises:
         DataError: a record that cannot be used: file and line, what was expected, what stood there.
-        ConfigError: a format that does not exist, or that does not go with ``target``.
+        ConfigError: a format, a delimiter or an encoding that does not exist, or a format that does not go with
+            ``target``.
         UnsupportedError: Parquet, and pyarrow is not installed.
     """
-    columns = columns_of(goal, column, item_column, labelled=labelled, items=items)
-    limits = Limits(largest_record, largest_unpacked)
-    make = partial(_examples, columns=columns, goal=goal, items=items, labelled=labelled)
+    columns = columns_of(goal, column, item_column, labelled=labelled, items=items, delimiter=delimiter)
+    open_file = partial(
+        _open,
+        goal=goal,
+        format=format,
+        target=target,
+        labelled=labelled,
+        encoding=checked_encoding(encoding),
+        limits=Limits(largest_record, largest_unpacked),
+        bad=bad,
+    )
+    make = partial(_examples, columns=columns, goal=goal, items=items, labelled=labelled, bad=bad)
     path = show(source) if isinstance(source, str | Path) else None
-    check = partial(_of_one_kind, path=path, wanted=_wanted(columns, labelled=labelled))
+    check = partial(_of_one_kind, path=path, wanted=_wanted(columns, labelled=labelled), bad=bad)
     examples: Sequence[Example] | None = None
     if isinstance(source, str | Path):
-        file, found = _open(source, goal, format, target, limits, labelled=labelled)
+        file, found = open_file(source)
         if (_is_large(file) if lazily is None else lazily) and _can_be_lazy(file, found):
             examples = LazyExamples(file, found, columns, make, check)
     if examples is None:
-        records = _records(source, columns, goal, format, target, limits, labelled=labelled, held=True)
+        records = _records(source, columns, open_file, target, held=True, bad=bad)
         examples = list(check(make(records)))
     if columns.labelled and columns.per_item:
         check_spans(examples)
@@ -109,45 +128,62 @@ def iter_read(
     target: str | Path | None = None,
     largest_record: int = RECORD,
     largest_unpacked: int = UNPACKED,
+    delimiter: str | None = None,
+    encoding: str = UTF8,
 ) -> Iterator[Example]:
     """:func:`read` one by one, as they come in: memory stays bounded, and errors come when they are met.
 
     Without goals each has all that its record came with, so that a writer can keep it.
     """
-    columns = columns_of(goal, column, item_column, labelled=labelled, items=items)
+    columns = columns_of(goal, column, item_column, labelled=labelled, items=items, delimiter=delimiter)
     columns = replace(columns, kept=not labelled)
-    limits = Limits(largest_record, largest_unpacked)
+    open_file = partial(
+        _open,
+        goal=goal,
+        format=format,
+        target=target,
+        labelled=labelled,
+        encoding=checked_encoding(encoding),
+        limits=Limits(largest_record, largest_unpacked),
+        bad=REFUSED,
+    )
     path = show(source) if isinstance(source, str | Path) else None
-    records = _records(source, columns, goal, format, target, limits, labelled=labelled, held=False)
-    made = _examples(records, columns=columns, goal=goal, items=items, labelled=labelled)
-    yield from _of_one_kind(made, path=path, wanted=_wanted(columns, labelled=labelled))
+    records = _records(source, columns, open_file, target, held=False, bad=REFUSED)
+    made = _examples(records, columns=columns, goal=goal, items=items, labelled=labelled, bad=REFUSED)
+    yield from _of_one_kind(made, path=path, wanted=_wanted(columns, labelled=labelled), bad=REFUSED)
 
 
 def _records(
     source: Source,
     columns: Columns,
-    goal: str,
-    format: str,
+    open_file: Callable[[str | Path], tuple[File, Format]],
     target: str | Path | None,
-    limits: Limits,
     *,
-    labelled: bool,
     held: bool,
+    bad: BadRecords,
 ) -> Iterator[Record]:
     if isinstance(source, str | Path):
-        file, found = _open(source, goal, format, target, limits, labelled=labelled)
+        file, found = open_file(source)
         return found.read(replace(file, held=held), columns)
     if target is not None:
         raise ConfigError(f"target goes with the path of a source, got '{target}' and Python values; give pairs")
-    return read_python(source, columns)
+    return read_python(source, columns, bad)
 
 
 def _open(
-    source: str | Path, goal: str, format: str, target: str | Path | None, limits: Limits, *, labelled: bool
+    source: str | Path,
+    *,
+    goal: str,
+    format: str,
+    target: str | Path | None,
+    labelled: bool,
+    encoding: str,
+    limits: Limits,
+    bad: BadRecords,
 ) -> tuple[File, Format]:
     beside = target if labelled else None
     found = find_format(source, format, goal=goal, labelled=labelled, beside=beside)
-    return File(source, beside=beside, limits=limits), found
+    return File(source, beside=beside, limits=limits, encoding=encoding, bad=bad), found
 
 
 def _is_large(file: File) -> bool:
@@ -158,35 +194,49 @@ def _can_be_lazy(file: File, format: Format) -> bool:
     """Whether a record can be read from anywhere in the file."""
     if str(file.path) == STDIN or not os.path.isfile(file.path) or not os.access(file.path, os.R_OK):
         return False
-    return os.path.getsize(file.path) > 0 and format.by_lines and file.beside is None and not is_gzip(file.path)
+    return (
+        os.path.getsize(file.path) > 0
+        and format.by_lines
+        and file.beside is None
+        and is_by_lines(file.encoding)
+        and not is_gzip(file.path)
+    )
 
 
 def _examples(
-    records: Iterable[Record], *, columns: Columns, goal: str, items: str | None, labelled: bool
+    records: Iterable[Record], *, columns: Columns, goal: str, items: str | None, labelled: bool, bad: BadRecords
 ) -> Iterator[Example]:
     """An example of every record: its items, made by their kind, and its goal, made by its own function."""
-    row = GOALS[goal]
     missing: list[MissingFile] = []
     for record in records:
         try:
-            made = _items(record, columns, items)
-            if labelled and row.blank != "kept":
-                if row.blank == "skipped" and not (made.strip() if isinstance(made, str) else len(made)):
-                    continue
-                check_not_blank(made, record.place)
-            found: Any = None
-            if labelled and columns.labelled:
-                value = _goal(record, columns, row.article)
-                found = row.make(value, made, record.goal_place or record.place)
-        except MissingFile as error:  # all that are missing are told at once
-            missing.append(error)
+            example = _example(record, columns, goal, items, labelled=labelled)
+        except DataError as error:
+            if isinstance(error, MissingFile) and not bad.skip:
+                missing.append(error)  # all that are missing are told at once
+            else:
+                bad.take(error)
             continue
-        if labelled:
-            yield Example(made, found, record.place)  # nothing is to be written of it
-        else:
-            yield Example(made, None, record.place, record, _original(record, columns, made))
+        if example is not None:
+            yield example
     if missing:
         raise missing[0] if len(missing) == 1 else missing_files(missing)
+
+
+def _example(record: Record, columns: Columns, goal: str, items: str | None, *, labelled: bool) -> Example | None:
+    """None of a record that is passed over."""
+    row = GOALS[goal]
+    made = _items(record, columns, items)
+    if not labelled:
+        return Example(made, None, record.place, record, _original(record, columns, made))
+    if row.blank != "kept":
+        if row.blank == "skipped" and not (made.strip() if isinstance(made, str) else len(made)):
+            return None
+        check_not_blank(made, record.place)
+    found: Any = None
+    if columns.labelled:
+        found = row.make(_goal(record, columns, row.article), made, record.goal_place or record.place)
+    return Example(made, found, record.place)  # nothing is to be written of it
 
 
 def _original(record: Record, columns: Columns, made: Items) -> Items | None:
@@ -240,7 +290,9 @@ def _wanted(columns: Columns, *, labelled: bool) -> str | None:
     return "labelled items" if columns.labelled else "at least one sequence"
 
 
-def _of_one_kind(examples: Iterable[Example], *, path: str | None, wanted: str | None) -> Iterator[Example]:
+def _of_one_kind(
+    examples: Iterable[Example], *, path: str | None, wanted: str | None, bad: BadRecords
+) -> Iterator[Example]:
     """Passes examples on while all are texts, or all words, or all arrays of as many channels.
 
     Raises:
@@ -255,8 +307,11 @@ def _of_one_kind(examples: Iterable[Example], *, path: str | None, wanted: str |
             if kind is None:
                 kind = here
             if here != kind:
-                raise example.place.error(f"{kind} as before", here)
+                bad.take(example.place.error(f"{kind} as before", here))
+                continue
         yield example
+    if not found_one and bad.first:
+        raise bad.first[0]
     if path is not None and not found_one:
         found = "an empty file, or nothing but blank lines, comments and a header"
         raise DataError("at least one sequence", found, path=path)

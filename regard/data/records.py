@@ -63,6 +63,7 @@ class Record:
         is_row: whether the values are cells of a table or lines, texts which may stand for lists.
         goal_place: of the goal, where that stands elsewhere.
         text: the lines of the file as they are, up to the next record, for a writer that repeats them.
+        delimiter: what parts the cells of the row, for a writer of such rows.
         named: whether the file itself names the values, all of which a writer keeps: it has a header, or holds objects.
     """
 
@@ -71,6 +72,7 @@ class Record:
     is_row: bool = False
     goal_place: Place | None = None
     text: str | None = field(default=None, repr=False)
+    delimiter: str | None = None
     named: bool = False
 
 
@@ -174,6 +176,7 @@ class Columns:
         beside: other values that tell of the items, where they are there.
         files: whether items are files, and not texts, words or vectors; ``pixels``: whether a table may hold an image
             in each row, a number in each column.
+        delimiter: what parts the cells of a table of text; None where that is still to be told.
     """
 
     items: Field
@@ -188,6 +191,7 @@ class Columns:
     beside: tuple[str, ...] = ()
     files: bool = False
     pixels: bool = False
+    delimiter: str | None = None
 
     @property
     def wanted(self) -> tuple[Field, ...]:

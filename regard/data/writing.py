@@ -45,6 +45,7 @@ def open_writer(
     item_column: str | None = None,
     several: bool = False,
     items: str | None = None,
+    delimiter: str | None = None,
     fills: bool = False,
 ) -> Iterator[Callable[[Example, Answer], None]]:
     """A context with the function that writes an example with its answer; the file is whole once it is left.
@@ -56,6 +57,7 @@ def open_writer(
         goal: "labels", "label" or "target", the key of an answer that holds it; other keys are told by jsonl.
         column, item_column: what goal and items are called, as in :func:`regard.data.read`.
         items: their kind, as in :func:`regard.data.read`.
+        delimiter: of csv; None writes that of the rows that the answers are to, or else a comma.
         fills: whether an answer takes the place of what a record holds under its name; else it is told beside that as
             ``predicted_NAME``.
         several: whether an answer has many ``candidates``, each with its goal and a score: a row for each of them.
@@ -67,7 +69,8 @@ def open_writer(
     row = known[check_name(format, tuple(known))]
     if several and row.name in ("lines", "text"):
         row = known["tsv"]
-    columns = replace(columns_of(goal, column, item_column, labelled=True, items=items), scored=several, fills=fills)
+    columns = columns_of(goal, column, item_column, labelled=True, items=items, delimiter=delimiter)
+    columns = replace(columns, scored=several, fills=fills)
     with row.write(file, columns) as put:
 
         def checked(example: Example, answer: Answer) -> None:

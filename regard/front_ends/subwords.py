@@ -18,9 +18,20 @@ from torch import Tensor, nn
 from regard.errors import ConfigError, ModelError
 from regard.front_ends import Options
 from regard.front_ends.stored import check_vocabulary
-from regard.front_ends.tokenizer import read_tokenizer
+from regard.front_ends.tokenizer import needs_blank, read_tokenizer
 from regard.front_ends.tokenizer_rules import check_numbers, check_tokenizer, named_failures
-from regard.front_ends.tokens import END, MASK, SPECIAL, START, UNKNOWN, Joined, TokenInputs, join_texts, join_words
+from regard.front_ends.tokens import (
+    END,
+    MASK,
+    SPECIAL,
+    START,
+    UNKNOWN,
+    Joined,
+    TokenInputs,
+    join_texts,
+    join_words,
+    special_names,
+)
 from regard.front_ends.windows import windows
 from regard.nn import Dropout
 from regard.ragged import Ragged
@@ -86,9 +97,9 @@ def in_a_thread(work: Callable[[], object]) -> None:
         raise failed[0]
 
 
-def _special_tokens() -> list[AddedToken]:
-    """The blank before [MASK] is its own: most pieces begin with one, and so does what is guessed in its place."""
-    return [AddedToken(name, special=True, normalized=False, lstrip=name == MASK) for name in SPECIAL]
+def _special_tokens(names: Iterable[str] = SPECIAL, mask: str = MASK) -> list[AddedToken]:
+    """The blank before a mask is its own: most pieces begin with one, and so does what is guessed in its place."""
+    return [AddedToken(name, special=True, normalized=False, lstrip=name == mask) for name in names]
 
 
 def _learn_wordpiece(texts: Iterable[str], size: int, lowercase: bool) -> Tokenizer:
@@ -125,7 +136,8 @@ class Subwords(nn.Module):
     Words of a sentence are cut one by one, so that each has a first subword.
 
     Arguments:
-        tokenizer: as the JSON of a `tokenizers.Tokenizer` with the special tokens [UNK], [CLS] and [SEP].
+        tokenizer: as the JSON of a `tokenizers.Tokenizer` with the special tokens [UNK], [CLS] and [SEP], or <unk>, <s>
+            and </s>.
         dim: width of the vectors out.
         dropout: on the vectors out.
         case: whether a vector for how a subword was written (lower, Capital, UPPER, miXed) is added; it starts as 0.
@@ -142,10 +154,14 @@ class Subwords(nn.Module):
         check_numbers(self.tokenizer.get_vocab())
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()
-        self.special = self._find(SPECIAL)
+        names = special_names(self.tokenizer.get_vocab())
+        rows = {name: self.tokenizer.token_to_id(theirs) for name, theirs in names.items()}
+        self.special = {name: row for name, row in rows.items() if row is not None}
         missing = [name for name in (UNKNOWN, START, END) if name not in self.special]
         if missing:
             raise ModelError(f"tokenizer: it lacks {', '.join(missing)}; only one with BERT's special tokens is taken")
+        self.blank = names[MASK]
+        self._before_word = " " if needs_blank(tokenizer, names) else ""
         self._known: dict[str, list[int]] = {}  # texts met so far
         self.embedding = nn.Embedding(1 + max(self.tokenizer.get_vocab().values()), dim)
         self.case = nn.Embedding(len(CASES), dim) if case else None
@@ -165,12 +181,10 @@ class Subwords(nn.Module):
     def of(cls, tokenizer: Tokenizer, **options: Any) -> Self:
         """With a tokenizer that there is; special tokens that it lacks come last in the table."""
         known = tokenizer.get_vocab()
-        tokenizer.add_special_tokens([token for token in _special_tokens() if token.content not in known])
+        names = special_names(known)
+        special = _special_tokens(names.values(), names[MASK])
+        tokenizer.add_special_tokens([token for token in special if token.content not in known])
         return cls(json.loads(tokenizer.to_str()), **options)
-
-    def _find(self, names: Iterable[str]) -> dict[str, int]:
-        rows = {name: self.tokenizer.token_to_id(name) for name in names}
-        return {name: row for name, row in rows.items() if row is not None}
 
     def vocabulary(self) -> dict[str, Any]:
         """What :meth:`__init__` needs to cut text in the same way again, ready for JSON."""
@@ -194,7 +208,7 @@ class Subwords(nn.Module):
         """How many vectors a text becomes."""
         if isinstance(sequence, str):
             return 2 + len(self.tokens(sequence))
-        return 2 + sum(max(1, len(self.tokens(word))) for word in sequence)
+        return 2 + sum(max(1, len(self.tokens(self._before_word + word))) for word in sequence)
 
     def split(self, text: str, longest: int) -> list[str]:
         """Overlapping parts of at most so many vectors: a word that is cut may give more pieces than it had."""
@@ -220,9 +234,10 @@ class Subwords(nn.Module):
             joined = join_texts([self.tokens(str(text)) for text in sequences], start, end)
             cases = [self._cases_of_text(str(text)) for text in sequences] if self.case is not None else None
             return joined if cases is None else replace(joined, cases=_between(cases))
-        self._remember(list({word for words in sequences for word in words if word not in self._known}))
+        as_cut = [[self._before_word + word for word in words] for words in sequences]
+        self._remember(list({word for words in as_cut for word in words if word not in self._known}))
         unknown = [self.special[UNKNOWN]]  # of a word that the tokenizer drops, as BERT's does control characters
-        sentences = [[self.tokens(word) or unknown for word in words] for words in sequences]
+        sentences = [[self.tokens(word) or unknown for word in words] for words in as_cut]
         joined = join_words(sentences, start, end)
         if self.case is None:
             return joined

@@ -36,6 +36,8 @@ class Symbols(nn.Module):
         ConfigError: any other ``unit``.
     """
 
+    blank = MASK
+
     def __init__(
         self, units: Sequence[str], *, unit: str, dim: int, dropout: float = 0.0, lowercase: bool = False
     ) -> None:

@@ -44,7 +44,7 @@ def check_tokenizer(tokenizer: Any) -> None:
         raise _error("not one of the `tokenizers` library, which is an object with a model")
     growth = 1.0
     for kind in KNOWN:
-        for part in _parts(tokenizer.get(kind), kind):
+        for part in parts_of(tokenizer.get(kind), kind):
             growth *= _growth(part, kind)
     if growth > LARGEST_GROWTH:
         raise _error(f"its parts may make a text {growth:,.0f} times as long, at most {LARGEST_GROWTH} is taken")
@@ -79,8 +79,8 @@ def _error(what: str) -> ModelError:
     return ModelError(f"tokenizer: {what}; copy it again, or name another")
 
 
-def _parts(part: Any, kind: str, depth: int = 0) -> Iterator[dict[str, Any]]:
-    """The parts of a chain, those of sequences one by one."""
+def parts_of(part: Any, kind: str, depth: int = 0) -> Iterator[dict[str, Any]]:
+    """The parts of a chain, a "normalizer", "pre_tokenizer", ..., those of sequences one by one."""
     if part is None:
         return
     inner = {"normalizer": "normalizers", "pre_tokenizer": "pretokenizers", "post_processor": "processors"}
@@ -91,7 +91,7 @@ def _parts(part: Any, kind: str, depth: int = 0) -> Iterator[dict[str, Any]]:
         if not isinstance(members, list) or len(members) > MOST_PARTS or depth == DEEPEST:
             raise _error(f"its {kind} is no list of at most {MOST_PARTS} parts in {DEEPEST} levels")
         for member in members:
-            yield from _parts(member, kind, depth + 1)
+            yield from parts_of(member, kind, depth + 1)
         return
     if part.get("type") not in KNOWN[kind]:
         raise _error(f"its {kind} is {str(part.get('type'))[:40]!r}, only {', '.join(KNOWN[kind])} can be read")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -13,6 +13,15 @@ from regard.ragged import Ragged, on_device
 
 PAD, UNKNOWN, START, END, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 SPECIAL = (PAD, UNKNOWN, START, END, MASK)  # the first rows of a table that is learned here
+ROBERTAS = ("<pad>", "<unk>", "<s>", "</s>", "<mask>")  # what they are called in RoBERTa, and in many others
+
+
+def special_names(tokens: Container[str]) -> dict[str, str]:
+    """What a tokenizer with these tokens calls the special ones: as here, or, where it has no such, as RoBERTa does."""
+    robertas = dict(zip(SPECIAL, ROBERTAS, strict=True))
+    is_berts = START in tokens and END in tokens
+    is_robertas = robertas[START] in tokens and robertas[END] in tokens
+    return robertas if is_robertas and not is_berts else {name: name for name in SPECIAL}
 
 
 @dataclass(frozen=True, eq=False)

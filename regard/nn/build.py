@@ -33,6 +33,7 @@ def build_encoder(
     *,
     dim: int,
     depth: int,
+    embedding_dim: int | None = None,
     heads: int = 4,
     feed_forward_dim: int | None = None,
     positions: str = "relative",
@@ -50,7 +51,7 @@ def build_encoder(
     activation: str | Activation = "relu",
     implementation: str = "auto",
 ) -> nn.Module:
-    """An encoder, ``Ragged`` → ``Ragged``, both ``[T, dim]``.
+    """An encoder, ``Ragged`` → ``Ragged``, both ``[T, dim]``, unless ``embedding_dim`` is that of the vectors in.
 
     - "attention": ``depth`` layers of self-attention interleaved with fully connected networks.
     - "pointwise": ``depth`` fully connected networks on each vector by itself.
@@ -64,6 +65,8 @@ def build_encoder(
         kind: one of the above.
         dim: E.
         depth: number of layers, from 0.
+        embedding_dim: of the vectors in, with their positions and ``embedding_norm``, before a matrix brings them to
+            ``dim``, as in ELECTRA; None for ``dim`` itself, without a matrix.
         heads: H, which divides ``dim``.
         feed_forward_dim: inner width of the fully connected networks, ``4 · dim`` unless given.
         positions: "relative", "sinusoidal", "learned", "rotary", "alibi" or "none".
@@ -105,7 +108,8 @@ def build_encoder(
             reads = feed_forward(input_dim=(left + right + 1) * (sum(rows) + 1) * dim)
             above_below = (rows[0], rows[1]) if grid else None
             layers.append(NeighbourLayer(reads, left=left, right=right, rows=above_below, **around))
-    ends = _ends(positions, dim, position_reach, norm, norm_eps, embedding_norm, grid=grid)
+    width = dim if embedding_dim is None else embedding_dim
+    ends = _ends(positions, dim, position_reach, norm, norm_eps, embedding_norm, grid=grid, width=width)
     return Encoder(layers, order=order, **ends)
 
 
@@ -159,7 +163,7 @@ def build_decoder(
         attention = MultiHeadAttention(dim, window=one, causal=True, **choices)
         layers.append(DecoderLayer(attention, MultiHeadAttention(dim, **choices), feed_forward(), **around))
     order = _order(positions, dim // heads, heads, position_reach, [window_sides(one, causal=True) for one in each])
-    ends = _ends(positions, dim, position_reach, norm, norm_eps, embedding_norm)
+    ends = _ends(positions, dim, position_reach, norm, norm_eps, embedding_norm, width=dim)
     waves = _added(memory_positions, dim, position_reach, grid=memory_grid)
     return Decoder(layers, order=order, memory_positions=waves, **ends)
 
@@ -218,13 +222,24 @@ def _feed_forwards(
 
 
 def _ends(
-    positions: str, dim: int, length: int, norm: str, norm_eps: float, embedding_norm: bool, *, grid: bool = False
+    positions: str,
+    dim: int,
+    length: int,
+    norm: str,
+    norm_eps: float,
+    embedding_norm: bool,
+    *,
+    width: int,
+    grid: bool = False,
 ) -> dict[str, nn.Module | None]:
-    """What stands before the first layer and after the last."""
+    """What stands before the first layer, where vectors are of ``width``, and after the last."""
+    enters: nn.Module | None = nn.LayerNorm(width, eps=norm_eps) if embedding_norm else None
+    if width != dim:
+        enters = nn.Sequential(*([] if enters is None else [enters]), nn.Linear(width, dim))
     return {
-        "positions": _added(positions, dim, length, grid=grid),
+        "positions": _added(positions, width, length, grid=grid),
         "norm": nn.LayerNorm(dim, eps=norm_eps) if norm == "pre" else None,
-        "embedding_norm": nn.LayerNorm(dim, eps=norm_eps) if embedding_norm else None,
+        "embedding_norm": enters,
     }
 
 

@@ -234,7 +234,8 @@ class Encoder(nn.Module):
         positions: added to the vectors before the first layer: `Sinusoidal`, `Learned`, or None.
         order: told to each layer's attention: `Relative`, `Alibi`, `Rotary`, or None.
         norm: on the vectors out; "pre" layers need one.
-        embedding_norm: on the vectors with their positions, before the first layer, as in BERT.
+        embedding_norm: on the vectors with their positions, before the first layer, as in BERT; it may change their
+            width.
 
     >>> from regard.nn import EncoderLayer, FeedForward, MultiHeadAttention, Rotary
     >>> layers = [EncoderLayer(MultiHeadAttention(8, heads=2, window=(4, 1)), FeedForward(8, 32), dim=8) for _ in "ab"]

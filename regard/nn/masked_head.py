@@ -13,11 +13,12 @@ from regard.ragged import takes_tensors
 class MaskedHead(nn.Module):
     """A score for every token of the table: ``table · norm(activation(W x + b)) + bias``, ``[T, E]`` → ``[T, V]``.
 
-    The output matrix is the table ``[V, E]`` of the front end, so that a token is read and guessed as one vector.
+    The output matrix is the table ``[V, I]`` of the front end, so that a token is read and guessed as one vector.
 
     Arguments:
         dim: E.
         tokens: V.
+        width: I; None for E.
         activation: any function of a tensor.
         norm_eps: added to the variance.
 
@@ -27,14 +28,23 @@ class MaskedHead(nn.Module):
     torch.Size([3, 7])
     """
 
-    def __init__(self, dim: int, *, tokens: int, activation: Activation = F.gelu, norm_eps: float = NORM_EPS) -> None:
+    def __init__(
+        self,
+        dim: int,
+        *,
+        tokens: int,
+        width: int | None = None,
+        activation: Activation = F.gelu,
+        norm_eps: float = NORM_EPS,
+    ) -> None:
         super().__init__()
-        self.dense = nn.Linear(dim, dim)
+        width = dim if width is None else width
+        self.dense = nn.Linear(dim, width)
         self.activation = activation
-        self.norm = nn.LayerNorm(dim, eps=norm_eps)
+        self.norm = nn.LayerNorm(width, eps=norm_eps)
         self.bias = nn.Parameter(torch.zeros(tokens))
 
     @takes_tensors
     def forward(self, x: Tensor, table: Tensor) -> Tensor:
-        """``[T, E]`` and the table ``[V, E]`` → ``[T, V]``."""
+        """``[T, E]`` and the table ``[V, I]`` → ``[T, V]``."""
         return F.linear(self.norm(self.activation(self.dense(x))), table, self.bias)

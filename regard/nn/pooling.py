@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from regard.errors import ConfigError
 from regard.nn.attention import attention_pooling, pooling_weights
+from regard.nn.layers import Activation
 from regard.ragged import Ragged, takes_ragged
 
-POOLINGS = ("query", "mean", "max", "first", "bert")
+LAYERS: dict[str, Activation] = {"bert": torch.tanh, "distilbert": F.relu, "electra": F.gelu}  # on the first vector
+POOLINGS = ("query", "mean", "max", "first", *LAYERS)
 
 
 class Pooling(nn.Module):
@@ -17,7 +20,8 @@ class Pooling(nn.Module):
 
     - "query": ``Σ_n softmax_n(q_h · W_k x_n / √D) x_n`` by head, with a learned query q (attention pooling).
     - "mean", "max": of each element over the sequence; "first": the vector at its first position.
-    - "bert": ``tanh(W x_first + b)``, as BERT's classifiers have it; the only one that can be exported as BERT.
+    - "bert": ``tanh(W x_first + b)``, as the classifiers of BERT and RoBERTa have it, "distilbert" with relu and
+      "electra" with gelu in the place of tanh, as theirs do; the only ones that can be exported as such.
 
     Arguments:
         kind: one of the above.
@@ -45,7 +49,7 @@ class Pooling(nn.Module):
         if kind == "query":
             self.query = nn.Parameter(torch.randn(heads, dim // heads))
             self.key = nn.Linear(dim, dim)
-        if kind == "bert":
+        if kind in LAYERS:
             self.dense = nn.Linear(dim, dim)
 
     @takes_ragged
@@ -55,10 +59,11 @@ class Pooling(nn.Module):
             key, value = (x.unflatten(1, self.query.shape) for x in (self.key(batch.values), batch.values))  # [T, H, D]
             return attention_pooling(self.query, key, value, batch.offsets, implementation=self.implementation)
         lengths = batch.lengths
-        if self.kind in ("first", "bert"):
+        if self.kind == "first" or self.kind in LAYERS:
             padded = torch.cat([batch.values, batch.values.new_zeros(1, batch.values.shape[1])])  # for empty ones
             first = padded[batch.offsets[:-1]]
-            return (first if self.kind == "first" else self.dense(first).tanh()) * (lengths > 0)[:, None]
+            vectors = first if self.kind == "first" else LAYERS[self.kind](self.dense(first))
+            return vectors * (lengths > 0)[:, None]
         if self.kind == "max":
             pooled = torch.segment_reduce(batch.values, "max", lengths=lengths, initial=-torch.inf)
             return pooled.masked_fill(lengths[:, None] == 0, 0.0)
@@ -81,7 +86,7 @@ class Pooling(nn.Module):
             if self.kind == "max" and len(x):
                 share = x.argmax(0).bincount(minlength=len(x)) / x.shape[1]
             elif len(x):
-                share[: 1 if self.kind in ("first", "bert") else None] = 1
+                share[: None if self.kind == "mean" else 1] = 1
                 share = share / share.sum()
             shares.append(share[None])
         return shares

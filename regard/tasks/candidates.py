@@ -15,13 +15,13 @@ from regard.tasks.model import Model
 USUAL = 5  # candidates, where no number is given
 
 
-def given(model: Model, source: Source, format: str) -> Sequence[Example]:
+def given(model: Model, source: Source, format: str, **reading: Any) -> Sequence[Example]:
     """Examples as they are, or those of whatever else ``predict`` takes."""
     if isinstance(source, Sequence) and not isinstance(source, str):
         examples = [one for one in source if isinstance(one, Example)]
         if source and len(examples) == len(source):
             return examples
-    return files.read(model, source, labelled=False, format=format)
+    return files.read(model, source, labelled=False, format=format, **reading)
 
 
 def check_top(top: int | None) -> None:

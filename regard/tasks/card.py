@@ -37,6 +37,7 @@ def write_card(model: Model, path: Path, train: Sequence[Example], dev: Sequence
         f"- attention: {config.score} scores, {config.normalizer}, {_windows(config)}, positions {config.positions}",
         f"- training: {training['seconds']:.0f} s, {training['tokens_per_second']:,.0f} items/s, seed {config.seed}",
         *([f"- labels: {facts['labels']}"] if "labels" in facts else []),
+        *([_left_out(model.scores["bad_records"])] if "bad_records" in model.scores else []),
         "",
         f"## Scores on {model.scores['measured_on']}",
         "",
@@ -79,6 +80,11 @@ def score_table(scores: Scores) -> list[str]:
             for name, row in scores.items()
         ),
     ]
+
+
+def _left_out(counts: dict[str, int]) -> str:
+    told = ", ".join(f"{count:,} of {part}" for part, count in counts.items())
+    return f"- bad records left out: {told} (`bad_records=skip`)"
 
 
 def errors_of(scores: Scores) -> list[str]:

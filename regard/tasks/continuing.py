@@ -10,8 +10,9 @@ from regard.files import read_json, unsealed
 from regard.tasks import MODEL, task_of
 from regard.tasks.start import FREE, WINDOWS, Start, window_shapes_weights
 from regard.training.checkpoint import WEIGHTS, check_beside
-from regard.training.config import FILE as CONFIG
-from regard.training.config import Config, make_config, panel_of, read_config
+from regard.training.config import Config, make_config, panel_of
+from regard.training.config_file import FILE as CONFIG
+from regard.training.config_file import read_config
 
 C = TypeVar("C", bound=Config)
 OF_ONE_TRAINING = {  # options that do not go on

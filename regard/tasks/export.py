@@ -6,20 +6,27 @@ from pathlib import Path
 from typing import Any
 
 from regard.errors import UnsupportedError
-from regard.formats.huggingface.write import reasons_against_bert, write_bert
+from regard.formats.huggingface.write import architecture_of, reasons_against_bert, write_bert
 from regard.formats.huggingface.write_vit import reasons_against_vit, write_vit
 from regard.front_ends import FRONT_ENDS
 from regard.tasks import TASKS
 
 
 def export_huggingface(model: Any, folder: str | Path) -> str:
-    """Writes a model as a BERT, or a ViT, that `transformers` opens, and gives the name of the class that opens it.
+    """Writes a model as a BERT, one of its kin or a ViT, and gives the class of `transformers` that opens it.
 
     Raises:
         RegardError: something is in the folder.
         UnsupportedError: the task or the network is none of theirs, with every reason.
     """
     return _vit(model, folder) if FRONT_ENDS[model.config.front_end].grid else _bert(model, folder)
+
+
+def title_of(model: Any) -> str:
+    """What a model is written as."""
+    if FRONT_ENDS[model.config.front_end].grid:
+        return "ViT"
+    return architecture_of(model.config.model_dump()).title
 
 
 def _bert(model: Any, folder: str | Path) -> str:
@@ -29,7 +36,8 @@ def _bert(model: Any, folder: str | Path) -> str:
         known = ", ".join(name for name, row in TASKS.items() if row.transformers is not None)
         raise UnsupportedError(f"a {task} model cannot be written as a BERT; {known} can")
     if reasons := reasons_against_bert(task, options):
-        raise UnsupportedError(f"this network is none of BERT's: {'; '.join(reasons)}; train one with BERT's options")
+        title = architecture_of(options).title
+        raise UnsupportedError(f"this network is none of {title}'s: {'; '.join(reasons)}; train one with its options")
     network = model.network
     head = network.masked_head if task == "pretrain" else network.head
     write_bert(

@@ -9,6 +9,7 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,10 +17,12 @@ import torch
 from torch import nn
 
 from regard.data import Example, Source, reading
+from regard.data.bad import BadRecords
+from regard.data.chosen import undamaged
 from regard.data.formats import ending, find_format
 from regard.data.goals import FILE_NAMES, GOALS
 from regard.data.items import identity_of
-from regard.data.lines import STDIN
+from regard.data.lines import STDIN, show
 from regard.errors import ConfigError, DataError, ModelError
 from regard.files import LOCK, only_writer, parts_in, read_json, sealed, unsealed, write_json
 from regard.front_ends import items_of, restore_front_end
@@ -40,8 +43,9 @@ from regard.training.checkpoint import (
     save_weights,
 )
 from regard.training.checkpoint import FOLDER as RESUME
-from regard.training.config import FILE as CONFIG
-from regard.training.config import Config, read_config, write_config
+from regard.training.config import Config, make_config
+from regard.training.config_file import FILE as CONFIG
+from regard.training.config_file import read_config, write_config
 from regard.training.learner import is_main_process
 
 SCORES, CARD, CONFUSION, CALIBRATION = "scores.json", "README.md", "confusion.png", "calibration.png"
@@ -52,31 +56,53 @@ MOST_BYTES = 12  # of a character, once it is normalized
 M = TypeVar("M", bound=Model)
 
 
-def read(model: Model, source: Source, *, labelled: bool = True, **how: Any) -> Sequence[Example]:
+def read(
+    model: Model, source: Source, *, labelled: bool = True, bad: BadRecords | None = None, **how: Any
+) -> Sequence[Example]:
     """The examples of a file or an iterable as the model's options say, unless ``how`` says otherwise.
+
+    Arguments:
+        bad: counts records that are left out, where the options say so.
+        how: options of reading, for this once; and what :func:`regard.data.read` takes, by its names.
 
     Raises:
         DataError: a record that cannot be read, or that this front end does not take.
+        ConfigError: an option that does not exist, or a value that it does not take.
     """
-    return reading.read(source, **_how(model, source, labelled=labelled, **how))
+    config, given = _how(model, source, labelled=labelled, **how)
+    if bad is None:
+        bad = BadRecords(skip=labelled and config.bad_records == "skip")
+    examples = reading.read(source, **given, bad=bad)
+    if bad.skip and given["items"] in FILE_NAMES:
+        examples = undamaged(examples, bad)
+    bad.warn(show(source) if isinstance(source, str | Path) else "examples")
+    return examples
 
 
 def iter_read(model: Model, source: Source, *, labelled: bool = False, **how: Any) -> Iterator[Example]:
-    """The same one by one, as they come in."""
-    return reading.iter_read(source, **_how(model, source, labelled=labelled, **how))
+    """The same one by one, as they come in, none of which is left out."""
+    return reading.iter_read(source, **_how(model, source, labelled=labelled, **how)[1])
 
 
-def _how(model: Model, source: Source, *, labelled: bool, format: str = "auto", **how: Any) -> dict[str, Any]:
+def _how(
+    model: Model, source: Source, *, labelled: bool, format: str = "auto", **how: Any
+) -> tuple[Config, dict[str, Any]]:
+    """The options, and what they say of reading a source."""
+    given = {name: value for name, value in how.items() if value is not None}
+    if not labelled and given.get("bad_records") == "skip":
+        raise ConfigError("bad_records: predictions are as many as their input, in its order; leave it out")
+    options = {name: given.pop(name) for name in given.keys() - {"column", "item_column", "items", "target"}}
+    model = copy(model)
+    model.config = make_config(type(model.config), model.config.model_dump(exclude_unset=True) | options)
     config = model.config
     if format == "auto" and config.format != "auto" and isinstance(source, str | Path):
         format = _format_of(source, config, labelled=labelled)
     kind = item_kind(config)
     if not labelled and config.predicts_from is not None and kind == "words":
         kind = config.predicts_from
-    given = {name: value for name, value in how.items() if value is not None}
-    limits = {"largest_record": config.largest_record, "largest_unpacked": config.largest_unpacked}
-    how = {"goal": config.goal, "items": kind, "labelled": labelled, "format": format} | limits
-    return how | columns_of(model, kind) | given
+    same = ("delimiter", "encoding", "largest_record", "largest_unpacked")
+    how = {"goal": config.goal, "items": kind, "labelled": labelled, "format": format}
+    return config, how | {name: getattr(config, name) for name in same} | columns_of(model, kind) | given
 
 
 def columns_of(model: Model, kind: str) -> dict[str, Any]:
@@ -89,6 +115,14 @@ def columns_of(model: Model, kind: str) -> dict[str, Any]:
         columns["item_column"] = config.audio_column if kind == "recordings" else config.image_column
         columns["column"] = None if columns["column"] in defaults else columns["column"]
     return columns
+
+
+def column_options(config: Config) -> tuple[str | None, str]:
+    """The options that name the column of the goal, if there is one, and that of the items."""
+    names = type(config).model_fields
+    goal = next((name for name in ("column", "target_column") if name in names), None)
+    of_files = {"recordings": "audio_column", "images": "image_column"}.get(item_kind(config))
+    return goal, next(name for name in (of_files, "source_column", "text_column") if name in names)
 
 
 def item_kind(config: Config) -> str:
@@ -315,7 +349,7 @@ def open_run(model: M, folder: Path) -> M:
 
 def _front_ends(model: Model, vocabulary: dict[str, Any]) -> dict[str, Any]:
     kinds = model.front_ends().items()
-    return {part: restore_front_end(kind, vocabulary.get(part), model.config) for part, kind in kinds}
+    return {part: restore_front_end(kind, vocabulary.get(part), model.config.of_part(part)) for part, kind in kinds}
 
 
 def checked_labels(vocabulary: dict[str, Any]) -> list[str]:

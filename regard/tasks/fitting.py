@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from regard.data import Example, Source
+from regard.data.bad import BadRecords
 from regard.errors import ConfigError, RegardError
 from regard.front_ends import learn_front_end, restore_front_end
 from regard.image import check_whole
@@ -82,11 +83,13 @@ def fit(
             folder = str(output)
         stack.enter_context(taken(Path(folder), resume=resume))
         start = resolve(model)
-        examples = _read_part(model, train, "train")
+        left_out: dict[str, int] = {}
+        examples = _read_part(model, train, "train", left_out)
         if cut is not None:
             examples = cut(examples)
-        dev_examples = None if dev is None else _read_part(model, dev, "dev")
-        return train_on(model, examples, dev_examples, Path(folder), start, resume=resume)
+        dev_examples = None if dev is None else _read_part(model, dev, "dev", left_out)
+        about = {"bad_records": left_out} if any(left_out.values()) else {}
+        return train_on(model, examples, dev_examples, Path(folder), start, resume=resume, about=about)
 
 
 def resolve(model: Model) -> Start:
@@ -127,8 +130,13 @@ def memory() -> float:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def _read_part(model: Model, source: Source, part: str) -> Sequence[Example]:
-    return read(model, source, format=model.config.format, target=getattr(model.config, f"{part}_target", None))
+def _read_part(model: Model, source: Source, part: str, left_out: dict[str, int]) -> Sequence[Example]:
+    """The examples of train or dev; how many records were left out goes into ``left_out``."""
+    bad = BadRecords(skip=model.config.bad_records == "skip")
+    target = getattr(model.config, f"{part}_target", None)
+    examples = read(model, source, format=model.config.format, target=target, bad=bad)
+    left_out[part] = bad.count
+    return examples
 
 
 def train_on(
@@ -139,8 +147,13 @@ def train_on(
     start: Start,
     *,
     resume: bool,
+    about: dict[str, Any],
 ) -> M:
-    """Trains on examples that were read, with options that are settled."""
+    """Trains on examples that were read, with options that are settled.
+
+    Arguments:
+        about: what the scores tell beside themselves.
+    """
     from regard.training.loop import train as run_training
 
     for examples in (train, dev or ()):
@@ -148,7 +161,7 @@ def train_on(
     network = _new_network(model, train, start)
     for examples in (train, dev or ()):
         model.check(examples)
-        if item_kind(model.config) == "images":
+        if item_kind(model.config) == "images" and model.config.bad_records != "skip":
             check_whole(example.items for example in examples)
     result = run_training(
         network,
@@ -170,7 +183,7 @@ def train_on(
     load_weights(network, output / WEIGHTS)
     if is_main_process():
         speed = {"seconds": result.seconds, "tokens_per_second": result.tokens_per_second}
-        model.scores = {"measured_on": "train" if dev is None else "dev", "training": speed}
+        model.scores = {"measured_on": "train" if dev is None else "dev", "training": speed, **about}
         details = Details()
         own = {"regard": model.score(network, train if dev is None else dev, pictures=output, details=details)}
         model.scores["scores"] = own
@@ -214,9 +227,9 @@ def _new_network(model: Model, train: Sequence[Example], start: Start) -> nn.Mod
     for part, kind in model.front_ends().items():
         vocabulary = start.vocabularies.get(part)
         if vocabulary is not None:
-            front_ends[part] = restore_front_end(kind, vocabulary, model.config)
+            front_ends[part] = restore_front_end(kind, vocabulary, model.config.of_part(part))
         else:
-            front_ends[part] = learn_front_end(kind, model.texts_of(part, train), model.config)
+            front_ends[part] = learn_front_end(kind, model.texts_of(part, train), model.config.of_part(part))
     network = model.network = model.build(front_ends)
     if start.whole is not None:
         load_weights(network, start.whole / WEIGHTS)
@@ -246,7 +259,7 @@ def _other_encoder(
     size = _equal_size(other.config, count_parameters(model.network.encoder))
     other.config = other.config.model_copy(update={"feed_forward_dim": size})
     with tempfile.TemporaryDirectory(prefix="regard-") as folder:
-        train_on(other, train, dev, Path(folder), start, resume=False)
+        train_on(other, train, dev, Path(folder), start, resume=False, about={})
     scores: dict[str, float] = other.scores["scores"]["regard"]
     return scores
 
@@ -294,6 +307,7 @@ def make_encoder(config: Config) -> nn.Module:
     return build_encoder(
         config.encoder,
         dim=config.dim,
+        embedding_dim=config.embedding_dim,
         depth=config.depth,
         heads=config.heads,
         feed_forward_dim=config.feed_forward_dim,

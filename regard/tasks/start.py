@@ -13,14 +13,17 @@ from torch import Tensor, nn
 from regard.attention.check import window_sides
 from regard.errors import ConfigError, ModelError
 from regard.files import read_json, unsealed
+from regard.formats.huggingface.packaged import PACKAGED, folder_of, how_to_install, is_installed
 from regard.tasks import MODEL, TASKS, task_of
+from regard.tasks.classify.baselines import OF_TEXTS
 from regard.training.checkpoint import WEIGHTS, check_beside, read_weights
-from regard.training.config import FILE as CONFIG
-from regard.training.config import Config, make_config, panel_of, read_config
+from regard.training.config import Config, make_config, panel_of
+from regard.training.config_file import FILE as CONFIG
+from regard.training.config_file import read_config
 
 C = TypeVar("C", bound=Config)
 WINDOWS = {"window", "windows", "causal"}
-FREE = {"dropout", "implementation", "pretrained", "tokenizer", "case", *WINDOWS}  # not of the weights
+FREE = {"dropout", "implementation", "architecture", "pretrained", "tokenizer", "case", *WINDOWS}  # not of the weights
 TAKEN = (
     "front_end",
     "encoder",
@@ -50,22 +53,25 @@ class Start:
 
 
 NOTHING = Start()
+ENGLISH = "minilm"  # of PACKAGED
 
 
 def open_start(folder: str | Path) -> Start:
-    """Reads a run folder (``model.json``) or a Hugging Face one (``config.json``).
+    """Reads a run folder (``model.json``), a Hugging Face one (``config.json``), or one of the names in `PACKAGED`.
 
     Raises:
         ModelError: it is neither, or a file in it is missing, damaged or of another architecture.
     """
-    path = Path(folder)
+    path = folder_of(folder)
     if (path / MODEL).is_file():
         return _of_run(path)
     if (path / "config.json").is_file():
         given = read_json(path / "config.json")
         is_vit = given.get("model_type") == "vit" or "architecture" in given  # of transformers, and of timm
         return _of_vit(path) if is_vit else _of_bert(path)
-    raise ModelError(f"{path}: neither a run folder ({MODEL}) nor a Hugging Face one (config.json)")
+    raise ModelError(
+        f"{path}: neither a run folder ({MODEL}) nor a Hugging Face one (config.json), nor {' or '.join(PACKAGED)}"
+    )
 
 
 def _of_run(folder: Path) -> Start:
@@ -81,7 +87,8 @@ def _of_run(folder: Path) -> Start:
         part, _, rest = name.partition(".")
         parts.setdefault(part, {})[rest] = tensor
     options = {name: getattr(config, name) for name in shared}
-    return Start(options, vocabularies={"front_end": vocabulary["front_end"]}, parts=parts)
+    proposed = {"architecture": config.architecture}
+    return Start(options, proposed, {"front_end": vocabulary["front_end"]}, parts)
 
 
 def window_shapes_weights(config: Config) -> bool:
@@ -102,7 +109,9 @@ def _of_bert(folder: Path) -> Start:
     parts = {"front_end": {"embedding.weight": bert.embedding}, "encoder": bert.encoder}
     parts |= {} if bert.masked_head is None else {"masked_head": bert.masked_head}
     parts |= {} if bert.pooler is None else {"pool": bert.pooler}
-    return Start(bert.options, vocabularies={"front_end": {"tokenizer": bert.tokenizer}}, parts=parts)
+    options, proposed = dict(bert.options), {}
+    proposed["architecture"] = options.pop("architecture")
+    return Start(options, proposed, {"front_end": {"tokenizer": bert.tokenizer}}, parts)
 
 
 def _of_vit(folder: Path) -> Start:
@@ -111,6 +120,21 @@ def _of_vit(folder: Path) -> Start:
     vit = read_vit(folder)
     parts = {"front_end": vit.patches, "encoder": vit.encoder} | ({} if vit.pooler is None else {"pool": vit.pooler})
     return Start(vit.options, {"image_size": vit.image_size}, {"front_end": vit.vocabulary}, parts)
+
+
+def advice(model: Any) -> str | None:
+    """What there is to start from, where a network of texts made from nothing does worse than counting their words."""
+    scores = model.scores["scores"]
+    if model.config.pretrained is not None or model.scores["measured_on"] != "dev" or OF_TEXTS not in scores:
+        return None
+    metric = model.metric((), ())
+    if scores["regard"][metric] >= scores[OF_TEXTS][metric]:
+        return None
+    missing = "" if is_installed(ENGLISH) else f" ({how_to_install(ENGLISH)})"
+    return (
+        f"{OF_TEXTS} does better than this network, which began with nothing; "
+        f"--from {ENGLISH} --learning-rate 3e-4 --dropout 0.1 begins with a BERT of English{missing}"
+    )
 
 
 def with_options_of(start: Start, config: C) -> C:

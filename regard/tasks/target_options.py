@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from regard.data.formats import formats_for
-from regard.training.config import Config, TargetName, data, network, training
+from regard.training.config import Config, TargetName, data, network, reading, training
 
 if TYPE_CHECKING:
     FormatName = str
@@ -20,9 +20,9 @@ class TargetConfig(Config):
 
     train_target: str | None = data(None, "Target side of the training file, where it is a file of its own.")
     dev_target: str | None = data(None, "Target side of the dev file, where it is a file of its own.")
-    format: FormatName = data("auto", "Format of the files; auto goes by name.")
-    source_column: str = data("source", "Column or key of the source.")
-    target_column: str = data("target", "Column or key of the target.")
+    format: FormatName = reading("auto", "Format of the files; auto goes by name.")
+    source_column: str = reading("source", "Column or key of the source.")
+    target_column: str = reading("target", "Column or key of the target.")
     target_units: TargetName = network("subwords", "What the target is made of; symbols stand between blanks.")
     beam: int = training(
         4, "Hypotheses kept in decoding; 1 is greedy. Evaluations while training are greedy.", gt=0, le=1000

@@ -12,14 +12,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from regard.errors import ConfigError, ModelError
 from regard.files import atomic_write, check_held, digest_of, remove_parts
-from regard.tensors import TensorFile, open_tensors
-from regard.training.config import FILE as CONFIG
+from regard.tensors import TensorFile, open_tensors, write_tensors
 from regard.training.config import Config
+from regard.training.config_file import FILE as CONFIG
 
 VERSION = 2
 FOLDER, FILE, WEIGHTS = "resume", "state.safetensors", "model.safetensors"
@@ -28,7 +27,7 @@ JOURNAL, CURVES, BOARD = "metrics.jsonl", "loss.png", "tensorboard"
 
 # Options that may change between the sittings of one training: they do not change its weights.
 FREE = {"train", "dev", "output", "format", "unseen_labels", "largest_record", "largest_unpacked"}
-FREE |= {"device", "checkpoint_seconds", "tensorboard", "baselines"}
+FREE |= {"delimiter", "encoding", "bad_records", "device", "checkpoint_seconds", "tensorboard", "baselines"}
 
 
 @dataclass
@@ -115,7 +114,7 @@ def write_checkpoint(output: Path, state: State, tensors: dict[str, Tensor], ide
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(about)
     with atomic_write(output / FOLDER / FILE, binary=True) as file:
-        file.write(save(whole, metadata={"regard": text, "sha256": _digest(whole, text)}))
+        write_tensors(file, whole, {"regard": text, "sha256": _digest(whole, text)})
 
 
 def remove_checkpoint(output: Path) -> None:
@@ -167,7 +166,7 @@ def save_weights(
         metadata["vocabulary"] = digest_of(vocabulary)
     metadata[HEADER] = _header_digest(metadata, {name: tuple(tensor.shape) for name, tensor in tensors.items()})
     with atomic_write(path, binary=True) as file:
-        file.write(save(tensors, metadata=metadata))
+        write_tensors(file, tensors, metadata)
 
 
 def check_beside(path: Path, *, config: Config, vocabulary: dict[str, Any]) -> bool:

@@ -6,19 +6,15 @@ Those of one task are in the ``options`` of its folder.
 from __future__ import annotations
 
 import inspect
-import re
-import tomllib
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from regard.data.encodings import UTF8, checked_delimiter, checked_encoding
 from regard.data.lines import MIB, RECORD, UNPACKED
-from regard.errors import ConfigError, ModelError
-from regard.files import atomic_write
+from regard.errors import ConfigError
 from regard.front_ends import FRONT_ENDS
 
 if TYPE_CHECKING:
@@ -49,7 +45,12 @@ def option_of(panel: str) -> Callable[..., Any]:
 WIDEST, DEEPEST, LONGEST = 2**16, 1000, 2**31
 DEVICE = r"^(auto|(cpu|cuda|mps|xpu|hpu|npu|mtia|xla)(:\d+)?)$"
 
-data, network, training = (option_of(panel) for panel in ("Data", "Network", "Training"))
+PANELS = ("Data", "Reading", "Network", "Training")  # Reading: what evaluation and prediction take too
+data, reading, network, training = map(option_of, PANELS)
+
+
+def _delimiter(text: str | None) -> str | None:
+    return None if text is None else checked_delimiter(text)
 
 
 class Config(BaseModel):
@@ -64,21 +65,35 @@ class Config(BaseModel):
     train: str | None = data(None, "Training file.")
     dev: str | None = data(None, "File to evaluate on while training; keeps the best checkpoint.")
     output: str | None = data(None, "Run folder to write.")
-    audio_column: str = data("audio", "Column or key of the recording (front_end=audio).")
-    image_column: str = data("image", "Column or key of the image (front_end=pixels or patches).")
-    feature_cache: str | None = data(None, "Folder in which frames of recordings are kept from one pass to the next.")
-    longest: int = data(20_000, "Longest sequence taken without a window, in items.", gt=0, le=LONGEST)
-    longest_windowed: int = data(150_000, "Longest sequence taken in windows, or with one, in items.", gt=0, le=LONGEST)
-    largest_record: int = data(RECORD, "Largest record of a file (a line, a row, a text), in MiB.", gt=0, le=MIB)
-    largest_unpacked: int = data(
+    audio_column: str = reading("audio", "Column or key of the recording (front_end=audio).")
+    image_column: str = reading("image", "Column or key of the image (front_end=pixels or patches).")
+    delimiter: Annotated[str | None, AfterValidator(_delimiter)] = reading(
+        None, "What parts the cells of csv: a character, or tab, semicolon, pipe, comma; told by the header if unset."
+    )
+    encoding: Annotated[str, AfterValidator(checked_encoding)] = reading(
+        UTF8, "Encoding of files of text: utf-8, cp1252, latin-1, utf-16, ..."
+    )
+    bad_records: Literal["refuse", "skip"] = reading(
+        "refuse", "What becomes of records that cannot be used: an error, or they are left out and counted."
+    )
+    largest_record: int = reading(RECORD, "Largest record of a file (a line, a row, a text), in MiB.", gt=0, le=MIB)
+    largest_unpacked: int = reading(
         UNPACKED,
         "Largest packed file (gzip, npz, Parquet) that is held in memory, in MiB when it is unpacked.",
         gt=0,
         le=MIB,
     )
+    feature_cache: str | None = data(None, "Folder in which frames of recordings are kept from one pass to the next.")
+    longest: int = data(20_000, "Longest sequence taken without a window, in items.", gt=0, le=LONGEST)
+    longest_windowed: int = data(150_000, "Longest sequence taken in windows, or with one, in items.", gt=0, le=LONGEST)
 
     pretrained: str | None = network(
-        None, "Run folder, or Hugging Face BERT or ViT folder, whose encoder to start from."
+        None,
+        "Run folder, or Hugging Face folder of a BERT, one of its kin or a ViT, whose encoder to start from; or "
+        "minilm, a BERT of English in a package.",
+    )
+    architecture: Literal["bert", "roberta", "xlm-roberta", "camembert", "distilbert", "electra"] = network(
+        "bert", "What a network of subwords is exported as; that of the weights to start from, if they have one."
     )
     continue_from: str | None = network(
         None, "Run folder of a finished model to go on with, its labels and head too; its options hold unless given."
@@ -122,6 +137,9 @@ class Config(BaseModel):
         "attention", "What looks at the sequence."
     )
     dim: int = network(192, "Width of the network.", gt=0, le=WIDEST)
+    embedding_dim: int | None = network(
+        None, "Width of vectors before a matrix brings them to dim, as in ELECTRA; dim if unset.", gt=0, le=WIDEST
+    )
     depth: int = network(3, "Number of layers.", ge=0, le=DEEPEST)
     heads: int = network(4, "Attention heads per layer.", gt=0, le=WIDEST)
     feed_forward_dim: int | None = network(
@@ -205,6 +223,12 @@ class Config(BaseModel):
         """What predictions hold."""
         return self.goal if self.writes is None else self.writes
 
+    def of_part(self, part: str) -> Self:
+        """The options as a front end is to read them, by the part of the network that it is."""
+        if part != "front_end" or self.embedding_dim is None:
+            return self
+        return self.model_copy(update={"dim": self.embedding_dim})
+
     @property
     def is_grid(self) -> bool:
         """Whether the encoder's vectors stand in rows and columns: those of an image, with none of its class before."""
@@ -230,6 +254,9 @@ def make_config(kind: type[C], options: dict[str, Any]) -> C:
         return kind(**options)
     except ValidationError as error:
         first = error.errors()[0]
+        own = first.get("ctx", {}).get("error")
+        if isinstance(own, ConfigError):  # of a function that checks the value
+            raise own from None
         name = str(first["loc"][0])
         raise ConfigError(f"{name}: {first['msg'].lower()}, got {options[name]!r}") from None
 
@@ -259,10 +286,10 @@ def describe(kind: type[Config], name: str) -> str:
 
 def panel_of(kind: type[Config], name: str) -> str:
     """Data, Network or Training: what an option is about."""
-    return str(_extra(kind, name)["panel"])
+    return str(extra_of(kind, name)["panel"])
 
 
-def _extra(kind: type[Config], name: str) -> dict[str, Any]:
+def extra_of(kind: type[Config], name: str) -> dict[str, Any]:
     """What :func:`option_of` knows of an option beside its rules."""
     extra: Any = kind.model_fields[name].json_schema_extra
     return dict(extra)
@@ -286,107 +313,3 @@ def with_options(kind: type[Config], *panels: str) -> Callable[[F], F]:
         return function
 
     return signed
-
-
-# Options as a TOML file that people read and edit: one line each, under its help line.
-
-FILE = "config.toml"  # of a run folder
-VERSION_KEY, VERSION = "config_version", 1
-COUNT_KEY = "options"
-TASK_KEY = "task"
-HEAD = "# Options of a training. To train with them again: regard train {task} --config FILE --output FOLDER"
-
-
-def write_config(config: Config, path: str | Path) -> None:
-    """Writes every option under its help line; one that is not set stands there as a comment."""
-    task = config.task
-    lines = [HEAD.format(task=task), f"{VERSION_KEY} = {VERSION}", f"{TASK_KEY} = {_toml(task)}"]
-    options = config.model_dump()
-    lines += [f"{COUNT_KEY} = {len(options)}  # so many follow, set or not", ""]
-    for name, value in options.items():
-        lines += [
-            f"# {describe(type(config), name)}{_choices(type(config), name)}",
-            f"# {name} =" if value is None else f"{name} = {_toml(value)}",
-            "",
-        ]
-    with atomic_write(path) as file:
-        file.write("\n".join(lines))
-
-
-def read_config(path: str | Path, kind: type[C], *, whole: bool = False) -> C:
-    """Reads a file of options of one task; those that it leaves out have their defaults.
-
-    In a window ``(left, right)`` the text "all" stands for a side without a limit, among windows for a layer without.
-
-    Arguments:
-        whole: the file must hold all that :func:`write_config` wrote into it, as that of a run folder does.
-
-    Raises:
-        ModelError: no such file, it is from a newer version of regard, or not whole.
-        ConfigError: not TOML, of another task, an option that does not exist, or a value that one does not take, with
-            the line.
-    """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-        options = tomllib.loads(text)
-    except FileNotFoundError:
-        raise ModelError(f"{path}: no such file") from None
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read, {(error.strerror or str(error)).lower()}") from None
-    except RecursionError:
-        raise ConfigError(f"{path}: not a TOML file of options, lists or tables nested too deeply") from None
-    except ValueError as error:  # neither UTF-8 nor TOML
-        raise ConfigError(f"{path}: not a TOML file, {str(error)[0].lower()}{str(error)[1:]}") from None
-    version = options.pop(VERSION_KEY, VERSION)
-    if not isinstance(version, int) or version > VERSION:
-        raise ModelError(f"{path}: {VERSION_KEY} is {version!r}, this regard reads up to {VERSION}; update regard")
-    task = options.pop(TASK_KEY, kind.task)
-    if task != kind.task:
-        place = _place(path, text, f"{TASK_KEY}:")
-        raise ConfigError(f"{place}: the options are those of '{task}', not of '{kind.task}'")
-    count = options.pop(COUNT_KEY, 0)
-    if whole:
-        missing = _missing(path, kind, {*options, *re.findall(r"(?m)^# *(\w+) *=", text)}, count)
-        options |= {name: _extra(kind, name)["before"] for name in missing}
-    for name in ("window", "windows"):
-        if isinstance(options.get(name), list):
-            options[name] = _without_all(options[name])
-    try:
-        return make_config(kind, options)
-    except ConfigError as error:
-        raise ConfigError(f"{_place(path, text, str(error))}: {error}") from None
-
-
-def _missing(path: str | Path, kind: type[Config], found: set[str], count: Any) -> list[str]:
-    """The options that there were not yet when a run folder was written."""
-    missing = [name for name in kind.model_fields if name not in found]
-    if isinstance(count, int) and len(kind.model_fields) - len(missing) < count:
-        raise ModelError(f"{path}: no longer holds {', '.join(missing)}; put that back, or copy the file again")
-    return missing
-
-
-def _choices(kind: type[Config], name: str) -> str:
-    values = kind.model_fields[name].annotation
-    return f" One of: {', '.join(get_args(values))}." if get_origin(values) is Literal else ""
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, tuple):
-        return "[" + ", ".join(_toml("all" if part is None else part) for part in value) + "]"
-    return tomli_w.dumps({"_": value}).removeprefix("_ = ").rstrip("\n")
-
-
-def _without_all(value: Any) -> Any:
-    """What :func:`_toml` wrote of a window, or of windows."""
-    if isinstance(value, list):
-        return tuple(_without_all(part) for part in value)
-    return None if value == "all" else value
-
-
-def _place(path: str | Path, text: str, message: str) -> str:
-    """The file, and the line of the option that a message is about, if it can be found."""
-    for number, line in enumerate(text.splitlines(), start=1):
-        key = re.match(r"""\s*["']?([^"'=\s]+)["']?\s*=""", line)
-        if key and re.search(rf"(^|'){re.escape(key[1])}('|:)", message.split(";")[0]):
-            return f"{path}:{number}"
-    return str(path)

@@ -26,8 +26,9 @@ from regard.training.checkpoint import (
     remove_checkpoint,
     write_checkpoint,
 )
-from regard.training.config import FILE as CONFIG
-from regard.training.config import Config, write_config
+from regard.training.config import Config
+from regard.training.config_file import FILE as CONFIG
+from regard.training.config_file import write_config
 from regard.training.curves import draw_curves
 from regard.training.learner import Collate, Learner, Loss, is_main_process, one_cycle
 from regard.training.progress import GRACE, Interrupt, Journal, Progress, last_line, say

@@ -24,7 +24,7 @@ from regard.training.config import panel_of
 def test_every_option_has_a_flag_in_its_panel(call, monkeypatch, task):
     monkeypatch.setenv("COLUMNS", "200")
     shown = call("train", task, "--help").out
-    panels = {panel: shown.index(f"─ {panel} ") for panel in ("Data", "Network", "Training")}
+    panels = {panel: shown.index(f"─ {panel} ") for panel in ("Data", "Reading", "Network", "Training")}
     for name in TASKS[task].config.model_fields:
         flag = "from" if name == "pretrained" else name.replace("_", "-")
         place = re.search(rf"│ --{flag}\W", shown).start()

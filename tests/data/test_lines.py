@@ -99,7 +99,7 @@ def test_a_damaged_gzip_file(save):
     [
         (b"PK\x03\x04rest", "a zip archive"),
         (b"\x89PNG\x00\x00", "binary data"),
-        ("the\tDET\n".encode("utf-16"), "UTF-16; save it as UTF-8"),
+        ("the\tDET\n".encode("utf-16"), "UTF-16; give encoding=utf-16"),
         (gzip.compress(b"\0\0\0\0"), "binary data"),
     ],
     ids=["zip", "png", "utf-16", "gzip of binary"],

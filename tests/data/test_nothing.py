@@ -52,7 +52,7 @@ def test_what_is_refused(save):
     for lazily in (False, True):
         with pytest.raises(DataError, match=r"raw\.txt:2: expected UTF-8 text, found byte 0xff"):
             read(save("raw.txt", b"fine\n\xff\n"), lazily=lazily)
-        with pytest.raises(DataError, match=r"raw\.txt: expected a text file, found UTF-16; save it as UTF-8"):
+        with pytest.raises(DataError, match=r"raw\.txt: expected a text file, found UTF-16; give encoding=utf-16"):
             read(save("raw.txt", "fine\n".encode("utf-16")), lazily=lazily)
         with pytest.raises(DataError, match=r"raw\.txt: expected a text file, found binary data"):
             read(save("raw.txt", b"fine\n\0\n"), lazily=lazily)

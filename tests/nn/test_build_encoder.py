@@ -124,3 +124,21 @@ def test_options_have_the_names_and_defaults_of_the_config():
     for name, parameter in inspect.signature(build_encoder).parameters.items():
         if name in LabelConfig.model_fields and name not in ("dim", "depth", "dropout"):
             assert parameter.default == LabelConfig.model_fields[name].default, name
+
+
+def test_a_matrix_brings_narrow_vectors_to_the_width_of_the_layers():
+    torch.manual_seed(0)
+    options = {"positions": "none", "window": (2, 0)}
+    narrow = build_encoder("attention", **SMALL, **options, embedding_dim=5, embedding_norm=True)
+    plain = build_encoder("attention", **SMALL, **options)
+    norm, matrix = narrow.embedding_norm
+    plain.load_state_dict({name: x for name, x in narrow.state_dict().items() if not name.startswith("embedding_norm")})
+    x = Ragged.from_list([torch.randn(3, 5), torch.randn(4, 5)])
+    wanted = plain(x.with_values(F.linear(F.layer_norm(x.values, [5]), matrix.weight, matrix.bias)))
+    assert norm.normalized_shape == (5,)
+    torch.testing.assert_close(narrow(x).values, wanted.values)
+    torch.testing.assert_close(narrow.extend(x, narrow.start(2)).values, wanted.values)
+    learned = build_encoder("convolution", **SMALL, embedding_dim=5, positions="learned")
+    assert (learned.positions.table.shape, learned(x).values.shape) == ((16, 5), (7, 12))
+    same = build_encoder("attention", **SMALL, embedding_dim=12, embedding_norm=True)
+    assert isinstance(same.embedding_norm, nn.LayerNorm)

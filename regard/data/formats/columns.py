@@ -65,15 +65,16 @@ def read_words(
     for block in _blocks(file, split, skipped):
         words: list[str] = []
         labels: list[str] = []
-        for number, fields in block:
-            if first is None:
-                first = len(fields), number
-            words.append(_word(fields, path, number))
-            if index is not None:
-                labels.append(_label(fields, index, first, path, number))
-        start = block[0][0]
-        place = Place(path, start, item_lines=range(start, start + len(block)))
-        yield Record({"words": words} if index is None else {"words": words, wanted.name: labels}, place)
+        with file.bad:
+            for number, fields in block:
+                if first is None:
+                    first = len(fields), number
+                words.append(_word(fields, path, number))
+                if index is not None:
+                    labels.append(_label(fields, index, first, path, number))
+            start = block[0][0]
+            place = Place(path, start, item_lines=range(start, start + len(block)))
+            yield Record({"words": words} if index is None else {"words": words, wanted.name: labels}, place)
 
 
 def _blocks(

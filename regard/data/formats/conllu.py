@@ -88,28 +88,37 @@ def read(file: File, columns: Columns) -> Iterator[Record]:
     column = Column.named(wanted, name) if columns.labelled else None
     words_seen = labels_seen = 0
     for start, block in _sentences(file):
-        words: list[str] = []
-        labels: list[str] = []
-        lines: list[int] = []
-        for number, line in enumerate(block, start):
-            if line.isspace() or line[0] == "#":
-                continue
-            fields = line.rstrip("\r\n").split("\t")
-            if not _is_word(fields, len(words) + 1, name, number):
-                continue
-            words.append(fields[1])
-            lines.append(number)
-            if column is not None:
-                labels.append(_label(column, fields, name, number))
-        place = Place(name, start, item_lines=lines)
-        if column is None:
-            yield Record({"words": words}, place, text="".join(block))
-        else:
-            words_seen += len(words)
-            labels_seen += len(labels) - labels.count(NOTHING)
-            yield Record({"words": words, wanted: labels}, place)
+        with file.bad:
+            words, labels, lines = _columns(block, start, column, name)
+            place = Place(name, start, item_lines=lines)
+            if column is None:
+                yield Record({"words": words}, place, text="".join(block))
+            else:
+                words_seen += len(words)
+                labels_seen += len(labels) - labels.count(NOTHING)
+                yield Record({"words": words, wanted: labels}, place)
     if words_seen and not labels_seen:
         raise DataError(f"labels in column {wanted}", f"nothing but '{NOTHING}'", path=name)
+
+
+def _columns(
+    block: Sequence[str], start: int, column: Column | None, path: str
+) -> tuple[list[str], list[str], list[int]]:
+    """The words of a sentence, what stands in their column, and their lines."""
+    words: list[str] = []
+    labels: list[str] = []
+    lines: list[int] = []
+    for number, line in enumerate(block, start):
+        if line.isspace() or line[0] == "#":
+            continue
+        fields = line.rstrip("\r\n").split("\t")
+        if not _is_word(fields, len(words) + 1, path, number):
+            continue
+        words.append(fields[1])
+        lines.append(number)
+        if column is not None:
+            labels.append(_label(column, fields, path, number))
+    return words, labels, lines
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from regard.data.bad import BadRecords
 from regard.data.formats import Answer, Put
 from regard.data.formats.refused import refuse, text_of
 from regard.data.lines import File, show
@@ -40,9 +41,10 @@ def read(file: File, columns: Columns) -> Iterator[Record]:
         found = "files alone" if _entries(folder) else "an empty folder"
         raise DataError(f"sub-folders, one for each label, with {_FILES}", found, path=file.name)
     for part in classes or [folder]:
-        for path in _files(part):
-            items = path if _is_media(path) else _whole(path, file).rstrip("\r\n")
-            yield Record({columns.items.name: items, columns.goal.name: part.name}, Place(show(path)))
+        for path in _files(part, file.bad):
+            with file.bad:
+                items = path if _is_media(path) else _whole(path, file).rstrip("\r\n")
+                yield Record({columns.items.name: items, columns.goal.name: part.name}, Place(show(path)))
 
 
 @contextmanager
@@ -81,14 +83,16 @@ def _whole(path: Path, file: File) -> str:
     return "".join(lines)
 
 
-def _files(folder: Path) -> list[Path]:
+def _files(folder: Path, bad: BadRecords) -> Iterator[Path]:
     files = _entries(folder)
     if not files:
-        raise DataError(_FILES, "an empty folder", path=show(folder))
+        bad.take(DataError(_FILES, "an empty folder", path=show(folder)))
     for file in files:
         if file.is_dir() or not (_is_media(file) or file.name.lower().endswith(_ENDINGS)):
-            raise DataError(_FILES, f"{'the folder' if file.is_dir() else 'the file'} '{file.name}'", path=show(folder))
-    return files
+            found = f"{'the folder' if file.is_dir() else 'the file'} '{file.name}'"
+            bad.take(DataError(_FILES, found, path=show(folder)))
+        else:
+            yield file
 
 
 def _is_media(path: Path) -> bool:

@@ -25,19 +25,23 @@ def read(file: File, columns: Columns) -> Iterator[Record]:
     for number, line in file.lines():
         if line.isspace():
             continue
-        try:
-            values = json.loads(line.rstrip("\r\n"))
-        except json.JSONDecodeError as error:
-            found = f"{error.msg.lower()} at character {error.colno}"
-            raise DataError("a JSON object on one line", found, path=file.name, line=number) from None
-        except (RecursionError, ValueError) as error:
-            found = (
-                "lists nested too deeply" if isinstance(error, RecursionError) else "a number of thousands of digits"
-            )
-            raise DataError("a JSON object on one line", found, path=file.name, line=number) from None
-        if not isinstance(values, dict):
-            raise DataError("a JSON object on one line", short(values), path=file.name, line=number)
-        yield Record(values, Place(file.name, number), named=True)
+        with file.bad:
+            yield Record(_object(line.rstrip("\r\n"), file.name, number), Place(file.name, number), named=True)
+
+
+def _object(text: str, path: str, line: int) -> dict[str, Any]:
+    expected = "a JSON object on one line"
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        found = f"{error.msg.lower()} at character {error.colno}"
+        raise DataError(expected, found, path=path, line=line) from None
+    except (RecursionError, ValueError) as error:
+        found = "lists nested too deeply" if isinstance(error, RecursionError) else "a number of thousands of digits"
+        raise DataError(expected, found, path=path, line=line) from None
+    if not isinstance(values, dict):
+        raise DataError(expected, short(values), path=path, line=line)
+    return values
 
 
 @contextmanager

@@ -40,7 +40,8 @@ def read(file: File, columns: Columns) -> Iterator[Record]:
     for stem in sorted(images.keys() | masks.keys()):
         if stem not in masks or stem not in images:
             there, missing = (images, MASKS) if stem in images else (masks, IMAGES)
-            raise DataError(f"an image of the same name in {missing}", "none", path=show(there[stem]))
+            file.bad.take(DataError(f"an image of the same name in {missing}", "none", path=show(there[stem])))
+            continue
         values = {columns.items.name: images[stem], columns.goal.name: masks[stem]}
         yield Record(values, Place(show(images[stem])), goal_place=Place(show(masks[stem])))
 

@@ -44,9 +44,10 @@ def read(file: File, columns: Columns) -> Iterator[Record]:
                 for row in batch.rename_columns(called).to_pylist():
                     number += 1
                     place = Place(file.name, number=number)
-                    if names is not None and goal is not None:
-                        row[goal] = named_labels(row[goal], names, place)
-                    yield Record(row, place, named=True)
+                    with file.bad:
+                        if names is not None and goal is not None:
+                            row[goal] = named_labels(row[goal], names, place)
+                        yield Record(row, place, named=True)
     except (arrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError("a sound Parquet file", " ".join(str(error).lower().split()), path=file.name) from None
 

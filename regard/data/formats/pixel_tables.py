@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regard.data.images import square_of
+from regard.data.lines import File
 from regard.data.records import Columns, Place, Record, name_columns, short
 
 _PIXEL = re.compile(r"[a-z]*[ _.-]?\d+(x\d+)?", re.IGNORECASE)  # pixel0, px_12, 28x28, 783
@@ -22,7 +23,7 @@ def holds_pixels(top: Sequence[str], columns: Columns) -> bool:
     return columns.pixels and columns.items.find(names) is None and found > len(names) / 2
 
 
-def pixel_records(rows: Iterable[tuple[int, list[str]]], path: str, columns: Columns) -> Iterator[Record]:
+def pixel_records(rows: Iterable[tuple[int, list[str]]], file: File, columns: Columns) -> Iterator[Record]:
     """A record for each row, with or without a header: its pixels as one list, and its label.
 
     Raises:
@@ -30,7 +31,7 @@ def pixel_records(rows: Iterable[tuple[int, list[str]]], path: str, columns: Col
     """
     names: list[str] = []
     for line, cells in rows:
-        place = Place(path, line)
+        place = Place(file.name, line)
         if not names:
             bare = all(_is_number(cell) for cell in cells)
             names = [str(number) for number in range(1, len(cells) + 1)] if bare else [cell.strip() for cell in cells]
@@ -41,12 +42,13 @@ def pixel_records(rows: Iterable[tuple[int, list[str]]], path: str, columns: Col
                 raise place.error("columns of pixels", f"the columns {', '.join(names)}")
             if not bare:
                 continue
-        if len(cells) != len(names):
-            raise place.error(f"{len(names)} columns as in the first row", f"{len(cells)}")
-        values: dict[str, Any] = {columns.items.name: _pixels([cells[at] for at in taken], place)}
-        if goal is not None:
-            values[columns.goal.name] = _label(cells[goal].strip(), place)
-        yield Record(values, place)
+        with file.bad:
+            if len(cells) != len(names):
+                raise place.error(f"{len(names)} columns as in the first row", f"{len(cells)}")
+            values: dict[str, Any] = {columns.items.name: _pixels([cells[at] for at in taken], place)}
+            if goal is not None:
+                values[columns.goal.name] = _label(cells[goal].strip(), place)
+            yield Record(values, place)
 
 
 def _goal(names: Sequence[str], columns: Columns, place: Place, *, bare: bool) -> int | None:

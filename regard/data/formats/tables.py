@@ -11,13 +11,22 @@ from regard.data.formats import Answer
 from regard.data.formats.pixel_tables import holds_pixels, pixel_records
 from regard.data.formats.refused import path_of, text_of, words_of
 from regard.data.items import join_cell
+from regard.data.lines import File
 from regard.data.records import Columns, Example, Field, Place, Record, name_columns, short
 
 
 def table_records(
-    rows: Iterator[tuple[int, list[str]]], path: str, columns: Columns, *, may_be_bare: bool
+    rows: Iterator[tuple[int, list[str]]],
+    file: File,
+    columns: Columns,
+    *,
+    may_be_bare: bool,
+    delimiter: str | None = None,
 ) -> Iterator[Record]:
     """A record for every row below the header; of a table that ``may_be_bare``, from the first row on if that is none.
+
+    Arguments:
+        delimiter: what parts the cells, where that may be one of several.
 
     Raises:
         DataError: a row that does not fit the first, or a header without the columns that are wanted.
@@ -25,17 +34,21 @@ def table_records(
     first, top = next(rows, (0, []))
     if not top:
         return
+    path = file.name
     if holds_pixels(top, columns):
-        yield from pixel_records(chain([(first, top)], rows), path, columns)
+        yield from pixel_records(chain([(first, top)], rows), file, columns)
         return
     bare = _bare_names(top, columns) if may_be_bare else None
     names = [cell.strip() for cell in top] if bare is None else bare
-    header = check_header(names, columns.wanted, Place(path, first))
+    hint = "; another delimiter may part them" if delimiter is not None and len(names) == 1 else ""
+    header = check_header(names, columns.wanted, Place(path, first), hint=hint)
     for line, cells in rows if bare is None else chain([(first, top)], rows):
         place = Place(path, line)
         if len(cells) != len(header):
-            raise place.error(f"{len(header)} columns as in line {first}", f"{len(cells)}: {short(cells)}")
-        yield Record(dict(zip(header, cells, strict=True)), place, is_row=True, named=bare is None)
+            file.bad.take(place.error(f"{len(header)} columns as in line {first}", f"{len(cells)}: {short(cells)}"))
+            continue
+        values = dict(zip(header, cells, strict=True))
+        yield Record(values, place, is_row=True, delimiter=delimiter, named=bare is None)
 
 
 def _bare_names(cells: Sequence[str], columns: Columns) -> list[str] | None:

@@ -43,8 +43,9 @@ def read(file: File, columns: Columns) -> Iterator[Record]:
         if not text or text[0] in "#%":
             continue
         if header is not None:
-            vectors, label = _series(text, header, place, labelled=columns.labelled)
-            yield Record({"vectors": vectors, columns.goal.name: label}, place)
+            with file.bad:
+                vectors, label = _series(text, header, place, labelled=columns.labelled)
+                yield Record({"vectors": vectors, columns.goal.name: label}, place)
         elif text.lower() == "@data":
             header = _read_tags(tags, place, labelled=columns.labelled)
         elif text[0] == "@":

@@ -31,7 +31,7 @@ def read(file: File, columns: Columns) -> Iterator[Record]:
     Raises:
         DataError: a row that does not fit the first, or a header without the columns that are wanted.
     """
-    return table_records(_rows(file), file.name, columns, may_be_bare=True)
+    return table_records(_rows(file), file, columns, may_be_bare=True)
 
 
 @contextmanager

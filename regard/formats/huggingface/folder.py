@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from torch import Tensor
@@ -28,19 +29,15 @@ MOST_FILES = 1000  # of one model
 OF_ANOTHER = ("pytorch_model.bin", "tf_model.h5", "flax_model.msgpack")
 
 
-def read_config(
-    folder: Path, defaults: dict[str, Any], only: dict[str, Any], *, kind: str, holds: str
-) -> dict[str, Any]:
-    """``config.json`` with the defaults of what it leaves out.
+def read_config(folder: Path, *, kind: str, holds: str) -> dict[str, Any]:
+    """``config.json``, of which nothing is checked.
 
     Arguments:
-        defaults: what `transformers` takes where a key is left out; sizes are whole numbers.
-        only: values that a key must have.
         kind: what is read, as messages call it.
         holds: what else its folder holds.
 
     Raises:
-        ModelError: there is none, or it tells of something else.
+        ModelError: there is none.
     """
     path = folder / CONFIG
     if not path.is_file():
@@ -48,40 +45,60 @@ def read_config(
             f"{path}: no such file; a {kind}'s folder holds {CONFIG}, {holds}, "
             "as save_pretrained of `transformers` writes them"
         )
-    return checked_config(path, read_json(path), defaults, only, kind=kind)
+    return read_json(path)
 
 
 def checked_config(
-    path: Path, given: dict[str, Any], defaults: dict[str, Any], only: dict[str, Any], *, kind: str
+    path: Path,
+    given: dict[str, Any],
+    defaults: Mapping[str, Any],
+    only: Mapping[str, Any],
+    *,
+    kind: str,
+    keys: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """The same of what such a file holds."""
-    config = defaults | given
+    """What such a file holds with the defaults of what it leaves out, by BERT's names.
+
+    Arguments:
+        defaults: what `transformers` takes where a key is left out; sizes are whole numbers.
+        only: values that a key must have.
+        keys: those that are not called as BERT's are, by BERT's names.
+
+    Raises:
+        ModelError: it tells of something else.
+    """
+    berts = {theirs: ours for ours, theirs in keys.items()}
+    config = {**defaults, **{berts.get(key, key): value for key, value in given.items()}}
     for key, wanted in only.items():
         if config.get(key) != wanted:
             raise ModelError(
-                f"{path}: {key} is {config.get(key)!r}, only {wanted!r} can be read; "
-                f"name the folder of a {kind} encoder"
+                f"{path}: {key} is {config.get(key)!r}, only {wanted!r} can be read; name the folder of a plain {kind}"
             )
     if config["hidden_act"] not in tuple(ACTIVATIONS):
         raise ModelError(
-            f"{path}: hidden_act must be one of {', '.join(ACTIVATIONS)}, got {config['hidden_act']!r}; "
-            f"name the folder of another {kind}"
+            f"{path}: {keys.get('hidden_act', 'hidden_act')} must be one of {', '.join(ACTIVATIONS)}, "
+            f"got {config['hidden_act']!r}; name the folder of another {kind}"
         )
-    _check_sizes(path, config, defaults)
+    _check_sizes(path, config, defaults, keys)
     return config
 
 
-def _check_sizes(path: Path, config: dict[str, Any], defaults: dict[str, Any]) -> None:
+def _check_sizes(path: Path, config: dict[str, Any], defaults: Mapping[str, Any], keys: Mapping[str, str]) -> None:
     for key, default in defaults.items():
-        value, least = config[key], 0 if key == "num_hidden_layers" else 1
+        value, least = config[key], 0 if key in ("num_hidden_layers", "pad_token_id") else 1
         if type(default) is int and (type(value) is not int or value < least):
-            raise ModelError(f"{path}: {key} must be a whole number from {least}, got {value!r}; copy it again")
+            raise ModelError(
+                f"{path}: {keys.get(key, key)} must be a whole number from {least}, got {value!r}; copy it again"
+            )
     eps = config["layer_norm_eps"]
     if type(eps) not in (int, float) or not 0 < eps < 1:
         raise ModelError(f"{path}: layer_norm_eps must be a number between 0 and 1, got {eps!r}; copy it again")
-    dim, heads = config["hidden_size"], config["num_attention_heads"]
-    if dim % heads:
-        raise ModelError(f"{path}: hidden_size must be a multiple of num_attention_heads, got {dim} and {heads}")
+    dim, heads = (keys.get(key, key) for key in ("hidden_size", "num_attention_heads"))
+    if config["hidden_size"] % config["num_attention_heads"]:
+        raise ModelError(
+            f"{path}: {dim} must be a multiple of {heads}, got {config['hidden_size']} and "
+            f"{config['num_attention_heads']}"
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,8 @@ from regard.errors import ModelError
 State = dict[str, Tensor]
 Names = dict[str, tuple[str, ...]]  # ours → theirs, whose rows stand below each other in ours
 Shapes = dict[str, tuple[int, ...]]
+Parts = dict[str, tuple[tuple[str, ...], tuple[int, ...]]]  # ours → theirs, and the shape of our weight
+Layout = tuple[Names, Shapes]  # ours → theirs, and the shapes of theirs
 
 
 def weights_and_biases(parts: Names) -> Names:
@@ -29,6 +31,19 @@ def linear(name: str, rows: int, *columns: int) -> Shapes:
 
 def norm(name: str, dim: int) -> Shapes:
     return linear(name, dim)
+
+
+def layout(parts: Parts) -> Layout:
+    """Of the weights and biases of parts.
+
+    >>> layout({"dense": (("one", "two"), (6, 5))})[1]
+    {'one.weight': (3, 5), 'one.bias': (3,), 'two.weight': (3, 5), 'two.bias': (3,)}
+    """
+    shapes: Shapes = {}
+    for theirs, (rows, *columns) in parts.values():
+        for name in theirs:
+            shapes |= linear(name, rows // len(theirs), *columns)
+    return weights_and_biases({ours: theirs for ours, (theirs, _) in parts.items()}), shapes
 
 
 def to_ours(names: Names, tensors: Mapping[str, Tensor]) -> State:

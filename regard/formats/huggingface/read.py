@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,45 +11,28 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from regard.errors import ModelError
 from regard.formats.huggingface import bert
-from regard.formats.huggingface.bert import PREDICTIONS, Sizes
+from regard.formats.huggingface.bert import ARCHITECTURES, Architecture, Sizes
 from regard.formats.huggingface.folder import (
     ACTIVATIONS,
+    CONFIG,
     WEIGHTS,
+    Weights,
     check_depth,
     check_tensors,
+    checked_config,
     open_weights,
     read_config,
 )
 from regard.formats.huggingface.names import Shapes, State, to_ours
-from regard.front_ends.tokenizer import is_lowercase, read_tokenizer, subword_model
+from regard.front_ends.tokenizer import is_lowercase, read_tokenizer, subword_models
 
 logger = logging.getLogger(__name__)
 
-# What `transformers` takes where config.json leaves a key out.
-DEFAULTS: dict[str, Any] = {
-    "vocab_size": 30522,
-    "hidden_size": 768,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "intermediate_size": 3072,
-    "max_position_embeddings": 512,
-    "type_vocab_size": 2,
-    "layer_norm_eps": 1e-12,
-    "hidden_act": "gelu",
-    "position_embedding_type": bert.POSITION_TYPE,
-    "is_decoder": False,
-    "add_cross_attention": False,
-}
-ONLY = {
-    "model_type": bert.MODEL_TYPE,
-    "position_embedding_type": bert.POSITION_TYPE,
-    "is_decoder": False,
-    "add_cross_attention": False,
-}
-DECODER = f"{PREDICTIONS}decoder"
+ONLY = {"position_embedding_type": bert.POSITION_TYPE, "is_decoder": False, "add_cross_attention": False}
 POSITION_IDS = "embeddings.position_ids"  # 0, 1, 2, ...: nothing is lost with them
-LEFT_OUT = (POSITION_IDS, "classifier.", "qa_outputs.", "cls.seq_relationship.", f"{DECODER}.")
+HEADS = ("classifier.", "qa_outputs.", "cls.seq_relationship.", "pre_classifier.", "discriminator_predictions.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,54 +58,86 @@ class BertFolder:
 
 
 def read_bert(folder: str | Path) -> BertFolder:
-    """Reads a BERT that `transformers` saved: ``config.json``, ``model.safetensors``, and the tokenizer.
+    """Reads a BERT, or one of its kin (`ARCHITECTURES`), that `transformers` saved.
 
-    The tokenizer is ``tokenizer.json`` or ``vocab.txt``. Heads of a finished task are left out, which is logged.
+    Its folder holds ``config.json``, ``model.safetensors`` or its parts, and the tokenizer: ``tokenizer.json``,
+    ``vocab.txt``, or ``vocab.json`` and ``merges.txt``. Heads of a finished task are left out, which is logged.
 
     Raises:
         ModelError: a file is missing or damaged, it is another architecture, or its parts do not fit together.
-
-    Devlin et al. 2019, "BERT: Pre-training of Deep Bidirectional Transformers".
     """
     folder = Path(folder)
-    holds = f"{WEIGHTS} and tokenizer.json or vocab.txt"
-    config = read_config(folder, DEFAULTS, ONLY, kind="BERT", holds=holds)
-    sizes = Sizes(
-        vocabulary=config["vocab_size"],
-        dim=config["hidden_size"],
-        depth=config["num_hidden_layers"],
-        feed_forward_dim=config["intermediate_size"],
-        positions=config["max_position_embeddings"],
-        types=config["type_vocab_size"],
-    )
-    tensors = _read_tensors(folder, sizes)
+    architecture, config = _read_config(folder)
+    sizes = _sizes(folder, architecture, config)
+    tensors = _read_tensors(folder, architecture, config, sizes)
     tokenizer = json.loads(read_tokenizer(folder, rows=sizes.vocabulary).to_str())
-    encoder = to_ours(bert.encoder_names(sizes.depth), tensors)
-    encoder["positions.table"] += tensors[bert.TYPES][0]
-    names, pooler_names = bert.masked_head_names(), bert.pooler_names()
+    encoder = to_ours(bert.encoder(architecture, sizes)[0], tensors)
+    encoder["positions.table"] = encoder["positions.table"][sizes.unused :]
+    if sizes.types:
+        encoder["positions.table"] += tensors[bert.TYPES][0]
+    head, pooler = bert.masked_head(architecture, sizes)[0], bert.pooling(architecture.pooler, sizes)[0]
     return BertFolder(
-        options=_options(config, tokenizer),
+        options=_options(architecture, config, sizes, tokenizer),
         tokenizer=tokenizer,
         embedding=tensors[bert.WORDS],
         encoder=encoder,
-        masked_head=to_ours(names, tensors) if f"{PREDICTIONS}bias" in tensors else None,
-        pooler=to_ours(pooler_names, tensors) if "pooler.dense.bias" in tensors else None,
+        masked_head=to_ours(head, tensors) if architecture.masked_head.bias in tensors else None,
+        pooler=to_ours(pooler, tensors) if f"{architecture.pooler}.bias" in tensors else None,
     )
 
 
-def _options(config: dict[str, Any], tokenizer: dict[str, Any]) -> dict[str, Any]:
+def _read_config(folder: Path) -> tuple[Architecture, dict[str, Any]]:
+    """Which it is, and its settings as BERT calls them."""
+    given = read_config(folder, kind="BERT", holds=f"{WEIGHTS} and tokenizer.json or vocab.txt")
+    name = given.get("model_type")
+    if name not in tuple(ARCHITECTURES):
+        raise ModelError(
+            f"{folder / CONFIG}: model_type is {name!r}, only {', '.join(map(repr, ARCHITECTURES))} can be read; "
+            "name the folder of such an encoder"
+        )
+    row = ARCHITECTURES[name]
+    defaults = {**bert.DEFAULTS, **row.defaults}
+    config = checked_config(folder / CONFIG, given, defaults, ONLY, kind=row.title, keys=row.keys)
+    return row, {**config, **row.fixed}
+
+
+def _sizes(folder: Path, architecture: Architecture, config: dict[str, Any]) -> Sizes:
+    unused = config["pad_token_id"] + 1 if architecture.after_padding else 0
+    positions = config["max_position_embeddings"]
+    if positions <= unused:
+        raise ModelError(
+            f"{folder / CONFIG}: max_position_embeddings must be more than the {unused} up to pad_token_id, "
+            f"got {positions}; copy it again"
+        )
+    return Sizes(
+        vocabulary=config["vocab_size"],
+        dim=config["hidden_size"],
+        embedding_dim=config["embedding_size" if "embedding_size" in architecture.defaults else "hidden_size"],
+        depth=config["num_hidden_layers"],
+        feed_forward_dim=config["intermediate_size"],
+        positions=positions - unused,
+        unused=unused,
+        types=config["type_vocab_size"] if architecture.types else 0,
+    )
+
+
+def _options(
+    architecture: Architecture, config: dict[str, Any], sizes: Sizes, tokenizer: dict[str, Any]
+) -> dict[str, Any]:
     return {
+        "architecture": architecture.name,
         "front_end": "subwords",
-        "subword_model": subword_model(tokenizer),
-        "subwords": config["vocab_size"],
+        **subword_models(tokenizer),
+        "subwords": sizes.vocabulary,
         "lowercase": is_lowercase(tokenizer),
         "encoder": "attention",
-        "dim": config["hidden_size"],
-        "depth": config["num_hidden_layers"],
+        "dim": sizes.dim,
+        "embedding_dim": None if sizes.embedding_dim == sizes.dim else sizes.embedding_dim,
+        "depth": sizes.depth,
         "heads": config["num_attention_heads"],
-        "feed_forward_dim": config["intermediate_size"],
+        "feed_forward_dim": sizes.feed_forward_dim,
         "positions": "learned",
-        "position_reach": config["max_position_embeddings"],
+        "position_reach": sizes.positions,
         "score": "dot",
         "normalizer": "softmax",
         "norm": "post",
@@ -133,36 +147,39 @@ def _options(config: dict[str, Any], tokenizer: dict[str, Any]) -> dict[str, Any
     }
 
 
-def _read_tensors(folder: Path, sizes: Sizes) -> State:
-    """Those of the encoder, of the pooler and of the masked head, as far as there are any."""
-    with open_weights(folder, _plain_name) as weights:
-        if f"{DECODER}.bias" in weights.names and f"{PREDICTIONS}bias" not in weights.names:
-            weights.names[f"{PREDICTIONS}bias"] = weights.names.pop(f"{DECODER}.bias")
+def _read_tensors(folder: Path, architecture: Architecture, config: dict[str, Any], sizes: Sizes) -> State:
+    """Those of the encoder, of the pooler and of the masked head, as far as there are any that can be taken."""
+    head = architecture.masked_head
+    with open_weights(folder, lambda full: _plain_name(full, architecture)) as weights:
+        if f"{head.table}.bias" in weights.names and head.bias not in weights.names:
+            weights.names[head.bias] = weights.names.pop(f"{head.table}.bias")
         check_depth(weights, sizes.depth)
-        wanted = _wanted(weights.names, sizes)
-        check_tensors(weights, wanted, kind=f"a BERT of {sizes.depth} layers", left_out=LEFT_OUT)
+        parts = _parts(weights, architecture, sizes)
+        wanted = {name: shape for part in parts.values() for name, shape in part.items()}
+        left_out = (POSITION_IDS, *HEADS, f"{head.table}.")
+        check_tensors(weights, wanted, kind=f"{architecture.title} with {sizes.depth} layers", left_out=left_out)
         tensors = {name: weights.read(name) for name in wanted}
-        output = weights.read(f"{DECODER}.weight") if f"{DECODER}.weight" in weights.names else None
-    left = sorted(weights.names.keys() - wanted.keys() - {POSITION_IDS})
-    if output is not None and f"{PREDICTIONS}bias" in tensors and not torch.equal(output, tensors[bert.WORDS]):
-        head = [name for name in tensors if name.startswith(PREDICTIONS)]  # it has an output matrix of its own
-        tensors = {name: tensor for name, tensor in tensors.items() if name not in head}
-        left += head
+        table = weights.read(f"{head.table}.weight") if f"{head.table}.weight" in weights.names else None
+    other_activation = head.activation not in (None, ACTIVATIONS[config["hidden_act"]])
+    if other_activation or (table is not None and not torch.equal(table, tensors[bert.WORDS])):
+        tensors = {name: tensor for name, tensor in tensors.items() if name not in parts.get("head", {})}
+    left = sorted(weights.names.keys() - tensors.keys() - {POSITION_IDS})
     if left:
         logger.info("%s: not taken, as no part of an encoder: %s", weights.path, ", ".join(left))
     return tensors
 
 
-def _plain_name(full: str) -> str:
+def _plain_name(full: str, architecture: Architecture) -> str:
     """As `transformers` has it today in an encoder by itself."""
-    name = full.removeprefix("bert.").replace("LayerNorm.gamma", "LayerNorm.weight")
+    name = full.removeprefix(architecture.prefix).replace("LayerNorm.gamma", "LayerNorm.weight")
     return name.replace("LayerNorm.beta", "LayerNorm.bias")
 
 
-def _wanted(found: Iterable[str], sizes: Sizes) -> Shapes:
-    wanted = bert.encoder_shapes(sizes)
-    if any(name.startswith("pooler.") for name in found):
-        wanted |= bert.pooler_shapes(sizes)
-    if any(name.startswith(PREDICTIONS) for name in found):
-        wanted |= bert.masked_head_shapes(sizes)
-    return wanted
+def _parts(weights: Weights, architecture: Architecture, sizes: Sizes) -> dict[str, Shapes]:
+    """The tensors of the encoder, and of each other part of which any is there."""
+    parts = {
+        "encoder": bert.encoder(architecture, sizes)[1],
+        "pooler": bert.pooling(architecture.pooler, sizes)[1],
+        "head": bert.masked_head(architecture, sizes)[1],
+    }
+    return {part: shapes for part, shapes in parts.items() if part == "encoder" or shapes.keys() & weights.names.keys()}

@@ -133,7 +133,8 @@ def _read_config(folder: Path) -> tuple[dict[str, Any], dict[str, Any], Dialect]
     if ARCHITECTURE in given and "model_type" not in given:
         config, scale = as_transformers(path, given)
         return checked_config(path, config, DEFAULTS, only, kind="ViT"), scale, TIMM
-    config = read_config(folder, DEFAULTS, only, kind="ViT", holds=WEIGHTS)
+    given = read_config(folder, kind="ViT", holds=WEIGHTS)
+    config = checked_config(path, given, DEFAULTS, only, kind="ViT")
     path = folder / PREPROCESSOR
     return config, read_json(path) if path.is_file() else {}, TRANSFORMERS
 

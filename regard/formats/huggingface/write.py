@@ -1,4 +1,4 @@
-"""Our networks as a BERT that `transformers` opens."""
+"""Our networks as a BERT, or one of its kin, that `transformers` opens."""
 
 from __future__ import annotations
 
@@ -6,25 +6,26 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from regard.errors import ConfigError, UnsupportedError
 from regard.files import write_json
 from regard.formats.huggingface import bert
-from regard.formats.huggingface.bert import Sizes
+from regard.formats.huggingface.bert import ARCHITECTURES, Architecture, Sizes
 from regard.formats.huggingface.folder import CONFIG
-from regard.formats.huggingface.names import Names, Shapes, State, to_theirs
+from regard.formats.huggingface.names import Layout, State, to_theirs
 from regard.formats.huggingface.writing import differences, encoder_config, inner_width, new_folder
-from regard.front_ends.tokenizer import write_tokenizer
+from regard.front_ends.tokenizer import padding_of, write_tokenizer
 from regard.front_ends.tokens import PAD
 
-ARCHITECTURES = {
-    "encoder": "BertModel",
-    "label": "BertForTokenClassification",
-    "classify": "BertForSequenceClassification",
-    "pretrain": "BertForMaskedLM",
+CLASSES = {
+    "encoder": "Model",
+    "label": "ForTokenClassification",
+    "classify": "ForSequenceClassification",
+    "pretrain": "ForMaskedLM",
 }
-BERT_HAS = {
+ALL_HAVE = {
     "front_end": "subwords",
     "encoder": "attention",
     "positions": "learned",
@@ -39,13 +40,28 @@ BERT_HAS = {
 }
 
 
+def architecture_of(options: Mapping[str, Any]) -> Architecture:
+    """The one of `ARCHITECTURES` that a network is to be written as."""
+    return ARCHITECTURES[options.get("architecture", "bert")]
+
+
 def reasons_against_bert(kind: str, options: Mapping[str, Any]) -> list[str]:
-    """Every option of a network that no BERT has; none where :func:`write_bert` can write it.
+    """Every option of a network that its architecture does not have; none where :func:`write_bert` can write it.
 
     >>> reasons_against_bert("label", {"front_end": "subwords", "norm": "pre"})
     ["norm is 'pre', BERT has 'post'"]
     """
-    return differences("BERT", BERT_HAS | ({"pooling": "bert"} if kind == "classify" else {}), options)
+    row = architecture_of(options)
+    wanted = dict(ALL_HAVE)
+    if kind == "classify":
+        wanted["pooling"] = row.pooling
+    if kind == "pretrain" and row.masked_head.activation is not None:
+        wanted["activation"] = row.masked_head.activation
+    if "embedding_size" not in row.defaults and options.get("embedding_dim") != options.get("dim"):
+        wanted["embedding_dim"] = None
+    if "layer_norm_eps" in row.fixed:
+        wanted["norm_eps"] = row.fixed["layer_norm_eps"]
+    return differences(row.title, wanted, options)
 
 
 def write_bert(
@@ -71,93 +87,115 @@ def write_bert(
     Arguments:
         folder: made, or an empty one; it is filled when all is written.
         kind: one of the above.
-        options: those of the network, all of them, as in a task's config.
+        options: those of the network, all of them, as in a task's config; ``architecture`` is what it is written as.
         tokenizer: what the front end was made of.
         embedding: ``[V, E]``, the front end's table.
         encoder: state of the :class:`regard.nn.Encoder`.
         head: state of a linear layer from E to the labels, or of the masked head.
-        pooler: state of the :class:`regard.nn.Pooling` "bert".
+        pooler: state of the :class:`regard.nn.Pooling` of the architecture's kind.
         labels: by row of ``head``.
 
     Raises:
-        UnsupportedError: the network is no BERT, with every reason.
+        UnsupportedError: the network is none of its architecture, with every reason.
         ModelError: tensors that are not those of the options.
         ConfigError: a ``kind`` that does not exist.
         RegardError: the folder cannot be written, or something is in it.
-
-    Devlin et al. 2019, "BERT: Pre-training of Deep Bidirectional Transformers".
     """
     folder = Path(folder)
     _check_call(folder, kind, options)
-    sizes = _sizes(options, vocabulary=len(embedding))
-    tensors = _encoder_tensors(sizes, embedding, encoder)
-    with_pooler = kind == "classify" or (kind == "encoder" and pooler is not None)
-    tensors |= _renamed("pooler", bert.pooler_names() if with_pooler else {}, bert.pooler_shapes(sizes), pooler)
-    names, shapes = _head(kind, sizes, len(labels))
-    tensors |= _renamed("head", names, shapes, head)
-    with new_folder(folder, _full_names(kind, tensors)) as part:
-        written = write_tokenizer(part, tokenizer, rows=sizes.vocabulary, longest=sizes.positions)
-        write_json(_config(kind, options, sizes, written.token_to_id(PAD), labels), part / CONFIG)
+    row, padding = architecture_of(options), padding_of(tokenizer)
+    sizes = _sizes(row, options, padding, vocabulary=len(embedding))
+    inner = _encoder_tensors(row, sizes, embedding, encoder)
+    outer = _renamed(row, "head", _head(row, kind, sizes, len(labels)), head)
+    pooled = row.pooled if kind == "classify" else row.pooler if kind == "encoder" and pooler is not None else None
+    pooling = _renamed(row, "pooler", bert.pooling(pooled, sizes), pooler)
+    if pooled == row.pooler:
+        inner |= pooling
+    else:
+        outer |= pooling
+    prefix = "" if kind == "encoder" else row.prefix
+    with new_folder(folder, outer | {prefix + name: tensor for name, tensor in inner.items()}) as part:
+        write_tokenizer(
+            part,
+            tokenizer,
+            rows=sizes.vocabulary,
+            longest=sizes.positions,
+            types=sizes.types > 1,
+            of_words=kind == "label",
+        )
+        write_json(_config(row, kind, options, sizes, padding, labels), part / CONFIG)
 
 
 def _check_call(folder: Path, kind: str, options: Mapping[str, Any]) -> None:
-    if kind not in ARCHITECTURES:
-        raise ConfigError(f"kind must be one of {', '.join(ARCHITECTURES)}; got {kind!r}")
+    if kind not in CLASSES:
+        raise ConfigError(f"kind must be one of {', '.join(CLASSES)}; got {kind!r}")
     reasons = reasons_against_bert(kind, options)
     if reasons:
+        title = architecture_of(options).title
         raise UnsupportedError(
-            f"this network is no BERT, which is all that can be exported: {'; '.join(reasons)}; "
-            "train with BERT's options, or from a BERT"
+            f"this network is no {title}, as which it is to be exported: {'; '.join(reasons)}; "
+            f"train with the options of a {title}, or from one"
         )
 
 
-def _sizes(options: Mapping[str, Any], *, vocabulary: int) -> Sizes:
+def _sizes(row: Architecture, options: Mapping[str, Any], padding: int | None, *, vocabulary: int) -> Sizes:
+    if row.after_padding and padding is None:
+        raise UnsupportedError(
+            f"this network is no {row.title}: its tokenizer lacks {PAD}, after whose number positions are counted"
+        )
+    width = options.get("embedding_dim")
     return Sizes(
         vocabulary=vocabulary,
         dim=options["dim"],
+        embedding_dim=options["dim"] if width is None else width,
         depth=options["depth"],
         feed_forward_dim=inner_width(options),
         positions=options["position_reach"],
+        unused=padding + 1 if row.after_padding and padding is not None else 0,
+        types=row.types,
     )
 
 
-def _encoder_tensors(sizes: Sizes, embedding: Tensor, encoder: State) -> State:
-    """With nothing added to either segment: what a first one has stands in the table of positions."""
-    shapes = bert.encoder_shapes(sizes)
-    tensors = _renamed("embedding", {"": (bert.WORDS,)}, shapes, {"": embedding})
-    tensors |= _renamed("encoder", bert.encoder_names(sizes.depth), shapes, encoder)
-    return tensors | {bert.TYPES: embedding.new_zeros(sizes.types, sizes.dim)}
+def _encoder_tensors(row: Architecture, sizes: Sizes, embedding: Tensor, encoder: State) -> State:
+    """With nothing added to any segment: what a first one has stands in the table of positions."""
+    names, shapes = bert.encoder(row, sizes)
+    table = encoder.get("positions.table")
+    if table is not None:
+        encoder = encoder | {"positions.table": torch.cat([table.new_zeros(sizes.unused, *table.shape[1:]), table])}
+    tensors = _renamed(row, "embedding", ({"": (bert.WORDS,)}, shapes), {"": embedding})
+    tensors |= _renamed(row, "encoder", (names, shapes), encoder)
+    return tensors | ({bert.TYPES: embedding.new_zeros(shapes[bert.TYPES])} if sizes.types else {})
 
 
-def _head(kind: str, sizes: Sizes, labels: int) -> tuple[Names, Shapes]:
+def _head(row: Architecture, kind: str, sizes: Sizes, labels: int) -> Layout:
     if kind == "encoder":
         return {}, {}
     if kind == "pretrain":
-        return bert.masked_head_names(), bert.masked_head_shapes(sizes)
-    return bert.classifier_names(), bert.classifier_shapes(sizes, labels)
+        return bert.masked_head(row, sizes)
+    return bert.classifier(row.output if kind == "classify" else "classifier", sizes, labels)
 
 
-def _renamed(part: str, names: Names, shapes: Shapes, state: State | None) -> State:
-    return to_theirs(part, names, shapes, state, program="BERT")
-
-
-def _full_names(kind: str, tensors: State) -> State:
-    """With the names that the architecture has."""
-    own = ("cls.", "classifier.")
-    prefix = "" if kind == "encoder" else "bert."
-    return {name if name.startswith(own) else prefix + name: tensor for name, tensor in tensors.items()}
+def _renamed(row: Architecture, part: str, layout: Layout, state: State | None) -> State:
+    return to_theirs(part, *layout, state, program=row.title)
 
 
 def _config(
-    kind: str, options: Mapping[str, Any], sizes: Sizes, padding: int | None, labels: Sequence[str]
+    row: Architecture,
+    kind: str,
+    options: Mapping[str, Any],
+    sizes: Sizes,
+    padding: int | None,
+    labels: Sequence[str],
 ) -> dict[str, Any]:
-    return encoder_config(options, labels) | {
-        "architectures": [ARCHITECTURES[kind]],
-        "model_type": bert.MODEL_TYPE,
+    config = encoder_config(options, labels) | {
+        "architectures": [row.model + CLASSES[kind]],
+        "model_type": row.name,
         "position_embedding_type": bert.POSITION_TYPE,
         "vocab_size": sizes.vocabulary,
-        "max_position_embeddings": sizes.positions,
-        "type_vocab_size": sizes.types,
+        "max_position_embeddings": sizes.unused + sizes.positions,
         "pad_token_id": padding,
         "tie_word_embeddings": True,
     }
+    config |= {"type_vocab_size": sizes.types} if sizes.types else {}
+    config |= {"embedding_size": sizes.embedding_dim} if "embedding_size" in row.defaults else {}
+    return {row.keys.get(key, key): value for key, value in config.items() if key not in row.fixed}

@@ -7,11 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save
-
 from regard.files import atomic_folder, atomic_write, explain_failures
 from regard.formats.huggingface.folder import THEIR_ACTIVATIONS, WEIGHTS
 from regard.formats.huggingface.names import State
+from regard.tensors import write_tensors
 
 INITIAL_DEVIATION = 0.02  # of weights that `transformers` makes anew
 
@@ -37,7 +36,7 @@ def new_folder(folder: Path, tensors: State) -> Iterator[Path]:
     own = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
     with atomic_folder(folder) as part:
         with atomic_write(part / WEIGHTS, binary=True) as file:
-            file.write(save(own, metadata={"format": "pt"}))
+            write_tensors(file, own, {"format": "pt"})
         yield part
 
 

@@ -14,6 +14,8 @@ from regard.data import Example
 from regard.image import Image
 from regard.training.metrics import class_scores
 
+OF_TEXTS = "TF-IDF + logistic regression"
+
 
 def class_baselines(
     train: Sequence[Example],
@@ -31,7 +33,7 @@ def class_baselines(
     scores = {"majority label": class_scores(gold, torch.tensor([majority] * len(gold)), labels)}
     if len(labels) > 1:
         texts = isinstance(train[0].items, str | list)
-        name = "TF-IDF + logistic regression" if texts else "fully connected network on the mean vector"
+        name = OF_TEXTS if texts else "fully connected network on the mean vector"
         if isinstance(train[0].items, Image):
             name = "fully connected network on all pixels"
         chances = _of_texts(train, scored) if texts else _of_vectors(train, scored, vectors)

@@ -75,7 +75,7 @@ class Classifier:
     def network(self, network: ClassNetwork) -> None:
         self._network = network
 
-    @with_options(ClassifyConfig, "Data", "Training")
+    @with_options(ClassifyConfig, "Data", "Reading", "Training")
     def fit(
         self,
         train: Source,
@@ -100,6 +100,7 @@ class Classifier:
         """
         return fitting.fit(self, train, dev, output, options, resume=resume)
 
+    @with_options(ClassifyConfig, "Reading")
     def evaluate(
         self,
         source: Source,
@@ -111,6 +112,7 @@ class Classifier:
         pairs: bool = False,
         by_label: bool = False,
         errors: str | Path | None = None,
+        **reading: Any,
     ) -> dict[str, Any]:
         """Scores against labelled examples: see :func:`regard.training.metrics.class_scores`.
 
@@ -121,27 +123,37 @@ class Classifier:
                 the same label; with ``unseen_labels="count-wrong"`` of labels that training never had, too.
             by_label: whether to tell ``precision``, ``recall``, ``f1`` and ``support`` of every label under that name.
             errors: a file to write, .tsv, .csv or .jsonl: a row for each wrong label, most confident first.
+            reading: options of reading that are not to be as in training, ``text_column`` or ``delimiter``, say.
         """
         details = fitting.details_for(by_label, errors)
-        examples = files.read(self, source, format=format, column=column)
+        examples = files.read(self, source, format=format, column=column, **reading)
         self.check(examples)
         scores: dict[str, Any] = self._measure(self.network, examples, confusion, calibration, details)
         if pairs:
             scores |= pair_scores(self._embedded(examples).numpy(), [example.goal for example in examples])
         return fitting.with_details(scores, details, by_label=by_label, errors=errors)
 
-    def predict(self, source: Source, *, format: str = "auto") -> list[str]:
-        """A label for every example, in order: texts, lists of words or arrays ``[N, C]``, or a file of them."""
-        return [max(chances, key=chances.__getitem__) for chances in self.probabilities(source, format=format)]
+    @with_options(ClassifyConfig, "Reading")
+    def predict(self, source: Source, *, format: str = "auto", **reading: Any) -> list[str]:
+        """A label for every example, in order: texts, lists of words or arrays ``[N, C]``, or a file of them.
 
-    def probabilities(self, source: Source, *, format: str = "auto") -> list[dict[str, float]]:
+        Options of reading that are not to be as in training can be given, ``text_column`` or ``delimiter``, say.
+        """
+        rows = self.probabilities(source, format=format, **reading)
+        return [max(chances, key=chances.__getitem__) for chances in rows]
+
+    @with_options(ClassifyConfig, "Reading")
+    def probabilities(self, source: Source, *, format: str = "auto", **reading: Any) -> list[dict[str, float]]:
         """How likely each label is, for every example."""
-        examples = files.read(self, source, labelled=False, format=format)
+        examples = files.read(self, source, labelled=False, format=format, **reading)
         self._check_held(examples)
         rows = self._chances(self.network, examples)
         return [dict(zip(self.labels, row, strict=True)) for row in rows.tolist()]
 
-    def embed(self, source: Source, *, normalize: bool = False, format: str = "auto") -> NDArray[np.float32]:
+    @with_options(ClassifyConfig, "Reading")
+    def embed(
+        self, source: Source, *, normalize: bool = False, format: str = "auto", **reading: Any
+    ) -> NDArray[np.float32]:
         """One vector for every example, ``[N, dim]``: what the whole sequence was pooled to, which the head reads.
 
         Examples of one label point in about the same direction: the cosine between two tells how alike they are.
@@ -149,21 +161,28 @@ class Classifier:
         Arguments:
             normalize: whether each is divided by its length, so that a product of two is their cosine.
         """
-        examples = given(self, source, format)
+        examples = given(self, source, format, **reading)
         self._check_held(examples)
         return as_array(self._embedded(examples), normalize=normalize)
 
-    def candidates(self, source: Source, *, top: int = USUAL, format: str = "auto") -> list[list[tuple[str, float]]]:
+    @with_options(ClassifyConfig, "Reading")
+    def candidates(
+        self, source: Source, *, top: int = USUAL, format: str = "auto", **reading: Any
+    ) -> list[list[tuple[str, float]]]:
         """The ``top`` likeliest labels of every example with their probabilities, best first."""
-        return [as_pairs(answer["candidates"]) for answer in self.answers(source, top=top, format=format)]
+        answers = self.answers(source, top=top, format=format, **reading)
+        return [as_pairs(answer["candidates"]) for answer in answers]
 
-    def answers(self, source: Source, *, format: str = "auto", top: int | None = None) -> list[dict[str, Any]]:
+    @with_options(ClassifyConfig, "Reading")
+    def answers(
+        self, source: Source, *, format: str = "auto", top: int | None = None, **reading: Any
+    ) -> list[dict[str, Any]]:
         """For each example its ``label``, the ``score``, how likely that is, and the ``probabilities`` of all.
 
         With ``top`` in the place of the latter ``candidates``, so many of the likeliest, each with its ``score``.
         """
         check_top(top)
-        examples = given(self, source, format)
+        examples = given(self, source, format, **reading)
         self._check_held(examples)
         chances = self._chances(self.network, examples)
         best = best_of(chances, self.labels, 1 if top is None else top)
@@ -213,6 +232,14 @@ class Classifier:
             logger.warning(
                 "all training data has one label, '%s', which every prediction will be: add examples of another",
                 self.labels[0],
+            )
+        if rare := [label for label in self.labels if counts[label] == 1]:
+            logger.warning(
+                "%d of %d labels have one training example, from which little can be learned: %s%s",
+                len(rare),
+                len(self.labels),
+                ", ".join(f"'{label}'" for label in rare[:10]),
+                ", ..." if len(rare) > 10 else "",
             )
         if self.config.class_weights == "balanced":
             mean = len(train) / len(counts)
@@ -338,7 +365,7 @@ class Classifier:
         return self._rows(self.network, self.network.embed, examples, self.config.dim)
 
     def _rows(self, network: nn.Module, read: Callable[..., Tensor], examples: Sequence[Example], width: int) -> Tensor:
-        """``[N, width]``: what ``read``, a part of the network, makes of each; the mean over the windows of a long one."""
+        """``[N, width]``: what ``read`` makes of each, of a long one the mean over its windows."""
         network.eval()
         windows = [self._windows(example) for example in examples]
         front_end = self.network.front_end

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from regard.data.formats import formats_for
-from regard.training.config import Config, data, network, training
+from regard.training.config import Config, data, network, reading, training
 
 if TYPE_CHECKING:
     FormatName = str
@@ -19,14 +19,16 @@ class ClassifyConfig(Config):
     task = "classify"
     learns = "label"
 
-    format: FormatName = data("auto", "Format of the files; auto goes by name.")
-    column: str = data("label", "Column or key of the label.")
-    text_column: str = data("text", "Column or key of the text.")
+    format: FormatName = reading("auto", "Format of the files; auto goes by name.")
+    column: str = reading("label", "Column or key of the label.")
+    text_column: str = reading("text", "Column or key of the text.")
     unseen_labels: Literal["refuse", "count-wrong"] = data(
         "refuse", "Labels outside the training data when evaluating."
     )
-    pooling: Literal["mean", "max", "query", "first", "bert"] = network(
-        "query", "How a sequence becomes one vector; query is a learned one that attends to it, bert a layer on first."
+    pooling: Literal["mean", "max", "query", "first", "bert", "distilbert", "electra"] = network(
+        "query",
+        "How a sequence becomes one vector; query is a learned one that attends to it, bert a layer on first, "
+        "distilbert and electra such with their activations.",
     )
     mixup: float = training(
         0.0, "Share of the batches in which each image is mixed with another, and so are their labels.", ge=0, le=1

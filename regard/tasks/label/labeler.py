@@ -73,7 +73,7 @@ class Labeler:
     def network(self, network: LabelNetwork) -> None:
         self._network = network
 
-    @with_options(LabelConfig, "Data", "Training")
+    @with_options(LabelConfig, "Data", "Reading", "Training")
     def fit(
         self,
         train: Source,
@@ -99,6 +99,7 @@ class Labeler:
         """
         return fitting.fit(self, train, dev, output, options, resume=resume, cut=self._pieces)
 
+    @with_options(LabelConfig, "Reading")
     def evaluate(
         self,
         source: Source,
@@ -109,6 +110,7 @@ class Labeler:
         shortest: float | None = None,
         by_label: bool = False,
         errors: str | Path | None = None,
+        **reading: Any,
     ) -> dict[str, Any]:
         """Scores against labelled sequences: ``accuracy``, and where labels are BIO or IOBES the spans' ``f1``.
 
@@ -119,28 +121,38 @@ class Labeler:
 
         With ``by_label`` the same dict has ``precision``, ``recall``, ``f1`` and ``support`` of every label, or type
         of span, under that name. ``errors`` is a file to write, .tsv, .csv or .jsonl: a row for each wrong item, those
-        first of which the network is most sure.
+        first of which the network is most sure. ``reading``: options of reading that are not to be as in training,
+        ``text_column`` or ``delimiter``, say.
         """
         details = fitting.details_for(by_label, errors)
-        examples = files.read(self, source, format=format, column=column)
+        examples = files.read(self, source, format=format, column=column, **reading)
         self._check_labels(examples)
         self._check_lengths(examples, in_pieces=True)
         smoothing = self._smoothing(smooth, shortest)
         scores = self._measure(self.network, examples, smoothing, final=True, details=details)
         return fitting.with_details(scores, details, by_label=by_label, errors=errors)
 
+    @with_options(LabelConfig, "Reading")
     def predict(
-        self, source: Source, *, format: str = "auto", smooth: float | None = None, shortest: float | None = None
+        self,
+        source: Source,
+        *,
+        format: str = "auto",
+        smooth: float | None = None,
+        shortest: float | None = None,
+        **reading: Any,
     ) -> list[Any]:
         """Labels for every sequence, in order: a list of words or an array ``[N, C]`` each, or a file of them.
 
         For every recording, a path say, a list of :class:`Segment`, times in seconds; for every image an array
-        ``[rows, columns]`` with the number of each pixel's label, as masks have them.
+        ``[rows, columns]`` with the number of each pixel's label, as masks have them. ``reading`` as in
+        :meth:`evaluate`.
         """
-        examples = files.read(self, source, labelled=False, format=format)
+        examples = files.read(self, source, labelled=False, format=format, **reading)
         answers = self.answers(examples, smooth=smooth, shortest=shortest)
         return [self._kind.answered(answer) for answer in answers]
 
+    @with_options(LabelConfig, "Reading")
     def candidates(
         self,
         source: Source,
@@ -149,15 +161,17 @@ class Labeler:
         format: str = "auto",
         smooth: float | None = None,
         shortest: float | None = None,
+        **reading: Any,
     ) -> list[list[Any]]:
         """For every item of every sequence the ``top`` likeliest labels with their probabilities, best first.
 
         For every segment of a recording the same, with the mean over its vectors. For every image a mask of the
         likeliest labels, one of the second likeliest, and so on, each with the probabilities ``[rows, columns]``.
         """
-        answers = self.answers(source, format=format, smooth=smooth, shortest=shortest, top=top)
+        answers = self.answers(source, format=format, smooth=smooth, shortest=shortest, top=top, **reading)
         return [self._kind.candidates(answer) for answer in answers]
 
+    @with_options(LabelConfig, "Reading")
     @torch.inference_mode()
     def answers(
         self,
@@ -168,6 +182,7 @@ class Labeler:
         shortest: float | None = None,
         frames: bool = False,
         top: int | None = None,
+        **reading: Any,
     ) -> list[dict[str, Any]]:
         """For each example ``labels``, and ``scores``, how likely each of them is.
 
@@ -177,7 +192,7 @@ class Labeler:
         :meth:`candidates`.
         """
         check_top(top)
-        examples = given(self, source, format)
+        examples = given(self, source, format, **reading)
         self._check_lengths(examples, in_pieces=True)
         seen = self._seen(self.network, examples, self._smoothing(smooth, shortest))
         return self._kind.answers_of(seen, frames=frames, top=top)
@@ -237,7 +252,7 @@ class Labeler:
         return {"front_end": self.config.front_end}
 
     def columns(self) -> Columns:
-        return {"column": self.config.column, "item_column": None}
+        return {"column": self.config.column, "item_column": self.config.text_column}
 
     def texts_of(self, part: str, train: Sequence[Example]) -> Iterable[Any]:
         return files.Values(train, "items")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from regard.data.formats import formats_for
-from regard.training.config import LONGEST, Config, FrontEndName, data, network, training
+from regard.training.config import LONGEST, Config, FrontEndName, data, network, reading, training
 
 if TYPE_CHECKING:
     FormatName = str
@@ -24,8 +24,9 @@ class LabelConfig(Config):
     task = "label"
     learns = "labels"
 
-    format: FormatName = data("auto", "Format of the files; auto goes by name.")
-    column: str = data("upos", "Which label to learn: upos, xpos, feats, ... or a column number.")
+    format: FormatName = reading("auto", "Format of the files; auto goes by name.")
+    column: str = reading("upos", "Which label to learn: upos, xpos, feats, ... or a column number.")
+    text_column: str = reading("words", "Column or key of the words, or the text.")
     unseen_labels: Literal["refuse", "count-wrong"] = data(
         "refuse", "Labels outside the training data when evaluating."
     )

@@ -61,7 +61,7 @@ class MaskedModel:
     def network(self, network: MaskedNetwork) -> None:
         self._network = network
 
-    @with_options(PretrainConfig, "Data", "Training")
+    @with_options(PretrainConfig, "Data", "Reading", "Training")
     def fit(
         self,
         train: Source,
@@ -86,32 +86,38 @@ class MaskedModel:
         """
         return fitting.fit(self, train, dev, output, options, resume=resume)
 
-    def evaluate(self, source: Source, *, format: str = "auto") -> dict[str, float]:
+    @with_options(PretrainConfig, "Reading")
+    def evaluate(self, source: Source, *, format: str = "auto", **reading: Any) -> dict[str, float]:
         """How well what is hidden is guessed: ``accuracy`` and ``likelihood``, e^−loss; or ``explained`` of vectors."""
-        examples = files.read(self, source, format=format)
+        examples = files.read(self, source, format=format, **reading)
         self.check(examples)
         return self.score(self.network, examples)
 
-    def predict(self, source: Source, *, format: str = "auto") -> list[str]:
+    @with_options(PretrainConfig, "Reading")
+    def predict(self, source: Source, *, format: str = "auto", **reading: Any) -> list[str]:
         """Texts with each blank, written [MASK], filled in with the likeliest token or word."""
         if files.item_kind(self.config) in ("vectors", "recordings"):
             raise UnsupportedError(f"a model with front_end={self.config.front_end} reads no text with blanks to fill")
-        return [answer["target"] for answer in self.answers(source, format=format)]
+        return [answer["target"] for answer in self.answers(source, format=format, **reading)]
 
+    @with_options(PretrainConfig, "Reading")
     def candidates(
-        self, source: Source, *, top: int = USUAL, format: str = "auto"
+        self, source: Source, *, top: int = USUAL, format: str = "auto", **reading: Any
     ) -> list[list[list[tuple[str, float]]]]:
         """For each blank of every text the ``top`` likeliest tokens or words with their probabilities, best first."""
-        answers = self.answers(source, top=top, format=format)
+        answers = self.answers(source, top=top, format=format, **reading)
         return [[as_pairs(some, "text") for some in answer["candidates"]] for answer in answers]
 
-    def answers(self, source: Source, *, format: str = "auto", top: int | None = None) -> list[dict[str, Any]]:
+    @with_options(PretrainConfig, "Reading")
+    def answers(
+        self, source: Source, *, format: str = "auto", top: int | None = None, **reading: Any
+    ) -> list[dict[str, Any]]:
         """For each example ``target``, the text with its blanks filled, and ``scores``, how likely each guess is.
 
         With ``top`` also ``candidates``, for each blank so many of the likeliest guesses.
         """
         check_top(top)
-        examples = given(self, source, format)
+        examples = given(self, source, format, **reading)
         self.check_sizes(examples)
         for example in examples:
             if files.may_be_longer(example, self.config.longest_windowed):
@@ -215,6 +221,7 @@ class MaskedModel:
             front_end,
             fitting.make_encoder(config),
             dim=config.dim,
+            width=config.of_part("front_end").dim,
             outputs=outputs,
             activation=config.activation,
             norm_eps=config.norm_eps,

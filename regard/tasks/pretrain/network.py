@@ -22,6 +22,7 @@ class MaskedNetwork(nn.Module):
     learned vector. Words are guessed among those known, vectors as the numbers that they were, brought to one scale.
 
     Arguments:
+        dim, width: of the encoder's vectors, and of the front end's.
         outputs: V, known words, or C, channels; None for tokens.
     """
 
@@ -33,19 +34,22 @@ class MaskedNetwork(nn.Module):
         encoder: nn.Module,
         *,
         dim: int,
+        width: int,
         outputs: int | None,
         activation: str,
         norm_eps: float,
     ) -> None:
         super().__init__()
         self.front_end, self.encoder = front_end, encoder
-        self.mask = None if outputs is None else nn.Parameter(torch.randn(dim))
+        self.mask = None if outputs is None else nn.Parameter(torch.randn(width))
         if outputs is not None:
             self.masked_head: nn.Module = nn.Linear(dim, outputs)
             return
         tokens: int = self.front_end.embedding.num_embeddings
-        self.masked_head = MaskedHead(dim, tokens=tokens, activation=find_activation(activation), norm_eps=norm_eps)
-        nn.init.constant_(self.masked_head.norm.weight, dim**-0.5)  # the table has unit scale
+        self.masked_head = MaskedHead(
+            dim, tokens=tokens, width=width, activation=find_activation(activation), norm_eps=norm_eps
+        )
+        nn.init.constant_(self.masked_head.norm.weight, width**-0.5)  # the table has unit scale
 
     def forward(self, inputs: Any, chosen: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """``chosen`` ``[T]`` bool; four fifths of those are hidden, a tenth are replaced."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from regard.data.formats import formats_for
-from regard.training.config import LONGEST, Config, data, network, training
+from regard.training.config import LONGEST, Config, data, network, reading, training
 
 if TYPE_CHECKING:
     FormatName = str
@@ -20,8 +20,10 @@ class PretrainConfig(Config):
     learns, writes = "nothing", "target"
     predicts_from = "text"
 
-    format: FormatName = data("auto", "Format of the files; auto goes by name, and is text where that tells nothing.")
-    text_column: str = data("text", "Column or key of the text.")
+    format: FormatName = reading(
+        "auto", "Format of the files; auto goes by name, and is text where that tells nothing."
+    )
+    text_column: str = reading("text", "Column or key of the text.")
     longest: int = data(512, "Longer sequences are read in windows of so many items.", gt=0, le=LONGEST)
     dropout: float = network(0.1, "Share of activations dropped in training.", ge=0, lt=1)
     mask_frames: float = training(

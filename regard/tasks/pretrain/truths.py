@@ -100,7 +100,7 @@ class Tokens:
         return _most_frequent(batches, set(self.barred()))
 
     def blanks(self, text: str) -> tuple[Any, Tensor]:
-        inputs = self.front_end.encode([text])
+        inputs = self.front_end.encode([text.replace(MASK, self.front_end.blank)])
         return inputs, inputs.tokens == self.front_end.special[MASK]
 
     def barred(self) -> list[int]:

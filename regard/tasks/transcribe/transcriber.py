@@ -68,7 +68,7 @@ class Transcriber:
     def network(self, network: TranscriptNetwork) -> None:
         self._network = network
 
-    @with_options(TranscribeConfig, "Data", "Training")
+    @with_options(TranscribeConfig, "Data", "Reading", "Training")
     def fit(
         self,
         train: Source,
@@ -93,6 +93,7 @@ class Transcriber:
         """
         return fitting.fit(self, train, dev, output, options, resume=resume)
 
+    @with_options(TranscribeConfig, "Reading")
     def evaluate(
         self,
         source: Source,
@@ -101,24 +102,34 @@ class Transcriber:
         format: str = "auto",
         beam: int | None = None,
         errors: str | Path | None = None,
+        **reading: Any,
     ) -> dict[str, Any]:
         """Scores against true targets: see :func:`regard.training.metrics.transcript_scores`.
 
         ``errors`` is a file to write, .tsv, .csv or .jsonl: a row for each wrong text, that of the best score first.
+        ``reading``: options of reading that are not to be as in training, ``source_column`` or ``delimiter``, say.
         """
         details = fitting.details_for(False, errors)
-        examples = files.read(self, source, target=target, format=format)
+        examples = files.read(self, source, target=target, format=format, **reading)
         self._check_targets(examples, self._check_lengths(examples, in_pieces=True))
         width = self.config.beam if beam is None else beam
         scores = self._measure(self.network, examples, width, details)
         return fitting.with_details(scores, details, by_label=False, errors=errors)
 
-    def predict(self, source: Source, *, format: str = "auto", beam: int | None = None) -> list[str]:
+    @with_options(TranscribeConfig, "Reading")
+    def predict(self, source: Source, *, format: str = "auto", beam: int | None = None, **reading: Any) -> list[str]:
         """What each source says, in order: recordings, arrays ``[N, C]`` or texts, or a file of them."""
-        return [found[0][0] for found in self.candidates(source, top=1, format=format, beam=beam)]
+        return [found[0][0] for found in self.candidates(source, top=1, format=format, beam=beam, **reading)]
 
+    @with_options(TranscribeConfig, "Reading")
     def candidates(
-        self, source: Source, *, top: int | None = None, format: str = "auto", beam: int | None = None
+        self,
+        source: Source,
+        *,
+        top: int | None = None,
+        format: str = "auto",
+        beam: int | None = None,
+        **reading: Any,
     ) -> list[list[tuple[str, float]]]:
         """The ``top`` transcripts of every source with their log probabilities, best first.
 
@@ -126,28 +137,37 @@ class Transcriber:
         """
         if top is None:
             top = USUAL if beam is None else min(USUAL, beam)
-        return [as_pairs(some, "target") for some in self._found(given(self, source, format), beam, top)]
+        found = self._found(given(self, source, format, **reading), beam, top)
+        return [as_pairs(some, "target") for some in found]
 
-    def log_probs(self, source: Source, *, format: str = "auto") -> list[NDArray[np.float32]]:
+    @with_options(TranscribeConfig, "Reading")
+    def log_probs(self, source: Source, *, format: str = "auto", **reading: Any) -> list[NDArray[np.float32]]:
         """Of every source how likely each symbol is at each of its N vectors, ``[N, V]``.
 
         `regard.decoding.ctc` makes transcripts of them: ``network.blank`` is the blank's column, and
         ``network.target.text(ids)`` the text of the others. What is never written has −inf.
         """
-        examples = files.read(self, source, labelled=False, format=format)
+        examples = files.read(self, source, labelled=False, format=format, **reading)
         self._check_lengths(examples, in_pieces=True)
         found = dict(self._log_probs(self.network, examples))
         return [found[number] for number in range(len(examples))]
 
+    @with_options(TranscribeConfig, "Reading")
     def answers(
-        self, source: Source, *, format: str = "auto", beam: int | None = None, top: int | None = None
+        self,
+        source: Source,
+        *,
+        format: str = "auto",
+        beam: int | None = None,
+        top: int | None = None,
+        **reading: Any,
     ) -> list[dict[str, Any]]:
         """For each example its ``target``, the ``score``, its log probability, and ``times``, where each symbol begins.
 
         That is in seconds of a recording, and else the number of a vector. With ``top`` also ``candidates``, each with
         all of these.
         """
-        found = self._found(given(self, source, format), beam, top)
+        found = self._found(given(self, source, format, **reading), beam, top)
         return [some[0] if top is None else some[0] | {"candidates": some} for some in found]
 
     def stream(self, *, rate: int | None = None) -> Stream[Written]:

@@ -69,7 +69,7 @@ class Seq2Seq:
     def network(self, network: Transformer) -> None:
         self._network = network
 
-    @with_options(TransduceConfig, "Data", "Training")
+    @with_options(TransduceConfig, "Data", "Reading", "Training")
     def fit(
         self,
         train: Source,
@@ -94,6 +94,7 @@ class Seq2Seq:
         """
         return fitting.fit(self, train, dev, output, options, resume=resume)
 
+    @with_options(TransduceConfig, "Reading")
     def evaluate(
         self,
         source: Source,
@@ -102,22 +103,26 @@ class Seq2Seq:
         format: str = "auto",
         beam: int | None = None,
         errors: str | Path | None = None,
+        **reading: Any,
     ) -> dict[str, Any]:
         """Scores against true targets: see :func:`regard.tasks.transduce.metrics.text_scores`.
 
         ``errors`` is a file to write, .tsv, .csv or .jsonl: a row for each wrong text, that of the best score first.
+        ``reading``: options of reading that are not to be as in training, ``source_column`` or ``delimiter``, say.
         """
         details = fitting.details_for(False, errors)
-        examples = files.read(self, source, target=target, format=format)
+        examples = files.read(self, source, target=target, format=format, **reading)
         self.check(examples)
         width = self.config.beam if beam is None else beam
         scores = self._measure(self.network, examples, width, details)
         return fitting.with_details(scores, details, by_label=False, errors=errors)
 
-    def predict(self, source: Source, *, format: str = "auto", beam: int | None = None) -> list[str]:
+    @with_options(TransduceConfig, "Reading")
+    def predict(self, source: Source, *, format: str = "auto", beam: int | None = None, **reading: Any) -> list[str]:
         """The best output for every source, in order: texts, lists of words or arrays ``[N, C]``, or a file of them."""
-        return [found[0][0] for found in self.candidates(source, top=1, format=format, beam=beam)]
+        return [found[0][0] for found in self.candidates(source, top=1, format=format, beam=beam, **reading)]
 
+    @with_options(TransduceConfig, "Reading")
     def sample(
         self,
         source: Source,
@@ -128,16 +133,24 @@ class Seq2Seq:
         top_p: float = 1.0,
         seed: int | None = None,
         format: str = "auto",
+        **reading: Any,
     ) -> list[list[tuple[str, float]]]:
         """As :meth:`candidates`, but drawn at random, ``samples`` for every source; see `regard.decoding.search`."""
         generator = None
         if seed is not None:
             generator = torch.Generator(fitting.device_of(self.network)).manual_seed(seed)
         draw = partial(sample, samples=samples, temperature=temperature, top_k=top_k, top_p=top_p, generator=generator)
-        return self._texts(given(self, source, format), draw)
+        return self._texts(given(self, source, format, **reading), draw)
 
+    @with_options(TransduceConfig, "Reading")
     def candidates(
-        self, source: Source, *, top: int | None = None, format: str = "auto", beam: int | None = None
+        self,
+        source: Source,
+        *,
+        top: int | None = None,
+        format: str = "auto",
+        beam: int | None = None,
+        **reading: Any,
     ) -> list[list[tuple[str, float]]]:
         """The ``top`` outputs for every source with their scores, ``log p / length ^ penalty``, best first.
 
@@ -145,11 +158,12 @@ class Seq2Seq:
         """
         if top is None:
             top = USUAL if beam is None else min(USUAL, beam)
-        return self._texts(given(self, source, format), self._find(top, beam))
+        return self._texts(given(self, source, format, **reading), self._find(top, beam))
 
     def _find(self, top: int | None, beam: int | None) -> Find:
         return partial(search, beam=width_of(top, beam, self.config.beam), n_best=1 if top is None else top)
 
+    @with_options(TransduceConfig, "Reading")
     def answers(
         self,
         source: Source,
@@ -162,6 +176,7 @@ class Seq2Seq:
         top_k: int | None = None,
         top_p: float | None = None,
         generator: torch.Generator | None = None,
+        **reading: Any,
     ) -> list[dict[str, Any]]:
         """For each example its ``target`` and the ``score``; with ``top`` also ``candidates``, each with both.
 
@@ -182,7 +197,7 @@ class Seq2Seq:
             raise ConfigError("samples: outputs are found by a beam or drawn; leave out --samples, or --beam and --top")
         else:
             find = partial(sample, samples=samples, **drawn)
-        texts = self._texts(given(self, source, format), find)
+        texts = self._texts(given(self, source, format, **reading), find)
         found = [[{"target": text, "score": score} for text, score in some] for some in texts]
         if samples is not None:
             return [{"candidates": some} if samples > 1 else some[0] for some in found]
@@ -227,6 +242,11 @@ class Seq2Seq:
             raise ConfigError(
                 f"shared_vocabulary: source and target must be of one kind, got front_end '{config.front_end}' and "
                 f"target_units '{config.target_units}'"
+            )
+        if config.embedding_dim not in (None, config.dim):
+            raise ConfigError(
+                f"shared_vocabulary: the target's vectors are of dim {config.dim}, and the source's of embedding_dim "
+                f"{config.embedding_dim}; leave one out"
             )
         return {"front_end": config.front_end}
 

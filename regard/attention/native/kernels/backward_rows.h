@@ -10,9 +10,9 @@ namespace regard::REGARD_ISA {
 struct BackwardSizes {
   static constexpr Index RATIO = 2;  // blocks of keys are turned into panels for each area, which longer rows pay for
   static constexpr Index RUNS = 32;  // of rows, if there are enough of them: all threads shall have some
-  Index rows, keys;                  // in a block
-  Index blocks;                      // in a run: what it reads and adds to stays in the cache from area to area
-  Index planes;                      // of key heads that are worked on at a time
+  Index rows, keys;  // in a block
+  Index blocks;  // in a run: what it reads and adds to stays in the cache from area to area
+  Index planes;  // of key heads that are worked on at a time
   Index dim, value_dim, width;
 
   explicit BackwardSizes(const Call& call) {
@@ -401,7 +401,7 @@ class BackwardRows {
 
   Span* spans_;  // of each row, over the keys of the block
   Rows query_{}, query_as_exponentials_{}, grad_{}, key_{}, asked_{};  // the keys scaled, and as scores ask for them
-  float* by_query_ = nullptr;                // rows [..][query_stride_], where they are wanted or in a copy
+  float* by_query_ = nullptr;  // rows [..][query_stride_], where they are wanted or in a copy
   Index query_stride_ = 0;
   float query_size_ = 0;
   bool careful_ = false, easy_ = false;

@@ -40,9 +40,7 @@ struct Area {
   Index first_distance() const {  // of the first key from the last row
     return (key_start - sequence.key_start) - (row_stop - 1 - sequence.row_start + call.query_start);
   }
-  Index table_place(Index distance) const {
-    return min(max(distance + call.table_left, 0), call.table_width - 1);
-  }
+  Index table_place(Index distance) const { return min(max(distance + call.table_left, 0), call.table_width - 1); }
   const float* bias_of(Index row) const { return by_distance + (row_stop - 1 - row); }
   bool sees(Index row, Index column) const {  // for a column within the row's span
     return !(call.key_mask && hiding[column] < 0) && !(call.table && bias_of(row)[column] == -INFINITE);

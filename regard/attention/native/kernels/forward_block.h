@@ -122,8 +122,17 @@ class ForwardBlock {
   }
 
   Area area_from(Index start) const {
-    return {call_, *block_.sequence, batch_, head_, block_.row_start, block_.row_stop, start,
-            min(start + size_.keys, last_key_), hiding_, by_distance_, hashes_};
+    return {call_,
+            *block_.sequence,
+            batch_,
+            head_,
+            block_.row_start,
+            block_.row_stop,
+            start,
+            min(start + size_.keys, last_key_),
+            hiding_,
+            by_distance_,
+            hashes_};
   }
 
   void begin_keys(const Area& area) {
@@ -143,14 +152,15 @@ class ForwardBlock {
   void place_output() {
     const Array& out = call_.output;
     in_place_ = out.type == Type::float32 && call_.value_dim == size_.value_dim;  // sums are made where they are wanted
-    output_ = in_place_ ? static_cast<float*>(out.data) + batch_ * out.batch + head_ * out.head +
-                              block_.row_start * out.row
-                        : output_copy_;
+    output_ = in_place_
+                  ? static_cast<float*>(out.data) + batch_ * out.batch + head_ * out.head + block_.row_start * out.row
+                  : output_copy_;
     stride_ = in_place_ ? out.row : size_.value_dim;
   }
 
   void clear_output(Index first, Index count) {
-    for (Index r = first; r < first + count; ++r) std::memset(output_ + r * stride_, 0, sizeof(float) * size_.value_dim);
+    for (Index r = first; r < first + count; ++r)
+      std::memset(output_ + r * stride_, 0, sizeof(float) * size_.value_dim);
   }
 
   void begin_rows(Index first) {
@@ -159,7 +169,8 @@ class ForwardBlock {
       if (softmax_) continue;
       const Index row = block_.row_start + r;
       const float count = float(count_seen(call_, *block_.sequence, batch_, head_, row));
-      call_.statistics[plane() + row] = call_.normalizer == Normalizer::relu ? 1 / count : LOG2E * __builtin_logf(count);
+      call_.statistics[plane() + row] =
+          call_.normalizer == Normalizer::relu ? 1 / count : LOG2E * __builtin_logf(count);
     }
   }
 
@@ -205,7 +216,8 @@ class ForwardBlock {
     if (pairs_)
       by_rows<true, false>(asking, height(r), depth_, 1, query_panels_);
     else
-      by_rows<false, false>(asking, height(r), call_.dim, weight_ ? 1 : call_.scale * log2_factor(call_), query_panels_);
+      by_rows<false, false>(asking, height(r), call_.dim, weight_ ? 1 : call_.scale * log2_factor(call_),
+                            query_panels_);
     for (Index v = 0; v < vectors(r); ++v)
       seen_by_lanes_[v] = seen_by_rows(area, r + v * LANES, min(r + (v + 1) * LANES, rows_));
     const Index below = block_.row_start + r + TALL, following = max(0, min(TALL, block_.sequence->row_stop - below));

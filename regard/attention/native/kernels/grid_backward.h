@@ -127,8 +127,8 @@ class GridBackward {
           if (window_.bias(head_, i, j) != -INFINITE)
             grid_mix(1, slopes + j * width, 0, width, keys + j, key_.stride, 1, 1, call_.dim, mixtures_, 0);
       }
-      put_turned(mixtures_, call_.dim, splat(call_.scale), false, copy_, row_of(out_.query, image_, r), batch_, head_, c,
-                 min(LANES, task_.column_stop - c));
+      put_turned(mixtures_, call_.dim, splat(call_.scale), false, copy_, row_of(out_.query, image_, r), batch_, head_,
+                 c, min(LANES, task_.column_stop - c));
       if (!call_.row_table) continue;
       for (Index n = rows.low * wide; n < rows.high * wide; ++n)
         store(table_sums_ + n * LANES, load(table_sums_ + n * LANES) + load(slopes_of(r) + n * width + x));
@@ -188,7 +188,7 @@ class GridBackward {
   Index head_ = 0, row_size_ = 0;
   bool is_first_ = true;
   TurnedRows query_, grad_, key_, value_;
-  float *scores_, *slopes_;             // [rows][size][LANES]
+  float *scores_, *slopes_;  // [rows][size][LANES]
   float *all_weights_, *all_slopes_;  // [ring][size][around + LANES]
   float *mixtures_, *copy_, *table_sums_;
 };

@@ -90,8 +90,8 @@ class GridForward {
       for (Index m = low; m < stop; ++m, weights += next_row)  // what is hidden may be NaN
         for (Index j = 0; j < wide; ++j)
           if (window_.bias(head_, key - r - m + call_.up, j) != -INFINITE)
-            grid_mix(1, weights + j * LANES, 0, LANES, row + j, value_.stride, 1, 1, dim,
-                     mixtures_ + m * dim * LANES, 0);
+            grid_mix(1, weights + j * LANES, 0, LANES, row + j, value_.stride, 1, 1, dim, mixtures_ + m * dim * LANES,
+                     0);
     }
     for (Index m = 0; m < rows; ++m)
       put_turned(mixtures_ + m * dim * LANES, dim, scales[m], false, copy_, row_of(call_.output, image_, r + m), batch_,

@@ -14,8 +14,8 @@ namespace regard {
 
 Kernels REGARD_JOIN(kernels_, REGARD_ISA)() {
   namespace isa = REGARD_ISA;
-  return {REGARD_TEXT(REGARD_ISA), isa::forward, isa::backward, isa::weights, isa::row_runs,
-          isa::grid_forward, isa::grid_backward, isa::grid_runs};
+  return {REGARD_TEXT(REGARD_ISA), isa::forward,      isa::backward,      isa::weights,
+          isa::row_runs,           isa::grid_forward, isa::grid_backward, isa::grid_runs};
 }
 
 }  // namespace regard

@@ -107,10 +107,16 @@ Shaped shaped(const Tensor& tensor, Type type) {
   void* data = pointer<void>(address);
   if (shape.size() == 4)
     return {{data, type, number(strides, 0), number(strides, 1), number(strides, 2), number(strides, 3)},
-            number(shape, 0), number(shape, 1), number(shape, 2), number(shape, 3)};
+            number(shape, 0),
+            number(shape, 1),
+            number(shape, 2),
+            number(shape, 3)};
   if (shape.size() != 3) throw std::invalid_argument("a tensor has three or four axes");
   return {{data, type, 0, number(strides, 1), number(strides, 0), number(strides, 2)},
-          1, number(shape, 1), number(shape, 0), number(shape, 2)};
+          1,
+          number(shape, 1),
+          number(shape, 0),
+          number(shape, 2)};
 }
 
 bool run_from_0_to(Index end, const Index* offsets, Index sequences) {
@@ -192,17 +198,17 @@ void field(Class& python, const char* name, const Set& set) {
   python.def_prop_rw(name, nullptr, set);
 }
 template <class Value>
-void value(Class& python, const char* name, Value Call::*place) {
+void value(Class& python, const char* name, Value Call::* place) {
   field(python, name, [place](PythonCall& self, Value given) { self.call.*place = given; });
 }
 template <class T>
-void address(Class& python, const char* name, T* Call::*place) {
+void address(Class& python, const char* name, T* Call::* place) {
   field(python, name, [place](PythonCall& self, std::uintptr_t given) { self.call.*place = pointer<T>(given); });
 }
-void address(Class& python, const char* name, float* Gradients::*place) {
+void address(Class& python, const char* name, float* Gradients::* place) {
   field(python, name, [place](PythonCall& self, std::uintptr_t x) { self.gradients.*place = pointer<float>(x); });
 }
-void array(Class& python, const char* name, Array Gradients::*place) {
+void array(Class& python, const char* name, Array Gradients::* place) {
   field(python, name,
         [place](PythonCall& self, const Tensor& x) { self.gradients.*place = shaped(x, self.type).array; });
 }

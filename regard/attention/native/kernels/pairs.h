@@ -42,7 +42,8 @@ inline Vector neighbours(Vector a, Vector b) {
   float rows[2 * LANES];
   store(rows, a), store(rows + LANES, b);
   Unsigned bits{};
-  for (int i = 0; i < LANES; ++i) bits[i] = to_bfloat16(rows[2 * i]) | std::uint32_t(to_bfloat16(rows[2 * i + 1])) << 16;
+  for (int i = 0; i < LANES; ++i)
+    bits[i] = to_bfloat16(rows[2 * i]) | std::uint32_t(to_bfloat16(rows[2 * i + 1])) << 16;
   return of_bits(bits);
 #endif
 }
@@ -66,14 +67,13 @@ inline void pair_columns(const std::uint16_t* first, const std::uint16_t* second
   typedef std::uint16_t Shorts __attribute__((vector_size(LANES * 4)));
   Shorts a, b;
   std::memcpy(&a, first, sizeof a), std::memcpy(&b, second, sizeof b);
-  const Shorts lower = REGARD_SHUFFLE(Shorts, a, b, 0, 32, 1, 33, 2, 34, 3, 35, 4, 36, 5, 37, 6, 38, 7, 39, 8, 40, 9, 41, 10,
-                                     42, 11, 43, 12, 44, 13, 45, 14, 46, 15, 47);
-  const Shorts upper = REGARD_SHUFFLE(Shorts, a, b, 16, 48, 17, 49, 18, 50, 19, 51, 20, 52, 21, 53, 22, 54, 23, 55, 24, 56,
-                                     25, 57, 26, 58, 27, 59, 28, 60, 29, 61, 30, 62, 31, 63);
+  const Shorts lower = REGARD_SHUFFLE(Shorts, a, b, 0, 32, 1, 33, 2, 34, 3, 35, 4, 36, 5, 37, 6, 38, 7, 39, 8, 40, 9,
+                                      41, 10, 42, 11, 43, 12, 44, 13, 45, 14, 46, 15, 47);
+  const Shorts upper = REGARD_SHUFFLE(Shorts, a, b, 16, 48, 17, 49, 18, 50, 19, 51, 20, 52, 21, 53, 22, 54, 23, 55, 24,
+                                      56, 25, 57, 26, 58, 27, 59, 28, 60, 29, 61, 30, 62, 31, 63);
   std::memcpy(pairs, &lower, sizeof lower), std::memcpy(pairs + LANES, &upper, sizeof upper);
 #else
-  for (int i = 0; i < 2 * LANES; ++i)
-    pairs[i] = float_of(first[i] | std::uint32_t(second[i]) << 16);
+  for (int i = 0; i < 2 * LANES; ++i) pairs[i] = float_of(first[i] | std::uint32_t(second[i]) << 16);
 #endif
 }
 

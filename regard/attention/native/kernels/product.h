@@ -52,8 +52,8 @@ inline void product_rows(Index rows, const float* a, Index am, Index ak, const f
 
 // Up to HIGH rows of a, against `columns` columns of b: row k of b is at k * bk, the next WIDE columns `across` further.
 template <bool pairs>
-inline void product_panels(Index rows, const float* a, Index am, Index ak, const float* b, Index bk, Index across, float* c,
-                    Index cm, Index columns, Index depth, bool add) {
+inline void product_panels(Index rows, const float* a, Index am, Index ak, const float* b, Index bk, Index across,
+                           float* c, Index cm, Index columns, Index depth, bool add) {
   for (Index column = 0; column < columns; column += WIDE, b += across) {
     const Index left = columns - column;
     if (left > (ACROSS - 1) * LANES)
@@ -83,8 +83,8 @@ struct Rows {
 
 // They are read where they lie if nothing is to be done to them, or else copied into `to`, whose stride is `dim` filled
 // up with zeros to whole vectors. Rows that are not `attended` become zero.
-REGARD_NOINLINE Rows take_rows(const Array& x, Index batch, Index head, Index first, Index count, Index dim, float scale,
-                               const bool* attended, float* to) {
+REGARD_NOINLINE Rows take_rows(const Array& x, Index batch, Index head, Index first, Index count, Index dim,
+                               float scale, const bool* attended, float* to) {
   const Index stride = round_up(dim, LANES), start = batch * x.batch + head * x.head + first * x.row;
   if (x.type == Type::float32 && x.column == 1 && scale == 1 && !attended && dim == stride)
     return {static_cast<const float*>(x.data) + start, x.row};
@@ -115,7 +115,8 @@ REGARD_NOINLINE Rows take_rows(const Array& x, Index batch, Index head, Index fi
 REGARD_NOINLINE Rows take_pairs(const Array& x, Index batch, Index head, Index first, Index count, Index dim,
                                 const bool* attended, float* to) {
   const Index stride = round_up((dim + 1) / 2, LANES);
-  const std::uint16_t* from = static_cast<const std::uint16_t*>(x.data) + batch * x.batch + head * x.head + first * x.row;
+  const std::uint16_t* from =
+      static_cast<const std::uint16_t*>(x.data) + batch * x.batch + head * x.head + first * x.row;
   const bool in_whole_floats = x.row % 2 == 0 && reinterpret_cast<std::uintptr_t>(from) % sizeof(float) == 0;
   if (x.column == 1 && !attended && dim == 2 * stride && in_whole_floats)
     return {reinterpret_cast<const float*>(from), x.row / 2};
@@ -138,7 +139,8 @@ REGARD_NOINLINE Rows take_pairs(const Array& x, Index batch, Index head, Index f
 REGARD_NOINLINE Rows take_row_pairs(const Array& x, Index batch, Index head, Index first, Index count, Index dim,
                                     const bool* attended, float* to) {
   const Index stride = round_up(dim, LANES);
-  const std::uint16_t* from = static_cast<const std::uint16_t*>(x.data) + batch * x.batch + head * x.head + first * x.row;
+  const std::uint16_t* from =
+      static_cast<const std::uint16_t*>(x.data) + batch * x.batch + head * x.head + first * x.row;
   for (Index n = 0; n < count; n += 2) {
     const std::uint32_t even = attended && !attended[n] ? 0 : 0xFFFF;
     const std::uint32_t odd = n + 1 == count || (attended && !attended[n + 1]) ? 0 : 0xFFFF;
@@ -217,8 +219,7 @@ template <int times = LANES>
 inline void turn(Vector (&square)[LANES]) {
   Vector shuffled[LANES];
 #pragma GCC unroll 8
-  for (int i = 0; i < LANES / 2; ++i)
-    shuffle(square[i], square[i + LANES / 2], shuffled[2 * i], shuffled[2 * i + 1]);
+  for (int i = 0; i < LANES / 2; ++i) shuffle(square[i], square[i + LANES / 2], shuffled[2 * i], shuffled[2 * i + 1]);
   if constexpr (times > 2) turn<times / 2>(shuffled);
 #pragma GCC unroll 16
   for (int i = 0; i < LANES; ++i) square[i] = shuffled[i];

@@ -53,7 +53,8 @@ REGARD_NOINLINE void additive_scores(Index rows, const float* a, Index stride, c
     Index d = 0;
     for (; easy && d + 4 <= dim; d += 4) {
       const Vector a0 = splat(a[d]), a1 = splat(a[d + 1]), a2 = splat(a[d + 2]), a3 = splat(a[d + 3]);
-      const Vector w0 = splat(weight[d]), w1 = splat(weight[d + 1]), w2 = splat(weight[d + 2]), w3 = splat(weight[d + 3]);
+      const Vector w0 = splat(weight[d]), w1 = splat(weight[d + 1]), w2 = splat(weight[d + 2]),
+                   w3 = splat(weight[d + 3]);
 #pragma GCC unroll 4
       for (int n = 0; n < N; ++n) {
         const float* b = panel + d * WIDE + n * LANES;
@@ -79,9 +80,11 @@ inline void additive_scores(Index columns, Index rows, const float* a, Index str
   if (columns > (ACROSS - 1) * LANES)
     return additive_scores<ACROSS>(rows, a, stride, panel, dim, weight, factor, easy, scores, score_stride);
   if (ACROSS == 4 && columns > 2 * LANES)
-    return additive_scores<ACROSS == 4 ? 3 : 1>(rows, a, stride, panel, dim, weight, factor, easy, scores, score_stride);
+    return additive_scores<ACROSS == 4 ? 3 : 1>(rows, a, stride, panel, dim, weight, factor, easy, scores,
+                                                score_stride);
   if (ACROSS == 4 && columns > LANES)
-    return additive_scores<ACROSS == 4 ? 2 : 1>(rows, a, stride, panel, dim, weight, factor, easy, scores, score_stride);
+    return additive_scores<ACROSS == 4 ? 2 : 1>(rows, a, stride, panel, dim, weight, factor, easy, scores,
+                                                score_stride);
   additive_scores<1>(rows, a, stride, panel, dim, weight, factor, easy, scores, score_stride);
 }
 

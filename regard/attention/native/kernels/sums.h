@@ -27,9 +27,7 @@ class FloatsOfPlanes {
   }
 
   explicit FloatsOfPlanes(const Call& call)
-      : call_(call),
-        query_(call.heads / call.key_heads * call.rows * call.dim),
-        key_(call.keys * call.dim),
+      : call_(call), query_(call.heads / call.key_heads * call.rows * call.dim), key_(call.keys * call.dim),
         value_(call.keys * call.value_dim),
         floats_(in_place(call) ? Memory<float>() : Memory<float>(planes_at_once(call) * floats_of_plane(call))) {}
 
@@ -38,14 +36,11 @@ class FloatsOfPlanes {
     const auto those_of = [](const Array& x) { return Sums{static_cast<float*>(x.data), x.head, x.row}; };
     if (!floats_) return {those_of(out.query), those_of(out.key), those_of(out.value), 0};
     const Index size = count * (query_ + key_ + value_), part = 1 << 16;
-    in_parallel((size + part - 1) / part, call_.threads, [&](Index i) {
-      std::memset(floats_ + i * part, 0, sizeof(float) * min(part, size - i * part));
-    });
+    in_parallel((size + part - 1) / part, call_.threads,
+                [&](Index i) { std::memset(floats_ + i * part, 0, sizeof(float) * min(part, size - i * part)); });
     float *key = floats_ + count * query_, *value = key + count * key_;
-    return {{floats_, call_.rows * call_.dim, call_.dim},
-            {key, key_, call_.dim},
-            {value, value_, call_.value_dim},
-            first};
+    return {
+        {floats_, call_.rows * call_.dim, call_.dim}, {key, key_, call_.dim}, {value, value_, call_.value_dim}, first};
   }
 
   void put(const Gradients& out, Index first, Index count) const {

@@ -69,8 +69,8 @@ inline Integers lane_numbers() {
 template <int n>
 inline Vector moved(Vector x) {
 #if defined(__AVX512F__) || defined(REGARD_EMULATE_AVX512)
-  return REGARD_SHUFFLE(Integers, x, x, n, n + 1, n + 2, n + 3, n + 4, n + 5, n + 6, n + 7, n + 8, n + 9, n + 10, n + 11,
-                        n + 12, n + 13, n + 14, n + 15);
+  return REGARD_SHUFFLE(Integers, x, x, n, n + 1, n + 2, n + 3, n + 4, n + 5, n + 6, n + 7, n + 8, n + 9, n + 10,
+                        n + 11, n + 12, n + 13, n + 14, n + 15);
 #elif defined(__AVX__)
   return REGARD_SHUFFLE(Integers, x, x, n, n + 1, n + 2, n + 3, n + 4, n + 5, n + 6, n + 7);
 #else

@@ -30,9 +30,9 @@ from regard.tasks.classify.confusion import draw_confusion
 from regard.tasks.classify.network import ClassBatch, ClassNetwork
 from regard.tasks.classify.options import ClassifyConfig
 from regard.tasks.continuing import check_no_new
-from regard.tasks.embedding import as_array, pooled, windows_of
 from regard.tasks.maps import attention_maps
 from regard.tasks.model import Columns, Details, Scores
+from regard.tasks.vectors import as_array, pooled, windows_of
 from regard.tasks.wrong import wrong_labels
 from regard.training.config import make_config, with_options
 from regard.training.metrics import class_scores, pair_scores, scores_by_label
@@ -119,7 +119,7 @@ class Classifier:
         Arguments:
             confusion: a PNG to write, which shows which labels are taken for which.
             calibration: a PNG to write, which shows how far probabilities are to be believed.
-            pairs: whether to tell the ``equal_error_rate`` too, by which :meth:`embed` tells whether two examples have
+            pairs: whether to tell the ``equal_error_rate`` too, by which :meth:`encode` tells whether two examples have
                 the same label; with ``unseen_labels="count-wrong"`` of labels that training never had, too.
             by_label: whether to tell ``precision``, ``recall``, ``f1`` and ``support`` of every label under that name.
             errors: a file to write, .tsv, .csv or .jsonl: a row for each wrong label, most confident first.
@@ -130,7 +130,7 @@ class Classifier:
         self.check(examples)
         scores: dict[str, Any] = self._measure(self.network, examples, confusion, calibration, details)
         if pairs:
-            scores |= pair_scores(self._embedded(examples).numpy(), [example.goal for example in examples])
+            scores |= pair_scores(self._encoded(examples).numpy(), [example.goal for example in examples])
         return fitting.with_details(scores, details, by_label=by_label, errors=errors)
 
     @with_options(ClassifyConfig, "Reading")
@@ -151,7 +151,7 @@ class Classifier:
         return [dict(zip(self.labels, row, strict=True)) for row in rows.tolist()]
 
     @with_options(ClassifyConfig, "Reading")
-    def embed(
+    def encode(
         self, source: Source, *, normalize: bool = False, format: str = "auto", **reading: Any
     ) -> NDArray[np.float32]:
         """One vector for every example, ``[N, dim]``: what the whole sequence was pooled to, which the head reads.
@@ -160,10 +160,11 @@ class Classifier:
 
         Arguments:
             normalize: whether each is divided by its length, so that a product of two is their cosine.
+            reading: options of reading that are not to be as in training, ``text_column`` or ``delimiter``, say.
         """
         examples = given(self, source, format, **reading)
         self._check_held(examples)
-        return as_array(self._embedded(examples), normalize=normalize)
+        return as_array(self._encoded(examples), normalize=normalize)
 
     @with_options(ClassifyConfig, "Reading")
     def candidates(
@@ -360,7 +361,7 @@ class Classifier:
         """``[N, labels]``, rows sum to 1."""
         return self._rows(network, network, examples, len(self.labels)).softmax(1)
 
-    def _embedded(self, examples: Sequence[Example]) -> Tensor:
+    def _encoded(self, examples: Sequence[Example]) -> Tensor:
         """``[N, dim]``."""
         return self._rows(self.network, self.network.embed, examples, self.config.dim)
 
@@ -369,7 +370,7 @@ class Classifier:
         network.eval()
         windows = [self._windows(example) for example in examples]
         front_end = self.network.front_end
-        return pooled(front_end, lambda inputs: read(inputs, torch.arange(len(inputs) + 1)), windows, width)
+        return pooled(front_end, lambda inputs, count: read(inputs, torch.arange(count + 1)), windows, width)
 
     def baselines(self, train: Sequence[Example], scored: Sequence[Example]) -> Scores:
         return class_baselines(train, scored, self.labels, getattr(self.network.front_end, "frames", np.asarray))

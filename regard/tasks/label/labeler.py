@@ -22,7 +22,6 @@ from regard.ragged import Ragged
 from regard.tasks import files, fitting
 from regard.tasks.candidates import USUAL, check_top, given
 from regard.tasks.continuing import check_no_new
-from regard.tasks.embedding import mean_vectors
 from regard.tasks.label import masks
 from regard.tasks.label.frames import Smoothing
 from regard.tasks.label.kinds import KINDS, Kind
@@ -33,6 +32,7 @@ from regard.tasks.label.recordings import SHORTEST_PIECE, pieces
 from regard.tasks.maps import attention_maps
 from regard.tasks.model import Columns, Details, Scores
 from regard.tasks.streams import Stream, Streams, in_pieces, is_read_in_pieces
+from regard.tasks.vectors import mean_vectors
 from regard.training.config import make_config, with_options
 from regard.viewer.images import ImageMaps
 from regard.viewer.maps import Maps
@@ -224,13 +224,17 @@ class Labeler:
         width = 1 if seconds is None else smoothing.width(seconds)
         return Streams(self.network, count, partial(LabelReader, self.labels, seconds, width=width), rate=rate)
 
-    def embed(self, source: Source, *, normalize: bool = False, format: str = "auto") -> NDArray[np.float32]:
+    @with_options(LabelConfig, "Reading")
+    def encode(
+        self, source: Source, *, normalize: bool = False, format: str = "auto", **reading: Any
+    ) -> NDArray[np.float32]:
         """One vector for every example, ``[N, dim]``: the mean of what the encoder makes of it.
 
         Arguments:
             normalize: whether each is divided by its length, so that a product of two is their cosine.
+            reading: options of reading that are not to be as in training, ``text_column`` or ``delimiter``, say.
         """
-        return mean_vectors(self, given(self, source, format), normalize=normalize)
+        return mean_vectors(self, given(self, source, format, **reading), normalize=normalize)
 
     def attention(self, items: Any) -> Maps | ImageMaps:
         """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""

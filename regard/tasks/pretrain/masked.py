@@ -15,16 +15,17 @@ from torch import Tensor, nn
 
 from regard.data import Example, Source
 from regard.data.items import fewest
-from regard.errors import DataError, UnsupportedError
+from regard.errors import ConfigError, DataError, UnsupportedError
+from regard.front_ends import FRONT_ENDS
 from regard.tasks import files, fitting
 from regard.tasks.candidates import USUAL, as_pairs, best_of, check_top, given
-from regard.tasks.embedding import mean_vectors
 from regard.tasks.maps import attention_maps
 from regard.tasks.model import Columns, Details, Scores
 from regard.tasks.pretrain.masking import choose
 from regard.tasks.pretrain.network import MaskedBatch, MaskedNetwork
 from regard.tasks.pretrain.options import PretrainConfig
 from regard.tasks.pretrain.truths import Truth, truth_for
+from regard.tasks.vectors import mean_vectors
 from regard.training.config import make_config, with_options
 from regard.viewer.images import ImageMaps
 from regard.viewer.maps import Maps
@@ -124,13 +125,17 @@ class MaskedModel:
                 files.check_windowed(self.config, example, len(self.truth.blanks(str(example.items))[1]))
         return [self._filled(str(example.items), top) for example in examples]
 
-    def embed(self, source: Source, *, normalize: bool = False, format: str = "auto") -> NDArray[np.float32]:
+    @with_options(PretrainConfig, "Reading")
+    def encode(
+        self, source: Source, *, normalize: bool = False, format: str = "auto", **reading: Any
+    ) -> NDArray[np.float32]:
         """One vector for every example, ``[N, dim]``: the mean of what the encoder makes of it.
 
         Arguments:
             normalize: whether each is divided by its length, so that a product of two is their cosine.
+            reading: options of reading that are not to be as in training, ``text_column`` or ``delimiter``, say.
         """
-        return mean_vectors(self, given(self, source, format), normalize=normalize)
+        return mean_vectors(self, given(self, source, format, **reading), normalize=normalize)
 
     def attention(self, items: Any) -> Maps | ImageMaps:
         """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""
@@ -189,6 +194,11 @@ class MaskedModel:
     # The protocol of regard.tasks.model
 
     def front_ends(self) -> dict[str, str]:
+        if FRONT_ENDS[self.config.front_end].grid:
+            raise ConfigError(
+                f"front_end: parts of images are not guessed, got {self.config.front_end}; choose one of text, "
+                "vectors or sound, or train another task on images"
+            )
         return {"front_end": self.config.front_end}
 
     def columns(self) -> Columns:

@@ -20,7 +20,6 @@ from regard.image import Image
 from regard.ragged import Ragged
 from regard.tasks import files, fitting
 from regard.tasks.candidates import USUAL, as_pairs, given, width_of
-from regard.tasks.embedding import mean_vectors
 from regard.tasks.maps import attention_maps
 from regard.tasks.model import Columns, Details, Scores
 from regard.tasks.streams import Stream, Streams, in_pieces, is_read_in_pieces
@@ -28,6 +27,7 @@ from regard.tasks.transcribe.baselines import transcript_baselines
 from regard.tasks.transcribe.network import TranscriptBatch, TranscriptNetwork, ctc_loss
 from regard.tasks.transcribe.options import TranscribeConfig
 from regard.tasks.transcribe.reader import TranscriptReader, Written
+from regard.tasks.vectors import mean_vectors
 from regard.tasks.wrong import wrong_texts
 from regard.training.config import make_config, with_options
 from regard.training.metrics import transcript_scores
@@ -188,13 +188,17 @@ class Transcriber:
         """The same for many at once, which share a batch."""
         return Streams(self.network, count, partial(TranscriptReader, self.network), rate=rate)
 
-    def embed(self, source: Source, *, normalize: bool = False, format: str = "auto") -> NDArray[np.float32]:
+    @with_options(TranscribeConfig, "Reading")
+    def encode(
+        self, source: Source, *, normalize: bool = False, format: str = "auto", **reading: Any
+    ) -> NDArray[np.float32]:
         """One vector for every example, ``[N, dim]``: the mean of what the encoder makes of it.
 
         Arguments:
             normalize: whether each is divided by its length, so that a product of two is their cosine.
+            reading: options of reading that are not to be as in training, ``text_column`` or ``delimiter``, say.
         """
-        return mean_vectors(self, given(self, source, format), normalize=normalize)
+        return mean_vectors(self, given(self, source, format, **reading), normalize=normalize)
 
     def attention(self, items: Any) -> Maps | ImageMaps:
         """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""

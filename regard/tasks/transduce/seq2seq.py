@@ -22,13 +22,13 @@ from regard.errors import ConfigError
 from regard.nn import build_decoder
 from regard.tasks import files, fitting
 from regard.tasks.candidates import USUAL, given, width_of
-from regard.tasks.embedding import mean_vectors
 from regard.tasks.maps import sequence_maps
 from regard.tasks.model import Columns, Details, Scores
 from regard.tasks.transduce.baselines import text_baselines
 from regard.tasks.transduce.metrics import text_scores
 from regard.tasks.transduce.options import TransduceConfig
 from regard.tasks.transduce.transformer import SHORTEST_LIMIT, Find, PairBatch, Transformer, shifted
+from regard.tasks.vectors import mean_vectors
 from regard.tasks.wrong import wrong_texts
 from regard.training.config import make_config, with_options
 from regard.viewer.maps import Maps, PairMaps
@@ -203,13 +203,17 @@ class Seq2Seq:
             return [{"candidates": some} if samples > 1 else some[0] for some in found]
         return [some[0] if top is None else some[0] | {"candidates": some} for some in found]
 
-    def embed(self, source: Source, *, normalize: bool = False, format: str = "auto") -> NDArray[np.float32]:
+    @with_options(TransduceConfig, "Reading")
+    def encode(
+        self, source: Source, *, normalize: bool = False, format: str = "auto", **reading: Any
+    ) -> NDArray[np.float32]:
         """One vector for every example, ``[N, dim]``: the mean of what the encoder makes of it.
 
         Arguments:
             normalize: whether each is divided by its length, so that a product of two is their cosine.
+            reading: options of reading that are not to be as in training, ``text_column`` or ``delimiter``, say.
         """
-        return mean_vectors(self, given(self, source, format), normalize=normalize)
+        return mean_vectors(self, given(self, source, format, **reading), normalize=normalize)
 
     @torch.inference_mode()
     def attention(self, items: Any, target: str | None = None) -> PairMaps:

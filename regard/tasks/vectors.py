@@ -16,7 +16,7 @@ from regard.nn import Pooling
 from regard.tasks import files, fitting
 from regard.tasks.model import Model
 
-Rows = Callable[[Any], Tensor]  # encoded sequences → [B, width]
+Rows = Callable[[Any, int], Tensor]  # encoded sequences, and how many they are → [B, width]
 
 
 def mean_vectors(model: Model, examples: Sequence[Example], *, normalize: bool) -> NDArray[np.float32]:
@@ -24,15 +24,12 @@ def mean_vectors(model: Model, examples: Sequence[Example], *, normalize: bool) 
 
     What is longer than `longest` items is read in windows, whose vectors are averaged.
     """
-    network, mean, longest = (
-        model.network.eval(),
-        Pooling("mean", dim=model.config.dim),
-        files.longest_window(model.config),
-    )
+    network, config = model.network.eval(), model.config
+    front_end, mean, longest = network.front_end, Pooling("mean", dim=config.dim), files.longest_window(config)
     for example in examples:
-        files.check_windowed(model.config, example, network.front_end.count(example.items))
-    windows = [windows_of(network.front_end, example.items, longest) for example in examples]
-    rows = pooled(network.front_end, lambda x: mean(network.encoder(network.front_end(x))), windows, model.config.dim)
+        files.check_windowed(config, example, front_end.count(example.items))
+    windows = [windows_of(front_end, example.items, longest) for example in examples]
+    rows = pooled(front_end, lambda inputs, _: mean(network.encoder(front_end(inputs))), windows, config.dim)
     return as_array(rows, normalize=normalize)
 
 
@@ -47,7 +44,7 @@ def windows_of(front_end: Any, items: Any, longest: int) -> list[Any]:
     return [items] if front_end.count(items) <= longest else list(front_end.split(items, longest))
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def pooled(front_end: Any, read: Rows, windows: Sequence[Sequence[Any]], width: int) -> Tensor:
     """``[N, width]`` on the CPU: what ``read`` makes of the windows of each sequence, their mean.
 
@@ -58,5 +55,5 @@ def pooled(front_end: Any, read: Rows, windows: Sequence[Sequence[Any]], width: 
     sums, device = torch.zeros(len(windows), width), fitting.device_of(front_end)
     for numbers in fitting.in_batches([front_end.count(window) for _, window in parts]):
         inputs = front_end.encode([parts[number][1] for number in numbers]).to(device)
-        sums.index_add_(0, owners[numbers], read(inputs).float().cpu())
+        sums.index_add_(0, owners[numbers], read(inputs, len(numbers)).float().cpu())
     return sums / owners.bincount(minlength=len(windows))[:, None]

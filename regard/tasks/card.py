@@ -34,6 +34,7 @@ def write_card(model: Model, path: Path, train: Sequence[Example], dev: Sequence
         "",
         f"- network: {config.front_end} front end, {config.encoder} encoder, depth {config.depth}, dim {config.dim}, "
         f"{config.heads} heads, {facts['parameters']:,} parameters",
+        *_begun(config),
         f"- attention: {config.score} scores, {config.normalizer}, {_windows(config)}, positions {config.positions}",
         f"- training: {training['seconds']:.0f} s, {training['tokens_per_second']:,.0f} items/s, seed {config.seed}",
         *([f"- labels: {facts['labels']}"] if "labels" in facts else []),
@@ -80,6 +81,13 @@ def score_table(scores: Scores) -> list[str]:
             for name, row in scores.items()
         ),
     ]
+
+
+def _begun(config: Config) -> list[str]:
+    """Whose weights it began with."""
+    if config.continue_from is not None:
+        return [f"- it goes on with all of `{config.continue_from}`"]
+    return [] if config.pretrained is None else [f"- its encoder began as that of `{config.pretrained}`"]
 
 
 def _left_out(counts: dict[str, int]) -> str:

@@ -1,10 +1,16 @@
 """Going on with a finished model, head and all."""
 
+import shutil
+
+import numpy as np
 import pytest
 import torch
+from pictures import shape
+from sounds import tone
 
 import regard
 from regard import Classifier, ConfigError, DataError, Labeler, MaskedModel, ModelError, Seq2Seq, Transcriber
+from regard.cli import run
 
 SMALL = {"dim": 16, "depth": 1, "heads": 2, "dropout": 0.0}
 QUICK = {"epochs": 1, "average": 0, "baselines": "none"}
@@ -42,6 +48,61 @@ def test_all_of_it_goes_on(runs, name, tmp_path):
     assert getattr(model, "labels", None) == getattr(old, "labels", None)
     learned = kind(continue_from=str(runs / name)).fit(data, learning_rate=1e-2, **QUICK)
     assert any(not torch.equal(tensor, wanted[part]) for part, tensor in learned.network.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("front_end", "items"),
+    [
+        ("vectors", [np.ones((3, 2), np.float32), np.zeros((5, 2), np.float32)]),
+        ("audio", [(tone("low"), 8000), (tone("high"), 8000)]),
+        ("patches", [shape("bar"), shape("dot", 8, 12)]),
+    ],
+)
+def test_arrays_sound_and_images_go_on(front_end, items, tmp_path):
+    options = {"patch_size": 2} if front_end == "patches" else {}
+    data = list(zip(items, "xy", strict=True))
+    old = Classifier(front_end=front_end, **SMALL, **options).fit(data * 4, output=tmp_path / "old", **QUICK)
+    begun = Classifier(continue_from=str(tmp_path / "old"))
+    begun.fit(data[:1] * 2, output=tmp_path / "on", learning_rate=1e-12, **QUICK)
+    new = regard.load(tmp_path / "on")
+    np.testing.assert_allclose(new.encode(items), old.encode(items), atol=1e-5)
+    assert new.predict(items) == old.predict(items)
+    with pytest.raises(DataError, match=r"the 2 labels of the model that goes on .*, found 'z' in the training data"):
+        Classifier(continue_from=str(tmp_path / "old")).fit([(items[0], "z")], **QUICK)
+
+
+def test_the_run_says_what_it_went_on_from_and_stands_without_it(runs, tmp_path):
+    shutil.copytree(runs / "classify", tmp_path / "old")
+    command = ["--continue", tmp_path / "old", "--output", tmp_path / "on", "--epochs", 1, "--baselines", "none"]
+    (tmp_path / "films.csv").write_text("text,label\na fine film,good\na dull film,bad\n")
+    command = ["train", "classify", "--train", tmp_path / "films.csv", *command]
+    assert run([str(word) for word in command]) == 0
+    shutil.rmtree(tmp_path / "old")
+    assert f'continue_from = "{tmp_path / "old"}"' in (tmp_path / "on" / "config.toml").read_text()
+    assert f"- it goes on with all of `{tmp_path / 'old'}`" in (tmp_path / "on" / "README.md").read_text()
+    model = regard.load(tmp_path / "on")
+    assert model.labels == ["bad", "fair", "good"]
+    assert set(model.predict(["a fine film"])) <= {"bad", "fair", "good"}
+
+
+def test_one_that_goes_on_is_resumed_bit_for_bit(runs, tmp_path):
+    def going_on():
+        return Classifier(continue_from=str(runs / "classify"))
+
+    training = QUICK | {"epochs": 3, "batch_tokens": 30, "checkpoint_seconds": 0}
+    whole = going_on().fit(FILMS, output=tmp_path / "whole", **training)
+    stopped, left = going_on(), iter(range(6))
+    loss = stopped.loss
+    stopped.loss = lambda network, batch: loss(network, batch) if next(left, None) is not None else interrupt()
+    with pytest.raises(KeyboardInterrupt):
+        stopped.fit(FILMS, output=tmp_path / "part", **training)
+    resumed = going_on().fit(FILMS, output=tmp_path / "part", resume=True, **training)
+    for one, other in zip(whole.network.parameters(), resumed.network.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def interrupt():
+    raise KeyboardInterrupt
 
 
 def test_options_go_on_unless_given(runs):

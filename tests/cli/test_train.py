@@ -13,7 +13,7 @@ import typer
 from command_line import SENTENCES, SMALL, TINY, as_conllu
 from safetensors.torch import load_file
 
-from regard.cli.app import gather, parse_window, parse_windows
+from regard.cli.app import FLAGS, gather, parse_window, parse_windows
 from regard.errors import ConfigError
 from regard.tasks import TASKS
 from regard.tasks.label.options import LabelConfig
@@ -26,7 +26,7 @@ def test_every_option_has_a_flag_in_its_panel(call, monkeypatch, task):
     shown = call("train", task, "--help").out
     panels = {panel: shown.index(f"─ {panel} ") for panel in ("Data", "Reading", "Network", "Training")}
     for name in TASKS[task].config.model_fields:
-        flag = "from" if name == "pretrained" else name.replace("_", "-")
+        flag = FLAGS[name][0].removeprefix("--") if name in FLAGS else name.replace("_", "-")
         place = re.search(rf"│ --{flag}\W", shown).start()
         assert panel_of(TASKS[task].config, name) == max(
             (p for p in panels if panels[p] < place), key=panels.__getitem__

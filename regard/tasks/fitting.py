@@ -21,7 +21,7 @@ from regard.front_ends import learn_front_end, restore_front_end
 from regard.image import check_whole
 from regard.nn import build_encoder, set_window
 from regard.ragged import fill
-from regard.tasks.card import write_scores
+from regard.tasks.card import data_of, write_scores
 from regard.tasks.continuing import continued
 from regard.tasks.files import digest, item_kind, read, restore_run, save_run, taken
 from regard.tasks.model import Details, Model, Scores
@@ -184,15 +184,16 @@ def train_on(
     if is_main_process():
         speed = {"seconds": result.seconds, "tokens_per_second": result.tokens_per_second}
         model.scores = {"measured_on": "train" if dev is None else "dev", "training": speed, **about}
+        model.scores["data"] = data_of(model, train=train, dev=dev)
         details = Details()
         own = {"regard": model.score(network, train if dev is None else dev, pictures=output, details=details)}
         model.scores["scores"] = own
         if details.by_label:
             model.scores["by_label"] = details.by_label
-        write_scores(model, output, train, dev)  # whatever becomes of the baselines, the run is whole
+        write_scores(model, output)  # whatever becomes of the baselines, the run is whole
         if model.config.baselines != "none":
             model.scores["scores"] = own | _baselines(model, train, dev)
-            write_scores(model, output, train, dev)
+            write_scores(model, output)
     return model
 
 

@@ -32,6 +32,7 @@ from regard.tasks.classify.options import ClassifyConfig
 from regard.tasks.continuing import check_no_new
 from regard.tasks.maps import attention_maps
 from regard.tasks.model import Columns, Details, Scores
+from regard.tasks.saving import save_model
 from regard.tasks.vectors import as_array, pooled, windows_of
 from regard.tasks.wrong import wrong_labels
 from regard.training.config import make_config, with_options
@@ -200,6 +201,14 @@ class Classifier:
     def attention(self, items: Any) -> Maps | ImageMaps:
         """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""
         return attention_maps(self, items)
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes a run folder, new or empty, as ``fit(output=...)`` does, but for the course of the training.
+
+        Raises:
+            RegardError: there is no network yet, or something is in the folder.
+        """
+        return save_model(self, folder)
 
     def describe(self) -> dict[str, Any]:
         """What the network is made of, and how many parameters each part has."""

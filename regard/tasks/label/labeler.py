@@ -31,6 +31,7 @@ from regard.tasks.label.reader import Labelled, LabelReader
 from regard.tasks.label.recordings import SHORTEST_PIECE, pieces
 from regard.tasks.maps import attention_maps
 from regard.tasks.model import Columns, Details, Scores
+from regard.tasks.saving import save_model
 from regard.tasks.streams import Stream, Streams, in_pieces, is_read_in_pieces
 from regard.tasks.vectors import mean_vectors
 from regard.training.config import make_config, with_options
@@ -239,6 +240,14 @@ class Labeler:
     def attention(self, items: Any) -> Maps | ImageMaps:
         """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""
         return attention_maps(self, items)
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes a run folder, new or empty, as ``fit(output=...)`` does, but for the course of the training.
+
+        Raises:
+            RegardError: there is no network yet, or something is in the folder.
+        """
+        return save_model(self, folder)
 
     def describe(self) -> dict[str, Any]:
         """What the network is made of, and how many parameters each part has."""

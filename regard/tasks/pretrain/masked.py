@@ -25,6 +25,7 @@ from regard.tasks.pretrain.masking import choose
 from regard.tasks.pretrain.network import MaskedBatch, MaskedNetwork
 from regard.tasks.pretrain.options import PretrainConfig
 from regard.tasks.pretrain.truths import Truth, truth_for
+from regard.tasks.saving import save_model
 from regard.tasks.vectors import mean_vectors
 from regard.training.config import make_config, with_options
 from regard.viewer.images import ImageMaps
@@ -140,6 +141,14 @@ class MaskedModel:
     def attention(self, items: Any) -> Maps | ImageMaps:
         """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""
         return attention_maps(self, items)
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes a run folder, new or empty, as ``fit(output=...)`` does, but for the course of the training.
+
+        Raises:
+            RegardError: there is no network yet, or something is in the folder.
+        """
+        return save_model(self, folder)
 
     def describe(self) -> dict[str, Any]:
         """What the network is made of, and how many parameters each part has."""

@@ -22,6 +22,7 @@ from regard.tasks import files, fitting
 from regard.tasks.candidates import USUAL, as_pairs, given, width_of
 from regard.tasks.maps import attention_maps
 from regard.tasks.model import Columns, Details, Scores
+from regard.tasks.saving import save_model
 from regard.tasks.streams import Stream, Streams, in_pieces, is_read_in_pieces
 from regard.tasks.transcribe.baselines import transcript_baselines
 from regard.tasks.transcribe.network import TranscriptBatch, TranscriptNetwork, ctc_loss
@@ -203,6 +204,14 @@ class Transcriber:
     def attention(self, items: Any) -> Maps | ImageMaps:
         """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""
         return attention_maps(self, items)
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes a run folder, new or empty, as ``fit(output=...)`` does, but for the course of the training.
+
+        Raises:
+            RegardError: there is no network yet, or something is in the folder.
+        """
+        return save_model(self, folder)
 
     def describe(self) -> dict[str, Any]:
         """What the network is made of, and how many parameters each part has."""

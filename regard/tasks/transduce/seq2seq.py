@@ -24,6 +24,7 @@ from regard.tasks import files, fitting
 from regard.tasks.candidates import USUAL, given, width_of
 from regard.tasks.maps import sequence_maps
 from regard.tasks.model import Columns, Details, Scores
+from regard.tasks.saving import save_model
 from regard.tasks.transduce.baselines import text_baselines
 from regard.tasks.transduce.metrics import text_scores
 from regard.tasks.transduce.options import TransduceConfig
@@ -231,6 +232,14 @@ class Seq2Seq:
             maps[layer.role].append(layer.weights.dense()[0])
         own, cross = maps["attention"], maps["cross_attention"]
         return PairMaps(encoder, Maps(own, names[1:], names[:-1]), Maps(cross, names[1:], encoder.items))
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes a run folder, new or empty, as ``fit(output=...)`` does, but for the course of the training.
+
+        Raises:
+            RegardError: there is no network yet, or something is in the folder.
+        """
+        return save_model(self, folder)
 
     def describe(self) -> dict[str, Any]:
         """What the network is made of, and how many parameters each part has."""

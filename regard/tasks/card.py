@@ -42,8 +42,7 @@ def _card(model: Model, run: Path) -> list[str]:
         "",
         f"Trained with regard{told_data(model.scores)}.",
         "",
-        f"- network: {config.front_end} front end, {config.encoder} encoder, depth {config.depth}, dim {config.dim}, "
-        f"{config.heads} heads, {facts['parameters']:,} parameters",
+        f"- network: {told_network(config)}, {facts['parameters']:,} parameters",
         *_begun(config),
         f"- attention: {config.score} scores, {config.normalizer}, {_windows(config)}, positions {config.positions}",
         *_speed(model.scores, config.seed),
@@ -73,6 +72,12 @@ def told_data(scores: dict[str, Any]) -> str:
     told = {name: f"{own['sequences']:,} sequences ({own['items']:,} items)" for name, own in parts.items()}
     dev = f"the best weights chosen on {told['dev']}" if "dev" in told else "no dev data"
     return f" on {told['train']}; {dev}"
+
+
+def told_network(config: Config) -> str:
+    """Its parts and sizes."""
+    sizes = f"depth {config.depth}, dim {config.dim}, {config.heads} heads"
+    return f"{config.front_end} front end, {config.encoder} encoder, {sizes}"
 
 
 def _speed(scores: dict[str, Any], seed: int) -> list[str]:

@@ -113,7 +113,9 @@ def training_of(task: Task) -> Callable[..., None]:
 def train(task: Task, flags: dict[str, Any], *, config: str | None, resume: bool, as_json: bool) -> None:
     """Trains as flags and file say, and tells how good the result is and where it stands."""
     options = gather(task.config, flags, config=config, resume=resume)
-    model = task.new()
+    model, quiet = task.new(), bool(options.get("quiet"))
+    if quiet:
+        logging.getLogger("regard").setLevel(logging.WARNING)
     try:
         model.fit(**options, resume=resume)
     except KeyboardInterrupt:
@@ -127,7 +129,7 @@ def train(task: Task, flags: dict[str, Any], *, config: str | None, resume: bool
         return
     if as_json:
         print_json({"output": options["output"]} | model.scores)
-    else:
+    elif not quiet:
         print_trained(model, options["output"], options.get("dev"))
 
 

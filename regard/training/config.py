@@ -209,6 +209,7 @@ class Config(BaseModel):
     precision: Literal["auto", "float32", "bfloat16"] = training("auto", "auto: bfloat16 where a GPU has it.")
     checkpoint_seconds: float = training(60.0, "Write a resumable checkpoint this often, beside each epoch's.", ge=0)
     tensorboard: bool = training(False, "Also write TensorBoard events.")
+    quiet: bool = training(False, "Show nothing but warnings and errors: no progress, no scores.")
     baselines: Literal["none", "simple", "all"] = training(
         "simple", "Compare with: simple counting; all adds trained encoders."
     )

@@ -13,6 +13,7 @@ import typer
 from command_line import SENTENCES, SMALL, TINY, as_conllu
 from safetensors.torch import load_file
 
+from regard import Labeler
 from regard.cli.app import FLAGS, gather, parse_window, parse_windows
 from regard.errors import ConfigError
 from regard.tasks import TASKS
@@ -159,3 +160,24 @@ def test_ctrl_c_stops_cleanly_and_resume_needs_only_the_folder(call, tmp_path):
     resumed = call("train", "label", "--resume", "--output", output)
     assert resumed.code == 0
     assert "going on from step" in resumed.err
+
+
+def test_quiet_says_nothing_but_warnings_errors_and_what_was_asked_for(call, files, tmp_path, caplog):
+    data = ("--train", files / "train.conllu", "--dev", files / "dev.conllu", "--quiet", *TINY)
+    outcome = call("train", "label", *data, "--output", tmp_path / "run")
+    assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
+    outcome = call("train", "label", *data, "--output", tmp_path / "run", "--resume")
+    assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
+    told = json.loads(call("train", "label", *data, "--output", tmp_path / "other", "--json").out)
+    assert told["scores"].keys() > {"regard"}
+    assert call("train", "label", *data, "--output", tmp_path / "run").complaint.startswith("output: ")
+    spam = tmp_path / "spam.csv"
+    spam.write_text("text,label\nbuy,spam\nbuy now,spam\n")
+    call("train", "classify", "--train", spam, "--output", tmp_path / "spam", "--quiet", *TINY)
+    assert "all training data has one label, 'spam'" in caplog.text
+
+
+def test_quiet_in_python(capfd):
+    model = Labeler(dim=8, depth=1, heads=2)
+    model.fit([(["we", "saw"], ["PRON", "VERB"])] * 4, epochs=1, baselines="none", quiet=True)
+    assert capfd.readouterr() == ("", "")

@@ -18,6 +18,7 @@ from regard.formats.huggingface.sentences import read_pooling
 from regard.front_ends import restore_front_end
 from regard.nn import Pooling
 from regard.ragged import Ragged
+from regard.tasks.card import told_network
 from regard.tasks.fitting import device_of, make_encoder
 from regard.tasks.pretrain.options import PretrainConfig
 from regard.tasks.vectors import pooled, windows_of
@@ -50,6 +51,13 @@ class Bert(nn.Module):
         self.pool, self.normalize = Pooling(pooling, dim=self.config.dim), normalize
         self.front_end.load_state_dict({"embedding.weight": bert.embedding})
         self.encoder.load_state_dict(bert.encoder)
+
+    def __repr__(self) -> str:
+        count, made = (
+            sum(parameter.numel() for parameter in self.parameters()),
+            ", normalized" if self.normalize else "",
+        )
+        return f"<Bert: {told_network(self.config)}, {count:,} parameters, {self.pool.kind} pooling{made}>"
 
     def forward(self, texts: Sequence[str]) -> Ragged:
         """``Ragged [T, E]``, the last hidden states of each text, of no more subwords than there are positions."""

@@ -18,7 +18,8 @@ from regard.formats.huggingface.write_vit import write_vit
 from regard.front_ends import restore_front_end
 from regard.image import Image
 from regard.nn import Pooling
-from regard.ragged import Ragged
+from regard.ragged import Ragged, counted
+from regard.tasks.card import told_network
 from regard.tasks.classify.options import ClassifyConfig
 from regard.tasks.fitting import device_of, make_encoder
 from regard.tasks.maps import maps_of_image
@@ -50,6 +51,11 @@ class VisionTransformer(nn.Module):
         for name, state in parts.items():
             if state is not None:
                 getattr(self, name).load_state_dict(state)
+
+    def __repr__(self) -> str:
+        count = sum(parameter.numel() for parameter in self.parameters())
+        labels = f", {counted(len(self.labels), 'label')}" if self.labels else ""
+        return f"<VisionTransformer: {told_network(self.config)}, {count:,} parameters{labels}>"
 
     def pixels(self, images: Sequence[Any]) -> Ragged:
         """Images as one batch of pixels on the CPU: paths, arrays, Pillow's or :class:`regard.Image`."""

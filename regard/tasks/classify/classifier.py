@@ -33,6 +33,7 @@ from regard.tasks.continuing import check_no_new
 from regard.tasks.maps import attention_maps
 from regard.tasks.model import Columns, Details, Scores
 from regard.tasks.saving import save_model
+from regard.tasks.shown import shown
 from regard.tasks.vectors import as_array, pooled, windows_of
 from regard.tasks.wrong import wrong_labels
 from regard.training.config import make_config, with_options
@@ -65,6 +66,9 @@ class Classifier:
         self.scores: dict[str, Any] = {}
         self._network: ClassNetwork | None = None
         self._weights: Tensor | None = None  # of the labels in the loss
+
+    def __repr__(self) -> str:
+        return shown(self)
 
     @property
     def network(self) -> ClassNetwork:

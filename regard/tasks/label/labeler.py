@@ -32,6 +32,7 @@ from regard.tasks.label.recordings import SHORTEST_PIECE, pieces
 from regard.tasks.maps import attention_maps
 from regard.tasks.model import Columns, Details, Scores
 from regard.tasks.saving import save_model
+from regard.tasks.shown import shown
 from regard.tasks.streams import Stream, Streams, in_pieces, is_read_in_pieces
 from regard.tasks.vectors import mean_vectors
 from regard.training.config import make_config, with_options
@@ -63,6 +64,9 @@ class Labeler:
         self.labels: list[str] = []
         self.scores: dict[str, Any] = {}
         self._network: LabelNetwork | None = None
+
+    def __repr__(self) -> str:
+        return shown(self)
 
     @property
     def network(self) -> LabelNetwork:

@@ -26,6 +26,7 @@ from regard.tasks.pretrain.network import MaskedBatch, MaskedNetwork
 from regard.tasks.pretrain.options import PretrainConfig
 from regard.tasks.pretrain.truths import Truth, truth_for
 from regard.tasks.saving import save_model
+from regard.tasks.shown import shown
 from regard.tasks.vectors import mean_vectors
 from regard.training.config import make_config, with_options
 from regard.viewer.images import ImageMaps
@@ -52,6 +53,9 @@ class MaskedModel:
         self.config = make_config(PretrainConfig, options)
         self.scores: dict[str, Any] = {}
         self._network: MaskedNetwork | None = None
+
+    def __repr__(self) -> str:
+        return shown(self)
 
     @property
     def network(self) -> MaskedNetwork:

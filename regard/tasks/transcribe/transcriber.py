@@ -23,6 +23,7 @@ from regard.tasks.candidates import USUAL, as_pairs, given, width_of
 from regard.tasks.maps import attention_maps
 from regard.tasks.model import Columns, Details, Scores
 from regard.tasks.saving import save_model
+from regard.tasks.shown import shown
 from regard.tasks.streams import Stream, Streams, in_pieces, is_read_in_pieces
 from regard.tasks.transcribe.baselines import transcript_baselines
 from regard.tasks.transcribe.network import TranscriptBatch, TranscriptNetwork, ctc_loss
@@ -58,6 +59,9 @@ class Transcriber:
         self.config = make_config(TranscribeConfig, options)
         self.scores: dict[str, Any] = {}
         self._network: TranscriptNetwork | None = None
+
+    def __repr__(self) -> str:
+        return shown(self)
 
     @property
     def network(self) -> TranscriptNetwork:

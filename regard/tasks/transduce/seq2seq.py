@@ -25,6 +25,7 @@ from regard.tasks.candidates import USUAL, given, width_of
 from regard.tasks.maps import sequence_maps
 from regard.tasks.model import Columns, Details, Scores
 from regard.tasks.saving import save_model
+from regard.tasks.shown import shown
 from regard.tasks.transduce.baselines import text_baselines
 from regard.tasks.transduce.metrics import text_scores
 from regard.tasks.transduce.options import TransduceConfig
@@ -59,6 +60,9 @@ class Seq2Seq:
         self.config = make_config(TransduceConfig, options)
         self.scores: dict[str, Any] = {}
         self._network: Transformer | None = None
+
+    def __repr__(self) -> str:
+        return shown(self)
 
     @property
     def network(self) -> Transformer:

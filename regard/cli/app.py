@@ -175,7 +175,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-train_app = typer.Typer(help="Train a model from labelled files.", no_args_is_help=True)
+train_app = typer.Typer(help="Train a model from files, labelled ones or (pretrain) raw ones.", no_args_is_help=True)
 app.add_typer(train_app, name="train")
 for _task in TASKS.values():
     train_app.command(_task.name)(training_of(_task))

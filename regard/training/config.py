@@ -62,8 +62,8 @@ class Config(BaseModel):
     writes: ClassVar[str | None] = None  # what predictions hold, if it is not the goal
     predicts_from: ClassVar[str | None] = None  # kind of items, where it is not the one of training
 
-    train: str | None = data(None, "Training file.")
-    dev: str | None = data(None, "File to evaluate on while training; keeps the best checkpoint.")
+    train: str | None = data(None, "Training file or folder.")
+    dev: str | None = data(None, "File or folder to evaluate on while training; keeps the best checkpoint.")
     output: str | None = data(None, "Run folder to write.")
     audio_column: str = reading("audio", "Column or key of the recording (front_end=audio).")
     image_column: str = reading("image", "Column or key of the image (front_end=pixels or patches).")

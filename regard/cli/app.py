@@ -46,6 +46,7 @@ ConfigFile = Annotated[
     str | None, typer.Option(help="TOML file of the options below; a flag wins over it.", show_default=False)
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --output where it stopped.")]
+FLAGS = {"pretrained": ("--from", "--pretrained"), "continue_from": ("--continue", "--continue-from")}
 METAVARS: dict[Any, str] = {int: "N", float: "X", bool: "", Window: "W", Windows: "W/W/...", ImageSize: "N"}
 PARSERS: dict[Any, Callable[[str], Any]] = {
     Window: parse_window,
@@ -84,7 +85,7 @@ def _flag(kind: type[Config], name: str) -> inspect.Parameter:
     choices = [choice for choice in kinds if isinstance(choice, str)]
     parser = PARSERS.get(field.annotation)
     option = typer.Option(
-        *(("--from", "--pretrained") if name == "pretrained" else ()),
+        *FLAGS.get(name, ()),
         help=f"{describe(kind, name)[:-1]} ({', '.join(choices)})." if choices else describe(kind, name),
         rich_help_panel=panel_of(kind, name),
         parser=parser,
@@ -113,7 +114,9 @@ def training_of(task: Task) -> Callable[..., None]:
 def train(task: Task, flags: dict[str, Any], *, config: str | None, resume: bool, as_json: bool) -> None:
     """Trains as flags and file say, and tells how good the result is and where it stands."""
     options = gather(task.config, flags, config=config, resume=resume)
-    model = task.new()
+    model, quiet = task.new(), bool(options.get("quiet"))
+    if quiet:
+        logging.getLogger("regard").setLevel(logging.WARNING)
     try:
         model.fit(**options, resume=resume)
     except KeyboardInterrupt:
@@ -127,7 +130,7 @@ def train(task: Task, flags: dict[str, Any], *, config: str | None, resume: bool
         return
     if as_json:
         print_json({"output": options["output"]} | model.scores)
-    else:
+    elif not quiet:
         print_trained(model, options["output"], options.get("dev"))
 
 
@@ -173,7 +176,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-train_app = typer.Typer(help="Train a model from labelled files.", no_args_is_help=True)
+train_app = typer.Typer(help="Train a model from files, labelled ones or (pretrain) raw ones.", no_args_is_help=True)
 app.add_typer(train_app, name="train")
 for _task in TASKS.values():
     train_app.command(_task.name)(training_of(_task))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import astuple
 from pathlib import Path
 from textwrap import shorten
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 Scores = dict[str, dict[str, float]]
 MOST_SHOWN, WIDEST_LABEL = 20, 40  # labels in a table of data, and characters of one
+MOST_NAMES = 40  # labels that are told by name
 WIDE = 200  # columns of a table where no terminal is too narrow for it
 
 
@@ -144,19 +146,38 @@ def print_trained(model: Any, output: Path, dev: str | None) -> None:
         typer.echo(f"  {command}")
 
 
-def print_info(model: Any, run: str) -> None:
-    """The network, how far it sees, its options and its scores."""
-    from regard.tasks.card import measured_on
+def print_info(model: Any, run: str, *, every: bool) -> None:
+    """What was learned of which data, the network and how far it sees, options, scores.
+
+    Arguments:
+        every: whether all options are shown, or those that are not the defaults.
+    """
+    from regard.tasks.card import measured_on, told_data, told_network
     from regard.tasks.reach import reach_of, told
 
     facts = model.describe()
-    parts = ", ".join(f"{name} {count:,}" for name, count in facts["parts"].items())
-    labels = f", {facts['labels']} labels: {' '.join(model.labels)}" if "labels" in facts else ""
+    labels = f", {facts['labels']} labels: {told_names(model.labels)}" if "labels" in facts else ""
     typer.echo(f"{run}: {facts['task']}{labels}")
+    if data := told_data(model.scores):
+        typer.echo(f"trained{data}")
+    typer.echo(told_network(model.config))
+    parts = ", ".join(f"{name} {count:,}" for name, count in facts["parts"].items())
     typer.echo(f"{facts['parameters']:,} parameters: {parts}")
     typer.echo(told(reach_of(model.network), timed=hasattr(model.network.front_end, "seconds")))
-    for name, value in model.config.model_dump().items():
-        if value is not None:
-            typer.echo(f"  {name} = {value}")
+    usual, own = type(model.config)().model_dump(), model.config.model_dump()
+    typer.echo("options:" if every else "options that are not the defaults (--all for every one):")
+    for name, value in own.items():
+        if every or value != usual[name]:
+            typer.echo(f"  {name} = {'unset' if value is None else value}")
     if model.scores:
         print_table(f"scores on {measured_on(model)}", model.scores["scores"], model.scores.get("spread"))
+
+
+def told_names(names: Sequence[str]) -> str:
+    """The names of labels, the first where there are many.
+
+    >>> told_names(["ham", "spam"])
+    'ham spam'
+    """
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return " ".join(names[:MOST_NAMES]) + more

@@ -22,7 +22,8 @@ from regard.front_ends import learn_front_end, restore_front_end
 from regard.image import check_whole
 from regard.nn import build_encoder, set_window
 from regard.ragged import fill
-from regard.tasks.card import write_scores
+from regard.tasks.card import data_of, write_scores
+from regard.tasks.continuing import continued
 from regard.tasks.examples import read_both, warn_of
 from regard.tasks.files import digest, item_kind, restore_run, save_run, taken
 from regard.tasks.model import Details, Model, Scores
@@ -111,7 +112,9 @@ def resolve(model: Model) -> Start:
         ConfigError: options that do not go together.
     """
     start = NOTHING
-    if model.config.pretrained is not None:
+    if model.config.continue_from is not None:
+        model.config, start = continued(model.config)
+    elif model.config.pretrained is not None:
         start = open_start(model.config.pretrained)
         model.config = with_options_of(start, model.config)
     config = model.config
@@ -161,15 +164,16 @@ def train_on(
     training = learn(model, train, dev, output, start, resume=resume, warn=warn)
     if is_main_process():
         model.scores = {"measured_on": "train" if dev is None else "dev", "training": training, **about}
+        model.scores["data"] = data_of(model, train=train, dev=dev)
         details = Details()
         own = {"regard": model.score(model.network, scored, pictures=output, details=details)}
         model.scores["scores"] = own
         if details.by_label:
             model.scores["by_label"] = details.by_label
-        write_scores(model, output, train, dev)  # whatever becomes of the baselines, the run is whole
+        write_scores(model, output)  # whatever becomes of the baselines, the run is whole
         if model.config.baselines != "none":
             model.scores["scores"] = own | baselines_of(model, train, dev, scored)
-            write_scores(model, output, train, dev)
+            write_scores(model, output)
     return model
 
 
@@ -244,16 +248,21 @@ def with_details(
 def _new_network(model: Model, train: Sequence[Example], start: Start) -> nn.Module:
     """A network for the training data, with the weights to start from."""
     torch.manual_seed(model.config.seed)
-    model.learn_labels(train)
+    if start.whole is not None:
+        model.restore(start.vocabularies)
+    known: list[str] | None = None if start.whole is None else getattr(model, "labels", None)
+    model.learn_labels(train, known)
     front_ends = {}
     for part, kind in model.front_ends().items():
-        known = start.vocabularies.get(part)
-        if known is not None:
-            front_ends[part] = restore_front_end(kind, known, model.config.of_part(part))
+        vocabulary = start.vocabularies.get(part)
+        if vocabulary is not None:
+            front_ends[part] = restore_front_end(kind, vocabulary, model.config.of_part(part))
         else:
             front_ends[part] = learn_front_end(kind, model.texts_of(part, train), model.config.of_part(part))
     network = model.network = model.build(front_ends)
-    if start.parts:
+    if start.whole is not None:
+        load_weights(network, start.whole / WEIGHTS)
+    elif start.parts:
         take_over(network, start)
     return network
 
@@ -275,7 +284,9 @@ def _other_encoder(
     """What an encoder of another kind with as many parameters scores, trained in the same way from nothing."""
     other: Any = type(model)()
     plain = {"encoder": kind, "baselines": "none"}
-    unset = dict.fromkeys(("window", "windows", "pretrained", "tokenizer", "train", "dev", "folds", "output"))
+    unset = dict.fromkeys(
+        ("window", "windows", "pretrained", "continue_from", "tokenizer", "train", "dev", "folds", "output")
+    )
     other.config = model.config.model_copy(update=plain | unset)
     start = Start(vocabularies={part: model.vocabulary()[part] for part in model.front_ends()})
     size = _equal_size(other.config, count_parameters(model.network.encoder))

@@ -17,7 +17,7 @@ from regard.data.parts import folds, without
 from regard.errors import ConfigError, ModelError
 from regard.files import check_held, read_json, sealed, unsealed, write_json
 from regard.tasks import fitting
-from regard.tasks.card import write_scores
+from regard.tasks.card import data_of, write_scores
 from regard.tasks.files import FOLD, FOLDS, digest
 from regard.tasks.model import Model, Scores
 from regard.tasks.start import Start
@@ -55,8 +55,9 @@ def train_on_folds(
     examples = cut(train)
     training = fitting.learn(model, examples, None, output, start, resume=resume)
     told = {"measured_on": f"{config.folds} folds of train, seed {config.seed}", "training": training, **about}
+    told["data"] = data_of(model, train=examples)
     model.scores = told | mean_and_spread([fold["scores"] for fold in done]) | {"folds": done}
-    write_scores(model, output, examples, None)
+    write_scores(model, output)
 
 
 def mean_and_spread(folds: Sequence[Scores]) -> dict[str, Scores]:

@@ -27,7 +27,7 @@ JOURNAL, CURVES, BOARD = "metrics.jsonl", "loss.png", "tensorboard"
 
 # Options that may change between the sittings of one training: they do not change its weights.
 FREE = {"train", "dev", "output", "format", "unseen_labels", "largest_record", "largest_unpacked"}
-FREE |= {"delimiter", "encoding", "bad_records", "device", "checkpoint_seconds", "tensorboard", "baselines"}
+FREE |= {"delimiter", "encoding", "bad_records", "device", "checkpoint_seconds", "tensorboard", "quiet", "baselines"}
 
 
 @dataclass

@@ -75,9 +75,10 @@ class Config(BaseModel):
     writes: ClassVar[str | None] = None  # what predictions hold, if it is not the goal
     predicts_from: ClassVar[str | None] = None  # kind of items, where it is not the one of training
 
-    train: str | None = data(None, "Training file.")
+    train: str | None = data(None, "Training file or folder.")
     dev: Annotated[str | None, BeforeValidator(_dev)] = data(
-        None, "File to evaluate on while training, or a share of train, such as 0.1; keeps the best checkpoint."
+        None,
+        "File or folder to evaluate on while training, or a share of train, such as 0.1; keeps the best checkpoint.",
     )
     folds: int | None = data(
         None,
@@ -116,6 +117,9 @@ class Config(BaseModel):
     )
     architecture: Literal["bert", "roberta", "xlm-roberta", "camembert", "distilbert", "electra"] = network(
         "bert", "What a network of subwords is exported as; that of the weights to start from, if they have one."
+    )
+    continue_from: str | None = network(
+        None, "Run folder of a finished model to go on with, its labels and head too; its options hold unless given."
     )
     front_end: FrontEndName = network("subwords", "How raw items become vectors.")
     tokenizer: str | None = network(
@@ -228,6 +232,7 @@ class Config(BaseModel):
     precision: Literal["auto", "float32", "bfloat16"] = training("auto", "auto: bfloat16 where a GPU has it.")
     checkpoint_seconds: float = training(60.0, "Write a resumable checkpoint this often, beside each epoch's.", ge=0)
     tensorboard: bool = training(False, "Also write TensorBoard events.")
+    quiet: bool = training(False, "Show nothing but warnings and errors: no progress, no scores.")
     baselines: Literal["none", "simple", "all"] = training(
         "simple", "Compare with: simple counting; all adds trained encoders."
     )

@@ -103,6 +103,8 @@ def test_a_damaged_vocabulary(damage, call, trained, tmp_path):
 
 def test_no_run_folder(call, tmp_path):
     assert "no such run folder" in call("info", tmp_path / "nosuch").complaint
+    (tmp_path / "a.csv").write_text("text,label\n")
+    assert "a.csv: a file, not a run folder; name the folder" in call("info", tmp_path / "a.csv").complaint
     assert "model.json: no such file" in call("info", tmp_path).complaint
 
 

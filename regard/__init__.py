@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from regard.ragged import Ragged
     from regard.recording import Recording
     from regard.tasks import Classifier, Labeler, MaskedModel, Seq2Seq, Transcriber, load
+    from regard.tasks.bert import load_bert
     from regard.tasks.vit import load_vit
 
 __version__ = "0.1.0"
@@ -59,6 +60,7 @@ __all__ = [
     "explain",
     "explain2d",
     "load",
+    "load_bert",
     "load_vit",
 ]
 
@@ -71,6 +73,7 @@ _HOMES = {
     "regard.ragged": ("Ragged",),
     "regard.recording": ("Recording",),
     "regard.tasks": ("Classifier", "Labeler", "MaskedModel", "Seq2Seq", "Transcriber", "load"),
+    "regard.tasks.bert": ("load_bert",),
     "regard.tasks.vit": ("load_vit",),
 }
 

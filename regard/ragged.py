@@ -78,6 +78,24 @@ def _version(x: Tensor) -> int:
     return 0 if x.is_inference() else x._version
 
 
+def shape_of(tensor: Tensor) -> str:
+    """How large a tensor is and of what, as one word.
+
+    >>> shape_of(torch.zeros(3, 2))
+    '[3, 2] float32'
+    """
+    return f"{list(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"
+
+
+def counted(number: int, thing: str) -> str:
+    """So many of them, as words.
+
+    >>> counted(1, "layer"), counted(2, "layer")
+    ('1 layer', '2 layers')
+    """
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
 @dataclass(frozen=True, eq=False)
 class Ragged:
     """A batch of B sequences laid end to end: sequence b is rows ``offsets[b]:offsets[b+1]`` of ``values``.
@@ -96,6 +114,11 @@ class Ragged:
     values: Tensor
     offsets: Tensor
     grid: Tensor | None = None
+
+    def __repr__(self) -> str:
+        """What it holds, and no tensor of it."""
+        grids = "" if self.grid is None else " in grids"
+        return f"Ragged({counted(len(self.offsets) - 1, 'sequence')}{grids}, values {shape_of(self.values)})"
 
     @classmethod
     def from_list(cls, sequences: Sequence[Tensor]) -> Ragged:
@@ -150,7 +173,7 @@ class Ragged:
         return Ragged(values, self.offsets, self.grid)
 
     def to(self, device: torch.device | str) -> Ragged:
-        """The batch on a device."""
+        """The batch on a device, values ``[T, ...]`` and all that tells of them."""
         values = self.values.to(device)
         offsets = beside(values, self.offsets) if self.offsets.is_cpu else self.offsets.to(device)
         return Ragged(values, offsets, self.grid)
@@ -182,7 +205,7 @@ class Ragged:
 
     @property
     def lengths(self) -> Tensor:
-        """``[B]`` int64."""
+        """``[B]`` int64: how many rows each sequence has."""
         return self.offsets.diff()
 
     @property

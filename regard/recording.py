@@ -108,7 +108,7 @@ class Recording:
         return replace(self, rate=round(self.rate * speed))
 
     def blocks(self, rate: float) -> Iterator[NDArray[np.float32]]:
-        """Its samples as one channel at ``rate``, from −1 to 1, a few seconds at once; ``length_at(rate)`` in all.
+        """Its samples as one channel ``[n]`` at ``rate``, from −1 to 1, a few seconds at once: ``length_at(rate)``.
 
         Raises:
             DataError: the file is damaged, has fewer samples than it said, or some that are not finite.
@@ -141,7 +141,7 @@ class Recording:
         return self.length
 
     def own_blocks(self, seconds: float = BLOCK) -> Iterator[NDArray[np.float32]]:
-        """Its samples as one channel at its own rate, so many seconds at once; see :meth:`blocks`."""
+        """Its samples as one channel ``[n]`` at its own rate, so many seconds at once; see :meth:`blocks`."""
         size = max(1, round(seconds * self.rate))
         if isinstance(self.held, np.ndarray):
             for start in range(self.first, self.first + self.length, size):

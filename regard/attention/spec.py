@@ -16,6 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.autograd import forward_ad
 
 from regard.errors import ShapeError
+from regard.ragged import shape_of
 
 Normalizer = Literal["softmax", "relu", "sigmoid"]
 Window = int | tuple[int | None, int | None] | None  # to each side, or (left, right); None for no limit
@@ -52,6 +53,9 @@ class Additive:
 
     weight: Tensor
 
+    def __repr__(self) -> str:
+        return f"Additive(weight {shape_of(self.weight)})"
+
 
 @dataclass(frozen=True, eq=False)
 class RelativeBias:
@@ -74,6 +78,9 @@ class RelativeBias:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "left", zero_of(self.table, self.left, "RelativeBias table", ("left", "right")))
+
+    def __repr__(self) -> str:
+        return f"RelativeBias(table {shape_of(self.table)}, left {self.left})"
 
     @property
     def reach(self) -> tuple[int, int]:

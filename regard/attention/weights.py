@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from regard.errors import ShapeError
+from regard.ragged import counted, shape_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +42,11 @@ class AttentionWeights:
     key_lengths: Tensor
     query_start: int
     offsets: Tensor | None = None
+
+    def __repr__(self) -> str:
+        """Its layout and sizes, and no tensor of it."""
+        layout = "dense" if self.offsets is None else f"ragged, {counted(len(self.offsets) - 1, 'sequence')}"
+        return f"AttentionWeights({layout}, values {shape_of(self.values)})"
 
     @classmethod
     def from_dense(
@@ -119,7 +125,7 @@ class AttentionWeights:
         return entropy(self.values)
 
     def distance(self) -> Tensor:
-        """How far each query looks, the mean of |key position − query position| in positions; 0 for no weight.
+        """How far each query looks, the mean of ``|key position − query position|``; 0 for no weight.
 
         The mean is taken under the weights divided by their sum, which relu and sigmoid do not hold at 1.
         ``[B, H, Q]`` or ``[T, H]``.

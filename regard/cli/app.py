@@ -18,6 +18,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
+from regard.cli.check import check
 from regard.cli.common import BROKEN_PIPE, INTERRUPTED, AsJson, parse_size, parse_window, parse_windows
 from regard.cli.demo import demo
 from regard.cli.evaluate import evaluate
@@ -45,6 +46,7 @@ ConfigFile = Annotated[
     str | None, typer.Option(help="TOML file of the options below; a flag wins over it.", show_default=False)
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --output where it stopped.")]
+FLAGS = {"pretrained": ("--from", "--pretrained"), "continue_from": ("--continue", "--continue-from")}
 METAVARS: dict[Any, str] = {int: "N", float: "X", bool: "", Window: "W", Windows: "W/W/...", ImageSize: "N"}
 PARSERS: dict[Any, Callable[[str], Any]] = {
     Window: parse_window,
@@ -83,7 +85,7 @@ def _flag(kind: type[Config], name: str) -> inspect.Parameter:
     choices = [choice for choice in kinds if isinstance(choice, str)]
     parser = PARSERS.get(field.annotation)
     option = typer.Option(
-        *(("--from", "--pretrained") if name == "pretrained" else ()),
+        *FLAGS.get(name, ()),
         help=f"{describe(kind, name)[:-1]} ({', '.join(choices)})." if choices else describe(kind, name),
         rich_help_panel=panel_of(kind, name),
         parser=parser,
@@ -112,7 +114,9 @@ def training_of(task: Task) -> Callable[..., None]:
 def train(task: Task, flags: dict[str, Any], *, config: str | None, resume: bool, as_json: bool) -> None:
     """Trains as flags and file say, and tells how good the result is and where it stands."""
     options = gather(task.config, flags, config=config, resume=resume)
-    model = task.new()
+    model, quiet = task.new(), bool(options.get("quiet"))
+    if quiet:
+        logging.getLogger("regard").setLevel(logging.WARNING)
     try:
         model.fit(**options, resume=resume)
     except KeyboardInterrupt:
@@ -126,7 +130,7 @@ def train(task: Task, flags: dict[str, Any], *, config: str | None, resume: bool
         return
     if as_json:
         print_json({"output": options["output"]} | model.scores)
-    else:
+    elif not quiet:
         print_trained(model, options["output"], options.get("dev"))
 
 
@@ -139,10 +143,10 @@ def _lost_another(error: RuntimeError) -> bool:
 
 def _stopped(why: str, output: Path) -> str:
     """What to type to go on, where there is something to go on from."""
-    from regard.tasks.files import how_to_resume
-    from regard.training.checkpoint import WEIGHTS, is_interrupted
+    from regard.tasks.files import how_to_resume, is_on_the_way
+    from regard.training.checkpoint import WEIGHTS
 
-    if not is_interrupted(output) and not (output / WEIGHTS).is_file():
+    if not is_on_the_way(output) and not (output / WEIGHTS).is_file():
         return f"{why} before the first checkpoint; nothing is kept"
     launched = int(os.environ.get("WORLD_SIZE", "1")) > 1
     how = ", with as many processes" if launched else ""
@@ -172,11 +176,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-train_app = typer.Typer(help="Train a model from labelled files.", no_args_is_help=True)
+train_app = typer.Typer(help="Train a model from files, labelled ones or (pretrain) raw ones.", no_args_is_help=True)
 app.add_typer(train_app, name="train")
 for _task in TASKS.values():
     train_app.command(_task.name)(training_of(_task))
-for _command in (evaluate, predict, stream, info, view, export, demo):
+for _command in (check, evaluate, predict, stream, info, view, export, demo):
     app.command()(_command)
 
 

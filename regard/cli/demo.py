@@ -22,7 +22,7 @@ def demo(
         int | None, typer.Option(help="Passes over the training data; training's default if unset.")
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Seconds, not minutes: a small network on few sentences.")
+        bool, typer.Option("--quick", help="Seconds, not minutes: a small network on little data.")
     ] = False,
     data: Annotated[
         str | None,
@@ -33,7 +33,7 @@ def demo(
         ),
     ] = None,
 ) -> None:
-    """Train on real data, score, and show: a tagger; who is speaking, and when; how words are pronounced."""
+    """Train on real data, score, and show: words' tags, a voice, pronunciations, who speaks when, images' digits."""
     from regard.demo import DEMOS
 
     if data is not None and task != "speech":

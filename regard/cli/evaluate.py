@@ -30,7 +30,7 @@ from regard.cli.common import (
 
 def evaluate(
     run: Run,
-    file: Annotated[str, typer.Argument(help="Labelled file.", show_default=False)],
+    file: Annotated[str, typer.Argument(help="Labelled file or folder, as for training.", show_default=False)],
     as_json: AsJson = False,
     column: Annotated[
         str | None,
@@ -86,7 +86,7 @@ def evaluate(
     largest_unpacked: LargestUnpacked = None,
     device: Device = "auto",
 ) -> None:
-    """Score a trained model on a labelled file."""
+    """Score a trained model on labelled data."""
     from regard.cli.report import print_by_label, print_json, print_table
     from regard.tasks.files import check_output
     from regard.tasks.wrong import check_ending

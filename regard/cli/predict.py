@@ -45,7 +45,10 @@ _decoding = partial(typer.Option, show_default=False, rich_help_panel="Decoding 
 
 def predict(
     run: Run,
-    file: Annotated[str, typer.Argument(help="File to label; - is standard input.")] = "-",
+    file: Annotated[
+        str,
+        typer.Argument(help="Text, recording, image, or any file or folder that training reads; - is standard input."),
+    ] = "-",
     output: Annotated[
         str | None, typer.Option("--output", "-o", help="File to write; standard output if unset.", show_default=False)
     ] = None,
@@ -103,7 +106,7 @@ def predict(
     ] = None,
     seed: Annotated[int | None, _decoding(metavar="N", help="Draw the same again.")] = None,
 ) -> None:
-    """Label or transduce new sequences: text, one a line, or any format that training reads."""
+    """Answer for new data: texts, one a line, recordings, images, or any format that training reads."""
     from regard.tasks.files import check_output
 
     answering: dict[str, Any] = {

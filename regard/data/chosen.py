@@ -7,6 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import overload
 
+import numpy as np
+from numpy.typing import NDArray
+
 from regard.data.bad import BadRecords
 from regard.data.records import Example
 from regard.errors import DataError
@@ -19,7 +22,7 @@ AT_ONCE = 256  # files that are looked through together
 class Chosen(Sequence[Example]):
     """Some of the examples of a sequence, which are read when they are asked for if those are."""
 
-    def __init__(self, examples: Sequence[Example], numbers: Sequence[int]) -> None:
+    def __init__(self, examples: Sequence[Example], numbers: Sequence[int] | NDArray[np.int64]) -> None:
         self._examples, self._numbers = examples, numbers
 
     @overload

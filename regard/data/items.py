@@ -172,7 +172,7 @@ def check_strings(values: Sequence[Any], kind: str, place: Place) -> None:
             return
     except (TypeError, UnicodeEncodeError):
         pass
-    for number, value in enumerate(values, 1):
+    for number, value in enumerate(values, 1):  # pragma: no branch - what stopped the pass above is among them
         if not isinstance(value, str):
             found = f"{value!r} ({type(value).__name__}) at item {number}; turn it into one with str"
             if kind == "label" and isinstance(value, int) and place.table == "DataFrame":

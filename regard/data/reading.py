@@ -64,13 +64,13 @@ def read(
         items: "text", "words", "vectors", "recordings" or "images", which the items are made into; None leaves them as
             they are found.
         labelled: whether every sequence must have its goal; otherwise goals are left unread.
-        format: a name of :data:`regard.data.formats.FORMATS`; ``auto`` goes by the file's name.
+        format: a name of `regard.data.formats.FORMATS`; ``auto`` goes by the file's name.
         column: of the goal: a column of CoNLL-U (``upos``, ``feats.Number``), the number of a column from 1, or a key.
             None stands for the usual names.
         item_column: the same for the items.
         target: the file whose line n is the target of line n of ``source``, where targets have a file of their own.
         lazily: whether records are read when they are asked for; None does so with a plain file of lines that is
-            larger than :data:`LARGE`.
+            larger than ``LARGE``.
         largest_record: MiB of a line of a file, or of all lines of a record.
         largest_unpacked: MiB that a packed file (gzip, npz) may hold.
         delimiter: what parts the cells of csv: one character, or its name (tab, semicolon, ...); None takes the one of

@@ -53,7 +53,7 @@ def open_writer(
     Arguments:
         file: of text, opened with ``newline=""`` where line ends must stay as they are; of bytes, or a folder that
             is empty, where the format's ``medium`` is that.
-        format: a name of :func:`regard.data.formats.writable_formats`.
+        format: a name of :func:`writable_formats`.
         goal: "labels", "label" or "target", the key of an answer that holds it; other keys are told by jsonl.
         column, item_column: what goal and items are called, as in :func:`regard.data.read`.
         items: their kind, as in :func:`regard.data.read`.

@@ -139,8 +139,9 @@ def sample(
     """Sequences drawn id by id with ``p ∝ exp(log p / temperature)``, ``samples`` for each source, best first.
 
     Arguments:
-        step, keep, begin, end, max_lengths, banned, length_penalty: as in :func:`search`; scores are those of the model
-            at a temperature of 1.
+        step, keep, begin, end, banned, length_penalty: as in :func:`search`; scores are those of the model at a
+            temperature of 1.
+        max_lengths: ``[B]`` int64, as there.
         samples: of each source.
         temperature: above 0; near 0 it is greedy search.
         top_k: draws from the likeliest so many ids alone; None for all.

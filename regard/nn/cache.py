@@ -32,7 +32,7 @@ class Cache:
         memory: of each layer, keys and values of the B sources.
         past: of each layer, keys and values of the hypotheses, R streams.
         sources: ``[R]`` int64, which source each hypothesis is for; never falls.
-        count: B.
+        count: ``B``.
     """
 
     def __init__(

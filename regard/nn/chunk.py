@@ -159,7 +159,7 @@ class Chunk:
 
     @property
     def rows(self) -> Ragged:
-        """The rows as a batch of R sequences."""
+        """The rows as a batch of R sequences, ``[T, E]``."""
         return Ragged(self.values, self.offsets)
 
     @property

@@ -20,7 +20,7 @@ class ClassToken(nn.Module):
     Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words", equation 1 and section 3.2.
 
     Arguments:
-        dim: E.
+        dim: ``E``.
         grid: rows and columns of the table.
 
     >>> batch = ClassToken(8, grid=(2, 3))(Ragged.from_grids([torch.zeros(2, 3, 8), torch.zeros(4, 4, 8)]))

@@ -23,7 +23,7 @@ class NeighbourLayer(nn.Module):
 
     Arguments:
         feed_forward: from ``[T, (left+right+1)·E]``, in images ``[T, (up+down+1)·(left+right+1)·E]``, to ``[T, E]``.
-        dim: E.
+        dim: ``E``.
         left, right: neighbours seen to each side.
         rows: of images: neighbours seen (up, down); None where vectors stand in a line.
         norm, dropout, norm_eps: as in :class:`Residual`.

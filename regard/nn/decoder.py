@@ -26,7 +26,7 @@ class DecoderLayer(nn.Module):
         attention: of the targets to themselves, causal.
         cross_attention: of the targets to the memory, all of it.
         feed_forward: a function of vectors ``[T, E]``.
-        dim: E.
+        dim: ``E``.
         norm: "pre" or "post", as in :class:`Residual`.
         dropout: share of what each part adds that is dropped in training.
         norm_eps: added to the variance.
@@ -161,7 +161,7 @@ class Decoder(nn.Module):
     @torch.no_grad()
     @takes_ragged
     def start(self, memory: Ragged) -> Cache:
-        """What :meth:`step` needs to write a sequence for each in ``memory``, with one hypothesis for each at first."""
+        """What :meth:`step` needs to write a sequence for each in memory ``[S, E]``, with one hypothesis at first."""
         memory = enter(memory, self.memory_positions)
         layers: list[DecoderLayer] = list(self.layers)  # type: ignore[arg-type]
         projected = [layer.cross_attention.project(memory) for layer in layers]

@@ -44,7 +44,7 @@ class Dropout(nn.Module):
 
     @takes_tensors
     def forward(self, x: Tensor) -> Tensor:
-        """Any shape → the same; ``x`` itself outside of training."""
+        """``[...]`` → ``[...]``, any shape; ``x`` itself outside of training."""
         if not self.training or self.p == 0:
             return x
         if x.device.type != "cpu" or torch.compiler.is_compiling():
@@ -118,7 +118,7 @@ class Residual(nn.Module):
     """The way around a part: ``x + dropout(part(norm(x)))``, or ``norm(x + dropout(part(x)))``.
 
     Arguments:
-        dim: E.
+        dim: ``E``.
         norm: "pre" or "post", the first or the second formula.
         dropout: share of what the part adds that is dropped in training.
         norm_eps: added to the variance.
@@ -167,7 +167,7 @@ class EncoderLayer(nn.Module):
     Arguments:
         attention: with whatever choices it was made.
         feed_forward: a function of vectors ``[T, E]``.
-        dim: E.
+        dim: ``E``.
         norm: "pre" or "post", as in :class:`Residual`.
         dropout: share of what each part adds that is dropped in training.
         norm_eps: added to the variance.

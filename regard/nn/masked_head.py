@@ -16,8 +16,8 @@ class MaskedHead(nn.Module):
     The output matrix is the table ``[V, I]`` of the front end, so that a token is read and guessed as one vector.
 
     Arguments:
-        dim: E.
-        tokens: V.
+        dim: ``E``.
+        tokens: ``V``.
         width: I; None for E.
         activation: any function of a tensor.
         norm_eps: added to the variance.

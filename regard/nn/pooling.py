@@ -25,7 +25,7 @@ class Pooling(nn.Module):
 
     Arguments:
         kind: one of the above.
-        dim: E.
+        dim: ``E``.
         heads: of "query", which divide ``dim``.
         implementation: as in :func:`regard.attend`.
 

@@ -60,7 +60,7 @@ class Learned(nn.Module):
     """Adds a learned vector for each position.
 
     Arguments:
-        dim: E.
+        dim: ``E``.
         length: how many positions there are, so the longest sequence that can be taken.
 
     Raises:
@@ -95,7 +95,7 @@ class Relative(nn.Module):
 
     Arguments:
         depth: number of layers.
-        heads: H.
+        heads: ``H``.
         left, right: positions told apart before and after the query.
     """
 
@@ -111,7 +111,7 @@ class Relative(nn.Module):
         return [Order(bias=RelativeBias(table, self.left)) for table in torch.unbind(self.tables * TABLE_SCALE)]
 
     def of_layer(self, layer: int, batch: Ragged, start: Tensor | None = None) -> Order:
-        """What :meth:`forward` has for one of the layers, counted from 0."""
+        """What :meth:`forward` has of a batch ``[T, E]`` for one of the layers, counted from 0."""
         return Order(bias=RelativeBias(self.tables[layer] * TABLE_SCALE, self.left))
 
 
@@ -121,7 +121,7 @@ class Alibi(nn.Module):
     Press, Smith and Lewis 2022, "Train Short, Test Long"; with both directions alike where keys follow the query.
 
     Arguments:
-        heads: H.
+        heads: ``H``.
         left, right: positions that may be seen before and after the query; None for no limit.
     """
 
@@ -134,11 +134,11 @@ class Alibi(nn.Module):
 
     @takes_ragged
     def forward(self, batch: Ragged, start: Tensor | None = None) -> Iterable[Order]:
-        """For all layers one bias, whose table ends with the window or the longest sequence."""
+        """For all layers of a batch ``[T, E]`` one bias, whose table ends with the window or the longest sequence."""
         return repeat(self.of_layer(0, batch, start))
 
     def of_layer(self, layer: int, batch: Ragged, start: Tensor | None = None) -> Order:
-        """What :meth:`forward` has for one of the layers, counted from 0."""
+        """What :meth:`forward` has of a batch ``[T, E]`` for one of the layers, counted from 0."""
         furthest = max(0, _longest(batch, start) - 1)
         left, right = (furthest if side is None else min(side, furthest) for side in (self.left, self.right))
         distance = torch.arange(-left, right + 1, device=self.slopes.device).abs()
@@ -169,7 +169,7 @@ class Rotary(nn.Module):
         return repeat(self.of_layer(0, batch, start))
 
     def of_layer(self, layer: int, batch: Ragged, start: Tensor | None = None) -> Order:
-        """What :meth:`forward` has for one of the layers, counted from 0."""
+        """What :meth:`forward` has of a batch ``[T, E]`` for one of the layers, counted from 0."""
         angles = angles_of(_positions(batch, start), self.head_dim)[:, None]  # [T, 1, D/2]
         return Order(rotation=(angles.cos(), angles.sin()))
 

@@ -42,7 +42,7 @@ class Learned2d(nn.Module):
     """Adds a learned vector for each row and one for each column.
 
     Arguments:
-        dim: E.
+        dim: ``E``.
         length: how many rows and how many columns there are, so the largest image that can be taken.
 
     Raises:
@@ -77,7 +77,7 @@ class Relative2d(nn.Module):
 
     Arguments:
         depth: number of layers.
-        heads: H.
+        heads: ``H``.
         reach: rows and columns told apart above, below, before and after the query.
     """
 
@@ -96,7 +96,7 @@ class Relative2d(nn.Module):
         return [self.of_layer(layer, batch, start) for layer in range(len(self.rows))]
 
     def of_layer(self, layer: int, batch: Ragged, start: Tensor | None = None) -> Order:
-        """What :meth:`forward` has for one of the layers, counted from 0."""
+        """What :meth:`forward` has of a batch ``[T, E]`` for one of the layers, counted from 0."""
         rows, columns = self.rows[layer] * TABLE_SCALE, self.columns[layer] * TABLE_SCALE
         return Order(bias=GridBias(rows, columns, self.up, self.left))
 
@@ -105,7 +105,7 @@ class Alibi2d(nn.Module):
     """A fixed bias that falls with the rows and columns between two vectors, ``−slope_h · (|Δrow| + |Δcolumn|)``.
 
     Arguments:
-        heads: H.
+        heads: ``H``.
     """
 
     slopes: Tensor
@@ -116,11 +116,11 @@ class Alibi2d(nn.Module):
 
     @takes_ragged
     def forward(self, batch: Ragged, start: Tensor | None = None) -> Iterable[Order]:
-        """For all layers one bias, whose tables end with the largest image."""
+        """For all layers of a batch ``[T, E]`` one bias, whose tables end with the largest image."""
         return repeat(self.of_layer(0, batch, start))
 
     def of_layer(self, layer: int, batch: Ragged, start: Tensor | None = None) -> Order:
-        """What :meth:`forward` has for one of the layers, counted from 0."""
+        """What :meth:`forward` has of a batch ``[T, E]`` for one of the layers, counted from 0."""
         grid = _grid(batch, start)
         rows, columns = grid.amax(0).clamp(min=1).tolist() if len(grid) else (1, 1)
         return Order(bias=GridBias(self._table(rows), self._table(columns)))
@@ -154,7 +154,7 @@ class Rotary2d(nn.Module):
         return repeat(self.of_layer(0, batch, start))
 
     def of_layer(self, layer: int, batch: Ragged, start: Tensor | None = None) -> Order:
-        """What :meth:`forward` has for one of the layers, counted from 0."""
+        """What :meth:`forward` has of a batch ``[T, E]`` for one of the layers, counted from 0."""
         angles = torch.cat([angles_of(place, self.head_dim // 2) for place in places(batch, start)], 1)[:, None]
         return Order(rotation=(angles.cos(), angles.sin()))  # [T, 1, D/2] each
 

@@ -179,7 +179,7 @@ class Streams:
 
     Arguments:
         layers: what each layer remembers, from the first to the last.
-        count: R.
+        count: ``R``.
     """
 
     def __init__(self, layers: Sequence[LayerState[Any]], count: int) -> None:

@@ -64,33 +64,33 @@ TASKS = {
             LabelConfig,
             "regard.tasks.label.labeler:Labeler",
             "one label per item",
-            "Learn one label for every word (or vector) of a sequence.",
+            "Learn one label for every word, vector, moment of a recording or pixel of an image.",
             "AutoModelForTokenClassification",
         ),
         Task(
             ClassifyConfig,
             "regard.tasks.classify.classifier:Classifier",
             "one label per sequence",
-            "Learn one label for a whole text (or sequence of vectors).",
+            "Learn one label for a whole text, array, recording or image.",
             "AutoModelForSequenceClassification",
         ),
         Task(
             TransduceConfig,
             "regard.tasks.transduce.seq2seq:Seq2Seq",
             "a new sequence",
-            "Learn to make a new sequence of a sequence: a translation, a pronunciation.",
+            "Learn to make a new sequence of a text, array, recording or image: a translation, a pronunciation.",
         ),
         Task(
             TranscribeConfig,
             "regard.tasks.transcribe.transcriber:Transcriber",
             "what is said, and when",
-            "Learn to write down what is said in a recording (or sequence of vectors), in its order.",
+            "Learn to write down what is said in a recording (or stands in another sequence), in its order.",
         ),
         Task(
             PretrainConfig,
             "regard.tasks.pretrain.masked:MaskedModel",
             "hidden parts guessed",
-            "Learn from raw text or vectors by guessing what is hidden; other trainings start from it with --from.",
+            "Learn from raw text, arrays or recordings by guessing what is hidden; others start from it with --from.",
             "AutoModelForMaskedLM",
         ),
     )
@@ -106,6 +106,8 @@ def load(folder: str | Path) -> Any:
     """
     folder = Path(folder)
     if not folder.is_dir():
+        if folder.is_file():
+            raise ModelError(f"{folder}: a file, not a run folder; name the folder that `regard train` wrote")
         raise ModelError(f"{folder}: no such run folder; `regard train TASK --train FILE --output {folder}` writes one")
     from regard.tasks.files import open_run
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from regard.data import Example
 from regard.files import atomic_write, sealed, write_json
@@ -13,47 +14,88 @@ from regard.tasks.files import CARD, SCORES, item_kind
 from regard.tasks.model import Model, Scores
 from regard.training.config import Config, Window
 
+SEEN = (
+    "There are no dev data: these are scores on the training data itself, which the model has seen. They do not tell "
+    "how well it does on others; `dev`, a file or a share of train, does."
+)
 MOST_LABELS = 40  # rows of a table of labels
 
 
-def write_scores(model: Model, folder: Path, train: Sequence[Example], dev: Sequence[Example] | None) -> None:
-    """The scores, and the card, of a model that was trained."""
+def write_scores(model: Model, folder: Path, run: Path | None = None) -> None:
+    """The scores, and the card, of a model that was trained; of one that will stand in ``run``, if that is given."""
     write_json(sealed(model.scores), folder / SCORES)
-    write_card(model, folder / CARD, train, dev)
+    with atomic_write(folder / CARD) as file:
+        file.write("\n".join(_card(model, folder if run is None else run)))
 
 
-def write_card(model: Model, path: Path, train: Sequence[Example], dev: Sequence[Example] | None) -> None:
+def data_of(model: Model, **parts: Sequence[Example] | None) -> dict[str, dict[str, int]]:
+    """How many sequences and items each part of the data has that there is."""
+    return {
+        name: {"sequences": len(examples), "items": sum(map(model.length, examples))}
+        for name, examples in parts.items()
+        if examples is not None
+    }
+
+
+def _card(model: Model, run: Path) -> list[str]:
     """What was trained, on how much, how well it does beside its baselines, and how to use it."""
     config, facts = model.config, model.describe()
-    training, errors = model.scores["training"], errors_of(model.scores["scores"])
-    lines = [
-        f"# {path.resolve().parent.name}: {TASKS[facts['task']].title}",
+    errors = errors_of(model.scores["scores"])
+    return [
+        f"# {run.resolve().name}: {TASKS[facts['task']].title}",
         "",
-        f"Trained with regard on {_count(model, train)}"
-        + (f"; the best weights chosen on {_count(model, dev)}." if dev is not None else "; no dev data."),
+        f"Trained with regard{told_data(model.scores)}.",
         "",
-        f"- network: {config.front_end} front end, {config.encoder} encoder, depth {config.depth}, dim {config.dim}, "
-        f"{config.heads} heads, {facts['parameters']:,} parameters",
+        f"- network: {told_network(config)}, {facts['parameters']:,} parameters",
+        *_begun(config),
         f"- attention: {config.score} scores, {config.normalizer}, {_windows(config)}, positions {config.positions}",
-        f"- training: {training['seconds']:.0f} s, {training['tokens_per_second']:,.0f} items/s, seed {config.seed}",
+        *_speed(model.scores, config.seed),
         *([f"- labels: {facts['labels']}"] if "labels" in facts else []),
         *([_left_out(model.scores["bad_records"])] if "bad_records" in model.scores else []),
         "",
-        f"## Scores on {model.scores['measured_on']}",
+        f"## Scores on {measured_on(model)}",
         "",
-        *score_table(model.scores["scores"]),
+        *([SEEN, ""] if model.scores["measured_on"] == "train" else []),
+        *score_table(model.scores["scores"], model.scores.get("spread")),
         *([] if not errors else ["", f"Lower is better: {', '.join(errors)}."]),
+        *fold_table(model.scores.get("folds", [])),
         *label_table(model.scores.get("by_label", {})),
         "",
         "## Use",
         "",
         "```sh",
-        *commands(model, path.parent),
+        *commands(model, run),
         "```",
         "",
     ]
-    with atomic_write(path) as file:
-        file.write("\n".join(lines))
+
+
+def told_data(scores: dict[str, Any]) -> str:
+    """How much data it was trained and chosen on; nothing of an old run, which does not know."""
+    parts = scores.get("data")
+    if parts is None:
+        return ""
+    told = {name: f"{own['sequences']:,} sequences ({own['items']:,} items)" for name, own in parts.items()}
+    dev = f"the best weights chosen on {told['dev']}" if "dev" in told else "no dev data"
+    return f" on {told['train']}; {dev}"
+
+
+def told_network(config: Config) -> str:
+    """Its parts and sizes."""
+    sizes = f"depth {config.depth}, dim {config.dim}, {config.heads} heads"
+    return f"{config.front_end} front end, {config.encoder} encoder, {sizes}"
+
+
+def _speed(scores: dict[str, Any], seed: int) -> list[str]:
+    if (own := scores.get("training")) is None:
+        return []
+    return [f"- training: {own['seconds']:.0f} s, {own['tokens_per_second']:,.0f} items/s, seed {seed}"]
+
+
+def measured_on(model: Model) -> str:
+    """What the scores of a run are those of."""
+    told: str = model.scores["measured_on"]
+    return "train itself" if told == "train" else told
 
 
 def commands(model: Model, run: Path, dev: str | None = None) -> list[str]:
@@ -69,17 +111,47 @@ def commands(model: Model, run: Path, dev: str | None = None) -> list[str]:
     return lines
 
 
-def score_table(scores: Scores) -> list[str]:
+def score_table(scores: Scores, spread: Scores | None = None) -> list[str]:
     """The model and its baselines as a Markdown table, in per cent."""
     metrics = list(dict.fromkeys(metric for row in scores.values() for metric in row))
+    rows = {name: " | ".join(score_cells(scores, spread, name, metrics)) for name in scores}
     return [
         "| | " + " | ".join(metrics) + " |",
         "|---|" + "---:|" * len(metrics),
-        *(
-            f"| {name} | " + " | ".join(f"{100 * row[m]:.2f} %" if m in row else "" for m in metrics) + " |"
-            for name, row in scores.items()
-        ),
+        *(f"| {name} | {row} |" for name, row in rows.items()),
     ]
+
+
+def score_cells(scores: Scores, spread: Scores | None, name: str, metrics: Iterable[str]) -> list[str]:
+    """A row of a table of scores; with their spread, if there is one.
+
+    >>> score_cells({"regard": {"f1": 0.5}}, {"regard": {"f1": 0.01}}, "regard", ["f1", "accuracy"])
+    ['50.00 ± 1.00 %', '']
+    """
+    row = scores[name]
+    wide = {} if spread is None else {metric: f" ± {100 * value:.2f}" for metric, value in spread[name].items()}
+    return [f"{100 * row[metric]:.2f}{wide.get(metric, '')} %" if metric in row else "" for metric in metrics]
+
+
+def fold_table(folds: Sequence[dict[str, Any]]) -> list[str]:
+    """What the scores on folds are, and the model's on each, as a section of Markdown."""
+    if not folds:
+        return []
+    rows = {f"fold {number}": fold["scores"]["regard"] for number, fold in enumerate(folds, 1)}
+    return [
+        "",
+        f"Mean ± standard deviation of {len(folds)} networks, each trained in the same way without one of so many "
+        "parts of train, and scored on that part. The model of this run was trained on all of train. Each fold:",
+        "",
+        *score_table(rows),
+    ]
+
+
+def _begun(config: Config) -> list[str]:
+    """Whose weights it began with."""
+    if config.continue_from is not None:
+        return [f"- it goes on with all of `{config.continue_from}`"]
+    return [] if config.pretrained is None else [f"- its encoder began as that of `{config.pretrained}`"]
 
 
 def _left_out(counts: dict[str, int]) -> str:
@@ -115,10 +187,6 @@ def label_table(scores: Scores) -> list[str]:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
-
-
-def _count(model: Model, examples: Sequence[Example]) -> str:
-    return f"{len(examples):,} sequences ({sum(map(model.length, examples)):,} items)"
 
 
 def _windows(config: Config) -> str:

@@ -49,7 +49,19 @@ from regard.training.config_file import read_config, write_config
 from regard.training.learner import is_main_process
 
 SCORES, CARD, CONFUSION, CALIBRATION = "scores.json", "README.md", "confusion.png", "calibration.png"
-ON_THE_WAY = {LOCK, RESUME, CONFIG, MODEL, WEIGHTS, JOURNAL, CURVES, BOARD}  # files of a training that goes on
+FOLDS, FOLD = "folds.json", "fold"  # the scores of each fold that is done, and the run of the one that is not
+ON_THE_WAY = {
+    LOCK,
+    RESUME,
+    CONFIG,
+    MODEL,
+    WEIGHTS,
+    JOURNAL,
+    CURVES,
+    BOARD,
+    FOLDS,
+    FOLD,
+}  # files of a training that goes on
 AT_THE_END = {SCORES, CARD, CONFUSION, CALIBRATION}
 DATA = "data"  # where a demo puts what it then trains on
 MOST_BYTES = 12  # of a character, once it is normalized
@@ -235,7 +247,7 @@ def _check_own(output: Path) -> None:
             raise ConfigError(f"output: {place} is a file; name a folder to write the run into")
     if not output.is_dir():
         return
-    for folder in (output, output / RESUME):
+    for folder in (output, output / RESUME, output / FOLD):
         for entry in sorted(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else ():
             if entry.is_symlink():
                 raise ConfigError(
@@ -253,7 +265,7 @@ def _others(output: Path) -> list[str]:
         return sorted(names & AT_THE_END)
     if {WEIGHTS, MODEL} <= names or (LOCK in names and RESUME not in names and names & {WEIGHTS, MODEL}):
         return []
-    if not {LOCK, RESUME} <= names:
+    if LOCK not in names or not names & {RESUME, FOLDS}:
         own = {LOCK, DATA} if LOCK in names else set()  # a lock is hidden, and left where the rest was deleted
         return sorted(names - own)
     unknown = set((output / RESUME).glob("*")) - set(parts_in(output / RESUME))
@@ -269,7 +281,7 @@ def check_output(path: str | Path, option: str = "output") -> None:
     target = Path(os.path.realpath(path))
     for folder in target.parents:
         own = target.relative_to(folder).parts[0] in ON_THE_WAY | AT_THE_END
-        signs = ((WEIGHTS, MODEL), (LOCK, RESUME))  # of a run that has a model, or is on the way to one
+        signs = ((WEIGHTS, MODEL), (LOCK, RESUME), (LOCK, FOLDS))  # of a run that has a model, or is on the way to one
         if own and any(all(os.path.exists(folder / name) for name in pair) for pair in signs):
             raise ConfigError(f"{option}: {path} is a file of the run folder {folder}; name another place")
 
@@ -279,10 +291,15 @@ def _check_free(output: Path, *, resume: bool) -> None:
     if resume:
         return
     how = f"resume it ({how_to_resume(output)})"
-    if is_interrupted(output):
+    if is_on_the_way(output):
         raise ConfigError(f"output: {output} holds an interrupted training; {how}, delete it or name another one")
     if (output / WEIGHTS).is_file() or (output / MODEL).is_file():
         raise ConfigError(f"output: {output} already holds a run; choose another folder, delete it, or {how}")
+
+
+def is_on_the_way(output: Path) -> bool:
+    """Whether a folder holds a training that can go on, of its folds too."""
+    return is_interrupted(output) or ((output / FOLDS).is_file() and not (output / WEIGHTS).is_file())
 
 
 def how_to_resume(output: Path) -> str:

@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,14 +16,16 @@ import torch
 from torch import nn
 
 from regard.data import Example, Source
-from regard.data.bad import BadRecords
+from regard.data.share import share_of
 from regard.errors import ConfigError, RegardError
 from regard.front_ends import learn_front_end, restore_front_end
 from regard.image import check_whole
 from regard.nn import build_encoder, set_window
 from regard.ragged import fill
-from regard.tasks.card import write_scores
-from regard.tasks.files import digest, item_kind, read, restore_run, save_run, taken
+from regard.tasks.card import data_of, write_scores
+from regard.tasks.continuing import continued
+from regard.tasks.examples import read_both, warn_of
+from regard.tasks.files import digest, item_kind, restore_run, save_run, taken
 from regard.tasks.model import Details, Model, Scores
 from regard.tasks.start import NOTHING, Start, open_start, take_over, with_options_of
 from regard.tasks.wrong import check_ending, write_wrong
@@ -53,27 +56,35 @@ def device_of(network: nn.Module) -> torch.device:
 def fit(
     model: M,
     train: Source,
-    dev: Source | None,
+    dev: Source | float | None,
     output: str | Path | None,
     options: dict[str, Any],
     *,
     resume: bool,
-    cut: Callable[[Sequence[Example]], Sequence[Example]] | None = None,
+    cut: Callable[[Sequence[Example]], Sequence[Example]] = lambda examples: examples,
 ) -> M:
     """Trains, and leaves in ``model`` and in ``output`` the weights that did best on ``dev``.
 
     Arguments:
         cut: makes shorter examples of those of training, where they may be too long for a step.
     """
+    from regard.tasks.folds import train_on_folds
+
     options = {name: str(given) if isinstance(given, Path) else given for name, given in options.items()}
     for name, given in (("train", train), ("dev", dev), ("output", output)):
         options[name] = str(given) if isinstance(given, str | Path) else None
+    if isinstance(dev, int | float) or (isinstance(dev, Path) and share_of(str(dev)) is not None):
+        options["dev"] = os.path.join(".", dev) if isinstance(dev, Path) else dev
     model.config = make_config(type(model.config), model.config.model_dump(exclude_unset=True) | options)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         if output is None:
             raise ConfigError("output: required with several processes, which share the run folder")
+        if model.config.folds is not None:
+            raise ConfigError("folds: one process trains a network for each; leave them out, or start it alone")
         if model.config.baselines == "all":
             raise ConfigError("baselines: all trains other encoders, which one process does; choose simple or none")
+    if model.config.folds is not None and dev is not None:
+        raise ConfigError("folds: each is scored on its own part of train, got dev data too; leave one of both out")
     with ExitStack() as stack:
         if output is None:
             resume = False  # from the nothing in a folder of its own
@@ -83,12 +94,15 @@ def fit(
         stack.enter_context(taken(Path(folder), resume=resume))
         start = resolve(model)
         left_out: dict[str, int] = {}
-        examples = _read_part(model, train, "train", left_out)
-        if cut is not None:
-            examples = cut(examples)
-        dev_examples = None if dev is None else _read_part(model, dev, "dev", left_out)
-        about = {"bad_records": left_out} if any(left_out.values()) else {}
-        return train_on(model, examples, dev_examples, Path(folder), start, resume=resume, about=about)
+        examples, dev_examples = read_both(model, train, dev, left_out)
+        warn = partial(warn_of, model, examples, dev_examples)
+        about: dict[str, Any] = {"bad_records": left_out} if any(left_out.values()) else {}
+        if model.config.folds is not None:
+            train_on_folds(model, examples, Path(folder), start, resume=resume, about=about, cut=cut, warn=warn)
+            return model
+        if (share := share_of(model.config.dev)) is not None:
+            about["measured_on"] = f"{100 * share:g} % of train, seed {model.config.seed}"
+        return train_on(model, cut(examples), dev_examples, Path(folder), start, resume=resume, about=about, warn=warn)
 
 
 def resolve(model: Model) -> Start:
@@ -98,7 +112,9 @@ def resolve(model: Model) -> Start:
         ConfigError: options that do not go together.
     """
     start = NOTHING
-    if model.config.pretrained is not None:
+    if model.config.continue_from is not None:
+        model.config, start = continued(model.config)
+    elif model.config.pretrained is not None:
         start = open_start(model.config.pretrained)
         model.config = with_options_of(start, model.config)
     config = model.config
@@ -127,15 +143,6 @@ def memory() -> float:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def _read_part(model: Model, source: Source, part: str, left_out: dict[str, int]) -> Sequence[Example]:
-    """The examples of train or dev; how many records were left out goes into ``left_out``."""
-    bad = BadRecords(skip=model.config.bad_records == "skip")
-    target = getattr(model.config, f"{part}_target", None)
-    examples = read(model, source, format=model.config.format, target=target, bad=bad)
-    left_out[part] = bad.count
-    return examples
-
-
 def train_on(
     model: M,
     train: Sequence[Example],
@@ -145,21 +152,58 @@ def train_on(
     *,
     resume: bool,
     about: dict[str, Any],
+    warn: Callable[[], None] = lambda: None,
 ) -> M:
-    """Trains on examples that were read, with options that are settled.
+    """Trains on examples that were read, with options that are settled, and scores the weights that did best.
 
     Arguments:
         about: what the scores tell beside themselves.
+        warn: called before training, once everything is checked.
+    """
+    scored = train if dev is None else dev
+    training = learn(model, train, dev, output, start, resume=resume, warn=warn)
+    if is_main_process():
+        model.scores = {"measured_on": "train" if dev is None else "dev", "training": training, **about}
+        model.scores["data"] = data_of(model, train=train, dev=dev)
+        details = Details()
+        own = {"regard": model.score(model.network, scored, pictures=output, details=details)}
+        model.scores["scores"] = own
+        if details.by_label:
+            model.scores["by_label"] = details.by_label
+        write_scores(model, output)  # whatever becomes of the baselines, the run is whole
+        if model.config.baselines != "none":
+            model.scores["scores"] = own | baselines_of(model, train, dev, scored)
+            write_scores(model, output)
+    return model
+
+
+def learn(
+    model: Model,
+    train: Sequence[Example],
+    dev: Sequence[Example] | None,
+    output: Path,
+    start: Start,
+    *,
+    resume: bool,
+    scored: Sequence[Example] = (),
+    warn: Callable[[], None] = lambda: None,
+) -> dict[str, float]:
+    """Leaves in ``model`` and ``output`` the weights that did best on dev, the last without; how long it took.
+
+    Arguments:
+        scored: examples that are to be scored later; they are checked, and nothing else.
+        warn: called before training, once everything is checked.
     """
     from regard.training.loop import train as run_training
 
-    for examples in (train, dev or ()):
+    for examples in (train, dev or (), scored):
         model.check_sizes(examples)
     network = _new_network(model, train, start)
-    for examples in (train, dev or ()):
+    for examples in (train, dev or (), scored):
         model.check(examples)
         if item_kind(model.config) == "images" and model.config.bad_records != "skip":
             check_whole(example.items for example in examples)
+    warn()
     result = run_training(
         network,
         lengths=[model.length(example) for example in train],
@@ -178,19 +222,7 @@ def train_on(
     if result.stopped == "interrupted":
         raise KeyboardInterrupt
     load_weights(network, output / WEIGHTS)
-    if is_main_process():
-        speed = {"seconds": result.seconds, "tokens_per_second": result.tokens_per_second}
-        model.scores = {"measured_on": "train" if dev is None else "dev", "training": speed, **about}
-        details = Details()
-        own = {"regard": model.score(network, train if dev is None else dev, pictures=output, details=details)}
-        model.scores["scores"] = own
-        if details.by_label:
-            model.scores["by_label"] = details.by_label
-        write_scores(model, output, train, dev)  # whatever becomes of the baselines, the run is whole
-        if model.config.baselines != "none":
-            model.scores["scores"] = own | _baselines(model, train, dev)
-            write_scores(model, output, train, dev)
-    return model
+    return {"seconds": result.seconds, "tokens_per_second": result.tokens_per_second}
 
 
 def details_for(by_label: bool, errors: str | Path | None) -> Details | None:
@@ -216,43 +248,52 @@ def with_details(
 def _new_network(model: Model, train: Sequence[Example], start: Start) -> nn.Module:
     """A network for the training data, with the weights to start from."""
     torch.manual_seed(model.config.seed)
-    model.learn_labels(train)
+    if start.whole is not None:
+        model.restore(start.vocabularies)
+    known: list[str] | None = None if start.whole is None else getattr(model, "labels", None)
+    model.learn_labels(train, known)
     front_ends = {}
     for part, kind in model.front_ends().items():
-        known = start.vocabularies.get(part)
-        if known is not None:
-            front_ends[part] = restore_front_end(kind, known, model.config.of_part(part))
+        vocabulary = start.vocabularies.get(part)
+        if vocabulary is not None:
+            front_ends[part] = restore_front_end(kind, vocabulary, model.config.of_part(part))
         else:
             front_ends[part] = learn_front_end(kind, model.texts_of(part, train), model.config.of_part(part))
     network = model.network = model.build(front_ends)
-    if start.parts:
+    if start.whole is not None:
+        load_weights(network, start.whole / WEIGHTS)
+    elif start.parts:
         take_over(network, start)
     return network
 
 
-def _baselines(model: Model, train: Sequence[Example], dev: Sequence[Example] | None) -> Scores:
-    """What simple things score on dev where there is one, and encoders of other kinds if that is asked for."""
-    scores = model.baselines(train, train if dev is None else dev)
+def baselines_of(
+    model: Model, train: Sequence[Example], dev: Sequence[Example] | None, scored: Sequence[Example]
+) -> Scores:
+    """What simple things score, and encoders of other kinds if that is asked for."""
+    scores = model.baselines(train, scored)
     if model.config.baselines == "all":
         for kind in ("pointwise", "sliding"):
-            scores[f"{kind} encoder"] = _other_encoder(model, kind, train, dev)
+            scores[f"{kind} encoder"] = _other_encoder(model, kind, train, dev, scored)
     return scores
 
 
 def _other_encoder(
-    model: Model, kind: str, train: Sequence[Example], dev: Sequence[Example] | None
+    model: Model, kind: str, train: Sequence[Example], dev: Sequence[Example] | None, scored: Sequence[Example]
 ) -> dict[str, float]:
     """What an encoder of another kind with as many parameters scores, trained in the same way from nothing."""
     other: Any = type(model)()
     plain = {"encoder": kind, "baselines": "none"}
-    unset = dict.fromkeys(("window", "windows", "pretrained", "tokenizer", "train", "dev", "output"))
+    unset = dict.fromkeys(
+        ("window", "windows", "pretrained", "continue_from", "tokenizer", "train", "dev", "folds", "output")
+    )
     other.config = model.config.model_copy(update=plain | unset)
     start = Start(vocabularies={part: model.vocabulary()[part] for part in model.front_ends()})
     size = _equal_size(other.config, count_parameters(model.network.encoder))
     other.config = other.config.model_copy(update={"feed_forward_dim": size})
     with tempfile.TemporaryDirectory(prefix="regard-") as folder:
-        train_on(other, train, dev, Path(folder), start, resume=False, about={})
-    scores: dict[str, float] = other.scores["scores"]["regard"]
+        learn(other, train, dev, Path(folder), start, resume=False, scored=scored)
+    scores: dict[str, float] = other.score(other.network, scored)
     return scores
 
 

@@ -61,8 +61,12 @@ class Model(Protocol):
     def texts_of(self, part: str, train: Sequence[Example]) -> Iterable[Any]:
         """The sequences from which the front end of that part learns its vocabulary."""
 
-    def learn_labels(self, train: Sequence[Example]) -> None:
-        """Whatever the network's head needs to know of the training data."""
+    def learn_labels(self, train: Sequence[Example], known: list[str] | None = None) -> None:
+        """Whatever the network's head needs to know of the training data; of one that goes on the labels are known.
+
+        Raises:
+            DataError: labels that are not among the known ones.
+        """
 
     def check_sizes(self, examples: Sequence[Example]) -> None:
         """Refuses what is too long however it is cut, before it is; the front ends need not be made.
@@ -88,7 +92,7 @@ class Model(Protocol):
         """A batch with ``.to(device)``."""
 
     def loss(self, network: nn.Module, batch: Any) -> tuple[Tensor, int]:
-        """Summed over a batch, and the number of things it is a sum over."""
+        """Summed over a batch, ``[]``, and the number of things it is a sum over."""
 
     def score(
         self,

@@ -42,12 +42,14 @@ class Start:
         proposed: options that it was used with, which may be given others.
         vocabularies: of front ends, by the part that they are.
         parts: tensors by name for each part; one that is a tensor itself has it under "".
+        whole: a run folder that is gone on with: all of its weights, and what its head knows.
     """
 
     options: dict[str, Any] = field(default_factory=dict)
     proposed: dict[str, Any] = field(default_factory=dict)
     vocabularies: dict[str, dict[str, Any]] = field(default_factory=dict)
     parts: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    whole: Path | None = None
 
 
 NOTHING = Start()
@@ -78,7 +80,7 @@ def _of_run(folder: Path) -> Start:
         raise ModelError(f"{folder / MODEL}: a part is missing or altered; copy it again or train again")
     config = read_config(folder / CONFIG, TASKS[task_of(folder)].config, whole=True)
     check_beside(folder / WEIGHTS, config=config, vocabulary=vocabulary)
-    free = FREE - WINDOWS if _window_shapes_weights(config) else FREE
+    free = FREE - WINDOWS if window_shapes_weights(config) else FREE
     shared = [name for name in Config.model_fields if panel_of(Config, name) == "Network" and name not in free]
     parts: dict[str, dict[str, Tensor]] = {}
     for name, tensor in read_weights(folder / WEIGHTS).items():
@@ -89,7 +91,7 @@ def _of_run(folder: Path) -> Start:
     return Start(options, proposed, {"front_end": vocabulary["front_end"]}, parts)
 
 
-def _window_shapes_weights(config: Config) -> bool:
+def window_shapes_weights(config: Config) -> bool:
     """Whether another window asks for weights of another shape: those of neighbours, or a table that ends with it."""
     if config.encoder in ("sliding", "convolution"):
         return True
@@ -123,7 +125,7 @@ def _of_vit(folder: Path) -> Start:
 def advice(model: Any) -> str | None:
     """What there is to start from, where a network of texts made from nothing does worse than counting their words."""
     scores = model.scores["scores"]
-    if model.config.pretrained is not None or model.scores["measured_on"] != "dev" or OF_TEXTS not in scores:
+    if model.config.pretrained is not None or model.scores["measured_on"] == "train" or OF_TEXTS not in scores:
         return None
     metric = model.metric((), ())
     if scores["regard"][metric] >= scores[OF_TEXTS][metric]:

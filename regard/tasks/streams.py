@@ -15,7 +15,7 @@ from regard.errors import ConfigError, ShapeError
 from regard.front_ends import Stream as FrontEndStream
 from regard.nn import Learned
 from regard.nn import Streams as EncoderStreams
-from regard.ragged import Ragged
+from regard.ragged import Ragged, counted
 
 WHOLE = 8000  # vectors of a sequence that is still read at once
 Answer = TypeVar("Answer", covariant=True)
@@ -36,7 +36,7 @@ class Streams(Generic[Answer]):
 
     Arguments:
         network: ``head(encoder(front_end(x)))`` with a head on each vector by itself.
-        count: R.
+        count: ``R``.
         reader: makes what makes the answers of one stream.
         rate: of the samples, Hz, where the front end takes sound; its own unless given.
 
@@ -56,6 +56,9 @@ class Streams(Generic[Answer]):
         self._ears: list[FrontEndStream] = [network.front_end.stream(rate) for _ in range(count)]
         self._readers = [reader() for _ in range(count)]
         self._state: EncoderStreams = network.encoder.start(count)
+
+    def __repr__(self) -> str:
+        return f"Streams({counted(len(self), 'stream')}{'' if self._rate is None else f' at {self._rate} Hz'})"
 
     @torch.inference_mode()
     def push(self, pieces: Sequence[Any]) -> list[list[Answer]]:
@@ -115,6 +118,9 @@ class Stream(Generic[Answer]):
 
     def __init__(self, streams: Streams[Answer]) -> None:
         self._streams = streams
+
+    def __repr__(self) -> str:
+        return f"Stream(of {self._streams!r})"
 
     def push(self, piece: Any) -> list[Answer]:
         """What is certain with the next samples ``[N]`` or rows ``[N, C]``."""

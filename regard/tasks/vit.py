@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from regard.data.images import as_image
 from regard.data.records import Place
@@ -17,7 +18,8 @@ from regard.formats.huggingface.write_vit import write_vit
 from regard.front_ends import restore_front_end
 from regard.image import Image
 from regard.nn import Pooling
-from regard.ragged import Ragged
+from regard.ragged import Ragged, counted
+from regard.tasks.card import told_network
 from regard.tasks.classify.options import ClassifyConfig
 from regard.tasks.fitting import device_of, make_encoder
 from regard.tasks.maps import maps_of_image
@@ -50,7 +52,12 @@ class VisionTransformer(nn.Module):
             if state is not None:
                 getattr(self, name).load_state_dict(state)
 
-    def encode(self, images: Sequence[Any]) -> Ragged:
+    def __repr__(self) -> str:
+        count = sum(parameter.numel() for parameter in self.parameters())
+        labels = f", {counted(len(self.labels), 'label')}" if self.labels else ""
+        return f"<VisionTransformer: {told_network(self.config)}, {count:,} parameters{labels}>"
+
+    def pixels(self, images: Sequence[Any]) -> Ragged:
         """Images as one batch of pixels on the CPU: paths, arrays, Pillow's or :class:`regard.Image`."""
         batch: Ragged = self.front_end.encode([self._image(image) for image in images])
         return batch
@@ -62,7 +69,7 @@ class VisionTransformer(nn.Module):
         image its border is repeated; `transformers` leaves out what remains.
 
         Arguments:
-            images: what :meth:`encode` gives, or takes; or pixels ``[B, C, rows, columns]`` that are scaled already,
+            images: what :meth:`pixels` gives, or takes; or pixels ``[B, C, rows, columns]`` that are scaled already,
                 the ``pixel_values`` of `transformers`.
 
         Raises:
@@ -71,14 +78,19 @@ class VisionTransformer(nn.Module):
         """
         if isinstance(images, Tensor):
             return self._encoded(self.front_end.vectors(self._scaled(images)))
-        batch = images if isinstance(images, Ragged) else self.encode(images)
+        batch = images if isinstance(images, Ragged) else self.pixels(images)
         return self._encoded(self.front_end(batch.to(device_of(self))))
 
-    def embed(self, images: Ragged | Tensor | Sequence[Any]) -> Tensor:
-        """``[B, E]``, the vector of the class for each image."""
+    def encode(self, images: Ragged | Tensor | Sequence[Any], *, normalize: bool = False) -> Tensor:
+        """``[B, E]``, one vector for each image, that of the class; with its gradient.
+
+        Arguments:
+            images: as :meth:`forward` takes them.
+            normalize: whether each is divided by its length, so that a product of two is their cosine.
+        """
         hidden = self(images)
         vectors: Tensor = hidden.values[hidden.offsets[:-1]]
-        return vectors
+        return F.normalize(vectors, dim=1) if normalize else vectors
 
     def logits(self, images: Ragged | Tensor | Sequence[Any]) -> Tensor:
         """``[B, labels]``, a score for each of ``labels``.
@@ -87,8 +99,8 @@ class VisionTransformer(nn.Module):
             RegardError: the folder held no head.
         """
         if self.head is None:
-            raise RegardError("this ViT has no head: its folder holds a ViTModel; train one on embed(images)")
-        scores: Tensor = self.head(self.embed(images))
+            raise RegardError("this ViT has no head: its folder holds a ViTModel; train one on encode(images)")
+        scores: Tensor = self.head(self.encode(images))
         return scores
 
     @torch.no_grad()

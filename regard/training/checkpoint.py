@@ -27,7 +27,7 @@ JOURNAL, CURVES, BOARD = "metrics.jsonl", "loss.png", "tensorboard"
 
 # Options that may change between the sittings of one training: they do not change its weights.
 FREE = {"train", "dev", "output", "format", "unseen_labels", "largest_record", "largest_unpacked"}
-FREE |= {"delimiter", "encoding", "bad_records", "device", "checkpoint_seconds", "tensorboard", "baselines"}
+FREE |= {"delimiter", "encoding", "bad_records", "device", "checkpoint_seconds", "tensorboard", "quiet", "baselines"}
 
 
 @dataclass
@@ -150,9 +150,7 @@ def read_checkpoint(output: Path, identity: Identity) -> tuple[State, dict[str, 
     return State(**values), tensors
 
 
-def save_weights(
-    network: nn.Module, path: Path, *, config: Config | None = None, vocabulary: dict[str, Any] | None = None
-) -> None:
+def save_weights(network: nn.Module, path: Path, *, config: Config, vocabulary: dict[str, Any]) -> None:
     """The weights as safetensors, with a digest that tells an altered file from a whole one.
 
     Arguments:
@@ -160,10 +158,8 @@ def save_weights(
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in states(network).items()}
     metadata = {"format": "pt", "sha256": _digest(tensors)}
-    if config is not None:
-        metadata["config"] = json.dumps(config.model_dump(mode="json", exclude=FREE))
-    if vocabulary is not None:
-        metadata["vocabulary"] = digest_of(vocabulary)
+    metadata["config"] = json.dumps(config.model_dump(mode="json", exclude=FREE))
+    metadata["vocabulary"] = digest_of(vocabulary)
     metadata[HEADER] = _header_digest(metadata, {name: tuple(tensor.shape) for name, tensor in tensors.items()})
     with atomic_write(path, binary=True) as file:
         write_tensors(file, tensors, metadata)

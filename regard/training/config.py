@@ -6,14 +6,17 @@ Those of one task are in the ``options`` of its folder.
 from __future__ import annotations
 
 import inspect
+import os
+import re
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from regard.data.encodings import UTF8, checked_delimiter, checked_encoding
 from regard.data.lines import MIB, RECORD, UNPACKED
+from regard.data.share import share_of
 from regard.errors import ConfigError
 from regard.front_ends import FRONT_ENDS
 
@@ -49,6 +52,16 @@ PANELS = ("Data", "Reading", "Network", "Training")  # Reading: what evaluation 
 data, reading, network, training = map(option_of, PANELS)
 
 
+def _dev(given: Any) -> Any:
+    """A share of train as the text that it is typed as; a number that is neither that nor a file is refused."""
+    if isinstance(given, int | float) or (isinstance(given, str) and re.fullmatch(r"[\d.]+", given)):
+        text = given if isinstance(given, str) else repr(given)
+        if share_of(text) is None and not os.path.exists(text):
+            raise ConfigError(f"dev: a file, or a share of train between 0 and 1, got {given!r}")
+        return text
+    return given
+
+
 def _delimiter(text: str | None) -> str | None:
     return None if text is None else checked_delimiter(text)
 
@@ -62,8 +75,18 @@ class Config(BaseModel):
     writes: ClassVar[str | None] = None  # what predictions hold, if it is not the goal
     predicts_from: ClassVar[str | None] = None  # kind of items, where it is not the one of training
 
-    train: str | None = data(None, "Training file.")
-    dev: str | None = data(None, "File to evaluate on while training; keeps the best checkpoint.")
+    train: str | None = data(None, "Training file or folder.")
+    dev: Annotated[str | None, BeforeValidator(_dev)] = data(
+        None,
+        "File or folder to evaluate on while training, or a share of train, such as 0.1; keeps the best checkpoint.",
+    )
+    folds: int | None = data(
+        None,
+        "In the place of dev: also train so many times without a part of train, and tell mean and spread of the scores "
+        "on these parts.",
+        ge=2,
+        le=WIDEST,
+    )
     output: str | None = data(None, "Run folder to write.")
     audio_column: str = reading("audio", "Column or key of the recording (front_end=audio).")
     image_column: str = reading("image", "Column or key of the image (front_end=pixels or patches).")
@@ -94,6 +117,9 @@ class Config(BaseModel):
     )
     architecture: Literal["bert", "roberta", "xlm-roberta", "camembert", "distilbert", "electra"] = network(
         "bert", "What a network of subwords is exported as; that of the weights to start from, if they have one."
+    )
+    continue_from: str | None = network(
+        None, "Run folder of a finished model to go on with, its labels and head too; its options hold unless given."
     )
     front_end: FrontEndName = network("subwords", "How raw items become vectors.")
     tokenizer: str | None = network(
@@ -206,6 +232,7 @@ class Config(BaseModel):
     precision: Literal["auto", "float32", "bfloat16"] = training("auto", "auto: bfloat16 where a GPU has it.")
     checkpoint_seconds: float = training(60.0, "Write a resumable checkpoint this often, beside each epoch's.", ge=0)
     tensorboard: bool = training(False, "Also write TensorBoard events.")
+    quiet: bool = training(False, "Show nothing but warnings and errors: no progress, no scores.")
     baselines: Literal["none", "simple", "all"] = training(
         "simple", "Compare with: simple counting; all adds trained encoders."
     )

@@ -92,7 +92,7 @@ class Learner:
 
     def _draw_from(self, seed: int) -> None:
         torch.default_generator.manual_seed(seed)  # torch.manual_seed takes milliseconds and memory at every call
-        if self.device.type != "cpu":
+        if self.device.type != "cpu":  # pragma: no cover - needs a GPU
             torch.get_device_module(self.device).manual_seed(seed)
 
     def _loss_of(self, share: list[int], spare: int) -> tuple[Tensor, int]:

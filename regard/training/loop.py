@@ -98,6 +98,7 @@ def train(
     left_off = is_interrupted(output)
     if left_off and not resume:
         raise ConfigError(f"output: {output} holds an interrupted training; resume it, delete it or name another one")
+    shown = is_main_process() and not config.quiet
     learner = Learner(network, collate=collate, loss=loss, config=config)
     identity = Identity.of(config, lengths, data_digest, network, learner.processes, dev_digest)
     state, note = State(), f"{output} holds no checkpoint yet; training from the beginning" if resume else ""
@@ -110,11 +111,11 @@ def train(
     elif resume and (finished := _finished(output, identity)):
         if restore is not None and is_main_process():
             restore(output)
-        say(f"{output} has finished its {finished.steps} steps; there is nothing to resume", is_main_process())
+        say(f"{output} has finished its {finished.steps} steps; there is nothing to resume", shown)
         return finished
     journal = _open_folder(output, config, state) if is_main_process() else None
     total = sum(lengths) * config.epochs
-    progress = Progress(epochs=config.epochs, total=total, done=state.tokens, shown=journal is not None)
+    progress = Progress(epochs=config.epochs, total=total, done=state.tokens, shown=shown)
     interrupt = Interrupt(
         lambda: progress.note(f"stopping after this step, or in {GRACE:.0f} seconds; once more stops at once")
     )

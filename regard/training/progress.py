@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -131,19 +132,20 @@ class Journal:
 
     def __init__(self, output: Path, *, length: int, digest: str, step: int, tensorboard: bool) -> None:
         self.path = output / JOURNAL
-        with explain_failures(self.path):
-            self._file = open(self.path, "a+b")  # noqa: SIM115
-            self._file.seek(0)
-            before = self._file.read(length)
-        self._digest = hashlib.sha256(before)
-        if before and self._digest.hexdigest() != digest:  # of one that was deleted there is nothing to check
-            self._file.close()
-            raise ModelError(
-                f"{self.path}: not the journal of this training (its digest differs); copy it again or delete it"
-            )
-        with explain_failures(self.path):
-            self._file.truncate(len(before))
-        self._board = _open_board(output, step) if tensorboard else None
+        with ExitStack() as opened:
+            with explain_failures(self.path):
+                self._file = opened.enter_context(open(self.path, "a+b"))
+                self._file.seek(0)
+                before = self._file.read(length)
+            self._digest = hashlib.sha256(before)
+            if before and self._digest.hexdigest() != digest:  # of one that was deleted there is nothing to check
+                raise ModelError(
+                    f"{self.path}: not the journal of this training (its digest differs); copy it again or delete it"
+                )
+            with explain_failures(self.path):
+                self._file.truncate(len(before))
+            self._board = _open_board(output, step) if tensorboard else None
+            opened.pop_all()
 
     def write(self, kind: str, step: int, values: dict[str, Any]) -> tuple[int, str]:
         """Adds a line; the length and the digest of the whole file."""
@@ -322,7 +324,7 @@ class Interrupt:
                 self._at_once = True
                 until, kills = time.monotonic() + HARD, number == signal.SIGTERM
                 _send(number)
-            elif kills:
+            elif kills:  # pragma: no cover - ends the process, and with it what measures
                 say("ended in the middle of an operation; the last checkpoint stays", True)
                 os._exit(128 + signal.SIGTERM)
             else:

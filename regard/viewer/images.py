@@ -12,6 +12,7 @@ from torch import Tensor
 
 from regard.errors import RegardError
 from regard.files import atomic_write
+from regard.ragged import counted
 from regard.viewer.distances import draw_distances
 from regard.viewer.maps import drawn, kind_of, page
 
@@ -56,6 +57,11 @@ class ImageMaps:
         self.layers = [layer.detach().float().cpu() for layer in layers]
         self.picture, self.grid, self.stride, self.before = picture, grid, stride, before
         self.pooling = None if pooling is None else pooling.detach().float().cpu()
+
+    def __repr__(self) -> str:
+        rows, columns = self.grid
+        layers, heads = counted(len(self.layers), "layer"), counted(len(self.layers[0]), "head")
+        return f"ImageMaps({layers} of {heads}, {rows} × {columns} patches)"
 
     def __getitem__(self, layer: int) -> Tensor:
         """``[H, N, N]``."""

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from regard.errors import RegardError
 from regard.files import atomic_write
+from regard.ragged import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,6 +35,11 @@ class Maps:
     def __init__(self, layers: list[Tensor], items: list[str] | None = None, seen: list[str] | None = None) -> None:
         self.layers = [layer.detach().float().cpu() for layer in layers]
         self.items, self.seen = items, items if seen is None else seen
+
+    def __repr__(self) -> str:
+        rows, columns = self.layers[0].shape[1:]
+        layers, heads = counted(len(self.layers), "layer"), counted(len(self.layers[0]), "head")
+        return f"Maps({layers} of {heads}, {rows} × {columns} items)"
 
     def __getitem__(self, layer: int) -> Tensor:
         """``[H, N, M]``."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import runpy
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 import regard
 from regard import ConfigError, UnsupportedError
@@ -94,6 +97,19 @@ def test_an_install_without_a_compiler_says_so(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(UnsupportedError, match='"native" cannot do this call: it was not built when regard'):
         regard.attend(X, X, X, implementation="native")
     assert regard.attend(X, X, X, window=2).shape == X.shape
+
+
+def test_kernels_that_cannot_be_imported_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "regard.attention.native._kernels", None)
+    again = runpy.run_path(str(native.__file__))
+    assert not again["is_built"]()
+    assert again["refusals_of_inputs"](X, X, X) == [native.NOT_BUILT]
+
+
+def test_tensors_of_another_device_are_refused() -> None:
+    with FakeTensorMode():
+        there = torch.empty(1, 2, 8, 4, device="cuda")
+    assert "the tensors are on cuda, not the CPU" in native.refusals_of_inputs(there, there, there)
 
 
 @pytest.mark.parametrize("name", ["avx1024", ""])

@@ -1,5 +1,6 @@
 """Tiny data, and what running a command line gave."""
 
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -34,6 +35,11 @@ class Outcome:
         assert self.err.count("\n") == 1, self.err
         assert self.err.startswith("regard: ")
         return self.err.removeprefix("regard: ").rstrip("\n")
+
+
+def without_coverage():
+    """The environment of a process whose files are limited, those that coverage would write too."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
 
 
 def in_shell(*arguments, stdin=b"", stdout=subprocess.PIPE, **options):

@@ -5,7 +5,7 @@ import resource
 import shutil
 
 import pytest
-from command_line import SENTENCES, TINY, as_conllu, in_shell
+from command_line import SENTENCES, TINY, as_conllu, in_shell, without_coverage
 
 from regard.cli import run
 
@@ -103,6 +103,8 @@ def test_a_damaged_vocabulary(damage, call, trained, tmp_path):
 
 def test_no_run_folder(call, tmp_path):
     assert "no such run folder" in call("info", tmp_path / "nosuch").complaint
+    (tmp_path / "a.csv").write_text("text,label\n")
+    assert "a.csv: a file, not a run folder; name the folder" in call("info", tmp_path / "a.csv").complaint
     assert "model.json: no such file" in call("info", tmp_path).complaint
 
 
@@ -123,6 +125,7 @@ def test_a_full_disk_while_training(files, tmp_path):
         *("train", "label", "--train", files / "train.conllu", "--dev", files / "dev.conllu"),
         *("--output", tmp_path / "run", *TINY),
         preexec_fn=limit_files_to(20_000),
+        env=without_coverage(),
     )
     assert outcome.code == 1
     assert outcome.err.splitlines()[-1].startswith(f"regard: {tmp_path}/run/")
@@ -137,6 +140,7 @@ def test_a_full_disk_while_predicting(trained, tmp_path):
     outcome = in_shell(
         *("predict", trained, tmp_path / "in.txt", "--output", tmp_path / "out.txt"),
         preexec_fn=limit_files_to(4_000),
+        env=without_coverage(),
     )
     assert f"{tmp_path}/out.txt: cannot be written" in outcome.complaint
     assert (tmp_path / "out.txt").read_text() == "from before\n"

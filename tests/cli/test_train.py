@@ -13,7 +13,8 @@ import typer
 from command_line import SENTENCES, SMALL, TINY, as_conllu
 from safetensors.torch import load_file
 
-from regard.cli.app import gather, parse_window, parse_windows
+from regard import Labeler
+from regard.cli.app import FLAGS, gather, parse_window, parse_windows
 from regard.errors import ConfigError
 from regard.tasks import TASKS
 from regard.tasks.label.options import LabelConfig
@@ -26,7 +27,7 @@ def test_every_option_has_a_flag_in_its_panel(call, monkeypatch, task):
     shown = call("train", task, "--help").out
     panels = {panel: shown.index(f"─ {panel} ") for panel in ("Data", "Reading", "Network", "Training")}
     for name in TASKS[task].config.model_fields:
-        flag = "from" if name == "pretrained" else name.replace("_", "-")
+        flag = FLAGS[name][0].removeprefix("--") if name in FLAGS else name.replace("_", "-")
         place = re.search(rf"│ --{flag}\W", shown).start()
         assert panel_of(TASKS[task].config, name) == max(
             (p for p in panels if panels[p] < place), key=panels.__getitem__
@@ -159,3 +160,24 @@ def test_ctrl_c_stops_cleanly_and_resume_needs_only_the_folder(call, tmp_path):
     resumed = call("train", "label", "--resume", "--output", output)
     assert resumed.code == 0
     assert "going on from step" in resumed.err
+
+
+def test_quiet_says_nothing_but_warnings_errors_and_what_was_asked_for(call, files, tmp_path, caplog):
+    data = ("--train", files / "train.conllu", "--dev", files / "dev.conllu", "--quiet", *TINY)
+    outcome = call("train", "label", *data, "--output", tmp_path / "run")
+    assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
+    outcome = call("train", "label", *data, "--output", tmp_path / "run", "--resume")
+    assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
+    told = json.loads(call("train", "label", *data, "--output", tmp_path / "other", "--json").out)
+    assert told["scores"].keys() > {"regard"}
+    assert call("train", "label", *data, "--output", tmp_path / "run").complaint.startswith("output: ")
+    spam = tmp_path / "spam.csv"
+    spam.write_text("text,label\nbuy,spam\nbuy now,spam\n")
+    call("train", "classify", "--train", spam, "--output", tmp_path / "spam", "--quiet", *TINY)
+    assert "all training data has one label, 'spam'" in caplog.text
+
+
+def test_quiet_in_python(capfd):
+    model = Labeler(dim=8, depth=1, heads=2)
+    model.fit([(["we", "saw"], ["PRON", "VERB"])] * 4, epochs=1, baselines="none", quiet=True)
+    assert capfd.readouterr() == ("", "")

@@ -2,12 +2,14 @@
 
 import gzip
 import json
+import re
 import shutil
 
 import pytest
 from command_line import SENTENCES, as_conllu, in_shell
 
 import regard
+from regard.tasks.label.options import LabelConfig
 
 
 def test_evaluate(call, trained, files):
@@ -106,8 +108,13 @@ def test_info(call, trained):
     shown = call("info", trained).out
     for text in ("6 labels", "dim = 32", "majority label", "parameters"):
         assert text in shown
+    assert "trained on " in shown
+    assert "  dropout = " in call("info", trained, "--all").out
+    assert "  window = unset\n" in call("info", trained, "--all").out
+    assert not re.search(r"  (patch_size|window|encoding|learns) = ", shown)
     told = json.loads(call("info", trained, "--json").out)
     assert told["config"]["dim"] == 32
+    assert told["config"].keys() == LabelConfig.model_fields.keys()
     assert told["scores"]["regard"]["accuracy"] == 1.0
     assert told["names"] == sorted({label for sentence in SENTENCES for _, label in sentence})
 

@@ -8,7 +8,7 @@ from reading import plain
 
 from regard import data
 from regard.data.bad import BadRecords
-from regard.data.chosen import undamaged
+from regard.data.chosen import Chosen, undamaged
 from regard.errors import DataError
 
 CONLLU = "1\t{}\t_\t{}\t_\t_\t0\troot\t_\t_\n\n"
@@ -104,3 +104,28 @@ def test_rows_of_pixels_and_a_column_of_vectors(save):
     assert bad.count == 3
     vectors = [(np.ones((2, 3)), "X"), (np.ones((2, 4)), "X"), (np.full((1, 3), np.nan), "X")]
     assert len(data.read(vectors, goal="label", items="vectors", bad=bad)) == 1
+
+
+def test_images_and_masks_of_a_folder_that_are_damaged_or_without_the_other(tmp_path):
+    for name in ("cut", "cut mask", "whole"):
+        pictures.save(tmp_path / "images" / f"{name}.png", pictures.shape("bar", 40, 40))
+        pictures.save(tmp_path / "masks" / f"{name}.png", pictures.colours(40, 40, 1))
+    for path in (tmp_path / "images" / "cut.png", tmp_path / "masks" / "cut mask.png"):
+        path.write_bytes(path.read_bytes()[:-200])
+    pictures.save(tmp_path / "masks" / "alone.png", pictures.colours(40, 40, 1))
+    bad = BadRecords(skip=True)
+    found = undamaged(data.read(tmp_path, goal="mask", items="images", bad=bad), bad)
+    assert [example.place.source for example in found] == [str(tmp_path / "images" / "whole.png")]
+    told = sorted(str(error).split(":")[0] for error in bad.first)
+    assert told == [str(tmp_path / path) for path in ("images/cut.png", "masks/alone.png", "masks/cut mask.png")]
+
+
+def test_what_holds_no_files_is_as_it_was(save):
+    examples = data.read(save("a.csv", "text,label\na,X\nb,Y\n"), goal="label")
+    assert undamaged(examples, BadRecords(skip=True)) is examples
+
+
+def test_some_of_the_examples_are_a_sequence():
+    chosen = Chosen(["a", "b", "c", "d"], [0, 2, 3])
+    assert (list(chosen), len(chosen), chosen[-1]) == (["a", "c", "d"], 3, "d")
+    assert (list(chosen[1:]), len(chosen[1:])) == (["c", "d"], 2)

@@ -204,3 +204,8 @@ def test_words_from_elsewhere_become_plain_rows(save):
         (2, "dog", "NOUN"),
     ]
     assert read(save("a.conllu", out.getvalue()))[0].goal == ["DET", "NOUN"]
+
+
+def test_a_key_of_misc_comes_after_those_that_are_there(save):
+    out = rewritten(save("a.conllu", "1\tsaw\t_\tNOUN\t_\t_\t0\troot\t_\tZ=1\n\n"), "misc.Gloss", [["Säge"]])
+    assert out.splitlines()[0].split("\t")[9] == "Z=1|Gloss=Säge"

@@ -4,7 +4,7 @@ from functools import partial
 import pytest
 
 from regard import data
-from regard.data import Example, write
+from regard.data import Example, Place, write
 from regard.errors import DataError
 
 read = partial(data.read, goal="label")
@@ -107,3 +107,10 @@ def test_a_label_that_names_no_folder_is_refused(tmp_path, label):
     with pytest.raises(DataError, match=r"a label that can name a folder, found .*; format=jsonl takes it"):
         write([Example("x")], [{"label": label}], tmp_path, format="folder", goal="label")
     assert not list(tmp_path.iterdir())
+
+
+def test_two_texts_of_one_name_keep_both(tmp_path):
+    examples = [Example(text, place=Place(str(tmp_path / text / "a.txt"))) for text in ("one", "two")]
+    write(examples, [{"label": "X"}] * 2, tmp_path, format="folder", goal="label")
+    written = {path.name: path.read_text() for path in (tmp_path / "X").iterdir()}
+    assert written == {"a.txt": "one\n", "a-000002.txt": "two\n"}

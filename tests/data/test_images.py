@@ -353,3 +353,9 @@ def test_an_image_beside_a_text_is_refused(tmp_path):
     (tmp_path / "dot" / "a.txt").write_text("not an image")
     with pytest.raises(DataError, match=r"a\.txt"):
         images(tmp_path)
+
+
+def test_a_table_of_labels_without_pixels(tmp_path):
+    (tmp_path / "a.csv").write_text("7\n8\n")
+    with pytest.raises(DataError, match=r"a.csv:1: expected columns of pixels, found the columns 1"):
+        images(tmp_path / "a.csv", column="1")

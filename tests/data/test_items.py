@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from reading import written
 
 from regard import data
+from regard.data import Place
+from regard.data.goals import labels
 from regard.data.items import join_cell, split_cell
 from regard.errors import DataError
 
@@ -128,3 +130,28 @@ def test_what_was_made_into_another_kind_is_written_as_it_was_found(goal, found,
         assert (example.items != found, example.found) == (True, found)
         (told,) = written([(example, "X")], goal=goal, format="jsonl").splitlines()
         assert found in json.loads(told).values()
+
+
+def test_no_words_may_be_an_empty_array():
+    examples = data.read([np.zeros((0, 3)), WORDS], goal="labels", items="words", labelled=False)
+    assert [example.items for example in examples] == [[], WORDS]
+
+
+@pytest.mark.parametrize(
+    ("rows", "found"),
+    [
+        (5, r"5 \(int\)"),
+        (iter([[1.0]]), r"\(list_iterator\)"),
+        ([[1.0], 5], "5 at item 2"),
+        ([[1.0], "a"], "at item 2"),
+    ],
+    ids=["number", "iterator", "number in it", "text in it"],
+)
+def test_what_is_no_row_of_numbers_is_told(rows, found):
+    with pytest.raises(DataError, match=rf"found .*{found}"):
+        data.read([rows], goal="nothing", items="vectors", labelled=False)
+
+
+def test_no_labels_are_not_labels():
+    with pytest.raises(DataError, match="example 1: expected labels, found none"):
+        labels(None, WORDS, Place(number=1))

@@ -1,5 +1,6 @@
 """What every text format shares: finding the file, gzip, UTF-8."""
 
+import errno
 import gzip
 import os
 import subprocess
@@ -139,3 +140,18 @@ def test_messages_name_standard_input():
     code = "from regard.data import read; read('-', goal='labels', format='tsv')"
     done = subprocess.run([sys.executable, "-c", code], input=b"dog\n", capture_output=True)
     assert b"<stdin>:1: expected a word and a label" in done.stderr
+
+
+def test_a_link_to_nothing(tmp_path):
+    (tmp_path / "a.tsv").symlink_to("gone.tsv")
+    with pytest.raises(DataError, match=r"a.tsv: expected a file, found a link to 'gone.tsv', where there is nothing"):
+        read(tmp_path / "a.tsv")
+
+
+def test_a_disk_that_fails(save, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("regard.data.lines.refuse_binary", fail)
+    with pytest.raises(DataError, match=r"a.tsv: expected a file that can be read, found input/output error"):
+        read(save("a.tsv", SENTENCES))

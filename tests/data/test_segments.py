@@ -2,12 +2,14 @@
 
 import io
 import json
+from types import SimpleNamespace
 
 import datasets
 import numpy as np
 import pandas
 import pytest
 import soundfile
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -405,3 +407,42 @@ def test_a_dataset_that_holds_the_bytes_of_its_files(save):
     assert (example.goal, example.items.seconds) == ("anna", 1.5)
     stream = dataset.to_iterable_dataset()
     assert [example.items.seconds for example in read(stream, "label")] == [1.5]
+
+
+def test_a_folder_without_recordings(tmp_path):
+    (tmp_path / "notes.doc").write_text("nothing heard")
+    for labelled in (True, False):
+        with pytest.raises(DataError, match=r"expected recordings \(.wav, .flac, .*\), found none"):
+            read(tmp_path, labelled=labelled, format="audacity")
+
+
+def test_names_of_recordings_may_have_their_endings(save):
+    save("in/a.wav", 1.5)
+    assert told(read(save("in/x.rttm", "SPEAKER a.wav 1 0.5 0.5 <NA> <NA> anna <NA> <NA>\n"))) == [
+        ("a.wav", [Segment(0.5, 1.0, "anna")])
+    ]
+
+
+@pytest.mark.parametrize("format", ["rttm", "audacity"])
+def test_texts_are_no_recordings(tmp_path, format):
+    out = io.StringIO() if format == "rttm" else tmp_path
+    with pytest.raises(DataError, match=f"expected recordings, which {format} is about, found something else"):
+        data.write([data.Example("a text")], [{"segments": []}], out, format=format, goal="segments", items="text")
+
+
+def test_segments_are_parts_of_a_recording():
+    with pytest.raises(DataError, match="a recording, of which segments are parts, found a list; front_end=audio"):
+        segments([], ["a", "word"], PLACE)
+    assert segments([np.array([0.5, 1.0])], TWO, PLACE) == [Segment(0.5, 1.0, "speech")]
+
+
+def test_samples_as_torchcodec_decodes_them():
+    decoded = SimpleNamespace(data=torch.zeros(1, 4000), sample_rate=8000)
+    (example,) = read([SimpleNamespace(get_all_samples=lambda: decoded)], "label", labelled=False)
+    assert (example.items.seconds, example.items.rate) == (0.5, 8000)
+
+
+def test_a_dict_that_names_no_recording():
+    message = "a recording with the key path, bytes, or array and sampling_rate, found the keys bytes, path"
+    with pytest.raises(DataError, match=message):
+        read([{"audio": {"bytes": None, "path": None}, "label": "anna"}], "label")

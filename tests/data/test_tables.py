@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pictures import save_list
+from pyarrow.parquet import read_table
+from reading import written
 
 from regard import data
 from regard.errors import DataError, UnsupportedError
@@ -231,6 +234,27 @@ class TestParquet:
             read(save("a.parquet", b"PAR1" + b"x" * 20))
         with pytest.raises(DataError, match=r"b.parquet: expected a file, found nothing of that name"):
             read(tmp_path / "b.parquet")
+
+    def test_numbers_beside_texts(self, tmp_path, monkeypatch):
+        """Each column is looked through for what is too long, but those that hold none."""
+        monkeypatch.setattr("regard.data.formats.parquet._SHORT", 0)
+        save_list(tmp_path / "a.parquet", [{"text": "a", "label": 1}, {"text": "b", "label": 2}])
+        assert pairs(tmp_path / "a.parquet") == [("a", "1"), ("b", "2")]
+
+    @pytest.mark.parametrize("count", [0, 3, 4])
+    def test_rows_are_written_a_part_at_a_time(self, count, tmp_path, monkeypatch):
+        monkeypatch.setattr("regard.data.formats.parquet._ROWS", 2)
+        rows = [(f"text {number}", {"label": "X"}) for number in range(count)]
+        (tmp_path / "a.parquet").write_bytes(written(rows, goal="label", format="parquet"))
+        found = read_table(tmp_path / "a.parquet").to_pylist()
+        assert [row["text"] for row in found] == [text for text, _ in rows]
+
+    def test_what_goes_wrong_while_it_is_written_is_told(self):
+        with (
+            pytest.raises(KeyError, match="here"),
+            data.open_writer(io.BytesIO(), format="parquet", goal="label", items="text"),
+        ):
+            raise KeyError("here")
 
     def test_without_pyarrow(self, save, monkeypatch):
         monkeypatch.setitem(sys.modules, "pyarrow", None)

@@ -35,6 +35,35 @@ def torch_layer(ours, dim, activation):
     return theirs
 
 
+# Names of parameters: PyTorch's beside ours.
+OF_ENCODER = {
+    "self_attn.in_proj_": "attention.input.",
+    "self_attn.out_proj.": "attention.output.",
+    "linear1.": "feed_forward.input.",
+    "linear2.": "feed_forward.output.",
+    "norm1.": "around_attention.norm.",
+    "norm2.": "around_feed_forward.norm.",
+}
+OF_DECODER = OF_ENCODER | {
+    "multihead_attn.in_proj_": "cross_attention.input.",
+    "multihead_attn.out_proj.": "cross_attention.output.",
+    "norm2.": "around_cross_attention.norm.",
+    "norm3.": "around_feed_forward.norm.",
+}
+
+
+def assert_same_gradients(ours, theirs, names):
+    """Those that backward left in each parameter, by its name."""
+    wanted = {}
+    for name, parameter in theirs.named_parameters():
+        for from_torch, own in names.items():
+            name = name.replace(from_torch, own)
+        wanted[name] = parameter.grad
+    assert wanted.keys() == dict(ours.named_parameters()).keys()
+    for name, parameter in ours.named_parameters():
+        torch.testing.assert_close(parameter.grad, wanted[name], msg=lambda text, name=name: f"{name}: {text}")
+
+
 def scramble(module):
     """Weights that are all away from where they start, in float64."""
     torch.manual_seed(7)

@@ -79,13 +79,13 @@ def test_predictions_keep_their_order_and_chances_sum_to_one(run):
 def test_vectors_of_texts_are_those_that_the_head_reads(run):
     model = regard.load(run)
     texts, labels = zip(*TEXTS, strict=True)
-    vectors = model.embed([*texts, "great fun " * 40])
+    vectors = model.encode([*texts, "great fun " * 40])
     assert vectors.shape == (len(texts) + 1, SMALL["dim"])
-    np.testing.assert_allclose(vectors[2:3], model.embed([texts[2]]), atol=1e-5)
+    np.testing.assert_allclose(vectors[2:3], model.encode([texts[2]]), atol=1e-5)
     logits = model.network.head(torch.from_numpy(vectors)).softmax(1)
     chances = model.probabilities([*texts, "great fun " * 40])
     np.testing.assert_allclose(logits.detach(), [list(row.values()) for row in chances], atol=1e-5)
-    assert model.embed([]).shape == (0, SMALL["dim"])
+    assert model.encode([]).shape == (0, SMALL["dim"])
     scores = model.evaluate(TEXTS, pairs=True)
     assert scores.items() > model.evaluate(TEXTS).items()
     assert scores["equal_error_rate"] == pair_scores(vectors[:-1], labels)["equal_error_rate"]

@@ -51,7 +51,7 @@ def test_predictions_of_every_source_are_the_same(trained):
     assert model.predict(paths[0]) == ["bar"]
     (trained / "list.txt").write_text("".join(f"dev/{name}/0.png\n" for name in SHAPES))
     assert model.predict(trained / "list.txt") == list(SHAPES)
-    assert model.embed(paths).shape == (3, 16)
+    assert model.encode(paths).shape == (3, 16)
 
 
 def test_images_of_other_sizes_and_colours_are_taken(trained):

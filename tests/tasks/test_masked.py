@@ -209,3 +209,10 @@ def test_a_training_of_words_that_never_come_twice_is_refused():
 def test_silence_can_be_learned_and_kept(tmp_path):
     model = MaskedModel(front_end="vectors", **SMALL).fit([np.zeros((9, 3))] * 8, output=tmp_path / "run", **QUICK)
     assert regard.load(tmp_path / "run").scores == model.scores
+
+
+def test_images_are_refused_before_anything_is_read(tmp_path):
+    for front_end in ("pixels", "patches"):
+        with pytest.raises(ConfigError, match=f"front_end: parts of images are not guessed, got {front_end}; choose"):
+            MaskedModel(front_end=front_end).fit(tmp_path / "none", output=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -73,7 +73,7 @@ def test_the_head_and_the_pooler_are_those_of_transformers(tmp_path):
     theirs = save_vit(tmp_path / "pooler", ViTModel)
     vit = regard.load_vit(tmp_path / "pooler")
     close(vit.pooler(vit(images)), theirs(images).pooler_output)
-    close(vit.embed(images), theirs(images).last_hidden_state[:, 0])
+    close(vit.encode(images), theirs(images).last_hidden_state[:, 0])
     with pytest.raises(RegardError, match="this ViT has no head: its folder holds a ViTModel"):
         vit.logits(images)
 
@@ -115,7 +115,7 @@ def test_images_of_many_sizes_and_kinds_go_together(tmp_path):
     first, second, third = hidden.unbind()
     assert torch.equal(first, third)
     close(vit([other]).values, second)
-    assert vit(vit.encode([one])).values.shape == (10, 12)
+    assert vit(vit.pixels([one])).values.shape == (10, 12)
     assert regard.load_vit(tmp_path)([other]).lengths.tolist() == [10]
     with pytest.raises(DataError, match="expected an image: the path of a file, pixels"):
         vit([None])

@@ -46,8 +46,18 @@ def test_a_file_says_every_option_and_its_help(tmp_path):
     assert options.pop("config_version") == 1
     assert options.pop("task") == "label"
     assert options.pop("options") == len(LabelConfig.model_fields)
-    unset = {"train", "dev", "output", "pretrained", "tokenizer", "embedding_dim", "feed_forward_dim", "windows"}
-    unset |= {"sample_rate", "noise", "feature_cache", "image_size", "patch_stride", "mask_names", "delimiter"}
+    unset = {"train", "dev", "folds", "output", "pretrained", "tokenizer", "embedding_dim", "feed_forward_dim"}
+    unset |= {
+        "windows",
+        "sample_rate",
+        "noise",
+        "feature_cache",
+        "image_size",
+        "patch_stride",
+        "mask_names",
+        "delimiter",
+        "continue_from",
+    }
     assert options.keys() == LabelConfig.model_fields.keys() - unset
     for name in LabelConfig.model_fields:
         assert f"# {describe(LabelConfig, name)}" in text
@@ -94,3 +104,9 @@ def test_a_missing_file_is_named(tmp_path):
         read_config(tmp_path / "run.toml", LabelConfig)
     with pytest.raises(ModelError, match="cannot be read, is a directory"):
         read_config(tmp_path, LabelConfig)
+
+
+def test_what_no_line_is_about_names_the_file_alone(tmp_path):
+    (tmp_path / "run.toml").write_text("heads = 3\n[network]\ndim = 8\n")
+    with pytest.raises(ConfigError, match=r"run\.toml: unknown option 'network'"):
+        read_config(tmp_path / "run.toml", LabelConfig)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -61,6 +62,15 @@ def test_nothing_comes_once_it_is_over():
 
 
 @on_posix
+def test_a_signal_that_a_launcher_passes_on_is_the_same():
+    with Interrupt(lambda: None) as interrupt:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        interrupt.heeded()
+    assert interrupt.requested
+
+
+@on_posix
 def test_only_a_signal_that_came_is_heeded():
     def step():
         with Interrupt(lambda: None, grace=0.2) as interrupt:
@@ -70,6 +80,52 @@ def test_only_a_signal_that_came_is_heeded():
 
     with pytest.raises(KeyboardInterrupt):
         step()
+
+
+@on_posix
+def test_after_ctrl_c_an_operation_may_take_as_long_as_it_does(monkeypatch):
+    monkeypatch.setattr("regard.training.progress.HARD", 0.1)
+    with Interrupt(lambda: None, grace=0.1):
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            time.sleep(20)
+        time.sleep(0.4)  # beyond what SIGTERM leaves it
+
+
+@on_posix
+def test_a_signal_of_others_stops_nothing():
+    told, heard = [], []
+    before = signal.signal(signal.SIGUSR1, lambda number, _: heard.append(number))
+    try:
+        with Interrupt(lambda: told.append("stopping"), grace=0.1) as interrupt:
+            os.kill(os.getpid(), signal.SIGUSR1)
+            time.sleep(0.3)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert (heard, told, interrupt.requested) == ([signal.SIGUSR1], [], False)
+
+
+def test_another_thread_leaves_signals_alone():
+    handlers = []
+
+    def train():
+        with Interrupt(lambda: None):
+            handlers.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    thread.join()
+    assert handlers == [signal.getsignal(signal.SIGINT)] == [signal.default_int_handler]
+
+
+def test_where_threads_get_no_signals_the_main_thread_is_interrupted(monkeypatch):
+    numbers = []
+    monkeypatch.delattr(signal, "pthread_kill", raising=False)
+    monkeypatch.setattr("_thread.interrupt_main", numbers.append)
+    with Interrupt(lambda: None, grace=0.1):
+        signal.raise_signal(signal.SIGINT)
+        time.sleep(0.4)
+    assert numbers == [signal.SIGINT]
 
 
 def read_until(stream, text):

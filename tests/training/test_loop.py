@@ -133,3 +133,8 @@ def test_lines_go_to_stderr_where_there_is_no_terminal(tmp_path, capfd):
     assert "items/s" in first
     assert first.endswith("left")
     assert second.startswith("epoch 2/2")
+
+
+def test_a_score_that_evaluation_does_not_give_is_named(tmp_path):
+    with pytest.raises(RegardError, match="select: evaluation gave accuracy, not f1; is dev like train"):
+        run(tmp_path, epochs=1, select="f1")

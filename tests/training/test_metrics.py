@@ -9,7 +9,15 @@ from nervaluate import Evaluator
 from sklearn.metrics import accuracy_score, f1_score
 
 from regard.errors import DataError, RegardError
-from regard.training.metrics import bins_of, class_scores, equal_error_rate, label_scores, pair_scores, span_scores
+from regard.training.metrics import (
+    bins_of,
+    class_scores,
+    edit_scores,
+    equal_error_rate,
+    label_scores,
+    pair_scores,
+    span_scores,
+)
 
 MARKS = {"BIO": "BI", "IOBES": "BIES"}
 
@@ -158,3 +166,10 @@ def test_bins_of_probabilities_are_those_of_scikit_learn():
     np.testing.assert_allclose(sure[counts > 0], guessed)
     error = class_scores(gold, chances, ["0", "1", "2"])["calibration_error"]
     np.testing.assert_allclose(error, (counts[counts > 0] * abs(true - guessed)).sum() / 200, atol=1e-6)
+
+
+def test_nothing_to_score_is_refused():
+    with pytest.raises(DataError, match="expected at least one label to score, found none"):
+        class_scores([], torch.zeros(0, 2), ["a", "b"])
+    with pytest.raises(DataError, match="expected at least one text to score, found none"):
+        edit_scores([], [])

@@ -1,8 +1,11 @@
 import io
+import sys
 
+import pytest
 from rich.console import Console
 
-from regard.training.progress import Progress
+from regard import UnsupportedError
+from regard.training.progress import Journal, Progress, read_journal
 
 
 def shown(*, terminal):
@@ -33,3 +36,23 @@ def test_only_the_main_process_tells(capfd):
     with Progress(epochs=1, total=1, done=0, shown=False) as progress:
         progress.note("nothing")
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_long_epoch_tells_of_itself_now_and_then(monkeypatch):
+    monkeypatch.setattr("regard.training.progress.LINE_EVERY", -1)
+    first, second, _ = shown(terminal=False).splitlines()
+    assert first.startswith("epoch 1/3  loss 0.5000  1,234 items/s")
+    assert "accuracy" not in first
+    assert "accuracy 87.50 %" in second
+
+
+def test_no_journal_has_no_lines(tmp_path):
+    assert read_journal(tmp_path / "metrics.jsonl") == []
+
+
+def test_tensorboard_that_is_missing_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(
+        UnsupportedError, match=r"tensorboard: it is not installed; pip install 'regard\[tensorboard\]'"
+    ):
+        Journal(tmp_path, length=0, digest="", step=0, tensorboard=True)

@@ -5,12 +5,15 @@ import shutil
 import signal
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from regard import Classifier, ConfigError, Labeler, MaskedModel, Seq2Seq
+from regard import Classifier, ConfigError, Labeler, MaskedModel, ModelError, Seq2Seq
+from regard.tasks.label.options import LabelConfig
+from regard.training.checkpoint import Identity, State, read_checkpoint, write_checkpoint
 
 SMALL = {"dim": 8, "depth": 1, "heads": 2, "front_end": "characters"}
 TEXTS = ["one two three four five", "five four", "three two one three two one", "four five one"] * 10
@@ -120,3 +123,27 @@ def test_an_interrupted_training_is_told_of_before_a_file_is_read(stopped, tmp_p
     stopped(Labeler, tmp_path / "run")
     with pytest.raises(ConfigError, match=r"^output: .* holds an interrupted training; resume it"):
         Labeler(**SMALL).fit(tmp_path / "nowhere.tsv", output=tmp_path / "run")
+
+
+def read_again(output, identity=None):
+    """What a checkpoint of no training tells, written with an identity and read with its own."""
+    own = Identity(LabelConfig().model_dump(mode="json"), "data", 1, "dev")
+    (output / "resume").mkdir(exist_ok=True)
+    write_checkpoint(output, State(step=3), {"network.a": torch.ones(3)}, own if identity is None else identity(own))
+    return lambda: read_checkpoint(output, own)
+
+
+def test_a_checkpoint_is_of_this_version(tmp_path, monkeypatch):
+    assert read_again(tmp_path)()[0].step == 3
+    monkeypatch.setattr("regard.training.checkpoint.VERSION", 99)
+    read = read_again(tmp_path)
+    monkeypatch.undo()
+    with pytest.raises(
+        ModelError, match=r"state.safetensors: version 99, this regard knows \d; resume with the one that"
+    ):
+        read()
+
+
+def test_a_checkpoint_that_tells_of_no_training_is_refused(tmp_path):
+    with pytest.raises(ModelError, match="what it tells of its training was altered; name another output"):
+        read_again(tmp_path, lambda own: replace(own, config=[]))()

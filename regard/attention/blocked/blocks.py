@@ -46,7 +46,7 @@ class Blocks:
         spec, visible, dtype = self.operands.spec, self.visible, self.query.dtype
         bias: Tensor | None = None
         if "table" in self.operands.learned:
-            bias = self.table_bias(self.operands.learned["table"])  # [planes, n or 1, R, W]
+            bias = self.table_bias(self.operands.learned["table"])  # [planes, 1, R, W]
         if spec.bias is not None:
             parts = torch.stack(self.bias_parts(spec.bias))
             bias = parts.view(self.count, -1, *parts.shape[1:]).to(dtype)  # [planes, n, R or 1, W or 1]
@@ -164,29 +164,27 @@ class Blocks:
 
     @cached_property
     def table_index(self) -> Tensor:
-        """``[n or 1, R + W − 1]`` the table's entry for each distance in a block, from the furthest back."""
+        """``[R + W − 1]`` the table's entry for each distance in a block, from the furthest back."""
         left, width = self.operands.spec.table_left, self.operands.learned["table"].shape[-1]
         _, rows, keys = self.piece.size
         distance = torch.arange(1 - rows, keys, device=self.query.device)
-        return (distance + self.piece.visible.shift[:, None]).add_(left).clamp_(0, width - 1)
+        return distance.add_(self.piece.visible.shift + left).clamp_(0, width - 1)
 
     def table_bias(self, table: Tensor) -> Tensor:
-        """``[planes, n or 1, R, W]``: each row is the one below it, moved by one."""
-        by_distance = table[self.planes, self.group][:, self.table_index]  # [planes, n or 1, R + W − 1]
-        return by_distance.unfold(-1, self.piece.size[2], 1).flip(-2)
+        """``[planes, 1, R, W]``: each row is the one below it, moved by one."""
+        by_distance = table[self.planes, self.group][:, self.table_index]  # [planes, R + W − 1]
+        return by_distance.unfold(-1, self.piece.size[2], 1).flip(-2)[:, None]
 
     def _add_table(self, table: Tensor, slope: Tensor) -> None:
         """Sums along diagonals first: each is one distance."""
         n, rows, keys = self.piece.size
-        slope = slope.view(self.count, n, rows, keys)
-        if self.table_index.shape[0] == 1:
-            slope = slope.sum(1, keepdim=True)
+        slope = slope.view(self.count, n, rows, keys).sum(1)
         distances = rows + keys - 1
-        by_distance = slope.new_zeros(self.count, slope.shape[1], rows, distances)
+        by_distance = slope.new_zeros(self.count, rows, distances)
         steps = by_distance.stride()  # from the last row up, each row begins one distance further than the one before
-        by_distance.as_strided(slope.shape, (steps[0], steps[1], distances + 1, 1)).copy_(slope.flip(-2))
-        sums = by_distance.sum(-2)  # [planes, n or 1, R + W − 1]
-        table[self.planes, self.group].index_add_(1, self.table_index.flatten(), sums.flatten(1))
+        by_distance.as_strided(slope.shape, (steps[0], distances + 1, 1)).copy_(slope.flip(-2))
+        sums = by_distance.sum(-2)  # [planes, R + W − 1]
+        table[self.planes, self.group].index_add_(1, self.table_index, sums)
 
     # Bias tensor
 

@@ -108,7 +108,7 @@ def _strided_piece(
     q0, _, k0, k1 = sequence
     low, high = _limits(np.arange(start, start + rows), np.int64(q0), np.int64(k0), np.int64(k1), rules)
     low, high = low - key_start, high - key_start
-    shift = np.array([(key_start - k0) - (start - q0 + rules.query_start)])
+    shift = (key_start - k0) - (start - q0 + rules.query_start)
     size = run * max(rows, rules.copied_per_key) * width
     return Strided(
         size=(run, rows, width),
@@ -139,11 +139,10 @@ def _limits(rows: Array, q0: Limit, k0: Limit, k1: Limit, rules: CutRules) -> tu
     return k0 + low.clip(0, k1 - k0), k0 + high.clip(0, k1 - k0)
 
 
-def _visible(low: Array, high: Array, shift: Array, width: int, device: torch.device) -> Visible:
+def _visible(low: Array, high: Array, shift: int, width: int, device: torch.device) -> Visible:
     all_seen = bool((low <= 0).all() and (high >= width).all())
-    shift = shift[:1] if (shift == shift[0]).all() else shift
     limits = (None, None) if all_seen else (_on(device, low), _on(device, high))
-    return Visible(limits[0], limits[1], _on(device, shift), bool((low >= high).any()))
+    return Visible(limits[0], limits[1], shift, bool((low >= high).any()))
 
 
 def _gathered(sequences: Array, rules: CutRules) -> Iterator[Gathered]:
@@ -203,7 +202,6 @@ def _gathered_piece(
     key_index = np.where(key_real, key_start[:, None] + np.arange(most_keys), key_start[:1])
     low = np.where(row_real, low_of[row_index] - key_start[:, None], 0)  # padding sees all: no empty row
     high = np.where(row_real, high_of[row_index] - key_start[:, None], most_keys)
-    shift = np.full(len(rows), -rules.query_start)
     filled_up, device = not row_real.all(), rules.device
     return Gathered(
         size=(len(rows), most_rows, most_keys),
@@ -212,7 +210,7 @@ def _gathered_piece(
         padding=_on(device, ~row_real.reshape(-1, 1)) if filled_up else None,
         real=_on(device, np.flatnonzero(row_real)) if filled_up else None,
         planes=max(1, rules.budget // (len(rows) * most_rows * most_keys)),
-        visible=_visible(low, high, shift, most_keys, rules.device),
+        visible=_visible(low, high, -rules.query_start, most_keys, rules.device),
     )
 
 

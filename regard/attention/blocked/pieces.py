@@ -18,13 +18,13 @@ class Visible:
 
     Arguments:
         low, high: ``[n or 1, R]``; None where every row sees every column.
-        shift: ``[n or 1]``; key position − query position is ``column − row + shift``.
+        shift: key position − query position is ``column − row + shift``.
         some_see_nothing: whether there are such rows.
     """
 
     low: Tensor | None
     high: Tensor | None
-    shift: Tensor
+    shift: int
     some_see_nothing: bool
 
 

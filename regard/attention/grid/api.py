@@ -110,8 +110,7 @@ def attention_weights2d(
     A window is held as a band, ``[B, H, N, (up+down+1)·(left+right+1)]`` or ``[T, H, …]``.
     ``implementation`` is ``"auto"``, ``"reference"`` or ``"blocked"``.
 
-    Raises:
-        As :func:`attend2d`.
+    It raises what :func:`attend2d` raises.
     """
     options = complete("attention_weights2d", options, DEFAULTS)
     run = _weights
@@ -128,6 +127,8 @@ def _weights(query: Tensor, key: Tensor, options: Attend2dOptions, implementatio
 
 def explain2d(query: Tensor, key: Tensor, value: Tensor, **options: Unpack[Attend2dOptions]) -> str:
     """Which implementation ``"auto"`` takes for a call of :func:`attend2d`, and why not another.
+
+    The arguments are those of the call: query ``[B, H, N, D]`` or ``[T, H, D]``, and so on.
 
     >>> pixels = torch.zeros(1, 1, 12, 4)
     >>> print(explain2d(pixels, pixels, pixels, size=(3, 4), window=1, border="shift"))

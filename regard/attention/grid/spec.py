@@ -11,6 +11,7 @@ from torch import Tensor
 
 from regard.attention.spec import Additive, Normalizer, Spec, read_sequences, type_in_schema, zero_of
 from regard.errors import ShapeError
+from regard.ragged import shape_of
 
 Border = Literal["zero", "shift"]
 BORDERS: tuple[Border, ...] = get_args(Border)
@@ -42,6 +43,10 @@ class GridBias:
     columns: Tensor
     up: int | None = None
     left: int | None = None
+
+    def __repr__(self) -> str:
+        rows, columns = shape_of(self.rows), shape_of(self.columns)
+        return f"GridBias(rows {rows}, columns {columns}, up {self.up}, left {self.left})"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "up", zero_of(self.rows, self.up, "GridBias rows", ("up", "down")))

@@ -178,8 +178,6 @@ class _Axis:
 
 def pieces(size: tuple[int, int], spec: GridSpec, images: int, scores: int, *, careful: bool) -> Iterator[Piece]:
     """All of so many images of one size, with up to so many scores of a head at a time, or those of one tile."""
-    if not all(size):
-        return
     vertical = _Axis(size[0], near(spec.vertical), spec.border)
     horizontal = _Axis(size[1], near(spec.horizontal), spec.border)
     high, wide = vertical.tile, horizontal.tile

@@ -14,6 +14,7 @@ from regard.attention.grid.window import band_width, first_column
 from regard.attention.spec import whole
 from regard.attention.weights import entropy, heaviest, mean
 from regard.errors import ShapeError
+from regard.ragged import counted, shape_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +41,11 @@ class GridWeights:
     dilation: tuple[int, int]
     sizes: Tensor
     offsets: Tensor | None = None
+
+    def __repr__(self) -> str:
+        """Its layout and sizes, and no tensor of it."""
+        layout = "dense" if self.offsets is None else "ragged"
+        return f"GridWeights({layout}, {counted(len(self.sizes), 'image')}, values {shape_of(self.values)})"
 
     def dense(self) -> Tensor | list[Tensor]:
         """Every pair: ``[B, H, N, N]``, or a list of ``[H, N_b, N_b]`` of a ragged batch. Memory O(N²)."""

@@ -111,7 +111,7 @@ def as_convolution(
 
     Arguments:
         attention: from :func:`attention_from_convolution`, trained or not.
-        images: to measure the error on, as the attention takes them; None for its bound.
+        images: to measure the error on, ``[B, in, ...]`` as the attention takes them; None for its bound.
         least: how much of its weight each head must give to its offset.
 
     Returns:

@@ -30,8 +30,12 @@ from regard.tasks.classify.confusion import draw_confusion
 from regard.tasks.classify.network import ClassBatch, ClassNetwork
 from regard.tasks.classify.ngrams import NGrams
 from regard.tasks.classify.options import ClassifyConfig
+from regard.tasks.continuing import check_no_new
 from regard.tasks.maps import attention_maps
 from regard.tasks.model import Columns, Details, Scores
+from regard.tasks.saving import save_model
+from regard.tasks.shown import shown
+from regard.tasks.vectors import as_array, pooled, windows_of
 from regard.tasks.wrong import wrong_labels
 from regard.training.config import make_config, with_options
 from regard.training.metrics import class_scores, pair_scores, scores_by_label
@@ -65,6 +69,9 @@ class Classifier:
         self._weights: Tensor | None = None  # of the labels in the loss
         self._ngrams: NGrams | None = None  # learned, for the next network
 
+    def __repr__(self) -> str:
+        return shown(self)
+
     @property
     def network(self) -> ClassNetwork:
         """The network, once there is one."""
@@ -79,7 +86,7 @@ class Classifier:
     def fit(
         self,
         train: Source,
-        dev: Source | None = None,
+        dev: Source | float | None = None,
         output: str | Path | None = None,
         *,
         resume: bool = False,
@@ -92,7 +99,7 @@ class Classifier:
                 columns of them; instead of a text a list of words, or an array ``[N, C]``.
             output: run folder to write; without it nothing is left on disk.
             resume: go on from the checkpoint in ``output``, bit for bit.
-            The rest are the options of training, as on the command line.
+            options: those of training, as on the command line.
 
         Raises:
             DataError: a record that cannot be read, with file and line.
@@ -119,7 +126,7 @@ class Classifier:
         Arguments:
             confusion: a PNG to write, which shows which labels are taken for which.
             calibration: a PNG to write, which shows how far probabilities are to be believed.
-            pairs: whether to tell the ``equal_error_rate`` too, by which :meth:`embed` tells whether two examples have
+            pairs: whether to tell the ``equal_error_rate`` too, by which :meth:`encode` tells whether two examples have
                 the same label; with ``unseen_labels="count-wrong"`` of labels that training never had, too.
             by_label: whether to tell ``precision``, ``recall``, ``f1`` and ``support`` of every label under that name.
             errors: a file to write, .tsv, .csv or .jsonl: a row for each wrong label, most confident first.
@@ -130,7 +137,7 @@ class Classifier:
         self.check(examples)
         scores: dict[str, Any] = self._measure(self.network, examples, confusion, calibration, details)
         if pairs:
-            scores |= pair_scores(self._embedded(examples), [example.goal for example in examples])
+            scores |= pair_scores(self._encoded(examples).numpy(), [example.goal for example in examples])
         return fitting.with_details(scores, details, by_label=by_label, errors=errors)
 
     @with_options(ClassifyConfig, "Reading")
@@ -151,14 +158,20 @@ class Classifier:
         return [dict(zip(self.labels, row, strict=True)) for row in rows.tolist()]
 
     @with_options(ClassifyConfig, "Reading")
-    def embed(self, source: Source, *, format: str = "auto", **reading: Any) -> NDArray[np.float32]:
+    def encode(
+        self, source: Source, *, normalize: bool = False, format: str = "auto", **reading: Any
+    ) -> NDArray[np.float32]:
         """One vector for every example, ``[N, dim]``: what the whole sequence was pooled to, which the head reads.
 
         Examples of one label point in about the same direction: the cosine between two tells how alike they are.
+
+        Arguments:
+            normalize: whether each is divided by its length, so that a product of two is their cosine.
+            reading: options of reading that are not to be as in training, ``text_column`` or ``delimiter``, say.
         """
-        examples = files.read(self, source, labelled=False, format=format, **reading)
+        examples = given(self, source, format, **reading)
         self._check_held(examples)
-        return self._embedded(examples)
+        return as_array(self._encoded(examples), normalize=normalize)
 
     @with_options(ClassifyConfig, "Reading")
     def candidates(
@@ -195,6 +208,14 @@ class Classifier:
         """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""
         return attention_maps(self, items)
 
+    def save(self, folder: str | Path) -> Path:
+        """Writes a run folder, new or empty, as ``fit(output=...)`` does, but for the course of the training.
+
+        Raises:
+            RegardError: there is no network yet, or something is in the folder.
+        """
+        return save_model(self, folder)
+
     def describe(self) -> dict[str, Any]:
         """What the network is made of, and how many parameters each part has."""
         ngrams = {} if self.network.ngrams is None else {"ngrams": self.network.ngrams.weight.numel()}
@@ -219,27 +240,16 @@ class Classifier:
     def texts_of(self, part: str, train: Sequence[Example]) -> Iterable[Any]:
         return files.Values(train, "items")
 
-    def learn_labels(self, train: Sequence[Example]) -> None:
+    def learn_labels(self, train: Sequence[Example], known: list[str] | None = None) -> None:
         counts = Counter(example.goal for example in train)
-        self.labels = sorted(counts)
-        if len(counts) < 2:
-            logger.warning(
-                "all training data has one label, '%s', which every prediction will be: add examples of another",
-                self.labels[0],
-            )
-        if rare := [label for label in self.labels if counts[label] == 1]:
-            logger.warning(
-                "%d of %d labels have one training example, from which little can be learned: %s%s",
-                len(rare),
-                len(self.labels),
-                ", ".join(f"'{label}'" for label in rare[:10]),
-                ", ..." if len(rare) > 10 else "",
-            )
+        if known is not None:
+            check_no_new([*counts], known)
+        self.labels = sorted(counts) if known is None else known
         if self.config.class_weights == "balanced":
             mean = len(train) / len(counts)
-            self._weights = torch.tensor([mean / counts[label] for label in self.labels])
+            self._weights = torch.tensor([mean / max(1, counts[label]) for label in self.labels])
         self._ngrams = self._new_ngrams()
-        if self._ngrams is not None and len(counts) > 1:
+        if self._ngrams is not None and known is None and len(counts) > 1:
             rows = {label: row for row, label in enumerate(self.labels)}
             self._ngrams.learn(
                 train,
@@ -298,11 +308,7 @@ class Classifier:
 
     def _windows(self, example: Example) -> list[Any]:
         """The items whole, or the windows in which they are read."""
-        longest = files.longest_window(self.config)
-        if self.length(example) <= longest:
-            return [example.items]
-        windows: list[Any] = self.network.front_end.split(example.items, longest)
-        return windows
+        return windows_of(self.network.front_end, example.items, files.longest_window(self.config))
 
     def collate(self, examples: Sequence[Example]) -> ClassBatch:
         parts = [self._windows(example) for example in examples]
@@ -386,26 +392,16 @@ class Classifier:
             ngrams.believe(deep[known], wide[known], torch.tensor([rows[examples[n].goal] for n in known]))
         return ngrams.join(deep, wide).softmax(1)
 
-    def _embedded(self, examples: Sequence[Example]) -> NDArray[np.float32]:
+    def _encoded(self, examples: Sequence[Example]) -> Tensor:
         """``[N, dim]``."""
-        return self._rows(self.network, self.network.embed, examples, self.config.dim).numpy()
+        return self._rows(self.network, self.network.embed, examples, self.config.dim)
 
-    @torch.inference_mode()
     def _rows(self, network: nn.Module, read: Callable[..., Tensor], examples: Sequence[Example], width: int) -> Tensor:
-        """``[N, width]``: what ``read``, a part of the network, makes of each; the mean over the windows of a long one.
-
-        One window after the other is held.
-        """
+        """``[N, width]``: what ``read`` makes of each, of a long one the mean over its windows."""
         network.eval()
-        parts = [(number, window) for number, example in enumerate(examples) for window in self._windows(example)]
-        owners = torch.tensor([number for number, _ in parts], dtype=torch.int64)
-        front_end, device = self.network.front_end, fitting.device_of(network)
-        sums = torch.zeros(len(examples), width)
-        for numbers in fitting.in_batches([front_end.count(window) for _, window in parts]):
-            inputs = front_end.encode([parts[number][1] for number in numbers]).to(device)
-            rows = read(inputs, torch.arange(len(numbers) + 1))  # [B, width]
-            sums.index_add_(0, owners[numbers], rows.float().cpu())
-        return sums / owners.bincount(minlength=len(examples))[:, None]
+        windows = [self._windows(example) for example in examples]
+        front_end = self.network.front_end
+        return pooled(front_end, lambda inputs, count: read(inputs, torch.arange(count + 1)), windows, width)
 
     def baselines(self, train: Sequence[Example], scored: Sequence[Example]) -> Scores:
         return class_baselines(train, scored, self.labels, getattr(self.network.front_end, "frames", np.asarray))

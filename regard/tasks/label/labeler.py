@@ -8,7 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -19,6 +21,7 @@ from regard.errors import ConfigError
 from regard.ragged import Ragged
 from regard.tasks import files, fitting
 from regard.tasks.candidates import USUAL, check_top, given
+from regard.tasks.continuing import check_no_new
 from regard.tasks.label import masks
 from regard.tasks.label.frames import Smoothing
 from regard.tasks.label.kinds import KINDS, Kind
@@ -28,7 +31,10 @@ from regard.tasks.label.reader import Labelled, LabelReader
 from regard.tasks.label.recordings import SHORTEST_PIECE, pieces
 from regard.tasks.maps import attention_maps
 from regard.tasks.model import Columns, Details, Scores
+from regard.tasks.saving import save_model
+from regard.tasks.shown import shown
 from regard.tasks.streams import Stream, Streams, in_pieces, is_read_in_pieces
+from regard.tasks.vectors import mean_vectors
 from regard.training.config import make_config, with_options
 from regard.viewer.images import ImageMaps
 from regard.viewer.maps import Maps
@@ -59,6 +65,9 @@ class Labeler:
         self.scores: dict[str, Any] = {}
         self._network: LabelNetwork | None = None
 
+    def __repr__(self) -> str:
+        return shown(self)
+
     @property
     def network(self) -> LabelNetwork:
         """The network, once there is one."""
@@ -73,7 +82,7 @@ class Labeler:
     def fit(
         self,
         train: Source,
-        dev: Source | None = None,
+        dev: Source | float | None = None,
         output: str | Path | None = None,
         *,
         resume: bool = False,
@@ -87,7 +96,7 @@ class Labeler:
                 patches, or a table with columns of them.
             output: run folder to write; without it nothing is left on disk.
             resume: go on from the checkpoint in ``output``, bit for bit.
-            The rest are the options of training, as on the command line.
+            options: those of training, as on the command line.
 
         Raises:
             DataError: a record that cannot be read, with file and line.
@@ -220,9 +229,29 @@ class Labeler:
         width = 1 if seconds is None else smoothing.width(seconds)
         return Streams(self.network, count, partial(LabelReader, self.labels, seconds, width=width), rate=rate)
 
+    @with_options(LabelConfig, "Reading")
+    def encode(
+        self, source: Source, *, normalize: bool = False, format: str = "auto", **reading: Any
+    ) -> NDArray[np.float32]:
+        """One vector for every example, ``[N, dim]``: the mean of what the encoder makes of it.
+
+        Arguments:
+            normalize: whether each is divided by its length, so that a product of two is their cosine.
+            reading: options of reading that are not to be as in training, ``text_column`` or ``delimiter``, say.
+        """
+        return mean_vectors(self, given(self, source, format, **reading), normalize=normalize)
+
     def attention(self, items: Any) -> Maps | ImageMaps:
         """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""
         return attention_maps(self, items)
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes a run folder, new or empty, as ``fit(output=...)`` does, but for the course of the training.
+
+        Raises:
+            RegardError: there is no network yet, or something is in the folder.
+        """
+        return save_model(self, folder)
 
     def describe(self) -> dict[str, Any]:
         """What the network is made of, and how many parameters each part has."""
@@ -245,8 +274,12 @@ class Labeler:
     def texts_of(self, part: str, train: Sequence[Example]) -> Iterable[Any]:
         return files.Values(train, "items")
 
-    def learn_labels(self, train: Sequence[Example]) -> None:
-        self.labels = self._kind.known_labels(train)
+    def learn_labels(self, train: Sequence[Example], known: list[str] | None = None) -> None:
+        found = self._kind.known_labels(train)
+        if known is not None:
+            check_no_new(found, [masks.bare(label) for label in known] if self.config.goal == "mask" else known)
+            return
+        self.labels = found
         names = self._mask_names()
         if names is not None:
             self.labels = masks.named(self.labels, names)

@@ -129,6 +129,11 @@ def number_of(label: str) -> int:
     return int(label.partition(" ")[0])
 
 
+def bare(label: str) -> str:
+    """Its number alone, as text."""
+    return label.partition(" ")[0]
+
+
 def name_of(label: str) -> str:
     """What it is called; without a name, its number.
 

@@ -8,12 +8,15 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from regard.data import Example, Source
 from regard.data.items import fewest
-from regard.errors import DataError, UnsupportedError
+from regard.errors import ConfigError, DataError, UnsupportedError
+from regard.front_ends import FRONT_ENDS
 from regard.tasks import files, fitting
 from regard.tasks.candidates import USUAL, as_pairs, best_of, check_top, given
 from regard.tasks.maps import attention_maps
@@ -22,6 +25,9 @@ from regard.tasks.pretrain.masking import choose
 from regard.tasks.pretrain.network import MaskedBatch, MaskedNetwork
 from regard.tasks.pretrain.options import PretrainConfig
 from regard.tasks.pretrain.truths import Truth, truth_for
+from regard.tasks.saving import save_model
+from regard.tasks.shown import shown
+from regard.tasks.vectors import mean_vectors
 from regard.training.config import make_config, with_options
 from regard.viewer.images import ImageMaps
 from regard.viewer.maps import Maps
@@ -48,6 +54,9 @@ class MaskedModel:
         self.scores: dict[str, Any] = {}
         self._network: MaskedNetwork | None = None
 
+    def __repr__(self) -> str:
+        return shown(self)
+
     @property
     def network(self) -> MaskedNetwork:
         """The network, once there is one."""
@@ -62,7 +71,7 @@ class MaskedModel:
     def fit(
         self,
         train: Source,
-        dev: Source | None = None,
+        dev: Source | float | None = None,
         output: str | Path | None = None,
         *,
         resume: bool = False,
@@ -75,7 +84,7 @@ class MaskedModel:
                 iterable of texts or arrays ``[N, C]``; or a table with a column of them.
             output: run folder to write; without it nothing is left on disk.
             resume: go on from the checkpoint in ``output``, bit for bit.
-            The rest are the options of training, as on the command line.
+            options: those of training, as on the command line.
 
         Raises:
             DataError: a record that cannot be read, with file and line.
@@ -121,9 +130,29 @@ class MaskedModel:
                 files.check_windowed(self.config, example, len(self.truth.blanks(str(example.items))[1]))
         return [self._filled(str(example.items), top) for example in examples]
 
+    @with_options(PretrainConfig, "Reading")
+    def encode(
+        self, source: Source, *, normalize: bool = False, format: str = "auto", **reading: Any
+    ) -> NDArray[np.float32]:
+        """One vector for every example, ``[N, dim]``: the mean of what the encoder makes of it.
+
+        Arguments:
+            normalize: whether each is divided by its length, so that a product of two is their cosine.
+            reading: options of reading that are not to be as in training, ``text_column`` or ``delimiter``, say.
+        """
+        return mean_vectors(self, given(self, source, format, **reading), normalize=normalize)
+
     def attention(self, items: Any) -> Maps | ImageMaps:
         """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""
         return attention_maps(self, items)
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes a run folder, new or empty, as ``fit(output=...)`` does, but for the course of the training.
+
+        Raises:
+            RegardError: there is no network yet, or something is in the folder.
+        """
+        return save_model(self, folder)
 
     def describe(self) -> dict[str, Any]:
         """What the network is made of, and how many parameters each part has."""
@@ -131,7 +160,7 @@ class MaskedModel:
 
     @property
     def truth(self) -> Truth:
-        """What is guessed: tokens, words or vectors."""
+        """What is guessed, tokens, words or vectors."""
         return truth_for(self.config.front_end, self.network.front_end)
 
     def _filled(self, text: str, top: int | None) -> dict[str, Any]:
@@ -178,6 +207,11 @@ class MaskedModel:
     # The protocol of regard.tasks.model
 
     def front_ends(self) -> dict[str, str]:
+        if FRONT_ENDS[self.config.front_end].grid:
+            raise ConfigError(
+                f"front_end: parts of images are not guessed, got {self.config.front_end}; choose one of text, "
+                "vectors or sound, or train another task on images"
+            )
         return {"front_end": self.config.front_end}
 
     def columns(self) -> Columns:
@@ -186,7 +220,7 @@ class MaskedModel:
     def texts_of(self, part: str, train: Sequence[Example]) -> Iterable[Any]:
         return files.Values(train, "items")
 
-    def learn_labels(self, train: Sequence[Example]) -> None:
+    def learn_labels(self, train: Sequence[Example], known: list[str] | None = None) -> None:
         """There are none."""
 
     def check_sizes(self, examples: Sequence[Example]) -> None:

@@ -22,11 +22,14 @@ from regard.tasks import files, fitting
 from regard.tasks.candidates import USUAL, as_pairs, given, width_of
 from regard.tasks.maps import attention_maps
 from regard.tasks.model import Columns, Details, Scores
+from regard.tasks.saving import save_model
+from regard.tasks.shown import shown
 from regard.tasks.streams import Stream, Streams, in_pieces, is_read_in_pieces
 from regard.tasks.transcribe.baselines import transcript_baselines
 from regard.tasks.transcribe.network import TranscriptBatch, TranscriptNetwork, ctc_loss
 from regard.tasks.transcribe.options import TranscribeConfig
 from regard.tasks.transcribe.reader import TranscriptReader, Written
+from regard.tasks.vectors import mean_vectors
 from regard.tasks.wrong import wrong_texts
 from regard.training.config import make_config, with_options
 from regard.training.metrics import transcript_scores
@@ -57,6 +60,9 @@ class Transcriber:
         self.scores: dict[str, Any] = {}
         self._network: TranscriptNetwork | None = None
 
+    def __repr__(self) -> str:
+        return shown(self)
+
     @property
     def network(self) -> TranscriptNetwork:
         """The network, once there is one."""
@@ -71,7 +77,7 @@ class Transcriber:
     def fit(
         self,
         train: Source,
-        dev: Source | None = None,
+        dev: Source | float | None = None,
         output: str | Path | None = None,
         *,
         resume: bool = False,
@@ -84,7 +90,7 @@ class Transcriber:
                 instead of a recording an array ``[N, C]``, a text or a list of words, as the front end takes them.
             output: run folder to write; without it nothing is left on disk.
             resume: go on from the checkpoint in ``output``, bit for bit.
-            The rest are the options of training, as on the command line.
+            options: those of training, as on the command line.
 
         Raises:
             DataError: a record that cannot be read, or whose target is too long for it, with file and line.
@@ -187,9 +193,29 @@ class Transcriber:
         """The same for many at once, which share a batch."""
         return Streams(self.network, count, partial(TranscriptReader, self.network), rate=rate)
 
+    @with_options(TranscribeConfig, "Reading")
+    def encode(
+        self, source: Source, *, normalize: bool = False, format: str = "auto", **reading: Any
+    ) -> NDArray[np.float32]:
+        """One vector for every example, ``[N, dim]``: the mean of what the encoder makes of it.
+
+        Arguments:
+            normalize: whether each is divided by its length, so that a product of two is their cosine.
+            reading: options of reading that are not to be as in training, ``text_column`` or ``delimiter``, say.
+        """
+        return mean_vectors(self, given(self, source, format, **reading), normalize=normalize)
+
     def attention(self, items: Any) -> Maps | ImageMaps:
         """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""
         return attention_maps(self, items)
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes a run folder, new or empty, as ``fit(output=...)`` does, but for the course of the training.
+
+        Raises:
+            RegardError: there is no network yet, or something is in the folder.
+        """
+        return save_model(self, folder)
 
     def describe(self) -> dict[str, Any]:
         """What the network is made of, and how many parameters each part has."""
@@ -208,7 +234,7 @@ class Transcriber:
     def texts_of(self, part: str, train: Sequence[Example]) -> Iterable[Any]:
         return files.Values(train, "goal" if part == "target" else "items")
 
-    def learn_labels(self, train: Sequence[Example]) -> None:
+    def learn_labels(self, train: Sequence[Example], known: list[str] | None = None) -> None:
         """There are none."""
 
     def check_sizes(self, examples: Sequence[Example]) -> None:

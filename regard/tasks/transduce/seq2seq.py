@@ -9,7 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -22,10 +24,13 @@ from regard.tasks import files, fitting
 from regard.tasks.candidates import USUAL, given, width_of
 from regard.tasks.maps import sequence_maps
 from regard.tasks.model import Columns, Details, Scores
+from regard.tasks.saving import save_model
+from regard.tasks.shown import shown
 from regard.tasks.transduce.baselines import text_baselines
 from regard.tasks.transduce.metrics import text_scores
 from regard.tasks.transduce.options import TransduceConfig
 from regard.tasks.transduce.transformer import SHORTEST_LIMIT, Find, PairBatch, Transformer, shifted
+from regard.tasks.vectors import mean_vectors
 from regard.tasks.wrong import wrong_texts
 from regard.training.config import make_config, with_options
 from regard.viewer.maps import Maps, PairMaps
@@ -56,6 +61,9 @@ class Seq2Seq:
         self.scores: dict[str, Any] = {}
         self._network: Transformer | None = None
 
+    def __repr__(self) -> str:
+        return shown(self)
+
     @property
     def network(self) -> Transformer:
         """The network, once there is one."""
@@ -70,7 +78,7 @@ class Seq2Seq:
     def fit(
         self,
         train: Source,
-        dev: Source | None = None,
+        dev: Source | float | None = None,
         output: str | Path | None = None,
         *,
         resume: bool = False,
@@ -83,7 +91,7 @@ class Seq2Seq:
                 targets are a file of their own), an iterable of ``(source, target)``, or a table.
             output: run folder to write; without it nothing is left on disk.
             resume: go on from the checkpoint in ``output``, bit for bit.
-            The rest are the options of training, as on the command line.
+            options: those of training, as on the command line.
 
         Raises:
             DataError: a record that cannot be read, with file and line.
@@ -200,6 +208,18 @@ class Seq2Seq:
             return [{"candidates": some} if samples > 1 else some[0] for some in found]
         return [some[0] if top is None else some[0] | {"candidates": some} for some in found]
 
+    @with_options(TransduceConfig, "Reading")
+    def encode(
+        self, source: Source, *, normalize: bool = False, format: str = "auto", **reading: Any
+    ) -> NDArray[np.float32]:
+        """One vector for every example, ``[N, dim]``: the mean of what the encoder makes of it.
+
+        Arguments:
+            normalize: whether each is divided by its length, so that a product of two is their cosine.
+            reading: options of reading that are not to be as in training, ``text_column`` or ``delimiter``, say.
+        """
+        return mean_vectors(self, given(self, source, format, **reading), normalize=normalize)
+
     @torch.inference_mode()
     def attention(self, items: Any, target: str | None = None) -> PairMaps:
         """Who attends to whom: source and target to themselves, target to source. The target is predicted if None."""
@@ -216,6 +236,14 @@ class Seq2Seq:
             maps[layer.role].append(layer.weights.dense()[0])
         own, cross = maps["attention"], maps["cross_attention"]
         return PairMaps(encoder, Maps(own, names[1:], names[:-1]), Maps(cross, names[1:], encoder.items))
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes a run folder, new or empty, as ``fit(output=...)`` does, but for the course of the training.
+
+        Raises:
+            RegardError: there is no network yet, or something is in the folder.
+        """
+        return save_model(self, folder)
 
     def describe(self) -> dict[str, Any]:
         """What the network is made of, and how many parameters each part has."""
@@ -247,7 +275,7 @@ class Seq2Seq:
             return files.Values(train, "goal")
         return files.Values(train, "items", "goal") if self.config.shared_vocabulary else files.Values(train, "items")
 
-    def learn_labels(self, train: Sequence[Example]) -> None:
+    def learn_labels(self, train: Sequence[Example], known: list[str] | None = None) -> None:
         """There are none."""
 
     def check_sizes(self, examples: Sequence[Example]) -> None:

@@ -65,6 +65,14 @@ def test_top_is_that_of_all_pairs() -> None:
         weights.top(0)
 
 
+def test_a_pixel_that_is_not_there_is_refused() -> None:
+    x = torch.zeros(1, 1, 12, 2)
+    weights = regard.attention_weights2d(x, x, size=(3, 4))
+    for pixel in ((3, 0), (0, -5), 12, (1,), (1, 0.5), (True, 0), "one"):
+        with pytest.raises(ShapeError, match="query must be"):
+            weights.row(pixel)
+
+
 @pytest.mark.parametrize("implementation", ["reference", "blocked"])
 def test_batches_with_nothing_in_them(implementation: str) -> None:
     x, none = torch.zeros(0, 2, 12, 4), torch.zeros(0, 2, 4)

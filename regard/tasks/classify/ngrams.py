@@ -19,6 +19,7 @@ from regard.data import Example
 WORDS, CHARACTERS = (1, 2), (2, 5)  # of how many words, or of characters within one
 TOKEN = r"\w+|[^\w\s]"
 INVERSE_PENALTY = 30.0  # of logistic regression
+STEPS, PRECISION = 100, 1e-4  # of its solver
 HIDDEN = 5  # one of so many training texts tells how far n-grams can be believed
 UNKNOWN = -10.0  # the score of a label of which no text was learned from
 WEIGHTS = 2**22  # buckets × labels at most
@@ -33,8 +34,10 @@ class NGrams(nn.Module):
 
     Words and pairs of words fill one half of the buckets, 2 to 5 characters of a word the other; each half of a text
     has length 1, with ``tf = 1 + log(count)`` and ``idf = 1 + log((1 + N) / (1 + texts with g))``, or 0 where no text
-    has g: what was never seen tells nothing. The bucket of an n-gram is told by its hash. The label is told by ``a · network + b · n-grams``, of which each was trained apart:
-    wide and deep (Cheng et al. 2016), a product of experts (Hinton 2002). Nothing here is learned by gradients.
+    has g: what was never seen tells nothing. The bucket of an n-gram is told by its hash.
+
+    A label is told by ``a · network + b · n-grams``, of which each was trained apart: wide and deep (Cheng et al.
+    2016), a product of experts (Hinton 2002). Nothing here is learned by gradients.
 
     Arguments:
         buckets: how many at most; fewer where labels are many.
@@ -95,7 +98,9 @@ class NGrams(nn.Module):
         self.idf = torch.from_numpy(idf).float()
         features = self._weighed(halves)
         used = np.flatnonzero(texts)
-        model = LogisticRegression(C=INVERSE_PENALTY, max_iter=100, class_weight="balanced" if balanced else None)
+        model = LogisticRegression(
+            C=INVERSE_PENALTY, max_iter=STEPS, tol=PRECISION, class_weight="balanced" if balanced else None
+        )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # so near to the best is near enough
             model.fit(features[:, used], labels)
@@ -108,8 +113,9 @@ class NGrams(nn.Module):
 
     def join(self, deep: Tensor, wide: Tensor) -> Tensor:
         """``[B, labels]``: what both say together."""
-        a, b = self.shares.tolist()
-        return a * deep + b * wide
+        a, b = self.shares.cpu()
+        joined: Tensor = a * deep + b * wide
+        return joined
 
     def believe(self, deep: Tensor, wide: Tensor, rows: Tensor) -> None:
         """Finds the shares that make texts likeliest which neither path has learned from.
@@ -128,8 +134,8 @@ class NGrams(nn.Module):
             at = torch.from_numpy(shares).requires_grad_()
             loss = F.cross_entropy(at[0] * deep + at[1] * wide, rows, reduction="sum")
             loss = loss + CERTAINTY / 2 * (at - usual).square().sum()
-            loss.backward()  # type: ignore[no-untyped-call]
-            return float(loss.detach()), at.grad.numpy()
+            (slope,) = torch.autograd.grad(loss, at)
+            return float(loss.detach()), slope.numpy()
 
         with torch.enable_grad():
             found = minimize(cost, np.array(USUAL), jac=True, bounds=[(0, None)] * 2)
@@ -137,7 +143,8 @@ class NGrams(nn.Module):
 
     def _scores(self, halves: Sequence[Any]) -> Tensor:
         """``[B, labels]``."""
-        return torch.from_numpy(self._weighed(halves) @ self.weight.cpu().numpy()) + self.bias.cpu()
+        rows: Tensor = torch.from_numpy(self._weighed(halves) @ self.weight.cpu().numpy()) + self.bias.cpu()
+        return rows
 
     def _counted(self, sequences: Sequence[Any]) -> list[Any]:
         """For each half a sparse matrix ``[B, buckets / 2]`` of how often each n-gram stands in each text."""

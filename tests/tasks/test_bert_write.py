@@ -102,7 +102,7 @@ def test_a_labeler_is_the_same_in_transformers(tmp_path):
 
 
 def test_a_classifier_is_the_same_in_transformers(tmp_path):
-    sorter = Classifier(**LIKE_BERT, pooling="bert")
+    sorter = Classifier(**LIKE_BERT, pooling="bert", ngrams=0)
     examples = [(text, "long" if len(text) > 9 else "short") for text in TEXTS if text]
     sorter.fit(examples * 4, epochs=1, baselines="none")
     network = sorter.network.eval()
@@ -147,6 +147,7 @@ def test_a_network_that_is_no_bert_is_refused_with_every_reason(tmp_path, option
 def test_only_berts_pooling_can_be_exported():
     assert reasons_against_bert("classify", {"pooling": "first"}) == ["pooling is 'first', BERT has 'bert'"]
     assert reasons_against_bert("label", {"pooling": "first"}) == []
+    assert reasons_against_bert("classify", {"ngrams": 9}) == ["ngrams is 9, BERT has 0"]
 
 
 def test_tensors_that_are_not_those_of_the_options_are_refused(tmp_path):

@@ -152,7 +152,7 @@ def print_info(model: Any, run: str, *, every: bool) -> None:
     Arguments:
         every: whether all options are shown, or those that are not the defaults.
     """
-    from regard.tasks.card import measured_on, told_data, told_network
+    from regard.tasks.card import measured_on, told_data, told_network, told_ngrams
     from regard.tasks.reach import reach_of, told
 
     facts = model.describe()
@@ -163,6 +163,8 @@ def print_info(model: Any, run: str, *, every: bool) -> None:
     typer.echo(told_network(model.config))
     parts = ", ".join(f"{name} {count:,}" for name, count in facts["parts"].items())
     typer.echo(f"{facts['parameters']:,} parameters: {parts}")
+    for line in told_ngrams(facts):
+        typer.echo(line)
     typer.echo(told(reach_of(model.network), timed=hasattr(model.network.front_end, "seconds")))
     usual, own = type(model.config)().model_dump(), model.config.model_dump()
     typer.echo("options:" if every else "options that are not the defaults (--all for every one):")

@@ -47,6 +47,7 @@ def _card(model: Model, run: Path) -> list[str]:
         f"Trained with regard{told_data(model.scores)}.",
         "",
         f"- network: {told_network(config)}, {facts['parameters']:,} parameters",
+        *(f"- {line}" for line in told_ngrams(facts)),
         *_begun(config),
         f"- attention: {config.score} scores, {config.normalizer}, {_windows(config)}, positions {config.positions}",
         *_speed(model.scores, config.seed),
@@ -84,6 +85,16 @@ def told_network(config: Config) -> str:
     """Its parts and sizes."""
     sizes = f"depth {config.depth}, dim {config.dim}, {config.heads} heads"
     return f"{config.front_end} front end, {config.encoder} encoder, {sizes}"
+
+
+def told_ngrams(facts: dict[str, Any]) -> list[str]:
+    """How far n-grams are believed, of a model that has them."""
+    if (own := facts.get("ngrams")) is None:
+        return []
+    return [
+        f"n-grams beside the network: {own['weights']:,} weights of logistic regression; "
+        f"a label has the logit {own['share_of_network']:g} · network + {own['share']:g} · n-grams"
+    ]
 
 
 def _speed(scores: dict[str, Any], seed: int) -> list[str]:

@@ -135,6 +135,13 @@ def test_a_classifier_of_texts_has_them_and_keeps_them(tmp_path: Path):
     kept = load_file(tmp_path / "run" / "model.safetensors")
     assert torch.equal(kept["ngrams.shares"], model.network.ngrams.shares)
     assert model.network.ngrams.shares.tolist() != list(ngrams.USUAL)
+    network, wide = (round(share, 3) for share in model.network.ngrams.shares.tolist())
+    card = (tmp_path / "run" / "README.md").read_text()
+    assert (
+        f"1,048,576 weights of logistic regression; a label has the logit {network:g} · network + {wide:g} · n-grams"
+        in card
+    )
+    assert "ngrams" not in model.describe()["parts"]
     plain = regard.Classifier(**SMALL, ngrams=0).fit(train, dev, **TRAINING)
     assert plain.network.ngrams is None
     for name, tensor in plain.network.state_dict().items():  # which learned by itself

@@ -218,8 +218,12 @@ class Classifier:
 
     def describe(self) -> dict[str, Any]:
         """What the network is made of, and how many parameters each part has."""
-        ngrams = {} if self.network.ngrams is None else {"ngrams": self.network.ngrams.weight.numel()}
-        return {"task": "classify", "labels": len(self.labels), **fitting.parts_of(self.network), **ngrams}
+        facts = {"task": "classify", "labels": len(self.labels), **fitting.parts_of(self.network)}
+        if (ngrams := self.network.ngrams) is None:
+            return facts
+        del facts["parts"]["ngrams"]  # which has no parameters
+        network, wide = (round(share, 3) for share in ngrams.shares.tolist())
+        return facts | {"ngrams": {"weights": ngrams.weight.numel(), "share": wide, "share_of_network": network}}
 
     # The protocol of regard.tasks.model
 

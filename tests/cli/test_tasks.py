@@ -122,7 +122,7 @@ def test_pretrain_then_another_task_then_export(call, data, tmp_path):
     assert call("train", "pretrain", "--train", data / "raw.txt", "--output", first, "--epochs", 3, *sizes).code == 0
     (tmp_path / "blank.txt").write_text("a fine [MASK]\n")
     assert call("predict", first, tmp_path / "blank.txt").out.startswith("a fine ")
-    arguments = ("--train", data / "films.csv", "--output", second, "--epochs", 20, "--pooling", "bert")
+    arguments = ("--train", data / "films.csv", "--output", second, "--epochs", 20, "--pooling", "bert", "--ngrams", 0)
     done = call("train", "classify", "--from", first, *arguments, "--learning-rate", 0.005, "--dropout", 0)
     assert done.code == 0, done.err
     assert f'pretrained = "{first}"' in (second / "config.toml").read_text()

@@ -79,7 +79,7 @@ def test_a_network_that_loses_to_counting_words_is_told_of_it(package, tmp_path,
     for name in ("train.tsv", "dev.tsv"):
         lines = [f"{'yx'['dog' in text]}\t{text}\n" for text in texts]
         (tmp_path / name).write_text("label\ttext\n" + "".join(lines))
-    sizes = ["--dim", "8", "--depth", "0", "--heads", "2", "--epochs", "1", "--learning-rate", "1e-9"]
+    sizes = ["--dim", "8", "--depth", "0", "--heads", "2", "--epochs", "1", "--learning-rate", "1e-9", "--ngrams", "0"]
     command = ["train", "classify", "--train", "train.tsv", "--dev", "dev.tsv", "--output", "lost", *sizes]
     assert run(command) == 0
     told = "--from minilm --learning-rate 3e-4 --dropout 0.1 begins with a BERT of English"

@@ -416,8 +416,10 @@ def test_resuming_refuses_weights_that_are_not_whole_before_it_trains(tmp_path, 
 def test_the_end_of_a_journal_is_checked(tmp_path):
     output = tmp_path / "run"
     Labeler(**SMALL).fit([SENTENCE] * 4, output=output, **ONCE)
-    size = (output / "metrics.jsonl").stat().st_size
-    for place in flipped(output / "metrics.jsonl", random.Random(1).sample(range(size - 1), 40)):
+    whole = (output / "metrics.jsonl").read_bytes()
+    places = random.Random(1).sample(range(len(whole) - 1), 40)
+    for place in flipped(output / "metrics.jsonl", [place for place in places if whole[place] != ord("e")]):
+        # but for an e, which may be that of 1e-05, the same number as 1E-05
         found = outcome(lambda: Labeler(**SMALL).fit([SENTENCE] * 4, output=output, resume=True, **ONCE))
         assert "metrics.jsonl" in str(found), place
 

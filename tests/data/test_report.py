@@ -5,10 +5,13 @@ import random
 
 import numpy as np
 import pandas
+import pictures
 import pytest
+import sounds
 
 from regard import Classifier, Recording
 from regard.data import read
+from regard.data.records import Example, Place
 from regard.data.report import look
 from regard.data.segments import Segment
 
@@ -137,6 +140,34 @@ def test_recordings_by_their_files(tmp_path):
     assert "all training data has one label, 'a'" in look(heard, goal="segments").warnings[0]
     heard = read([(one, [Segment(0, 2, "a")]), (two, [Segment(0, 3, "a")])], goal="segments", items="recordings")
     assert look(heard, goal="segments").warnings == []  # there is what is outside, too
+
+
+def test_masks_are_unpacked_where_that_is_asked_for(tmp_path):
+    for name, pixels in (("image", 0), ("mask", 3)):
+        pictures.save(tmp_path / f"{name}s" / "one.png", np.full((4, 4), pixels, np.uint8))
+    (tmp_path / "list.csv").write_text("image,mask\nimages/one.png,masks/one.png\n")
+    masks = read(tmp_path / "list.csv", goal="mask", items="images")
+    assert look(masks, goal="mask", masks=True).train.labels == {"3": 1}
+    assert look(masks, goal="mask").train.labels == {}
+
+
+def test_what_was_read_of_folders_is_named_by_its_files(tmp_path):
+    for label in ("good", "bad"):
+        (tmp_path / "read" / label).mkdir(parents=True)
+        (tmp_path / "read" / label / "one.txt").write_text("the same text")
+        sounds.save_tone(tmp_path / "heard" / label / "one.wav", "low")
+    for folder, items, kind in ((tmp_path / "read", "text", "text"), (tmp_path / "heard", "recordings", "recording")):
+        (warning,) = [
+            line for line in look(read(folder, goal="label", items=items), goal="label").warnings if "another" in line
+        ]
+        assert f"2 of 2 training examples have the {kind} of another one, and another label" in warning
+        ending = "txt" if items == "text" else "wav"
+        assert f"{folder}/bad/one.{ending}, {folder}/good/one.{ending}" in warning
+
+
+def test_lines_of_several_files_are_named_with_each():
+    some = [Example("the same", label, Place(f"{label}.txt", line=4)) for label in ("good", "bad")]
+    assert any("good.txt, line 4, bad.txt, line 4" in line for line in look(some, goal="label").warnings)
 
 
 def test_training_tells_it_once_before_it_begins(caplog):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from . import cases
-from .grid import cases as grid_cases
+from attention import cases
+from attention.grid import cases as grid_cases
 
 Case = cases.Case
 GridCase = grid_cases.Case

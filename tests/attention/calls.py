@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from torch import Tensor
 
-from .tolerances import assert_near
+from attention.tolerances import assert_near
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 Leaves = dict[str, Tensor]  # what may need a gradient, by name

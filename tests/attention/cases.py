@@ -13,9 +13,8 @@ from hypothesis.strategies import SearchStrategy
 from torch import Tensor
 
 import regard
-
-from .calls import CHOICES as COMMON
-from .calls import DTYPES, Draw, outcome
+from attention.calls import CHOICES as COMMON
+from attention.calls import DTYPES, Draw, outcome
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import regard
+from attention.both import Case, GridCase, make
+from attention.tolerances import TOLERANCES, assert_near
 from regard.attention.api import IMPLEMENTATIONS
-
-from .both import Case, GridCase, make
-from .tolerances import TOLERANCES, assert_near
 
 HALF = (torch.bfloat16, torch.float16)
 PLAIN = Case(dtype=torch.float32, lengths=((21, 21), (21, 21)), key_heads=2, group=2)

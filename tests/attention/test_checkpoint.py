@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from .both import Case, GridCase, make
-from .calls import Leaves
-from .tolerances import assert_near
+from attention.both import Case, GridCase, make
+from attention.calls import Leaves
+from attention.tolerances import assert_near
 
 DENSE = Case(dtype=torch.float32, lengths=((21, 21), (21, 21)), key_heads=2, group=2)
 IMAGE = GridCase(dtype=torch.float32, window=(1, 2), tables=(2, 1, 1, 1), key_heads=2)

@@ -15,12 +15,11 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import regard
+from attention.cases import Case, cases, make, refuses
+from attention.tolerances import assert_near
 from regard import ConfigError, UnsupportedError
 from regard.attention import native
 from regard.attention.api import IMPLEMENTATIONS
-
-from .cases import Case, cases, make, refuses
-from .tolerances import assert_near
 
 X = torch.zeros(1, 2, 8, 4)
 PLAIN = Case(dtype=torch.float32)

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor, nn
 
 import regard
-
-from .cases import Call, Case, make
-from .tolerances import assert_near
+from attention.cases import Call, Case, make
+from attention.tolerances import assert_near
 
 DENSE = Case(dtype=torch.float32, lengths=((21, 21), (21, 21)), window=(3, 2), key_heads=2, group=2, key_mask=True)
 CALLS = {

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from .both import Case, GridCase, make
+from attention.both import Case, GridCase, make
 
 LONG = Case(dtype=torch.float32, lengths=((201, 201), (201, 201)), window=(30, 20), group=2, dim=16, value_dim=16)
 CASES: dict[str, list[Case | GridCase]] = {

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 import regard
-
-from .cases import Case, make
-from .tolerances import assert_near
+from attention.cases import Case, make
+from attention.tolerances import assert_near
 
 P = 0.3
 named = pytest.mark.parametrize("implementation", ["reference", "blocked", "native", "auto"])

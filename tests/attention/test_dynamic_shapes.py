@@ -10,10 +10,9 @@ import torch
 from torch import Tensor, nn
 
 import regard
+from attention.cases import Call, Case, make
+from attention.tolerances import assert_near
 from regard.attention.api import IMPLEMENTATIONS
-
-from .cases import Call, Case, make
-from .tolerances import assert_near
 
 PLAIN = Case(dtype=torch.float32, key_heads=2, dim=8, value_dim=8)
 SIZES = (((16, 16),) * 3, ((23, 23),) * 5)  # another batch and another length; sizes that agree are taken as one

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 import regard
-
-from .cases import Call, Case, make
-from .tolerances import assert_near
+from attention.cases import Call, Case, make
+from attention.tolerances import assert_near
 
 # sdpa refuses all that could hide every key from a query, and batches with nothing in them.
 named = pytest.mark.parametrize("implementation", ["reference", "blocked", "native", "auto"])

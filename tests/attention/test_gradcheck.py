@@ -8,9 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from attention.cases import Case, make
 from regard.attention.api import IMPLEMENTATIONS
-
-from .cases import Case, make
 
 PLAIN = Case(lengths=((4, 4), (4, 4)), key_heads=1, group=2, dim=2, value_dim=3, seed=3)
 WINDOW = replace(PLAIN, window=(2, 1), query_start=1, table=(1, 1))

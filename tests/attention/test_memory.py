@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .peak_memory import SIZES
+from attention.peak_memory import SIZES
 
 
 @pytest.mark.skipif("REGARD_TEST_KERNELS" in os.environ, reason="the address sanitizer holds what was freed")

@@ -11,10 +11,9 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import regard
+from attention.both import Case, GridCase, make
 from regard import UnsupportedError
 from regard.attention.api import IMPLEMENTATIONS
-
-from .both import Case, GridCase, make
 
 RAGGED = {"ragged": True, "lengths": ((9, 9), (0, 0), (17, 17))}
 IMAGE = GridCase(dtype=torch.float32, window=(1, 2), tables=(2, 1, 1, 1), key_heads=2, value_dim=5)

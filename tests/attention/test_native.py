@@ -15,11 +15,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 import regard
+from attention.cases import RUNS, Case, cases, make
+from attention.tolerances import assert_near
 from regard import ShapeError
 from regard.attention import native
-
-from .cases import RUNS, Case, cases, make
-from .tolerances import assert_near
 
 pytestmark = pytest.mark.skipif(native._kernels is None, reason=native.NOT_BUILT)
 SETS = native._kernels.instruction_sets() if native._kernels is not None else []

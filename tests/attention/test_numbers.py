@@ -8,8 +8,7 @@ import pytest
 import torch
 
 import regard
-
-from .tolerances import assert_near
+from attention.tolerances import assert_near
 
 HALF = (torch.bfloat16, torch.float16)
 named = pytest.mark.parametrize("implementation", ["reference", "blocked", "native", "auto"])

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from .cases import Call, Case, make
-from .tolerances import assert_near
+from attention.cases import Call, Case, make
+from attention.tolerances import assert_near
 
 N = 190
 BASE = Case(dtype=torch.float32, lengths=((N, N), (N, N)), key_heads=2, group=2)

@@ -9,12 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from attention.calls import assert_blind_rows_are_zero, assert_poison_stays
+from attention.cases import RUNS, Case, cases, make
+from attention.tolerances import assert_near
 from regard.attention import blocked
 from regard.attention.api import IMPLEMENTATIONS
-
-from .calls import assert_blind_rows_are_zero, assert_poison_stays
-from .cases import RUNS, Case, cases, make
-from .tolerances import assert_near
 
 EXACT = (torch.float64, torch.float32)
 LONG = st.lists(

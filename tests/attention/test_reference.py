@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 import regard
-
-from .tolerances import assert_near
+from attention.tolerances import assert_near
 
 LN2 = math.log(2)
 

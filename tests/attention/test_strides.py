@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 
 import regard
-
-from .both import Case, GridCase, make
-from .tolerances import assert_near
+from attention.both import Case, GridCase, make
+from attention.tolerances import assert_near
 
 DENSE = Case(dtype=torch.float32, lengths=((150, 150), (150, 150)), key_heads=2, group=2, window=(9, 4))
 IMAGE = GridCase(dtype=torch.float32, sizes=((5, 7), (5, 7)), window=(1, 2), tables=(2, 1, 1, 1), key_heads=2, group=2)

@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from torch.testing._internal.two_tensor import TwoTensor
 
 import regard
+from attention.tolerances import assert_near
 from regard import ShapeError, UnsupportedError
-
-from .tolerances import assert_near
 
 FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "attend": partial(regard.attend, window=1),

@@ -14,10 +14,9 @@ from torch.autograd import functional as autograd_functional
 from torch.func import grad, hessian, jacfwd, jacrev, jvp, vmap
 
 import regard
+from attention.tolerances import assert_near
 from regard import UnsupportedError
 from regard.attention.api import IMPLEMENTATIONS
-
-from .tolerances import assert_near
 
 pytestmark = [  # of PyTorch's own making: its first jvp in a process, and its kernels under vmap
     pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning"),

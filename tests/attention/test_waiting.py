@@ -14,17 +14,16 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import regard
+from attention.calls import assert_poison_stays
+from attention.cases import RUNS, Case, make
+from attention.test_property import _compare
+from attention.tolerances import assert_near
 from regard import Ragged
 from regard.attention import blocked
 from regard.attention.api import DEFAULTS
 from regard.attention.blocked import operands
 from regard.attention.blocked.cut import cut
 from regard.attention.check import check
-
-from .calls import assert_poison_stays
-from .cases import RUNS, Case, make
-from .test_property import _compare
-from .tolerances import assert_near
 
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 TABLE = [

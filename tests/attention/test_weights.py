@@ -10,9 +10,8 @@ from hypothesis import given
 from torch import Tensor
 
 import regard
+from attention.cases import Call, Case, cases, make
 from regard import AttentionWeights, ShapeError
-
-from .cases import Call, Case, cases, make
 
 ONE = Case(window=(2, 1), query_start=1, lengths=((5, 6), (5, 6)), key_heads=2)
 RAGGED = Case(window=(2, 1), ragged=True, lengths=((5, 5), (0, 0), (1, 1), (2, 4)), key_heads=2)

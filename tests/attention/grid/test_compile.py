@@ -11,10 +11,9 @@ import torch
 from torch import Tensor, nn
 
 import regard
-
-from ..calls import Leaves, outcome
-from ..tolerances import assert_near
-from .cases import Case, make
+from attention.calls import Leaves, outcome
+from attention.grid.cases import Case, make
+from attention.tolerances import assert_near
 
 DENSE = Case(
     dtype=torch.float32, sizes=((5, 6),) * 7, window=(1, 2), tables=(2, 1, 1, 1), key_heads=2, dim=8, value_dim=8

@@ -10,8 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import regard
-
-from ..tolerances import assert_near
+from attention.tolerances import assert_near
 
 natten: Any = pytest.importorskip("natten", reason="natten, which CPUs run from its source folder, is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore")  # of its own

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 import regard
-
-from ..tolerances import assert_near
-from .cases import Case, make
+from attention.grid.cases import Case, make
+from attention.tolerances import assert_near
 
 DENSE = Case(sizes=((3, 4), (3, 4)), window=(1, 2), tables=(2, 1, 1, 1), group=2, dim=3, value_dim=2)
 RAGGED = replace(DENSE, ragged=True, sizes=((2, 3), (1, 1), (3, 2)), border="shift", dilation=2, dropout_p=0.2)

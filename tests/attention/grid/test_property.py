@@ -10,12 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
+from attention.calls import assert_blind_rows_are_zero, assert_poison_stays
+from attention.grid.cases import NATIVE, RUNS, Case, cases, limited, make
+from attention.tolerances import assert_near
 from regard.attention.grid import blocked, native
 from regard.attention.grid.implementations import IMPLEMENTATIONS
-
-from ..calls import assert_blind_rows_are_zero, assert_poison_stays
-from ..tolerances import assert_near
-from .cases import NATIVE, RUNS, Case, cases, limited, make
 
 named = pytest.mark.parametrize("implementation", [*IMPLEMENTATIONS, "auto"])
 SMALL = st.lists(st.tuples(*[st.sampled_from([1, 2, 5, 7])] * 2), min_size=1, max_size=2)

@@ -7,10 +7,9 @@ import itertools
 import pytest
 import torch
 
+from attention.grid.cases import neighbours
 from regard.attention.grid.spec import BORDERS, Border, Sides
 from regard.attention.grid.window import band_width, first_column, sees
-
-from .cases import neighbours
 
 CPU = torch.device("cpu")
 REACHES = (None, 0, 1, 2, 4)

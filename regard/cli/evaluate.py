@@ -88,7 +88,7 @@ def evaluate(
 ) -> None:
     """Score a trained model on labelled data."""
     from regard.cli.report import print_by_label, print_json, print_table
-    from regard.tasks.files import check_output
+    from regard.tasks.run_folder import check_output
     from regard.tasks.wrong import check_ending
 
     options = {

@@ -16,7 +16,7 @@ def export(
 ) -> None:
     """Write a model that other programs open: a BERT, one of its kin, or a ViT, for `transformers`."""
     from regard.tasks.export import export_huggingface, title_of
-    from regard.tasks.files import check_output
+    from regard.tasks.run_folder import check_output
 
     check_output(output)
     model = open_model(run)

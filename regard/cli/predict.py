@@ -107,7 +107,7 @@ def predict(
     seed: Annotated[int | None, _decoding(metavar="N", help="Draw the same again.")] = None,
 ) -> None:
     """Answer for new data: texts, one a line, recordings, images, or any format that training reads."""
-    from regard.tasks.files import check_output
+    from regard.tasks.run_folder import check_output
 
     answering: dict[str, Any] = {
         "smooth": smooth,

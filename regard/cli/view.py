@@ -55,7 +55,8 @@ def view(
 
     Of a folder of images: how far each head looks, on average over them.
     """
-    from regard.tasks.files import check_output, item_kind
+    from regard.tasks.files import item_kind
+    from regard.tasks.run_folder import check_output
 
     check_output(output)
     place = None if at is None else parse_place(at)

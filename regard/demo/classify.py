@@ -13,9 +13,9 @@ from regard.data import read
 from regard.demo.common import find_data, show_some, train_once
 from regard.tasks import Classifier
 from regard.tasks.classify.baselines import class_baselines
-from regard.tasks.files import CONFUSION, DATA, taken
+from regard.tasks.run_folder import CONFUSION, DATA, taken
 
-PACKAGE, FOLDER = "aeon", "aeon/datasets/data/JapaneseVowels"
+PACKAGE, FOLDER = "sktime", "sktime/datasets/data/JapaneseVowels"
 
 
 def demo_classify(output: Path, *, epochs: int | None, quick: bool) -> None:

@@ -13,7 +13,7 @@ from regard.cli.common import INTERRUPTED
 from regard.data import Example
 from regard.errors import ConfigError
 from regard.tasks import load
-from regard.tasks.files import CONFUSION, SCORES
+from regard.tasks.run_folder import CONFUSION, SCORES
 from regard.training.checkpoint import is_interrupted
 
 SHOWN = 8  # predictions to look at

@@ -15,7 +15,7 @@ from regard.errors import UnsupportedError
 from regard.files import atomic_write
 from regard.tasks import Classifier
 from regard.tasks.classify.baselines import class_baselines
-from regard.tasks.files import CONFUSION, DATA, taken
+from regard.tasks.run_folder import CONFUSION, DATA, taken
 
 TEST, DEV = 360, 180  # of 1,797
 

@@ -12,8 +12,8 @@ from regard.data import read
 from regard.demo.common import find_data, train_once
 from regard.files import atomic_write
 from regard.tasks import Labeler
-from regard.tasks.files import DATA, taken
 from regard.tasks.label.baselines import simple_baselines
+from regard.tasks.run_folder import DATA, taken
 
 PACKAGE, TREEBANK = "turkish-treebanks", "data/web.conllu"
 # "It was very cold that day", "She lives in this city too": the first word is the same, what follows tells its label.

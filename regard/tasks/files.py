@@ -1,20 +1,13 @@
-"""Between a model and files: examples, read as its options say, and the run folder that it is kept in."""
+"""Examples of a file or an iterable, read and checked as the options of a model say."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import re
-import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
-from typing import Any, TypeVar
-
-import torch
-from torch import nn
+from typing import Any
 
 from regard.data import Example, Source, reading
 from regard.data.bad import BadRecords
@@ -23,49 +16,13 @@ from regard.data.formats import ending, find_format
 from regard.data.goals import FILE_NAMES, GOALS
 from regard.data.items import identity_of
 from regard.data.lines import STDIN, show
-from regard.errors import ConfigError, DataError, ModelError
-from regard.files import LOCK, only_writer, parts_in, read_json, sealed, unsealed, write_json
-from regard.front_ends import items_of, restore_front_end
-from regard.front_ends.stored import are_names
+from regard.errors import ConfigError, DataError
+from regard.front_ends import items_of
 from regard.image import Image
-from regard.tasks import MODEL
 from regard.tasks.model import Model
-from regard.training.checkpoint import (
-    BOARD,
-    CURVES,
-    JOURNAL,
-    WEIGHTS,
-    check_beside,
-    check_weights,
-    is_interrupted,
-    load_weights,
-    read_weights,
-    save_weights,
-)
-from regard.training.checkpoint import FOLDER as RESUME
 from regard.training.config import Config, make_config
-from regard.training.config_file import FILE as CONFIG
-from regard.training.config_file import read_config, write_config
-from regard.training.learner import is_main_process
 
-SCORES, CARD, CONFUSION, CALIBRATION = "scores.json", "README.md", "confusion.png", "calibration.png"
-FOLDS, FOLD = "folds.json", "fold"  # the scores of each fold that is done, and the run of the one that is not
-ON_THE_WAY = {
-    LOCK,
-    RESUME,
-    CONFIG,
-    MODEL,
-    WEIGHTS,
-    JOURNAL,
-    CURVES,
-    BOARD,
-    FOLDS,
-    FOLD,
-}  # files of a training that goes on
-AT_THE_END = {SCORES, CARD, CONFUSION, CALIBRATION}
-DATA = "data"  # where a demo puts what it then trains on
 MOST_BYTES = 12  # of a character, once it is normalized
-M = TypeVar("M", bound=Model)
 
 
 def read(
@@ -222,180 +179,6 @@ def may_be_longer(example: Example, longest: int) -> bool:
 def longest_window(config: Config) -> int:
     """How many items are read at once of a sequence that may be cut."""
     return min(config.longest, config.position_reach) if config.positions == "learned" else config.longest
-
-
-@contextmanager
-def taken(output: Path, *, resume: bool) -> Iterator[None]:
-    """A run folder for one training alone, which may be of several processes.
-
-    Raises:
-        ConfigError: what stands there, or who writes it, and what to do.
-    """
-    if not is_main_process():
-        yield
-        return
-    _check_own(output)
-    with only_writer(output):
-        _check_free(output, resume=resume)
-        yield
-
-
-def _check_own(output: Path) -> None:
-    """Refuses a folder in which something stands that is no run."""
-    for place in (output, *output.parents):
-        if place.is_file():
-            raise ConfigError(f"output: {place} is a file; name a folder to write the run into")
-    if not output.is_dir():
-        return
-    for folder in (output, output / RESUME, output / FOLD):
-        for entry in sorted(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else ():
-            if entry.is_symlink():
-                raise ConfigError(
-                    f"output: {entry} is a link, which a training would write through; remove it or name another folder"
-                )
-    if others := _others(output):
-        hint = "move them elsewhere, or " if is_interrupted(output) else ""
-        raise ConfigError(f"output: {output} holds other things than a run ('{others[0]}'); {hint}name a new folder")
-
-
-def _others(output: Path) -> list[str]:
-    """What no training left in a folder, but would write over; where there is no model yet, whatever else is in it."""
-    names = {path.name for path in output.iterdir()} - {part.name for part in parts_in(output)}
-    if is_interrupted(output):
-        return sorted(names & AT_THE_END)
-    if {WEIGHTS, MODEL} <= names or (LOCK in names and RESUME not in names and names & {WEIGHTS, MODEL}):
-        return []
-    if LOCK not in names or not names & {RESUME, FOLDS}:
-        own = {LOCK, DATA} if LOCK in names else set()  # a lock is hidden, and left where the rest was deleted
-        return sorted(names - own)
-    unknown = set((output / RESUME).glob("*")) - set(parts_in(output / RESUME))
-    return sorted(names - ON_THE_WAY - {DATA}) + sorted(f"{RESUME}/{path.name}" for path in unknown)
-
-
-def check_output(path: str | Path, option: str = "output") -> None:
-    """Refuses to write anything in the place of a file of a run folder.
-
-    Raises:
-        ConfigError: with the ``option`` that names it.
-    """
-    target = Path(os.path.realpath(path))
-    for folder in target.parents:
-        own = target.relative_to(folder).parts[0] in ON_THE_WAY | AT_THE_END
-        signs = ((WEIGHTS, MODEL), (LOCK, RESUME), (LOCK, FOLDS))  # of a run that has a model, or is on the way to one
-        if own and any(all(os.path.exists(folder / name) for name in pair) for pair in signs):
-            raise ConfigError(f"{option}: {path} is a file of the run folder {folder}; name another place")
-
-
-def _check_free(output: Path, *, resume: bool) -> None:
-    """Refuses a folder with a run that would be lost."""
-    if resume:
-        return
-    how = f"resume it ({how_to_resume(output)})"
-    if is_on_the_way(output):
-        raise ConfigError(f"output: {output} holds an interrupted training; {how}, delete it or name another one")
-    if (output / WEIGHTS).is_file() or (output / MODEL).is_file():
-        raise ConfigError(f"output: {output} already holds a run; choose another folder, delete it, or {how}")
-
-
-def is_on_the_way(output: Path) -> bool:
-    """Whether a folder holds a training that can go on, of its folds too."""
-    return is_interrupted(output) or ((output / FOLDS).is_file() and not (output / WEIGHTS).is_file())
-
-
-def how_to_resume(output: Path) -> str:
-    """The command that goes on with the training in a folder; where its data came from no file, the call."""
-    text = (output / CONFIG).read_text(errors="replace") if (output / CONFIG).is_file() else ""
-    task, is_of_file = re.search(r'(?m)^task = "(\w+)"', text), re.search(r"(?m)^train = ", text)
-    if task is None or is_of_file is None:
-        return "fit(..., resume=True)"
-    return f"regard train {task[1]} --resume --output {shlex.quote(str(output))}"
-
-
-def save_run(model: Model, network: nn.Module, folder: Path) -> None:
-    """Weights, vocabularies and options, from which :func:`open_run` makes the model again."""
-    save_weights(network, folder / WEIGHTS, config=model.config, vocabulary=_vocabulary(model))
-    _save_beside(model, folder)
-
-
-def restore_run(model: Model, folder: Path) -> None:
-    """Makes whole again what :func:`save_run` wrote in an earlier sitting, as a resumed training may keep nothing else.
-
-    Raises:
-        ModelError: the weights are missing, damaged, or those of another training.
-    """
-    check_beside(folder / WEIGHTS, config=model.config, vocabulary=_vocabulary(model))
-    read_weights(folder / WEIGHTS)
-    _save_beside(model, folder)
-
-
-def _save_beside(model: Model, folder: Path) -> None:
-    write_json(sealed(_vocabulary(model)), folder / MODEL)
-    write_config(model.config, folder / CONFIG)
-
-
-def _vocabulary(model: Model) -> dict[str, Any]:
-    return {"task": model.config.task, **model.vocabulary()}
-
-
-def open_run(model: M, folder: Path) -> M:
-    """Fills a new model with what a training left in a folder.
-
-    Raises:
-        ModelError: a file is missing, damaged, or from a newer version.
-    """
-    vocabulary = unsealed(read_json(folder / MODEL), folder / MODEL, required=False)
-    model.config = read_config(folder / CONFIG, type(model.config), whole=True)
-    is_sealed = check_beside(folder / WEIGHTS, config=model.config, vocabulary=vocabulary)
-    try:
-        model.restore(vocabulary)
-        with torch.device("meta"):  # without memory: options that were altered may ask for any amount
-            front_ends = _front_ends(model, vocabulary)
-    except ModelError as error:
-        raise ModelError(f"{folder / MODEL}: a part is missing or altered: {error}; copy it again") from None
-    try:
-        with torch.device("meta"):
-            check_weights(model.build(front_ends), folder / WEIGHTS)
-        model.network = model.build(_front_ends(model, vocabulary))
-    except ConfigError as error:
-        raise ConfigError(f"{folder / CONFIG}: {error}") from None
-    load_weights(model.network, folder / WEIGHTS)
-    if (folder / SCORES).is_file():
-        model.scores = _read_scores(folder / SCORES, sealed=is_sealed)
-    return model
-
-
-def _front_ends(model: Model, vocabulary: dict[str, Any]) -> dict[str, Any]:
-    kinds = model.front_ends().items()
-    return {part: restore_front_end(kind, vocabulary.get(part), model.config.of_part(part)) for part, kind in kinds}
-
-
-def checked_labels(vocabulary: dict[str, Any]) -> list[str]:
-    """The labels of a run folder.
-
-    Raises:
-        ModelError: they are not texts, or not all different.
-    """
-    labels: Any = vocabulary.get("labels")
-    if not are_names(labels):
-        raise ModelError("labels must be a list of different texts")
-    return list(labels)
-
-
-def _read_scores(path: Path, *, sealed: bool) -> dict[str, Any]:
-    scores = unsealed(read_json(path), path, required=sealed)
-    rows: Any = scores.get("scores")
-    numbers = [number for row in rows.values() for number in row.values()] if _is_table(rows) else [None]
-    if not isinstance(scores.get("measured_on"), str) or not all(map(_is_score, numbers)):
-        raise ModelError(f"{path}: must tell what was measured_on, and scores by name; copy it again, or delete it")
-    return scores
-
-
-def _is_score(number: Any) -> bool:
-    return type(number) in (int, float) and not abs(number) > 1e9  # which NaN is not
-
-
-def _is_table(rows: Any) -> bool:
-    return isinstance(rows, dict) and all(isinstance(row, dict) for row in rows.values())
 
 
 def digest(examples: Iterable[Example], vocabulary: object = None) -> str:

@@ -25,8 +25,9 @@ from regard.ragged import fill
 from regard.tasks.card import data_of, write_scores
 from regard.tasks.continuing import continued
 from regard.tasks.examples import read_both, warn_of
-from regard.tasks.files import digest, item_kind, restore_run, save_run, taken
+from regard.tasks.files import digest, item_kind
 from regard.tasks.model import Details, Model, Scores
+from regard.tasks.run_folder import restore_run, save_run, taken
 from regard.tasks.start import NOTHING, Start, open_start, take_over, with_options_of
 from regard.tasks.wrong import check_ending, write_wrong
 from regard.training.checkpoint import WEIGHTS, load_weights

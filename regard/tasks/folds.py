@@ -18,8 +18,9 @@ from regard.errors import ConfigError, ModelError
 from regard.files import check_held, read_json, sealed, unsealed, write_json
 from regard.tasks import fitting
 from regard.tasks.card import data_of, write_scores
-from regard.tasks.files import FOLD, FOLDS, digest
+from regard.tasks.files import digest
 from regard.tasks.model import Model, Scores
+from regard.tasks.run_folder import FOLD, FOLDS
 from regard.tasks.start import Start
 from regard.training.checkpoint import FREE, WEIGHTS, Identity, is_interrupted
 from regard.training.config_file import FILE as CONFIG
@@ -51,7 +52,7 @@ def train_on_folds(
     """
     config = model.config
     done = _of_each_fold(model, train, output, start, resume=resume, cut=cut, warn=warn)
-    say(f"all {config.folds} folds are done: training on all {len(train):,} examples", True)
+    say(f"all {config.folds} folds are done: training on all {len(train):,} examples", not config.quiet)
     examples = cut(train)
     training = fitting.learn(model, examples, None, output, start, resume=resume)
     told = {"measured_on": f"{config.folds} folds of train, seed {config.seed}", "training": training, **about}
@@ -105,7 +106,10 @@ def _of_each_fold(
 
     for number in range(len(done), len(parts)):
         rest, part = without(train, parts[number])
-        say(f"fold {number + 1} of {len(parts)}: {len(rest):,} examples to learn from, {len(part):,} to score", True)
+        say(
+            f"fold {number + 1} of {len(parts)}: {len(rest):,} examples to learn from, {len(part):,} to score",
+            not config.quiet,
+        )
         folder = _run_of(output, number)
         scores = _scores_without(model, rest, part, folder, start, cut, begin if not done else lambda: None)
         done.append({"examples": len(part), "scores": scores})

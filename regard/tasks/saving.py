@@ -6,8 +6,8 @@ from pathlib import Path
 
 from regard.files import atomic_folder, explain_failures
 from regard.tasks.card import write_scores
-from regard.tasks.files import save_run
 from regard.tasks.model import Model
+from regard.tasks.run_folder import save_run
 
 
 def save_model(model: Model, folder: str | Path) -> Path:

@@ -15,7 +15,8 @@ import soundfile
 import regard
 from regard import Labeler, Recording
 from regard.front_ends import learn_front_end
-from regard.tasks.files import read, save_run
+from regard.tasks.files import read
+from regard.tasks.run_folder import save_run
 
 RATE, SECONDS = 8000, 1.5
 HEAD = b"RIFF....WAVEfmt "

@@ -168,6 +168,9 @@ def test_quiet_says_nothing_but_warnings_errors_and_what_was_asked_for(call, fil
     assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
     outcome = call("train", "label", *data, "--output", tmp_path / "run", "--resume")
     assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
+    folds = ("--train", files / "train.conllu", "--folds", 2, "--quiet", *TINY)
+    outcome = call("train", "label", *folds, "--output", tmp_path / "folds")
+    assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
     told = json.loads(call("train", "label", *data, "--output", tmp_path / "other", "--json").out)
     assert told["scores"].keys() > {"regard"}
     assert call("train", "label", *data, "--output", tmp_path / "run").complaint.startswith("output: ")

@@ -22,7 +22,7 @@ TWO_DIMENSIONS = """\
 1,2.5,-3e-1:4,5,6:up
 7:8:down
 """
-AEON = find_spec("aeon")  # only its data are wanted: it is not imported
+SKTIME = find_spec("sktime")  # only its data are wanted: it is not imported
 
 read = partial(data.read, goal="label")
 
@@ -94,10 +94,10 @@ def test_a_wrong_header(save, content, message):
         read(save("a.ts", content))
 
 
-@pytest.mark.skipif(AEON is None, reason="needs the data in the aeon package")
+@pytest.mark.skipif(SKTIME is None, reason="needs the data in the sktime package")
 @pytest.mark.parametrize(("part", "count"), [("TRAIN", 270), ("TEST", 370)])
 def test_japanese_vowels(part, count):
-    path = Path(AEON.origin).parent / "datasets" / "data" / "JapaneseVowels" / f"JapaneseVowels_{part}.ts"
+    path = Path(SKTIME.origin).parent / "datasets" / "data" / "JapaneseVowels" / f"JapaneseVowels_{part}.ts"
     examples = read(path)
     assert len(examples) == count
     assert {example.goal for example in examples} == set("123456789")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,21 +31,18 @@ from regard.tasks.classify.network import ClassBatch, ClassNetwork
 from regard.tasks.classify.ngrams import NGrams
 from regard.tasks.classify.options import ClassifyConfig
 from regard.tasks.continuing import check_no_new
-from regard.tasks.maps import attention_maps
 from regard.tasks.model import Columns, Details, Scores
-from regard.tasks.saving import save_model
-from regard.tasks.shown import shown
+from regard.tasks.model_base import ModelBase
+from regard.tasks.run_folder import CALIBRATION, CONFUSION, checked_labels
 from regard.tasks.vectors import as_array, pooled, windows_of
 from regard.tasks.wrong import wrong_labels
 from regard.training.config import make_config, with_options
 from regard.training.metrics import class_scores, pair_scores, scores_by_label
-from regard.viewer.images import ImageMaps
-from regard.viewer.maps import Maps
 
 logger = logging.getLogger(__name__)
 
 
-class Classifier:
+class Classifier(ModelBase[ClassifyConfig, ClassNetwork]):
     """Learns one label per sequence from labelled examples, and predicts them.
 
     The keywords are the options of `regard train classify`, with the same defaults; those of the network belong here,
@@ -62,25 +59,10 @@ class Classifier:
 
     @with_options(ClassifyConfig, "Network")
     def __init__(self, **options: Any) -> None:
-        self.config = make_config(ClassifyConfig, options)
+        super().__init__(make_config(ClassifyConfig, options))
         self.labels: list[str] = []
-        self.scores: dict[str, Any] = {}
-        self._network: ClassNetwork | None = None
         self._weights: Tensor | None = None  # of the labels in the loss
         self._ngrams: NGrams | None = None  # learned, for the next network
-
-    def __repr__(self) -> str:
-        return shown(self)
-
-    @property
-    def network(self) -> ClassNetwork:
-        """The network, once there is one."""
-        network: ClassNetwork = fitting.made(self._network, self)
-        return network
-
-    @network.setter
-    def network(self, network: ClassNetwork) -> None:
-        self._network = network
 
     @with_options(ClassifyConfig, "Data", "Reading", "Training")
     def fit(
@@ -204,21 +186,9 @@ class Classifier:
             for some, row in zip(best, chances.tolist(), strict=True)
         ]
 
-    def attention(self, items: Any) -> Maps | ImageMaps:
-        """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""
-        return attention_maps(self, items)
-
-    def save(self, folder: str | Path) -> Path:
-        """Writes a run folder, new or empty, as ``fit(output=...)`` does, but for the course of the training.
-
-        Raises:
-            RegardError: there is no network yet, or something is in the folder.
-        """
-        return save_model(self, folder)
-
     def describe(self) -> dict[str, Any]:
         """What the network is made of, and how many parameters each part has."""
-        facts = {"task": "classify", "labels": len(self.labels), **fitting.parts_of(self.network)}
+        facts = super().describe()
         if (ngrams := self.network.ngrams) is None:
             return facts
         del facts["parts"]["ngrams"]  # which has no parameters
@@ -240,9 +210,6 @@ class Classifier:
 
     def columns(self) -> Columns:
         return {"column": self.config.column, "item_column": self.config.text_column}
-
-    def texts_of(self, part: str, train: Sequence[Example]) -> Iterable[Any]:
-        return files.Values(train, "items")
 
     def learn_labels(self, train: Sequence[Example], known: list[str] | None = None) -> None:
         counts = Counter(example.goal for example in train)
@@ -307,9 +274,6 @@ class Classifier:
             front_ends["front_end"], encoder, pool, dim=config.dim, labels=len(self.labels), ngrams=ngrams
         )
 
-    def length(self, example: Example) -> int:
-        return int(self.network.front_end.count(example.items))
-
     def _windows(self, example: Example) -> list[Any]:
         """The items whole, or the windows in which they are read."""
         return windows_of(self.network.front_end, example.items, files.longest_window(self.config))
@@ -360,7 +324,7 @@ class Classifier:
     ) -> dict[str, float]:
         if pictures is None:
             return self._measure(network, examples, None, None, details, learning=not final)
-        return self._measure(network, examples, pictures / files.CONFUSION, pictures / files.CALIBRATION, details)
+        return self._measure(network, examples, pictures / CONFUSION, pictures / CALIBRATION, details)
 
     def _measure(
         self,
@@ -414,4 +378,4 @@ class Classifier:
         return {"labels": self.labels, "front_end": self.network.front_end.vocabulary()}
 
     def restore(self, vocabulary: dict[str, Any]) -> None:
-        self.labels = files.checked_labels(vocabulary)
+        self.labels = checked_labels(vocabulary)

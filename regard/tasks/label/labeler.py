@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -29,20 +27,16 @@ from regard.tasks.label.network import LabelBatch, LabelNetwork, Seen
 from regard.tasks.label.options import LONGEST_SMOOTHING, LabelConfig
 from regard.tasks.label.reader import Labelled, LabelReader
 from regard.tasks.label.recordings import SHORTEST_PIECE, pieces
-from regard.tasks.maps import attention_maps
 from regard.tasks.model import Columns, Details, Scores
-from regard.tasks.saving import save_model
-from regard.tasks.shown import shown
+from regard.tasks.model_base import ModelBase
+from regard.tasks.run_folder import checked_labels
 from regard.tasks.streams import Stream, Streams, in_pieces, is_read_in_pieces
-from regard.tasks.vectors import mean_vectors
 from regard.training.config import make_config, with_options
-from regard.viewer.images import ImageMaps
-from regard.viewer.maps import Maps
 
 logger = logging.getLogger(__name__)
 
 
-class Labeler:
+class Labeler(ModelBase[LabelConfig, LabelNetwork]):
     """Learns one label per item from labelled sequences, and predicts them.
 
     The keywords are the options of `regard train label`, with the same defaults; those of the network belong here,
@@ -60,23 +54,8 @@ class Labeler:
 
     @with_options(LabelConfig, "Network")
     def __init__(self, **options: Any) -> None:
-        self.config = make_config(LabelConfig, options)
+        super().__init__(make_config(LabelConfig, options))
         self.labels: list[str] = []
-        self.scores: dict[str, Any] = {}
-        self._network: LabelNetwork | None = None
-
-    def __repr__(self) -> str:
-        return shown(self)
-
-    @property
-    def network(self) -> LabelNetwork:
-        """The network, once there is one."""
-        network: LabelNetwork = fitting.made(self._network, self)
-        return network
-
-    @network.setter
-    def network(self, network: LabelNetwork) -> None:
-        self._network = network
 
     @with_options(LabelConfig, "Data", "Reading", "Training")
     def fit(
@@ -229,34 +208,6 @@ class Labeler:
         width = 1 if seconds is None else smoothing.width(seconds)
         return Streams(self.network, count, partial(LabelReader, self.labels, seconds, width=width), rate=rate)
 
-    @with_options(LabelConfig, "Reading")
-    def encode(
-        self, source: Source, *, normalize: bool = False, format: str = "auto", **reading: Any
-    ) -> NDArray[np.float32]:
-        """One vector for every example, ``[N, dim]``: the mean of what the encoder makes of it.
-
-        Arguments:
-            normalize: whether each is divided by its length, so that a product of two is their cosine.
-            reading: options of reading that are not to be as in training, ``text_column`` or ``delimiter``, say.
-        """
-        return mean_vectors(self, given(self, source, format, **reading), normalize=normalize)
-
-    def attention(self, items: Any) -> Maps | ImageMaps:
-        """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""
-        return attention_maps(self, items)
-
-    def save(self, folder: str | Path) -> Path:
-        """Writes a run folder, new or empty, as ``fit(output=...)`` does, but for the course of the training.
-
-        Raises:
-            RegardError: there is no network yet, or something is in the folder.
-        """
-        return save_model(self, folder)
-
-    def describe(self) -> dict[str, Any]:
-        """What the network is made of, and how many parameters each part has."""
-        return {"task": "label", "labels": len(self.labels), **fitting.parts_of(self.network)}
-
     # The protocol of regard.tasks.model
 
     def front_ends(self) -> dict[str, str]:
@@ -270,9 +221,6 @@ class Labeler:
 
     def columns(self) -> Columns:
         return {"column": self.config.column, "item_column": self.config.text_column}
-
-    def texts_of(self, part: str, train: Sequence[Example]) -> Iterable[Any]:
-        return files.Values(train, "items")
 
     def learn_labels(self, train: Sequence[Example], known: list[str] | None = None) -> None:
         found = self._kind.known_labels(train)
@@ -406,6 +354,6 @@ class Labeler:
         return {"labels": self.labels, "front_end": self.network.front_end.vocabulary()}
 
     def restore(self, vocabulary: dict[str, Any]) -> None:
-        self.labels = files.checked_labels(vocabulary)
+        self.labels = checked_labels(vocabulary)
         if self.config.goal == "mask":
             masks.check_restored(self.labels)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from regard.data import Example, Source
@@ -19,21 +17,16 @@ from regard.errors import ConfigError, DataError, UnsupportedError
 from regard.front_ends import FRONT_ENDS
 from regard.tasks import files, fitting
 from regard.tasks.candidates import USUAL, as_pairs, best_of, check_top, given
-from regard.tasks.maps import attention_maps
 from regard.tasks.model import Columns, Details, Scores
+from regard.tasks.model_base import ModelBase
 from regard.tasks.pretrain.masking import choose
 from regard.tasks.pretrain.network import MaskedBatch, MaskedNetwork
 from regard.tasks.pretrain.options import PretrainConfig
 from regard.tasks.pretrain.truths import Truth, truth_for
-from regard.tasks.saving import save_model
-from regard.tasks.shown import shown
-from regard.tasks.vectors import mean_vectors
 from regard.training.config import make_config, with_options
-from regard.viewer.images import ImageMaps
-from regard.viewer.maps import Maps
 
 
-class MaskedModel:
+class MaskedModel(ModelBase[PretrainConfig, MaskedNetwork]):
     """Learns to guess hidden parts of raw sequences; ``Labeler(pretrained=...)`` and the others start from its encoder.
 
     The keywords are the options of `regard train pretrain`, with the same defaults; those of the network belong here,
@@ -50,22 +43,7 @@ class MaskedModel:
 
     @with_options(PretrainConfig, "Network")
     def __init__(self, **options: Any) -> None:
-        self.config = make_config(PretrainConfig, options)
-        self.scores: dict[str, Any] = {}
-        self._network: MaskedNetwork | None = None
-
-    def __repr__(self) -> str:
-        return shown(self)
-
-    @property
-    def network(self) -> MaskedNetwork:
-        """The network, once there is one."""
-        network: MaskedNetwork = fitting.made(self._network, self)
-        return network
-
-    @network.setter
-    def network(self, network: MaskedNetwork) -> None:
-        self._network = network
+        super().__init__(make_config(PretrainConfig, options))
 
     @with_options(PretrainConfig, "Data", "Reading", "Training")
     def fit(
@@ -130,34 +108,6 @@ class MaskedModel:
                 files.check_windowed(self.config, example, len(self.truth.blanks(str(example.items))[1]))
         return [self._filled(str(example.items), top) for example in examples]
 
-    @with_options(PretrainConfig, "Reading")
-    def encode(
-        self, source: Source, *, normalize: bool = False, format: str = "auto", **reading: Any
-    ) -> NDArray[np.float32]:
-        """One vector for every example, ``[N, dim]``: the mean of what the encoder makes of it.
-
-        Arguments:
-            normalize: whether each is divided by its length, so that a product of two is their cosine.
-            reading: options of reading that are not to be as in training, ``text_column`` or ``delimiter``, say.
-        """
-        return mean_vectors(self, given(self, source, format, **reading), normalize=normalize)
-
-    def attention(self, items: Any) -> Maps | ImageMaps:
-        """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""
-        return attention_maps(self, items)
-
-    def save(self, folder: str | Path) -> Path:
-        """Writes a run folder, new or empty, as ``fit(output=...)`` does, but for the course of the training.
-
-        Raises:
-            RegardError: there is no network yet, or something is in the folder.
-        """
-        return save_model(self, folder)
-
-    def describe(self) -> dict[str, Any]:
-        """What the network is made of, and how many parameters each part has."""
-        return {"task": "pretrain", **fitting.parts_of(self.network)}
-
     @property
     def truth(self) -> Truth:
         """What is guessed, tokens, words or vectors."""
@@ -217,12 +167,6 @@ class MaskedModel:
     def columns(self) -> Columns:
         return {"column": None, "item_column": self.config.text_column}
 
-    def texts_of(self, part: str, train: Sequence[Example]) -> Iterable[Any]:
-        return files.Values(train, "items")
-
-    def learn_labels(self, train: Sequence[Example], known: list[str] | None = None) -> None:
-        """There are none."""
-
     def check_sizes(self, examples: Sequence[Example]) -> None:
         for example in examples:
             if files.may_be_longer(example, self.config.longest_windowed):
@@ -249,9 +193,6 @@ class MaskedModel:
             activation=config.activation,
             norm_eps=config.norm_eps,
         )
-
-    def length(self, example: Example) -> int:
-        return int(self.network.front_end.count(example.items))
 
     def collate(self, examples: Sequence[Example]) -> MaskedBatch:
         front_end, longest = self.network.front_end, files.longest_window(self.config)
@@ -296,9 +237,3 @@ class MaskedModel:
     def baselines(self, train: Sequence[Example], scored: Sequence[Example]) -> Scores:
         """Always guessing the most frequent one, or the mean."""
         return self.truth.baseline(self.collate([example]) for example in train[:10_000])
-
-    def vocabulary(self) -> dict[str, Any]:
-        return {"front_end": self.network.front_end.vocabulary()}
-
-    def restore(self, vocabulary: dict[str, Any]) -> None:
-        """There is nothing but the front end."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,24 +20,19 @@ from regard.image import Image
 from regard.ragged import Ragged
 from regard.tasks import files, fitting
 from regard.tasks.candidates import USUAL, as_pairs, given, width_of
-from regard.tasks.maps import attention_maps
 from regard.tasks.model import Columns, Details, Scores
-from regard.tasks.saving import save_model
-from regard.tasks.shown import shown
+from regard.tasks.model_base import ModelBase
 from regard.tasks.streams import Stream, Streams, in_pieces, is_read_in_pieces
 from regard.tasks.transcribe.baselines import transcript_baselines
 from regard.tasks.transcribe.network import TranscriptBatch, TranscriptNetwork, ctc_loss
 from regard.tasks.transcribe.options import TranscribeConfig
 from regard.tasks.transcribe.reader import TranscriptReader, Written
-from regard.tasks.vectors import mean_vectors
 from regard.tasks.wrong import wrong_texts
 from regard.training.config import make_config, with_options
 from regard.training.metrics import transcript_scores
-from regard.viewer.images import ImageMaps
-from regard.viewer.maps import Maps
 
 
-class Transcriber:
+class Transcriber(ModelBase[TranscribeConfig, TranscriptNetwork]):
     """Learns to write down a sequence that is longer than what it says, in the same order: speech.
 
     By connectionist temporal classification: at each vector a symbol or none; nothing tells which symbol belongs where
@@ -56,22 +51,7 @@ class Transcriber:
 
     @with_options(TranscribeConfig, "Network")
     def __init__(self, **options: Any) -> None:
-        self.config = make_config(TranscribeConfig, options)
-        self.scores: dict[str, Any] = {}
-        self._network: TranscriptNetwork | None = None
-
-    def __repr__(self) -> str:
-        return shown(self)
-
-    @property
-    def network(self) -> TranscriptNetwork:
-        """The network, once there is one."""
-        network: TranscriptNetwork = fitting.made(self._network, self)
-        return network
-
-    @network.setter
-    def network(self, network: TranscriptNetwork) -> None:
-        self._network = network
+        super().__init__(make_config(TranscribeConfig, options))
 
     @with_options(TranscribeConfig, "Data", "Reading", "Training")
     def fit(
@@ -193,34 +173,6 @@ class Transcriber:
         """The same for many at once, which share a batch."""
         return Streams(self.network, count, partial(TranscriptReader, self.network), rate=rate)
 
-    @with_options(TranscribeConfig, "Reading")
-    def encode(
-        self, source: Source, *, normalize: bool = False, format: str = "auto", **reading: Any
-    ) -> NDArray[np.float32]:
-        """One vector for every example, ``[N, dim]``: the mean of what the encoder makes of it.
-
-        Arguments:
-            normalize: whether each is divided by its length, so that a product of two is their cosine.
-            reading: options of reading that are not to be as in training, ``text_column`` or ``delimiter``, say.
-        """
-        return mean_vectors(self, given(self, source, format, **reading), normalize=normalize)
-
-    def attention(self, items: Any) -> Maps | ImageMaps:
-        """Who attends to whom in one sequence: a map ``[N, N]`` for every layer and head."""
-        return attention_maps(self, items)
-
-    def save(self, folder: str | Path) -> Path:
-        """Writes a run folder, new or empty, as ``fit(output=...)`` does, but for the course of the training.
-
-        Raises:
-            RegardError: there is no network yet, or something is in the folder.
-        """
-        return save_model(self, folder)
-
-    def describe(self) -> dict[str, Any]:
-        """What the network is made of, and how many parameters each part has."""
-        return {"task": "transcribe", **fitting.parts_of(self.network)}
-
     # The protocol of regard.tasks.model
 
     def front_ends(self) -> dict[str, str]:
@@ -230,12 +182,6 @@ class Transcriber:
 
     def columns(self) -> Columns:
         return {"column": self.config.target_column, "item_column": self.config.source_column}
-
-    def texts_of(self, part: str, train: Sequence[Example]) -> Iterable[Any]:
-        return files.Values(train, "goal" if part == "target" else "items")
-
-    def learn_labels(self, train: Sequence[Example], known: list[str] | None = None) -> None:
-        """There are none."""
 
     def check_sizes(self, examples: Sequence[Example]) -> None:
         for example in examples:
@@ -279,9 +225,6 @@ class Transcriber:
     def build(self, front_ends: dict[str, nn.Module]) -> TranscriptNetwork:
         encoder = fitting.make_encoder(self.config)
         return TranscriptNetwork(front_ends["front_end"], encoder, front_ends["target"], dim=self.config.dim)
-
-    def length(self, example: Example) -> int:
-        return int(self.network.front_end.count(example.items))
 
     def collate(self, examples: Sequence[Example]) -> TranscriptBatch:
         inputs = self.network.front_end.encode([example.items for example in examples])
@@ -353,9 +296,3 @@ class Transcriber:
 
     def baselines(self, train: Sequence[Example], scored: Sequence[Example]) -> Scores:
         return transcript_baselines(train, scored)
-
-    def vocabulary(self) -> dict[str, Any]:
-        return {"front_end": self.network.front_end.vocabulary(), "target": self.network.target.vocabulary()}
-
-    def restore(self, vocabulary: dict[str, Any]) -> None:
-        """There is nothing but front ends."""

@@ -9,9 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -24,13 +22,11 @@ from regard.tasks import files, fitting
 from regard.tasks.candidates import USUAL, given, width_of
 from regard.tasks.maps import sequence_maps
 from regard.tasks.model import Columns, Details, Scores
-from regard.tasks.saving import save_model
-from regard.tasks.shown import shown
+from regard.tasks.model_base import ModelBase
 from regard.tasks.transduce.baselines import text_baselines
 from regard.tasks.transduce.metrics import text_scores
 from regard.tasks.transduce.options import TransduceConfig
 from regard.tasks.transduce.transformer import SHORTEST_LIMIT, Find, PairBatch, Transformer, shifted
-from regard.tasks.vectors import mean_vectors
 from regard.tasks.wrong import wrong_texts
 from regard.training.config import make_config, with_options
 from regard.viewer.maps import Maps, PairMaps
@@ -39,7 +35,7 @@ from regard.viewer.recording import record
 logger = logging.getLogger(__name__)
 
 
-class Seq2Seq:
+class Seq2Seq(ModelBase[TransduceConfig, Transformer]):
     """Learns to make a new sequence of a sequence: a translation, a pronunciation.
 
     The keywords are the options of `regard train transduce`, with the same defaults; those of the network belong here,
@@ -57,22 +53,7 @@ class Seq2Seq:
 
     @with_options(TransduceConfig, "Network")
     def __init__(self, **options: Any) -> None:
-        self.config = make_config(TransduceConfig, options)
-        self.scores: dict[str, Any] = {}
-        self._network: Transformer | None = None
-
-    def __repr__(self) -> str:
-        return shown(self)
-
-    @property
-    def network(self) -> Transformer:
-        """The network, once there is one."""
-        network: Transformer = fitting.made(self._network, self)
-        return network
-
-    @network.setter
-    def network(self, network: Transformer) -> None:
-        self._network = network
+        super().__init__(make_config(TransduceConfig, options))
 
     @with_options(TransduceConfig, "Data", "Reading", "Training")
     def fit(
@@ -208,18 +189,6 @@ class Seq2Seq:
             return [{"candidates": some} if samples > 1 else some[0] for some in found]
         return [some[0] if top is None else some[0] | {"candidates": some} for some in found]
 
-    @with_options(TransduceConfig, "Reading")
-    def encode(
-        self, source: Source, *, normalize: bool = False, format: str = "auto", **reading: Any
-    ) -> NDArray[np.float32]:
-        """One vector for every example, ``[N, dim]``: the mean of what the encoder makes of it.
-
-        Arguments:
-            normalize: whether each is divided by its length, so that a product of two is their cosine.
-            reading: options of reading that are not to be as in training, ``text_column`` or ``delimiter``, say.
-        """
-        return mean_vectors(self, given(self, source, format, **reading), normalize=normalize)
-
     @torch.inference_mode()
     def attention(self, items: Any, target: str | None = None) -> PairMaps:
         """Who attends to whom: source and target to themselves, target to source. The target is predicted if None."""
@@ -236,18 +205,6 @@ class Seq2Seq:
             maps[layer.role].append(layer.weights.dense()[0])
         own, cross = maps["attention"], maps["cross_attention"]
         return PairMaps(encoder, Maps(own, names[1:], names[:-1]), Maps(cross, names[1:], encoder.items))
-
-    def save(self, folder: str | Path) -> Path:
-        """Writes a run folder, new or empty, as ``fit(output=...)`` does, but for the course of the training.
-
-        Raises:
-            RegardError: there is no network yet, or something is in the folder.
-        """
-        return save_model(self, folder)
-
-    def describe(self) -> dict[str, Any]:
-        """What the network is made of, and how many parameters each part has."""
-        return {"task": "transduce", **fitting.parts_of(self.network)}
 
     # The protocol of regard.tasks.model
 
@@ -274,9 +231,6 @@ class Seq2Seq:
         if part == "target":
             return files.Values(train, "goal")
         return files.Values(train, "items", "goal") if self.config.shared_vocabulary else files.Values(train, "items")
-
-    def learn_labels(self, train: Sequence[Example], known: list[str] | None = None) -> None:
-        """There are none."""
 
     def check_sizes(self, examples: Sequence[Example]) -> None:
         for example in examples:
@@ -394,11 +348,3 @@ class Seq2Seq:
 
     def baselines(self, train: Sequence[Example], scored: Sequence[Example]) -> Scores:
         return text_baselines(train, scored)
-
-    def vocabulary(self) -> dict[str, Any]:
-        network = self.network
-        own = {"front_end": network.front_end.vocabulary()}
-        return own if self.config.shared_vocabulary else own | {"target": network.target.vocabulary()}
-
-    def restore(self, vocabulary: dict[str, Any]) -> None:
-        """There is nothing but front ends."""

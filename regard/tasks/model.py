@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypedDict
 from torch import Tensor, nn
 
 from regard.data import Example, Source
+from regard.viewer.telltales import Watched
 
 Scores = dict[str, dict[str, float]]  # of the model and its baselines, by metric
 
@@ -119,6 +120,13 @@ class Model(Protocol):
         """A prediction for each example, ready for JSON: the goal under its name, and how sure it is.
 
         With ``top`` also ``candidates``, so many of the best.
+        """
+
+    def watched(self, example: Example) -> Watched:
+        """The network with one example that it has answered, to be asked again with something in it changed.
+
+        Raises:
+            RegardError: one that it does not answer at once, or without an answer.
         """
 
     def describe(self) -> dict[str, Any]:

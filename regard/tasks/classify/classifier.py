@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from regard.data import Example, Source
 from regard.data.goals import check_known
 from regard.data.items import fewest
-from regard.errors import ConfigError
+from regard.errors import ConfigError, RegardError
 from regard.front_ends import FRONT_ENDS
 from regard.nn import Pooling
 from regard.ragged import offsets_of
@@ -38,6 +38,7 @@ from regard.tasks.vectors import as_array, pooled, windows_of
 from regard.tasks.wrong import wrong_labels
 from regard.training.config import make_config, with_options
 from regard.training.metrics import class_scores, pair_scores, scores_by_label
+from regard.viewer.telltales import Watched
 
 logger = logging.getLogger(__name__)
 
@@ -370,6 +371,22 @@ class Classifier(ModelBase[ClassifyConfig, ClassNetwork]):
         windows = [self._windows(example) for example in examples]
         front_end = self.network.front_end
         return pooled(front_end, lambda inputs, count: read(inputs, torch.arange(count + 1)), windows, width)
+
+    @torch.no_grad()
+    def watched(self, example: Example) -> Watched:
+        network = self.network.eval()
+        batch = self.collate([example]).to(fitting.device_of(network))
+        if len(self._windows(example)) > 1:
+            raise RegardError(f"a sequence of at most {files.longest_window(self.config)} items, which is read at once")
+        ngrams = network.ngrams
+        wide = None if ngrams is None else ngrams([example.items])
+
+        def chances() -> Tensor:
+            deep: Tensor = network(batch.inputs, batch.offsets).cpu()
+            return (deep if ngrams is None or wide is None else ngrams.join(deep, wide)).float().log_softmax(1)
+
+        row = int(chances()[0].argmax())
+        return Watched(network, lambda: chances()[:, row], [self.labels[row]])
 
     def baselines(self, train: Sequence[Example], scored: Sequence[Example]) -> Scores:
         return class_baselines(train, scored, self.labels, getattr(self.network.front_end, "frames", np.asarray))

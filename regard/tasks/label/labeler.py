@@ -32,6 +32,7 @@ from regard.tasks.model_base import ModelBase
 from regard.tasks.run_folder import checked_labels
 from regard.tasks.streams import Stream, Streams, in_pieces, is_read_in_pieces
 from regard.training.config import make_config, with_options
+from regard.viewer.telltales import Watched
 
 logger = logging.getLogger(__name__)
 
@@ -346,6 +347,23 @@ class Labeler(ModelBase[LabelConfig, LabelNetwork]):
     def _in_pieces(self, example: Example) -> bool:
         """Whether it is so long that it is not read at once, and need not be."""
         return is_read_in_pieces(self.network, partial(self.length, example))
+
+    @torch.no_grad()
+    def watched(self, example: Example) -> Watched:
+        self._check_lengths([example])
+        network = self.network.eval()
+        inputs = network.front_end.encode([example.items]).to(fitting.device_of(network))
+
+        def chances() -> Tensor:
+            rows: Ragged = network(inputs)
+            return rows.values.float().log_softmax(1)
+
+        found = chances()
+        rows = found.argmax(1)
+        firsts = getattr(inputs, "firsts", None)
+        places = torch.arange(len(rows)) if firsts is None else firsts.cpu()
+        names = [self.labels[row] for row in rows.tolist()]
+        return Watched(network, lambda: chances().gather(1, rows[:, None])[:, 0], names, places)
 
     def baselines(self, train: Sequence[Example], scored: Sequence[Example]) -> Scores:
         return self._kind.baselines(self.network.front_end, train, scored, self.labels)

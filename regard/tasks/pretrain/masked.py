@@ -24,6 +24,7 @@ from regard.tasks.pretrain.network import MaskedBatch, MaskedNetwork
 from regard.tasks.pretrain.options import PretrainConfig
 from regard.tasks.pretrain.truths import Truth, truth_for
 from regard.training.config import make_config, with_options
+from regard.viewer.telltales import Watched
 
 
 class MaskedModel(ModelBase[PretrainConfig, MaskedNetwork]):
@@ -233,6 +234,23 @@ class MaskedModel(ModelBase[PretrainConfig, MaskedNetwork]):
             loss, some, hits = truth.guessed(scores, batch.truth[chosen], label_smoothing=0.0)
             total, count, right = total + float(loss), count + some, right + hits
         return truth.metrics(total, count, right)
+
+    @torch.no_grad()
+    def watched(self, example: Example) -> Watched:
+        """Its answers are the likeliest guesses for the blanks of a text."""
+        if files.item_kind(self.config) in ("vectors", "recordings"):
+            raise UnsupportedError(f"a model with front_end={self.config.front_end} reads no text with blanks to fill")
+        network, truth = self.network.eval(), self.truth
+        device = fitting.device_of(network)
+        inputs, blanks = (part.to(device) for part in truth.blanks(str(example.items)))
+
+        def chances() -> Tensor:
+            scores = network.fill(inputs, blanks).float()
+            return scores.index_fill(1, torch.tensor(truth.barred(), dtype=torch.int64), -torch.inf).log_softmax(1)
+
+        rows, places = chances().argmax(1), blanks.nonzero()[:, 0].cpu()
+        names = [truth.name(row) for row in rows.tolist()]
+        return Watched(network, lambda: chances().gather(1, rows[:, None])[:, 0], names, places)
 
     def baselines(self, train: Sequence[Example], scored: Sequence[Example]) -> Scores:
         """Always guessing the most frequent one, or the mean."""

@@ -30,6 +30,7 @@ from regard.tasks.transcribe.reader import TranscriptReader, Written
 from regard.tasks.wrong import wrong_texts
 from regard.training.config import make_config, with_options
 from regard.training.metrics import transcript_scores
+from regard.viewer.telltales import Watched
 
 
 class Transcriber(ModelBase[TranscribeConfig, TranscriptNetwork]):
@@ -293,6 +294,22 @@ class Transcriber(ModelBase[TranscribeConfig, TranscriptNetwork]):
             scores: Ragged = network(inputs)
             rows = scores.with_values(network.log_probs(scores.values).cpu())
             yield from ((number, part.numpy()) for number, part in zip(numbers, rows.unbind(), strict=True))
+
+    @torch.no_grad()
+    def watched(self, example: Example) -> Watched:
+        """Its answers are the symbols of the likeliest path, each at the vector where it begins."""
+        self._check_lengths([example])
+        network = self.network.eval()
+        inputs = network.front_end.encode([example.items]).to(fitting.device_of(network))
+
+        def chances() -> Tensor:
+            return network.log_probs(network(inputs).values).float()
+
+        found = chances().cpu()
+        best = greedy(found.numpy(), blank=network.blank)
+        places, symbols = torch.tensor(best.frames, dtype=torch.int64), torch.tensor(best.ids, dtype=torch.int64)
+        names = [network.target.text([number]) for number in best.ids]
+        return Watched(network, lambda: chances()[places, symbols], names, places)
 
     def baselines(self, train: Sequence[Example], scored: Sequence[Example]) -> Scores:
         return transcript_baselines(train, scored)

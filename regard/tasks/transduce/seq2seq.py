@@ -31,6 +31,7 @@ from regard.tasks.wrong import wrong_texts
 from regard.training.config import make_config, with_options
 from regard.viewer.maps import Maps, PairMaps
 from regard.viewer.recording import record
+from regard.viewer.telltales import Watched
 
 logger = logging.getLogger(__name__)
 
@@ -345,6 +346,19 @@ class Seq2Seq(ModelBase[TransduceConfig, Transformer]):
 
     def _text(self, tokens: Sequence[int]) -> str:
         return str(self.network.target.text(tokens))
+
+    @torch.no_grad()
+    def watched(self, example: Example) -> Watched:
+        """Its answers are the tokens of the target, which is predicted unless the example has one."""
+        network = self.network.eval()
+        written = self.predict([example])[0] if example.goal is None else example.goal
+        batch = self.collate([replace(example, goal=written)]).to(fitting.device_of(network))
+
+        def run() -> Tensor:
+            rows: Tensor = network(batch.inputs, batch.tokens).values.float().log_softmax(1)
+            return rows.gather(1, batch.following[:, None])[:, 0]
+
+        return Watched(network, run, network.target.names(written)[1:], torch.arange(len(batch.following)))
 
     def baselines(self, train: Sequence[Example], scored: Sequence[Example]) -> Scores:
         return text_baselines(train, scored)

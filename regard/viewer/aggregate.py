@@ -1,0 +1,214 @@
+"""What each head does over many examples: how far it looks, from which labels to which, where it is most certain."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from regard.attention import AttentionWeights
+
+REACH = 32  # positions to each side that are told apart
+MOST_LABELS = 24  # the most frequent ones; the rest are joined
+OTHERS = "others"
+CERTAIN = 10  # examples
+SHOWN = 200  # characters of one
+
+
+@dataclass(frozen=True, eq=False)
+class Attended:
+    """One example: what its heads did, and what is known of its positions.
+
+    Arguments:
+        number: of the example, from 1.
+        weights: of each layer, one sequence each.
+        names: of its positions; None: their numbers.
+        labels: of its positions; None: they have none.
+        whole: the label of the whole example; None: it has none.
+    """
+
+    number: int
+    weights: Sequence[AttentionWeights]
+    names: Sequence[str] | None = None
+    labels: Sequence[str | None] | None = None
+    whole: str | None = None
+
+
+@dataclass(order=True)
+class Certain:
+    """An example in which a head is certain: its ``entropy`` is a small share of what it could be, 1 at most."""
+
+    entropy: float
+    number: int = field(compare=False)
+    text: str = field(compare=False)
+    link: tuple[str, str, float] = field(compare=False)  # who, whom, and the weight: the largest
+
+
+class HeadCounts:
+    """Sums over the examples of one head."""
+
+    def __init__(self) -> None:
+        self.mass = torch.zeros(2 * REACH + 1, dtype=torch.float64)  # weight on keys so far away, nearer ones first
+        self.pairs = torch.zeros(2 * REACH + 1, dtype=torch.float64)  # queries that have a key there
+        self.distances = torch.zeros(64, dtype=torch.float64)  # weight by log2 of how far
+        self.queries = 0
+        self.by_label: defaultdict[tuple[str, str], float] = defaultdict(float)  # weight from label to label
+        self.wholes: defaultdict[str, list[float]] = defaultdict(lambda: [0, 0.0, 0.0])  # examples, entropy, distance
+        self.label_queries: Counter[str] = Counter()
+        self.certain: list[tuple[float, int, Certain]] = []  # a heap, the least certain first
+
+
+class Aggregate:
+    """Sums over examples, by layer and head.
+
+    >>> eye = AttentionWeights(torch.eye(3)[None, None], torch.zeros(3, dtype=torch.int64), torch.tensor([3]), 0)
+    >>> told = Aggregate(["layers.0.attention"])
+    >>> told.add(Attended(1, [eye], ["a", "b", "c"], ["X", "Y", "X"]))
+    >>> told.head(0, 0)["relative"][REACH], told.head(0, 0)["labels"]
+    (1.0, [[1.0, 0.0], [0.0, 1.0]])
+    """
+
+    def __init__(self, layers: Sequence[str]) -> None:
+        self.layers, self.examples = list(layers), 0
+        self._heads: dict[tuple[int, int], HeadCounts] = {}
+        self._labels: Counter[str] = Counter()
+
+    def add(self, example: Attended) -> None:
+        """Takes in one example; nothing of it is kept but sums, and a few words where a head is certain."""
+        self.examples += 1
+        for layer, weights in enumerate(example.weights):
+            for head, values in enumerate(_by_head(weights)):
+                counts = self._heads.setdefault((layer, head), HeadCounts())
+                self._add(counts, example, values, weights.first)
+        if example.whole is not None:
+            for layer, weights in enumerate(example.weights):
+                self._add_whole(layer, example.whole, weights)
+        if example.labels is not None:
+            self._labels.update(label for label in example.labels if label is not None)
+
+    def labels(self) -> list[str]:
+        """Those that are told apart, the most frequent first."""
+        names = [label for label, _ in self._labels.most_common(MOST_LABELS)]
+        return names + [OTHERS] * (len(self._labels) > len(names))
+
+    def heads(self, layer: int) -> int:
+        return sum(place[0] == layer for place in self._heads)
+
+    def head(self, layer: int, head: int) -> dict[str, Any]:
+        """What one head does, ready for JSON.
+
+        ``relative``: the mean weight on a key so many positions later, from −32 to 32; None where no query has one.
+        ``distances``: the share of the weight on keys 0, 1, 2, 3–4, 5–8, ... positions away. ``labels``: of queries
+        with a label (rows) the share of weight on keys with each. ``wholes``: of examples with one label how many there
+        are, the mean entropy in nats and distance in positions. ``certain``: where it is most certain.
+        """
+        counts = self._heads[layer, head]
+        means = (counts.mass / counts.pairs.clamp(min=1)).tolist()
+        names = self.labels()
+        last = int(counts.distances.nonzero().max()) + 1 if counts.distances.any() else 0
+        return {
+            "relative": [m if pairs else None for m, pairs in zip(means, counts.pairs.tolist(), strict=True)],
+            "distances": (counts.distances[:last] / max(counts.queries, 1)).tolist(),
+            "labels": [[self._share(counts, row, column) for column in names] for row in names],
+            "wholes": {
+                label: {"examples": count, "entropy": entropy / count, "distance": distance / count}
+                for label, (count, entropy, distance) in sorted(counts.wholes.items())
+            },
+            "certain": [
+                {"entropy": one.entropy, "number": one.number, "text": one.text, "link": list(one.link)}
+                for one in sorted(entry for _, _, entry in counts.certain)
+            ],
+        }
+
+    def _share(self, counts: HeadCounts, row: str, column: str) -> float:
+        rows, columns = self._joined(row), self._joined(column)
+        total = sum(counts.label_queries[label] for label in rows)
+        weight = sum(counts.by_label[a, b] for a in rows for b in columns)
+        return weight / total if total else 0.0
+
+    def _joined(self, label: str) -> Iterable[str]:
+        if label != OTHERS or label in self._labels:
+            return [label]
+        own = set(self.labels())
+        return [other for other in self._labels if other not in own]
+
+    def _add(self, counts: HeadCounts, example: Attended, values: Tensor, first: Tensor) -> None:
+        """``values`` ``[Q, W]``."""
+        Q, W = values.shape
+        columns = first[:, None] + torch.arange(W)  # [Q, W]
+        keys = int(example_keys(example))
+        inside = (columns >= 0) & (columns < keys)
+        away = columns - torch.arange(Q)[:, None]
+        near = inside & (away.abs() <= REACH)
+        shares = values.double() / values.double().sum(1, keepdim=True).clamp(min=1e-12)
+        counts.mass.index_add_(0, away[near] + REACH, values[near].double())
+        counts.pairs += torch.bincount(away[near] + REACH, minlength=2 * REACH + 1)
+        far = away[inside].abs().double()
+        buckets = torch.where(far > 0, far.clamp(min=1).log2().ceil() + 1, 0).long()
+        counts.distances.index_add_(0, buckets, shares[inside])
+        counts.queries += Q
+        if example.labels is not None and len(example.labels) == keys == Q:
+            self._add_labels(counts, example.labels, shares, columns, inside)
+        _add_certain(counts, example, shares, columns, inside)
+
+    def _add_whole(self, layer: int, label: str, weights: AttentionWeights) -> None:
+        by_row = (0, 2) if weights.offsets is None else (0,)
+        entropy, distance = (numbers.double().mean(by_row) for numbers in (weights.entropy(), weights.distance()))
+        for head, (nats, positions) in enumerate(zip(entropy.tolist(), distance.tolist(), strict=True)):
+            sums = self._heads[layer, head].wholes[label]
+            sums[:] = sums[0] + 1, sums[1] + nats, sums[2] + positions
+
+    def _add_labels(
+        self, counts: HeadCounts, labels: Sequence[str | None], shares: Tensor, columns: Tensor, inside: Tensor
+    ) -> None:
+        names = sorted({label for label in labels if label is not None})
+        rows = torch.tensor([len(names) if label is None else names.index(label) for label in labels])
+        table = torch.zeros((len(names) + 1) ** 2, dtype=torch.float64)
+        places = rows[:, None] * (len(names) + 1) + rows[columns.clamp(0, len(labels) - 1)]
+        table.index_add_(0, places[inside], shares[inside])
+        for a, name in enumerate(names):
+            counts.label_queries[name] += int((rows == a).sum())
+            for b, other in enumerate(names):
+                counts.by_label[name, other] += float(table[a * (len(names) + 1) + b])
+
+
+def example_keys(example: Attended) -> int:
+    """How many keys there are."""
+    return int(example.weights[0].key_lengths[0])
+
+
+def _by_head(weights: AttentionWeights) -> Tensor:
+    """``[H, Q, W]`` of the one sequence."""
+    return weights.values[0] if weights.offsets is None else weights.values.transpose(0, 1)
+
+
+def _add_certain(counts: HeadCounts, example: Attended, shares: Tensor, columns: Tensor, inside: Tensor) -> None:
+    """Keeps the example if the head is among the most certain here: its entropy over what its queries can see."""
+    seen = inside.sum(1)
+    several = seen > 2
+    if not several.any():
+        return
+    entropy = torch.special.entr(shares[several]).sum(1) / seen[several].double().log()
+    value = float(entropy.mean())
+    if math.isnan(value) or (len(counts.certain) == CERTAIN and value >= -counts.certain[0][0]):
+        return
+    query, column = divmod(int(shares.argmax()), shares.shape[1])
+    key = int(columns[query, column])
+    named = example.names
+    who, whom = (str(place + 1) if named is None else named[place] for place in (query, key))
+    text = "" if named is None else "".join(_spaced(named))[:SHOWN].strip()
+    entry = Certain(value, example.number, text, (who[:SHOWN], whom[:SHOWN], float(shares[query, column])))
+    push = heapq.heappush if len(counts.certain) < CERTAIN else heapq.heapreplace
+    push(counts.certain, (-value, -example.number, entry))
+
+
+def _spaced(names: Sequence[str]) -> Iterable[str]:
+    """Names with a blank between those that have none of their own."""
+    bring = any(name[:1].isspace() for name in names)
+    return names if bring else (f"{name} " for name in names)

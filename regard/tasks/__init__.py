@@ -109,8 +109,10 @@ def load(folder: str | Path) -> Any:
         if folder.is_file():
             raise ModelError(f"{folder}: a file, not a run folder; name the folder that `regard train` wrote")
         raise ModelError(f"{folder}: no such run folder; `regard train TASK --train FILE --output {folder}` writes one")
-    from regard.tasks.run_folder import open_run
+    from regard.tasks.run_folder import how_to_resume, is_on_the_way, open_run
 
+    if not (folder / MODEL).is_file() and is_on_the_way(folder):
+        raise ModelError(f"{folder}: its training has no weights yet; go on with it: {how_to_resume(folder)}")
     return open_run(TASKS[task_of(folder)].new(), folder)
 
 

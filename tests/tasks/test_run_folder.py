@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import regard
-from regard import ConfigError, Labeler, RegardError
+from regard import ConfigError, Labeler, ModelError, RegardError
 from regard.files import explain_failures, only_writer
 from regard.tasks import MaskedModel
 from regard.training.checkpoint import FREE
@@ -236,6 +236,16 @@ def test_an_interrupted_training_writes_over_nothing_of_a_user(tmp_path, name):
     with pytest.raises(ConfigError, match=rf"output: .* holds other things than a run \('{name}'\); move them"):
         resume(output)
     assert (output / name).read_text() == "mine"
+
+
+def test_a_training_without_weights_yet_is_told_how_to_go_on(tmp_path):
+    output = interrupted(tmp_path / "run")
+    for name in ("model.safetensors", "model.json"):
+        (output / name).unlink(missing_ok=True)
+    with pytest.raises(
+        ModelError, match=r"run: its training has no weights yet; go on with it: fit\(..., resume=True\)"
+    ):
+        regard.load(output)
 
 
 def test_the_end_of_a_training_deletes_its_own_checkpoint_and_nothing_else(tmp_path):

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from regard.tasks import Classifier, Labeler, MaskedModel, Seq2Seq, Transcriber, load
     from regard.tasks.bert import load_bert
     from regard.tasks.vit import load_vit
+    from regard.viewer.recording import record
 
 __version__ = "0.1.0"
 
@@ -62,6 +63,7 @@ __all__ = [
     "load",
     "load_bert",
     "load_vit",
+    "record",
 ]
 
 _HOMES = {
@@ -75,6 +77,7 @@ _HOMES = {
     "regard.tasks": ("Classifier", "Labeler", "MaskedModel", "Seq2Seq", "Transcriber", "load"),
     "regard.tasks.bert": ("load_bert",),
     "regard.tasks.vit": ("load_vit",),
+    "regard.viewer.recording": ("record",),
 }
 
 if not TYPE_CHECKING:  # a type checker reads the imports above, and refuses other names

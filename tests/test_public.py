@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "piped": {"errors", "recording"},
     "streams": {"files"},
     "tensors": set(),
+    "machine": set(),
     "attention": {"errors", "ragged", "files"},
     "nn": {"errors", "ragged", "files", "attention"},
     "front_ends": {"errors", "ragged", "files", "recording", "image", "attention", "nn"},
@@ -29,15 +30,15 @@ MAY_IMPORT = {
     "decoding": {"errors"},
     "formats": {"errors", "files", "tensors", "nn", "front_ends"},
     "training": {"errors", "ragged", "files", "tensors", "data", "front_ends"},
-    "viewer": {"errors", "ragged", "files", "attention", "nn"},
+    "viewer": {"errors", "ragged", "files", "machine", "attention", "nn"},
     "tasks": {
         *("errors", "ragged", "files", "attention", "nn", "front_ends", "data", "decoding", "formats", "training"),
-        *("viewer", "recording", "image"),
+        *("viewer", "recording", "image", "machine"),
     },
     "cli": {"regard", "errors", "files", "streams", "recording", "piped", "data", "training", "tasks", "demo"},
     "demo": {"errors", "files", "recording", "front_ends", "data", "training", "viewer", "tasks", "cli"},
     "__main__": {"cli", "streams"},
-    "__init__": {"errors", "ragged", "recording", "image", "attention", "tasks"},
+    "__init__": {"errors", "ragged", "recording", "image", "attention", "tasks", "viewer"},
 }
 
 OPTIONAL = ("accelerate", "sklearn", "nervaluate", "matplotlib", "datasets", "pyarrow", "rich", "typer", "tensorboard")
@@ -94,6 +95,7 @@ def test_public_names():
         "load",
         "load_bert",
         "load_vit",
+        "record",
     ]
     for name in regard.__all__:
         assert getattr(regard, name) is not None

@@ -8,10 +8,11 @@ import regard
 from regard import Classifier, Labeler
 from regard.viewer.images import ImageMaps
 from regard.viewer.maps import Maps, PairMaps
+from regard.viewer.recording import Recording
 
 QUERY = torch.zeros(1, 2, 50, 8)
 IMAGES = torch.zeros(1, 2, 36, 8)
-MAPS = Maps([torch.zeros(2, 4, 5)] * 3)
+MAPS = Maps(Recording.of([torch.zeros(2, 4, 5)] * 3))
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ MAPS = Maps([torch.zeros(2, 4, 5)] * 3)
         (MAPS, "Maps(3 layers of 2 heads, 4 × 5 items)"),
         (PairMaps(MAPS, MAPS, MAPS), f"PairMaps(encoder={MAPS!r}, decoder={MAPS!r}, cross={MAPS!r})"),
         (
-            ImageMaps([torch.zeros(1, 6, 6)], torch.zeros(4, 6, 1), grid=(2, 3), stride=2),
+            ImageMaps(Recording.of([torch.zeros(1, 6, 6)]), torch.zeros(4, 6, 1), grid=(2, 3), stride=2),
             "ImageMaps(1 layer of 1 head, 2 × 3 patches)",
         ),
         (

@@ -6,6 +6,7 @@ from typing import Unpack
 
 import torch
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function
 
 from regard.attention import operator, sdpa
 from regard.attention.check import check
@@ -96,6 +97,9 @@ def attend(
         "scale": scale,
         "dropout_p": dropout_p,
     }
+    if not torch.compiler.is_compiling() and has_torch_function((query, key, value)):  # someone listens: regard.record
+        inputs = (query, key, value)
+        return handle_torch_function(attend, inputs, *inputs, implementation=implementation, **options)
     query, key, value, spec = check(query, key, value, options)
     return operator.attend(query, key, value, spec, _choose(query, key, value, spec, implementation))
 

@@ -27,7 +27,8 @@ def attention_band(network: Any, recording: Recording) -> tuple[NDArray[np.float
     with record(network.encoder) as layers:
         network.encoder(network.front_end(network.front_end.encode([recording])))
     weights = layers[-1].weights
-    return weights.values.mean(1).float().numpy(), -int(weights.first[0])
+    assert weights is not None
+    return weights.values[0].mean(0).numpy(), -int(weights.first[0])
 
 
 def on_grid(segments: Sequence[Segment], seconds: float) -> NDArray[np.str_]:

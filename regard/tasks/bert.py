@@ -82,9 +82,9 @@ class Bert(nn.Module):
     @torch.no_grad()
     def attention(self, text: str) -> Maps:
         """Who attends to whom in one text: a map ``[N, N]`` for every layer and head."""
-        with record(self.encoder) as layers:
+        with record(self.encoder) as recording:
             self([text])
-        return Maps([layer.weights.dense()[0] for layer in layers], self.front_end.names(text))
+        return Maps(recording, self.front_end.names(text))
 
     def _hidden(self, inputs: Any) -> Ragged:
         hidden: Ragged = self.encoder(self.front_end(inputs))

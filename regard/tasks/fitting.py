@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +19,7 @@ from regard.data.share import share_of
 from regard.errors import ConfigError, RegardError
 from regard.front_ends import learn_front_end, restore_front_end
 from regard.image import check_whole
+from regard.machine import memory
 from regard.nn import build_encoder, set_window
 from regard.ragged import fill
 from regard.tasks.card import data_of, write_scores
@@ -135,13 +135,6 @@ def _check_memory(parameters: int, device: torch.device) -> None:
             f"dim, depth, feed_forward_dim: an encoder of {parameters:,} parameters needs {needed / 2**30:,.0f} GiB, "
             f"got a machine with {there / 2**30:,.0f}; choose smaller ones"
         )
-
-
-def memory() -> float:
-    """Bytes of memory that the machine has, as far as the system tells."""
-    if not hasattr(os, "sysconf"):
-        return math.inf
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def train_on(

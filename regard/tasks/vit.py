@@ -25,7 +25,7 @@ from regard.tasks.fitting import device_of, make_encoder
 from regard.tasks.maps import maps_of_image
 from regard.training.config import ImageSize, make_config
 from regard.viewer.images import ImageMaps
-from regard.viewer.recording import record
+from regard.viewer.recording import Recording, record
 
 
 class VisionTransformer(nn.Module):
@@ -109,9 +109,10 @@ class VisionTransformer(nn.Module):
         given = self._image(image)
         with record(self.encoder) as layers:
             hidden = self([given])
-        weights = [layer.weights.dense()[0] for layer in layers]  # [H, N, N] each
         first = Pooling("first", dim=self.config.dim)
-        return maps_of_image(self.front_end, given, weights, first.attention_weights(hidden))
+        with record(first) as pooled:
+            first(hidden)
+        return maps_of_image(self.front_end, given, Recording([*layers, *pooled]))
 
     def save(self, folder: str | Path) -> str:
         """Writes a folder that `transformers` opens, new or empty, and gives the name of the class that opens it.

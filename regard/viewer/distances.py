@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from regard.errors import RegardError
-from regard.files import atomic_write
-from regard.viewer.maps import drawn, kind_of, page
+from regard.viewer.pictures import show, shown_as_html, shown_as_png, written
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +27,8 @@ class Distances:
         images: of how many it is the mean.
 
     >>> from regard.viewer.images import ImageMaps
-    >>> maps = ImageMaps([torch.full((1, 2, 2), 0.5)], torch.zeros(1, 2, 1), grid=(1, 2), stride=4)
+    >>> from regard.viewer.recording import Recording
+    >>> maps = ImageMaps(Recording.of([torch.full((1, 2, 2), 0.5)]), torch.zeros(1, 2, 1), grid=(1, 2), stride=4)
     >>> Distances.of([maps, maps]).mean.tolist()
     [[2.0]]
     """
@@ -62,15 +62,26 @@ class Distances:
 
     def save(self, path: str | Path) -> Path:
         """Writes ``.png``, ``.svg``, ``.pdf``, or one ``.html`` page with the picture inside."""
-        path, kind = Path(path), kind_of(path)
-        content = drawn(self.figure(), "png" if kind == "html" else kind)
-        with atomic_write(path, binary=True) as file:
-            file.write(page(f"attention over {self.images} images", {"": content}) if kind == "html" else content)
-        return path
+        return written(path, self)
 
-    def show(self) -> Figure:
-        """The figure, which a notebook displays."""
+    def show(self) -> None:
+        """Displays the picture: in a notebook, or in a browser."""
+        show(self)
+
+    def _repr_html_(self) -> str:
+        return shown_as_html(self)
+
+    def _repr_png_(self) -> bytes | None:
+        return shown_as_png(self)
+
+    def _title(self) -> str:
+        return f"attention over {self.images} images"
+
+    def _picture(self) -> Figure:
         return self.figure()
+
+    def _pictures(self) -> dict[str, Callable[[], Figure]]:
+        return {"": self.figure}
 
 
 def draw_distances(axis: Axes, distances: Tensor) -> None:

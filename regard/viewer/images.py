@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from regard.errors import RegardError
-from regard.files import atomic_write
 from regard.ragged import counted
 from regard.viewer.distances import draw_distances
-from regard.viewer.maps import drawn, kind_of, page
+from regard.viewer.maps import dense
+from regard.viewer.pictures import show, shown_as_html, shown_as_png, written
+from regard.viewer.recording import Recording
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,31 +33,31 @@ class ImageMaps:
     """The weights of one image by layer and head, over its rows and columns.
 
     Arguments:
-        layers: ``[H, N, N]`` for every layer: row = who attends, column = who is attended to.
+        recording: of the layers, and of how the vectors of the last become one, where they do.
         picture: pixels ``[rows, columns, C]`` from 0 to 1, as the network read them.
         grid: rows and columns of patches.
         stride: pixels from one patch to the next.
         before: vectors before those of the patches: 1, that of the class, or 0.
-        pooling: ``[H, N]``, how the vectors of the last layer become one; None where they do not.
 
-    >>> maps = ImageMaps([torch.eye(4)[None]], torch.zeros(4, 4, 1), grid=(2, 2), stride=2)
+    >>> maps = ImageMaps(Recording.of([torch.eye(4)[None]]), torch.zeros(4, 4, 1), grid=(2, 2), stride=2)
     >>> maps.image((0, 1)).tolist(), maps.distance().tolist()
     ([[[[0.0, 1.0], [0.0, 0.0]]]], [[0.0]])
     """
 
     def __init__(
         self,
-        layers: list[Tensor],
+        recording: Recording,
         picture: Tensor,
         *,
         grid: tuple[int, int],
         stride: int,
         before: int = 0,
-        pooling: Tensor | None = None,
     ) -> None:
-        self.layers = [layer.detach().float().cpu() for layer in layers]
+        self.recording = recording
         self.picture, self.grid, self.stride, self.before = picture, grid, stride, before
-        self.pooling = None if pooling is None else pooling.detach().float().cpu()
+        pooling = recording.of_role("pooling")
+        self.layers = [dense(layer) for layer in recording if layer.role != "pooling"]  # [H, N, N] each
+        self.pooling = dense(pooling[0])[:, 0] if pooling else None  # [H, N]
 
     def __repr__(self) -> str:
         rows, columns = self.grid
@@ -134,23 +135,17 @@ class ImageMaps:
 
     def save(self, path: str | Path, at: At = None) -> Path:
         """Writes ``.png``, ``.svg``, ``.pdf``, or one ``.html`` page with the pictures inside; see :meth:`figure`."""
-        path, kind = Path(path), kind_of(path)
-        if kind == "html":
-            pictures = {}
-            for part in self._parts(at):
-                figure = _figure(part.width, part.height)
-                part.draw(figure)
-                pictures[part.title] = drawn(figure, "png")
-            content = page("attention", pictures)
-        else:
-            content = drawn(self.figure(at), kind)
-        with atomic_write(path, binary=True) as file:
-            file.write(content)
-        return path
+        return written(path, _Seen(self, at))
 
-    def show(self, at: At = None) -> Figure:
-        """The figure, which a notebook displays."""
-        return self.figure(at)
+    def show(self, at: At = None) -> None:
+        """Displays the pictures of :meth:`figure`: in a notebook, or in a browser."""
+        show(_Seen(self, at))
+
+    def _repr_html_(self) -> str:
+        return shown_as_html(_Seen(self, None))
+
+    def _repr_png_(self) -> bytes | None:
+        return shown_as_png(_Seen(self, None))
 
     def _row(self, at: At) -> int:
         """Which of the vectors it is."""
@@ -258,6 +253,29 @@ class ImageMaps:
 
 
 @dataclass(frozen=True)
+class _Seen:
+    """Maps from the place of a patch."""
+
+    maps: ImageMaps
+    at: At
+
+    def _repr_html_(self) -> str:
+        return shown_as_html(self)
+
+    def _repr_png_(self) -> bytes | None:
+        return shown_as_png(self)
+
+    def _title(self) -> str:
+        return "attention"
+
+    def _picture(self) -> Figure:
+        return self.maps.figure(self.at)
+
+    def _pictures(self) -> dict[str, Callable[[], Figure]]:
+        return {part.title: part.figure for part in self.maps._parts(self.at)}
+
+
+@dataclass(frozen=True)
 class Part:
     """A part of a picture: what it is called, its size in inches, and what draws it."""
 
@@ -265,6 +283,12 @@ class Part:
     width: float
     height: float
     draw: Callable[[FigureBase], None]
+
+    def figure(self) -> Figure:
+        """By itself."""
+        figure = _figure(self.width, self.height)
+        self.draw(figure)
+        return figure
 
 
 def _figure(width: float, height: float) -> Figure:

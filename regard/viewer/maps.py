@@ -2,77 +2,106 @@
 
 from __future__ import annotations
 
-import base64
-import html
-import io
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from regard.errors import RegardError
-from regard.files import atomic_write
 from regard.ragged import counted
+from regard.viewer.fonts import families
+from regard.viewer.pictures import show, shown_as_html, shown_as_png, written
+from regard.viewer.recording import Recorded, Recording
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_ITEMS = 300  # of a longer sequence no picture can be read
-MOST_NAMES = 60  # beside one axis
-STYLE = "<style>body { font-family: sans-serif; margin: 2em } h1 { font-size: 1.2em } img { max-width: 100% }</style>"
+LARGEST = 16.0  # inches, of one map
+NAME_SPACE = 0.1  # inches that a name needs
+POOLING = 0.4  # inches of its one row
+LONGEST_NAME = 14
 
 
 class Maps:
     """The weights of one sequence by layer and head.
 
     Arguments:
-        layers: ``[H, N, M]`` for every layer: row = who attends, column = who is attended to; rows sum to 1 (softmax).
+        recording: of the layers, and of the pooling where there is one; see :func:`regard.record`.
         items: the N that attend, or None for places counted from 0.
         seen: the M that are attended to, where they are others.
+
+    Raises:
+        RegardError: a layer gave no weights.
     """
 
-    def __init__(self, layers: list[Tensor], items: list[str] | None = None, seen: list[str] | None = None) -> None:
-        self.layers = [layer.detach().float().cpu() for layer in layers]
+    def __init__(self, recording: Recording, items: list[str] | None = None, seen: list[str] | None = None) -> None:
+        for layer in recording:
+            if layer.weights is None:
+                raise RegardError(f"there are no weights of {layer.name}: {layer.why}")
+        self.recording = recording
         self.items, self.seen = items, items if seen is None else seen
 
     def __repr__(self) -> str:
-        rows, columns = self.layers[0].shape[1:]
-        layers, heads = counted(len(self.layers), "layer"), counted(len(self.layers[0]), "head")
+        rows, columns = self._size
+        layers, heads = counted(len(self), "layer"), counted(len(self[0]), "head")
         return f"Maps({layers} of {heads}, {rows} × {columns} items)"
 
     def __getitem__(self, layer: int) -> Tensor:
-        """``[H, N, M]``."""
-        return self.layers[layer]
+        """``[H, N, M]``: row = who attends, column = who is attended to; rows sum to 1 (softmax)."""
+        return dense(self._attentions[layer])
 
     def __len__(self) -> int:
-        return len(self.layers)
+        return len(self._attentions)
+
+    @property
+    def layers(self) -> list[Tensor]:
+        """``[H, N, M]`` of each. Memory O(N·M); ``recording`` has them as bands."""
+        return [dense(layer) for layer in self._attentions]
+
+    @property
+    def pooling(self) -> Tensor | None:
+        """``[H, N]``: how much each item counts in the one vector that is made of all, which explains a label."""
+        found = self.recording.of_role("pooling")
+        return dense(found[0])[:, 0] if found else None
 
     def figure(self) -> Figure:
-        """Layers as rows, heads as columns."""
+        """Layers as rows, heads as columns; below them the pooling."""
         from matplotlib.figure import Figure
-        from matplotlib.ticker import MaxNLocator
 
-        rows, columns = self.layers[0].shape[1:]
+        rows, columns = self._size
         check_drawable(rows, columns)
-        depth, heads = len(self.layers), max(len(layer) for layer in self.layers)
-        width, height = (min(6.0, max(2.2, 0.24 * length + 0.8)) for length in (columns, rows))
-        figure = Figure(figsize=(width * heads + 1, (height + 0.3) * depth), layout="constrained")
-        axes = figure.subplots(depth, heads, squeeze=False)
-        top = max(float(layer.max()) for layer in self.layers) or 1.0
-        for number, layer in enumerate(self.layers):
-            for head, weights in enumerate(layer):
-                axis = axes[number][head]
-                picture = axis.imshow(weights.numpy(), cmap="Blues", vmin=0.0, vmax=top, interpolation="nearest")
-                axis.set_title(f"layer {number + 1}, head {head + 1}", fontsize=9)
+        layers, pooling = self.layers, self.pooling
+        titled = [(f"layer {number + 1}", layer) for number, layer in enumerate(layers)]
+        titled += [] if pooling is None else [("pooling", pooling[:, None])]
+        width, height = _side(columns), _side(rows)
+        heights = [height] * len(layers) + [POOLING] * (len(titled) - len(layers))
+        heads = max(len(weights) for _, weights in titled)
+        figure = Figure(figsize=(width * heads + 1, sum(heights) + 0.3 * len(titled)), layout="constrained")
+        figure.get_layout_engine().set(h_pad=0.1)  # type: ignore[union-attr, call-arg]
+        axes = figure.subplots(len(titled), heads, squeeze=False, height_ratios=heights)
+        top = max(float(weights.max()) for _, weights in titled) or 1.0
+        fonts = families([*(self.items or ()), *(self.seen or ())])
+        for (title, weights), places in zip(titled, axes, strict=True):
+            for head, axis in enumerate(places):
+                if head >= len(weights):
+                    axis.set_axis_off()
+                    continue
+                shape = "auto" if title == "pooling" else "equal"
+                colors: Any = {"cmap": "Blues", "vmin": 0.0, "vmax": top}
+                picture = axis.imshow(weights[head].numpy(), aspect=shape, interpolation="nearest", **colors)
+                axis.set_title(f"{title}, head {head + 1}", fontsize=9)
+                _name(axis.xaxis, self.seen, columns, width, fonts, rotation=90)
+                if title == "pooling":
+                    axis.set_yticks([])
+                elif head == 0:
+                    _name(axis.yaxis, self.items, rows, height, fonts)
+                else:
+                    axis.tick_params(labelleft=False)
                 axis.tick_params(length=0)
-                axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-                axis.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-                if self.seen is not None:
-                    axis.set_xticks(*_named(self.seen), rotation=90, fontsize=7, parse_math=False)
-                if self.items is not None:
-                    places, names = _named(self.items)
-                    axis.set_yticks(places, names if head == 0 else [""] * len(names), fontsize=7, parse_math=False)
         figure.colorbar(picture, ax=axes, shrink=0.5, label="weight")
         figure.supylabel("who attends", fontsize=9)
         figure.supxlabel("to whom", fontsize=9)
@@ -80,16 +109,37 @@ class Maps:
 
     def save(self, path: str | Path) -> Path:
         """Writes ``.png``, ``.svg``, ``.pdf``, or one ``.html`` page with the picture inside."""
-        path, kind = Path(path), kind_of(path)
-        title = " ".join(self.items or ["attention"])
-        content = drawn(self.figure(), "png" if kind == "html" else kind)
-        with atomic_write(path, binary=True) as file:
-            file.write(page(title, {"": content}) if kind == "html" else content)
-        return path
+        return written(path, self)
 
-    def show(self) -> Figure:
-        """The figure, which a notebook displays."""
+    def show(self) -> None:
+        """Displays the picture: in a notebook, or in a browser."""
+        show(self)
+
+    def _repr_html_(self) -> str:
+        return shown_as_html(self)
+
+    def _repr_png_(self) -> bytes | None:
+        return shown_as_png(self)
+
+    def _title(self) -> str:
+        return " ".join(self.items or ["attention"])
+
+    def _picture(self) -> Figure:
         return self.figure()
+
+    def _pictures(self) -> dict[str, Callable[[], Figure]]:
+        return {"": self.figure}
+
+    @property
+    def _attentions(self) -> list[Recorded]:
+        return [layer for layer in self.recording if layer.role != "pooling"]
+
+    @property
+    def _size(self) -> tuple[int, int]:
+        """How many attend, and to how many."""
+        weights = self._attentions[0].weights
+        assert weights is not None
+        return weights.values.shape[2], int(weights.key_lengths)
 
 
 @dataclass(frozen=True)
@@ -108,18 +158,34 @@ class PairMaps:
 
     def save(self, path: str | Path) -> Path:
         """Writes ``.html`` with all three, or a picture (``.png``, ``.svg``, ``.pdf``) of the target to the source."""
-        path = Path(path)
-        if path.suffix.lower() not in (".html", ".htm"):
-            return self.cross.save(path)
-        parts = {"target to source": self.cross, "target to itself": self.decoder, "source to itself": self.encoder}
-        pictures = {name: drawn(maps.figure(), "png") for name, maps in parts.items()}
-        with atomic_write(path, binary=True) as file:
-            file.write(page(" ".join(self.encoder.items or ["attention"]), pictures))
-        return path
+        return written(path, self)
 
-    def show(self) -> Figure:
-        """The figure of the target to the source, which a notebook displays."""
+    def show(self) -> None:
+        """Displays all three: in a notebook, or in a browser."""
+        show(self)
+
+    def _repr_html_(self) -> str:
+        return shown_as_html(self)
+
+    def _repr_png_(self) -> bytes | None:
+        return shown_as_png(self)
+
+    def _title(self) -> str:
+        return self.encoder._title()
+
+    def _picture(self) -> Figure:
         return self.cross.figure()
+
+    def _pictures(self) -> dict[str, Callable[[], Figure]]:
+        parts = {"target to source": self.cross, "target to itself": self.decoder, "source to itself": self.encoder}
+        return {name: maps.figure for name, maps in parts.items()}
+
+
+def dense(layer: Recorded) -> Tensor:
+    """``[H, Q, K]``, of a layer that gave weights."""
+    assert layer.weights is not None
+    found = layer.weights.dense()
+    return found[0]
 
 
 def check_drawable(*counts: int) -> None:
@@ -136,44 +202,19 @@ def check_drawable(*counts: int) -> None:
         )
 
 
-def kind_of(path: str | Path) -> str:
-    """What a picture is to be written as: "png", "svg", "pdf" or "html".
-
-    Raises:
-        RegardError: the path ends in something else.
-    """
-    name = Path(path).name
-    kind = Path(path).suffix.lower().lstrip(".")
-    if kind not in ("png", "svg", "pdf", "html", "htm"):
-        raise RegardError(f"path must end in .png, .svg, .pdf or .html, got '{name}'")
-    return "html" if kind == "htm" else kind
+def _side(count: int) -> float:
+    """Inches of a map with so many rows or columns, so that as many as can be have names."""
+    return min(LARGEST, max(2.2, min(6.0, 0.24 * count + 0.8), NAME_SPACE * count))
 
 
-def drawn(figure: Figure, kind: str) -> bytes:
-    """The file of a figure."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, dpi=140, bbox_inches="tight")
-    return buffer.getvalue()
-
-
-def page(title: str, pictures: dict[str, bytes]) -> bytes:
-    """One page with PNGs, each under its name."""
-    head = html.escape(title)
-    parts = [f'<!doctype html><meta charset="utf-8"><title>{head}</title>{STYLE}<h1>{head}</h1>']
-    for name, picture in pictures.items():
-        source = base64.b64encode(picture).decode()
-        heading = f"<h2>{html.escape(name)}</h2>" if name else ""
-        parts.append(f'{heading}<img alt="attention" src="data:image/png;base64,{source}">\n')
-    return "".join(parts).encode()
-
-
-def _named(names: list[str]) -> tuple[list[int], list[str]]:
-    """The places that are named on an axis, all or as many as can be read, and their names."""
+def _name(axis: Any, names: Sequence[str] | None, count: int, side: float, fonts: list[str], **options: Any) -> None:
+    """Names items on an axis, every second or third where all have no room; or counts them."""
     from matplotlib.ticker import MaxNLocator
 
-    places = list(range(len(names)))
-    if len(names) > MOST_NAMES:
-        ticks = MaxNLocator(integer=True, min_n_ticks=1).tick_values(0, len(names) - 1)
-        places = [int(place) for place in ticks if 0 <= place < len(names)]
-    chosen = (names[place] for place in places)
-    return places, [name if len(name) <= 14 else name[:13] + "…" for name in chosen]
+    if names is None:
+        axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        return
+    places = range(0, count, math.ceil(count * NAME_SPACE / side - 1e-9))
+    size = 7 if side >= 0.12 * len(places) else 6
+    short = [names[place] if len(names[place]) <= LONGEST_NAME else names[place][:13] + "…" for place in places]
+    axis.set_ticks(places, short, fontsize=size, fontfamily=fonts, parse_math=False, **options)

@@ -54,7 +54,7 @@ def test_an_image_whose_maps_would_not_be_held_is_refused(call, run, monkeypatch
     monkeypatch.setattr("regard.tasks.maps.memory", lambda: 4 * 12**2 * 4 - 1)
     viewed = call("view", run / "run", run / "image.png")
     assert viewed.code == 1
-    assert "4 maps, one for each layer and head, of 12 × 12 weights take 0 GiB, got a machine with 0" in viewed.err
+    assert "4 maps, one for each layer and head, of 12 vectors take 0 GiB, got a machine with 0" in viewed.err
 
 
 def test_view_of_a_folder_tells_how_far_heads_look(call, run, tmp_path, monkeypatch):

@@ -13,6 +13,7 @@ from regard import RegardError
 from regard.viewer.distances import Distances
 from regard.viewer.images import ImageMaps
 from regard.viewer.maps import Maps
+from regard.viewer.recording import Recording
 
 
 def random_maps(rows, columns, *, before=0, depth=2, heads=3, stride=2, pooling=True):
@@ -21,7 +22,8 @@ def random_maps(rows, columns, *, before=0, depth=2, heads=3, stride=2, pooling=
     layers = [torch.rand(heads, N, N, generator=generator).softmax(-1) for _ in range(depth)]
     pool = torch.rand(heads, N, generator=generator).softmax(-1) if pooling else None
     picture = torch.rand(rows * stride, columns * stride, 1, generator=generator)
-    return ImageMaps(layers, picture, grid=(rows, columns), stride=stride, before=before, pooling=pool)
+    recording = Recording([*Recording.of(layers), *(Recording.of([pool[:, None]], "pooling") if pooling else ())])
+    return ImageMaps(recording, picture, grid=(rows, columns), stride=stride, before=before)
 
 
 GRIDS = {"rows": st.integers(1, 6), "columns": st.integers(1, 6), "before": st.integers(0, 1)}
@@ -72,7 +74,7 @@ def test_distances_of_many_are_their_mean(tmp_path):
     with pytest.raises(RegardError, match="the mean over images, got none"):
         Distances.of([])
     with pytest.raises(RegardError, match="got maps of a sequence; give a model of images"):
-        Distances.of([Maps([torch.ones(1, 2, 2) / 2])])
+        Distances.of([Maps(Recording.of([torch.ones(1, 2, 2) / 2]))])
 
 
 @pytest.mark.parametrize("layers", [1, 2, 5])
@@ -114,5 +116,5 @@ def test_a_vits_maps_are_those_of_transformers(tmp_path):
 def test_images_of_any_shape_are_drawn(tmp_path, shape):
     rows, columns = max(1, shape[0] // 8), max(1, shape[1] // 8)
     layers = [torch.full((1, rows * columns, rows * columns), 0.0)]
-    maps = ImageMaps(layers, torch.zeros(shape), grid=(rows, columns), stride=8)
+    maps = ImageMaps(Recording.of(layers), torch.zeros(shape), grid=(rows, columns), stride=8)
     assert maps.save(tmp_path / "x.png").stat().st_size > 1000

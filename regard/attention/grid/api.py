@@ -6,6 +6,7 @@ from typing import Unpack
 
 import torch
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function
 
 from regard.attention.choose import explained, fastest, is_logged, logger, named, untraced, weights
 from regard.attention.grid.check import check
@@ -87,6 +88,9 @@ def attend2d(
         "scale": scale,
         "dropout_p": dropout_p,
     }
+    if not torch.compiler.is_compiling() and has_torch_function((query, key, value)):  # someone listens: regard.record
+        inputs = (query, key, value)
+        return handle_torch_function(attend2d, inputs, *inputs, implementation=implementation, **options)
     query, key, value, spec = check(query, key, value, options)
     if implementation == "auto" and is_logged():
         logger.debug("attend2d %s: %s", list(query.shape), _explain(query, key, value, spec))

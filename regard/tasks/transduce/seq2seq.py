@@ -198,13 +198,10 @@ class Seq2Seq(ModelBase[TransduceConfig, Transformer]):
         encoder = sequence_maps(self, example)
         written = self.predict([example])[0] if target is None else target
         batch = self.collate([replace(example, goal=written)]).to(fitting.device_of(network))
-        with record(network.decoder) as layers:
+        with record(network.decoder) as recording:
             network(batch.inputs, batch.tokens)
         names = network.target.names(written)
-        maps: dict[str, list[Tensor]] = {"attention": [], "cross_attention": []}
-        for layer in layers:
-            maps[layer.role].append(layer.weights.dense()[0])
-        own, cross = maps["attention"], maps["cross_attention"]
+        own, cross = recording.of_role("attention"), recording.of_role("cross_attention")
         return PairMaps(encoder, Maps(own, names[1:], names[:-1]), Maps(cross, names[1:], encoder.items))
 
     # The protocol of regard.tasks.model

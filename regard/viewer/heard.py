@@ -1,0 +1,99 @@
+"""What is heard of one call of attention, and where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from regard.attention import AttentionWeights
+from regard.errors import ConfigError, ShapeError
+
+CROSSING = ("cross", "encoder_attn", "encdec", "enc_attn", "src_attn")  # in names of attentions to another sequence
+
+
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """The weights of one example.
+
+    Arguments:
+        weights: dense, ``[1, H, Q, W]``.
+        crosses: whether another sequence is attended to.
+        inside: the name of the part of the module that made them.
+    """
+
+    weights: AttentionWeights
+    crosses: bool = False
+    inside: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where something was heard.
+
+    Arguments:
+        name: of the innermost module within the one that is recorded.
+        module: itself.
+        example: which of the batch is kept.
+        room: bytes that weights may take.
+    """
+
+    name: str
+    module: nn.Module
+    example: int
+    room: float
+
+    @property
+    def attends(self) -> bool:
+        """Whether it is an attention by its name or that of its class."""
+        return any("att" in name.lower() for name in (*self.name.split(".")[-2:], type(self.module).__name__))
+
+    @property
+    def crosses(self) -> bool:
+        """Whether its name says that another sequence is attended to."""
+        given = getattr(self.module, "is_cross_attention", None)
+        return any(word in self.name.lower() for word in CROSSING) if given is None else bool(given)
+
+    def of(self, x: Tensor) -> Tensor:
+        """The example of a batch ``[B, ...]``, as a batch of one."""
+        if len(x) == 1:  # shared by all
+            return x
+        if self.example >= len(x):
+            raise ConfigError(f"example: there are {len(x)} in the batch of '{self.name}', from 0; got {self.example}")
+        return x[self.example][None]
+
+    def check_room(self, heads: int, queries: int, keys: int) -> None:
+        """Refuses weights that would fill the memory."""
+        needed = 4 * heads * queries * keys
+        if needed > self.room:
+            raise ShapeError(
+                f"{heads} heads of {queries:,} × {keys:,} weights take {needed / 2**30:,.1f} GiB, more than there is; "
+                "record a shorter sequence, or an attention with a window"
+            )
+
+
+def whole_weights(weights: Tensor, query_start: int = 0) -> AttentionWeights:
+    """Of every pair, ``[1, H, Q, K]``."""
+    Q, K = weights.shape[-2:]
+    return AttentionWeights(weights, torch.zeros(Q, dtype=torch.int64), torch.tensor([K]), query_start)
+
+
+def trimmed(weights: AttentionWeights, seen: Tensor, *, crosses: bool) -> AttentionWeights:
+    """Without padding: the keys ``[K]`` before the first and after the last that is seen, and these as queries."""
+    K, Q = int(weights.key_lengths), weights.values.shape[2]
+    places = seen.nonzero().flatten().tolist()
+    if not places or (start := places[0], stop := places[-1] + 1) == (0, K):
+        return weights
+    values, first = weights.values, weights.first
+    if Q == K and not crosses:
+        values, first = values[:, :, start:stop], first[start:stop]
+    if is_whole(weights):
+        values, first = values[..., start:stop], first + start
+    before = max(0, weights.query_start - start) if Q < K else weights.query_start
+    return AttentionWeights(values, first - start, weights.key_lengths.new_tensor([stop - start]), before)
+
+
+def is_whole(weights: AttentionWeights) -> bool:
+    """Whether they are those of every pair, and not a band."""
+    return weights.values.shape[-1] == int(weights.key_lengths) and not bool(weights.first.any())

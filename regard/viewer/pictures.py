@@ -1,0 +1,120 @@
+"""Files of pictures, and how they are shown where Python runs."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import sys
+import tempfile
+import warnings
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from regard.errors import RegardError
+from regard.files import atomic_write
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DPI, MOST_PIXELS = 140, 16_000  # along a side
+STYLE = "<style>body { font-family: sans-serif; margin: 2em } h1 { font-size: 1.2em } img { max-width: 100% }</style>"
+
+
+class Shown(Protocol):
+    """What can be shown: its title, one picture, and those of a page by name."""
+
+    def _title(self) -> str: ...
+    def _picture(self) -> Figure: ...
+    def _pictures(self) -> dict[str, Callable[[], Figure]]: ...
+
+
+def kind_of(path: str | Path) -> str:
+    """What a picture is to be written as: "png", "svg", "pdf" or "html".
+
+    Raises:
+        RegardError: the path ends in something else.
+    """
+    name = Path(path).name
+    kind = Path(path).suffix.lower().lstrip(".")
+    if kind not in ("png", "svg", "pdf", "html", "htm"):
+        raise RegardError(f"path must end in .png, .svg, .pdf or .html, got '{name}'")
+    return "html" if kind == "htm" else kind
+
+
+def drawn(figure: Figure, kind: str) -> bytes:
+    """The file of a figure. The text of an SVG stays text."""
+    from matplotlib import rc_context
+
+    buffer = io.BytesIO()
+    dpi = min(DPI, MOST_PIXELS / max(figure.get_size_inches()))
+    with rc_context({"svg.fonttype": "none", "pdf.fonttype": 42}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="(Glyph|Matplotlib currently does not support)")  # see fonts.py
+        figure.savefig(buffer, format=kind, dpi=dpi, bbox_inches="tight")
+    return buffer.getvalue()
+
+
+def written(path: str | Path, thing: Shown) -> Path:
+    """Writes the picture of a thing, or a page with all of them."""
+    path, kind = Path(path), kind_of(path)
+    content = page(thing) if kind == "html" else drawn(thing._picture(), kind)
+    with atomic_write(path, binary=True) as file:
+        file.write(content)
+    return path
+
+
+def page(thing: Shown) -> bytes:
+    """One page with PNGs, each under its name."""
+    head = html.escape(thing._title())
+    return f'<!doctype html><meta charset="utf-8"><title>{head}</title>{STYLE}<h1>{head}</h1>{_body(thing)}'.encode()
+
+
+def shown_as_html(thing: Shown) -> str:
+    """What a notebook shows; of something that no picture can be drawn of, why not."""
+    try:
+        return _body(thing)
+    except RegardError as error:
+        return f"<p>{html.escape(str(error))}</p>"
+
+
+def shown_as_png(thing: Shown) -> bytes | None:
+    """The same where there is no browser: the one picture."""
+    try:
+        return drawn(thing._picture(), "png")
+    except RegardError:
+        return None
+
+
+def show(thing: Any) -> None:
+    """Displays it in the notebook, or in a browser where Python runs in none.
+
+    Raises:
+        RegardError: there is no browser, or nothing to be drawn.
+    """
+    if _in_notebook():
+        from IPython.display import display
+
+        display(thing)
+        return
+    with tempfile.NamedTemporaryFile(prefix="regard-", suffix=".html", delete=False) as file:
+        file.write(page(thing))
+    if not webbrowser.open(Path(file.name).as_uri()):
+        Path(file.name).unlink()
+        raise RegardError("there is neither a notebook nor a browser to show it in; write it: .save('page.html')")
+
+
+def _in_notebook() -> bool:
+    """Whether a kernel of Jupyter runs this, which others have started."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return getattr(shell, "kernel", None) is not None
+
+
+def _body(thing: Shown) -> str:
+    parts = []
+    for name, draw in thing._pictures().items():
+        source = base64.b64encode(drawn(draw(), "png")).decode()
+        heading = f"<h2>{html.escape(name)}</h2>" if name else ""
+        parts.append(f'{heading}<img alt="attention" src="data:image/png;base64,{source}">\n')
+    return "".join(parts)

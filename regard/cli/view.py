@@ -1,7 +1,8 @@
-"""`regard view`: who attends to whom in one sequence, as a page or a picture."""
+"""`regard view`: who attends to whom, as a page that a browser shows, or as a picture."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -9,101 +10,220 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from regard.cli.common import Run, open_model
+from regard.cli.common import open_model
 from regard.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from regard.data import Example
+    from regard.viewer.page.build import Page
+
+PAGES, PICTURES = (".html", ".htm"), (".png", ".svg", ".pdf")
 
 
 def view(
-    run: Run,
+    run: Annotated[str, typer.Argument(help="Run folder of a trained model; with --torch INPUT.", show_default=False)],
     given: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="INPUT",
             help="A text (a tagger's words are separated by spaces), a recording, an image; a file; or images' folder.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     number: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="INPUT is a file: draw its N-th sequence.", show_default=False),
+        typer.Option(metavar="N", min=1, help="INPUT is a file: show its N-th sequence.", show_default=False),
+    ] = None,
+    aggregate: Annotated[
+        bool, typer.Option("--aggregate", help="INPUT is a file: show what each head does over all its sequences.")
+    ] = False,
+    compare: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="Another run folder, shown beside the first.", show_default=False),
+    ] = None,
+    torch: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODULE",
+            help="Any network of PyTorch: a folder of transformers, or FILE.py:NAME of a function that makes a module "
+            "and its input.",
+            show_default=False,
+        ),
+    ] = None,
+    layer: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Of a picture or CSV: this layer alone.", show_default=False)
+    ] = None,
+    head: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Of a picture or CSV: this head alone.", show_default=False)
     ] = None,
     at: Annotated[
         str | None,
         typer.Option(
             metavar="ROW,COLUMN",
-            help="Of an image: the patch whose maps are drawn, from 1,1; the middle one if unset.",
+            help="Of a picture of an image: the patch whose maps are drawn, from 1,1; the middle one if unset.",
             show_default=False,
         ),
     ] = None,
     start: Annotated[
         float | None,
         typer.Option(
-            metavar="S", min=0.0, help="Of a recording: draw the part from this second on.", show_default=False
+            metavar="S", min=0.0, help="Of a recording: show the part from this second on.", show_default=False
         ),
     ] = None,
     end: Annotated[
         float | None,
-        typer.Option(metavar="S", min=0.0, help="Of a recording: draw what is heard up to here.", show_default=False),
+        typer.Option(metavar="S", min=0.0, help="Of a recording: show what is heard up to here.", show_default=False),
     ] = None,
     output: Annotated[
-        str, typer.Option("--output", "-o", help="Page or picture: .html, .png, .svg, .pdf.")
-    ] = "page.html",
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            "--save",
+            help="Write instead of serving: .html, a page that works offline; .png, .svg, .pdf; or .csv.",
+            show_default=False,
+        ),
+    ] = None,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Print the page's address, and open no browser.")] = False,
+    port: Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="Of the page; 0 for any free one.")] = 0,
+    host: Annotated[str, typer.Option(help="Where the page is served; others reach any but a loopback one.")] = (
+        "127.0.0.1"
+    ),
 ) -> None:
-    """Draw who attends to whom in one sequence: a heat map for every layer and head; of an image, over it.
+    """Show who attends to whom: in one sequence, over many, or in two models.
 
-    Of a folder of images: how far each head looks, on average over them.
+    Without --output the page is served to a browser of this machine until Ctrl-C.
     """
-    from regard.tasks.files import item_kind
     from regard.tasks.run_folder import check_output
 
-    check_output(output)
-    place = None if at is None else parse_place(at)
-    model = open_model(run)
-    kind = item_kind(model.config)
-    if place is not None and kind != "images":
-        raise ConfigError(f"at: a patch of an image, and {run} reads {kind}; leave it out")
-    times = {name: time for name, time in (("start", start), ("end", end)) if time is not None}
-    if times and kind != "recordings":
-        raise ConfigError(f"{min(times)}: a time in a recording, and {run} reads {kind}; leave it out")
-    if number is None and kind == "images" and Path(given).is_dir():
-        if place is not None:
-            raise ConfigError(f"at: a patch of one image, and {given} is a folder; leave it out, or name an image")
-        from regard.tasks.maps import attention_distances
+    kind = "" if output is None else Path(output).suffix.lower()
+    if output is not None:
+        check_output(output)
+        if kind not in (*PAGES, *PICTURES, ".csv"):
+            raise ConfigError(f"output: must end in .html, .png, .svg, .pdf or .csv, got '{Path(output).name}'")
+    if kind not in (*PICTURES, ".csv") and (layer, head, at) != (None, None, None):
+        option = "layer" if layer is not None else "head" if head is not None else "at"
+        raise ConfigError(f"{option}: of a picture or a table; add --save FILE.svg, or choose it in the page")
+    ask: Callable[[str], Page] | None = None
+    if torch is not None:
+        from regard.viewer.external import external_page
 
-        typer.echo(f"{attention_distances(model, given).save(output)}")
-        return
-    maps = _maps(model, _found(model, kind, run, given, number), times)
-    typer.echo(f"{maps.save(output) if place is None else maps.save(output, at=place)}")
+        page = external_page(torch, run)
+    elif given is None:
+        raise ConfigError(f"INPUT: what {run} reads, a text or a file; add it")
+    else:
+        source = Seen(run, given, number, {n: t for n, t in (("start", start), ("end", end)) if t is not None}, compare)
+        if output is not None and kind in PICTURES and (layer, head, compare, aggregate) == (None, None, None, False):
+            typer.echo(f"{source.picture(output, at)}")
+            return
+        page = source.aggregate() if aggregate else source.page()
+        ask = source.ask
+    if output is not None and kind in PAGES:
+        typer.echo(f"{page.write(output)}")
+    elif output is not None:
+        from regard.viewer.export import save_heads
+
+        typer.echo(f"{save_heads(page, output, layer=layer, head=head)}")
+    else:
+        from regard.viewer.page.server import Pages, serve
+
+        serve(Pages(page, ask), host=host, port=port, opens=not no_open, say=lambda address: typer.echo(address))
 
 
-def _maps(model: Any, example: Example, times: dict[str, float]) -> Any:
-    """Those of a sequence, of a recording the part between two times."""
-    from regard.data.recordings import as_recording
-    from regard.tasks.maps import check_drawn
+class Seen:
+    """What is to be shown of a run.
 
-    if times:
-        example = replace(example, items=as_recording(example.items, example.place, times))
-    check_drawn(model, example)
-    return model.attention(example)
+    Arguments:
+        given: INPUT; with ``number`` it is a file.
+        times: "start" and "end" of a part of a recording.
+        other: the run folder of a second model.
+    """
 
+    def __init__(self, run: str, given: str, number: int | None, times: dict[str, float], other: str | None) -> None:
+        from regard.tasks.files import item_kind
 
-def _found(model: Any, kind: str, run: str, given: str, number: int | None) -> Example:
-    """The sequence that was typed, or that of a number in a file."""
-    from regard.data.goals import GOALS
-    from regard.tasks.files import iter_read, read
+        self.run, self.given, self.number, self.times = run, given, number, times
+        self.model: Any = open_model(run)
+        self.other: Any = None if other is None else open_model(other)
+        self.names = [run] if other is None else [run, other]
+        self.kind = item_kind(self.model.config)
+        if times and self.kind != "recordings":
+            raise ConfigError(f"{min(times)}: a time in a recording, and {run} reads {self.kind}; leave it out")
 
-    if number is not None:
-        examples = iter_read(model, given, items=kind, labelled=model.config.goal == "nothing")
+    def page(self) -> Page:
+        """That of one sequence."""
+        from regard.tasks.pages import page_of
+
+        return page_of(self.model, self._example(), other=self.other, names=self.names)
+
+    def aggregate(self) -> Page:
+        """That of many."""
+        from regard.tasks.pages import aggregate_page
+
+        if self.other is not None:
+            raise ConfigError("compare: shows two models on one sequence; leave it out, or --aggregate")
+        return aggregate_page(self.model, self.given)
+
+    def ask(self, text: str) -> Page:
+        """That of a sequence that is typed into the page."""
+        from regard.tasks.pages import page_of
+
+        if self.kind not in ("text", "words"):
+            raise DataError("a text, which this model does not read; open the page anew", self.kind)
+        return page_of(self.model, self._typed(text), other=self.other, names=self.names)
+
+    def picture(self, output: str, at: str | None) -> Path:
+        """Of one sequence, or of a folder of images how far heads look."""
+        place = None if at is None else parse_place(at)
+        if place is not None and self.kind != "images":
+            raise ConfigError(f"at: a patch of an image, and {self.run} reads {self.kind}; leave it out")
+        if self.number is None and self.kind == "images" and Path(self.given).is_dir():
+            if place is not None:
+                raise ConfigError(
+                    f"at: a patch of one image, and {self.given} is a folder; leave it out, or name an image"
+                )
+            from regard.tasks.maps import attention_distances
+
+            return Path(attention_distances(self.model, self.given).save(output))
+        from regard.tasks.maps import check_drawn
+
+        example = self._example()
+        check_drawn(self.model, example)
+        maps = self.model.attention(example)
+        return Path(maps.save(output) if place is None else maps.save(output, at=place))
+
+    def _example(self) -> Example:
+        """The sequence that was typed, or that of a number in a file; of a recording the part between two times."""
+        example = self._found()
+        if not self.times:
+            return example
+        from regard.data.recordings import as_recording
+
+        return replace(example, items=as_recording(example.items, example.place, self.times))
+
+    def _found(self) -> Example:
+        from regard.tasks.files import iter_read
+
+        number = self.number
+        if number is None and self.kind in ("text", "words", "vectors") and Path(self.given).is_file():
+            typer.echo(f"the first sequence of {self.given}; --number N shows another", err=True)
+            number = 1
+        if number is None:
+            if self.kind == "vectors":
+                raise ConfigError(f"INPUT: {self.run} reads vectors, which are in a file, and {self.given} is none")
+            return self._typed(self.given)
+        examples = iter_read(self.model, self.given, items=self.kind, labelled=self.model.config.goal == "nothing")
         example = next(islice(examples, number - 1, None), None)
         if example is None:
-            raise DataError(f"at least {number} sequences (--number {number})", "fewer", path=given)
+            raise DataError(f"at least {number} sequences (--number {number})", "fewer", path=self.given)
         return example
-    if kind == "vectors":
-        raise ConfigError(f"number: {run} reads vectors, which are in a file; add --number 1 for the first in {given}")
-    typed = given.split() if kind == "words" and GOALS[model.config.goal].per_item else given
-    return read(model, [typed], labelled=False, items=kind)[0]
+
+    def _typed(self, text: str) -> Example:
+        from regard.data.goals import GOALS
+        from regard.tasks.files import read
+
+        typed = text.split() if self.kind == "words" and GOALS[self.model.config.goal].per_item else text
+        return read(self.model, [typed], labelled=False, items=self.kind)[0]
 
 
 def parse_place(text: str) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -165,7 +165,7 @@ def _seen(model: Model, example: Example, number: int) -> Seen:
 
 def _axis(model: Model, example: Example) -> Axis:
     """What stands at each position of the input."""
-    front_end, items = model.network.front_end, example.items
+    front_end, items = model.network.front_end, cast(Any, example.items)
     kind, count = item_kind(model.config), front_end.count(items)
     if kind == "recordings":
         rate = front_end.settings.sample_rate
@@ -262,7 +262,9 @@ def _attended(model: Model, example: Example, number: int, layers: Recording, *,
     if model.config.goal == "label":
         whole = example.goal if labelled else model.answers([example])[0]["label"]
         return Attended(number, weights, names, whole=whole)
-    found = _labels(model, example, _watched(model, example)[0]) if model.config.goal in ("labels", "segments") else None
+    found = (
+        _labels(model, example, _watched(model, example)[0]) if model.config.goal in ("labels", "segments") else None
+    )
     if found is None:
         return Attended(number, weights, names)
     labels = found.get("gold", found["labels"])

@@ -1,0 +1,40 @@
+// Another input, typed into a page that is served: the network is asked, and its page opened.
+
+import { element } from "./tools.js";
+
+/** Nothing where a page has no network behind it. */
+export function createAsk(context) {
+  if (context.source.saved || !context.meta.asks) return "";
+  const input = element("input", {
+    type: "text",
+    "aria-label": "another input",
+    placeholder: "another text …",
+    autocomplete: "off",
+    maxLength: 20_000,
+  });
+  const button = element("button", { type: "submit", class: "quiet" }, "show");
+  const told = element("p", { class: "told", role: "alert", hidden: true });
+  const root = element("form", { class: "ask", onsubmit: ask }, input, button, told);
+
+  async function ask(event) {
+    event.preventDefault();
+    if (!input.value.trim()) return;
+    button.disabled = true;
+    say("the network reads it …");
+    try {
+      const response = await fetch("/inputs", { method: "POST", body: input.value });
+      const answer = await response.json();
+      if (answer.error) say(answer.error);
+      else location.assign(answer.page + location.hash);
+    } catch {
+      say("the server does not answer: it was stopped, or is busy");
+    }
+    button.disabled = false;
+  }
+
+  function say(text) {
+    told.textContent = text;
+    told.hidden = false;
+  }
+  return root;
+}

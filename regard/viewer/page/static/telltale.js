@@ -1,0 +1,292 @@
+// What weights alone do not tell of an answer: beside them rollout, gradient × attention, and answers without a head.
+
+import { element, percent, short, svg, weightText, fitCanvas } from "./tools.js";
+import { choice } from "./overview.js";
+import { placeName } from "./timeline.js";
+import { sheet } from "./export.js";
+import { visibleName } from "./words.js";
+
+const HEIGHT = 64; // of bars
+const [WIDE, LINE] = [760, 30]; // of a saved picture
+
+/** title, and what it says and does not say; `signed`: below 0 too; `of(context, tales, answer)`: a number by position. */
+const ROWS_OF = [
+  {
+    title: "weights",
+    says: "Where the chosen head looks from the chosen position. Not what came of it: the value there may be nothing.",
+    of: rawWeights,
+  },
+  {
+    title: "rollout",
+    says:
+      "Of which positions the answer's vector is mixed over all layers, heads taken together. Not what was in them, and " +
+      "not for which answer.",
+    of: (context, tales, answer) => tales.rollout[answer],
+  },
+  {
+    title: "gradient × attention",
+    says:
+      "How the answer's log probability moves with the weights on a position, over all layers and heads: orange speaks " +
+      "for it, blue against it. Not what a large change would do: it is the slope where the network stands.",
+    signed: true,
+    of: (context, tales, answer) => tales.gradient[answer],
+  },
+];
+const DROPS =
+  "By how much the answer's log probability falls when one head gives nothing. Not what a head is for: heads that do the " +
+  "same stand in for each other.";
+
+export function createTelltale(context) {
+  const { meta, state } = context;
+  const tales = meta.telltales;
+  const axis = meta.axes[tales.axis];
+  let answer = 0;
+  const options = tales.names.map((name, i) => [String(i), answerName(i)]);
+  const answers = choice("Answer", options, (value) => choose(Number(value)));
+  const told = element("span", { class: "muted" });
+  const rows = ROWS_OF.map(createRow);
+  const drops = element("div", { class: "scroll" });
+  const root = element(
+    "div",
+    { class: "telltale" },
+    element("div", { class: "bar" }, tales.names.length > 1 ? answers.root : "", told),
+    ...rows.map(({ root: one }) => one),
+    element("section", {}, element("h3", {}, "without a head"), element("p", { class: "says" }, DROPS), drops),
+  );
+  let turns = 0;
+
+  function answerName(i) {
+    const place = tales.places?.[i];
+    const where = tales.query === tales.axis && place != null ? `${short(placeName(axis, place), 24)} → ` : "";
+    return `${where}${short(visibleName(tales.names[i]), 40)}`;
+  }
+
+  function choose(i) {
+    answer = i;
+    if (tales.places && state.axis() === tales.query) state.set({ at: tales.places[i], until: null });
+    else update({});
+  }
+
+  /** The answer nearest to the chosen position, where answers have positions. */
+  function follow() {
+    if (!tales.places || state.axis() !== tales.query) return;
+    const far = (i) => Math.abs(tales.places[i] - state.at());
+    answer = tales.places.reduce((best, _, i) => (far(i) < far(best) ? i : best), 0);
+  }
+
+  function createRow({ title, says, signed, of }) {
+    const strip = createStrip(context, axis, tales.axis, signed);
+    const heading = element("h3", {}, title);
+    const section = element("section", {}, heading, element("p", { class: "says" }, says), strip.root);
+    return { root: section, title, signed, of, strip };
+  }
+
+  async function update() {
+    const turn = ++turns;
+    follow();
+    answers.select.value = String(answer);
+    const chance = Math.exp(tales.log_probs[answer]);
+    told.textContent = `probability ${percent(chance)}, log probability ${tales.log_probs[answer].toFixed(3)}`;
+    for (const row of rows) {
+      const numbers = await row.of(context, tales, answer);
+      if (turn !== turns) return;
+      row.strip.update(numbers);
+    }
+    drops.replaceChildren(dropTable(context, tales, answer));
+  }
+
+  async function numbers() {
+    const columns = await Promise.all(rows.map((row) => row.of(context, tales, answer)));
+    const title = ["position", "name", ...rows.map((row) => row.title)];
+    const own = Array.from({ length: axis.count }, (_, i) => [
+      i + 1,
+      placeName(axis, i),
+      ...columns.map((column) => column?.[i] ?? null),
+    ]);
+    const heads = tales.heads.map(([stack, layer, head], i) => [stack, layer + 1, head + 1, tales.drops[answer][i]]);
+    return [["answer", answerName(answer)], title, ...own, ["stack", "layer", "head", "drop"], ...heads];
+  }
+
+  async function picture() {
+    const drawn = [];
+    let y = 0;
+    for (const row of rows) {
+      const told = await row.of(context, tales, answer);
+      drawn.push(svg("text", { x: 12, y: y + 14, "font-weight": 600, fill: context.theme.text }, row.title));
+      const part = stripPicture(context, axis, told, row.signed, y + 22);
+      drawn.push(...part.drawn);
+      y = part.end + 16;
+    }
+    return sheet(WIDE, y, `${meta.title} · ${answerName(answer)}`, context.theme, ...drawn);
+  }
+  return { root, update, picture, numbers, resize: () => update({}) };
+}
+
+/** What the chosen head gives to each position, from the chosen one; null where it attends to another sequence. */
+async function rawWeights(context, tales) {
+  const { meta, state } = context;
+  if (state.other() !== tales.axis) return null;
+  const attended = await context.attended();
+  const found = new Array(meta.axes[tales.axis].count).fill(0);
+  attended?.weights.forEach((weight, i) => (found[attended.first + i] = weight));
+  return found;
+}
+
+/** Colours for numbers, of which the largest (or farthest from 0) is 1. */
+function coloursOf(theme, numbers, signed) {
+  const largest = numbers.reduce((most, number) => Math.max(most, Math.abs(number)), 0) || 1;
+  return (number) => {
+    const share = Math.max(-1, Math.min(1, number / largest));
+    const place = signed
+      ? 255 + Math.round(255 * Math.sign(share) * Math.sqrt(Math.abs(share)))
+      : Math.round(255 * Math.sqrt(Math.max(0, share)));
+    return signed ? [theme.signedCss[place], theme.signedInk[place]] : [theme.css[place], theme.ink[place]];
+  };
+}
+
+/** Numbers by position: words with backgrounds, or bars over what has no words. */
+function createStrip(context, axis, name, signed) {
+  const { state } = context;
+  const choosePlace = (at) => state.set(state.axis() === name ? { at, until: null } : { side: "to", at, until: null });
+  const isText = axis.kind === "text" && axis.count <= 1000;
+  return isText ? createWordStrip(context, axis, signed, choosePlace) : createBarStrip(context, axis, signed, choosePlace);
+}
+
+function createWordStrip(context, axis, signed, choosePlace) {
+  const words = axis.names.map((name, i) =>
+    element("button", { type: "button", class: "chip", onclick: () => choosePlace(i) }, element("bdi", {}, short(visibleName(name), 60))),
+  );
+  const root = element("div", { class: "chips", dir: "auto" }, ...words);
+  const nothing = element("p", { class: "says", hidden: true }, "the chosen part attends to another sequence");
+  function update(numbers) {
+    root.hidden = !numbers;
+    nothing.hidden = Boolean(numbers);
+    const look = numbers && coloursOf(context.theme, numbers, signed);
+    words.forEach((word, i) => {
+      if (!numbers) return;
+      const [paper, ink] = look(numbers[i]);
+      Object.assign(word.style, { backgroundColor: paper, color: ink });
+      word.title = `${short(axis.names[i], 60)}: ${weightText(numbers[i])}`;
+    });
+  }
+  return { root: element("div", {}, root, nothing), update };
+}
+
+function createBarStrip(context, axis, signed, choosePlace) {
+  const canvas = element("canvas", { role: "img", "aria-label": "a number for each position" });
+  const tip = element("div", { class: "tip", hidden: true });
+  const root = element("div", { class: "frame" }, canvas, tip);
+  let told = null;
+  const placeOf = (event) => {
+    const box = canvas.getBoundingClientRect();
+    return Math.max(0, Math.min(axis.count - 1, Math.floor(((event.clientX - box.left) / box.width) * axis.count)));
+  };
+  canvas.addEventListener("click", (event) => choosePlace(placeOf(event)));
+  canvas.addEventListener("pointerleave", () => (tip.hidden = true));
+  canvas.addEventListener("pointermove", (event) => {
+    if (!told) return;
+    const place = placeOf(event);
+    tip.textContent = `${placeName(axis, place)}: ${weightText(told[place])}`;
+    tip.hidden = false;
+    tip.style.left = `${Math.min(event.offsetX + 12, root.clientWidth - 160)}px`;
+    tip.style.top = "4px";
+  });
+  function update(numbers) {
+    told = numbers;
+    const wide = root.clientWidth || 640;
+    const { pen } = fitCanvas(canvas, wide, HEIGHT);
+    pen.clearRect(0, 0, wide, HEIGHT);
+    if (!numbers) return;
+    const look = coloursOf(context.theme, numbers, signed);
+    for (const { x, width, value, top, height } of bars(numbers, signed, wide, HEIGHT)) {
+      pen.fillStyle = look(value)[0];
+      pen.fillRect(x, top, width, height);
+    }
+    pen.fillStyle = context.theme.line;
+    pen.fillRect(0, signed ? HEIGHT / 2 : HEIGHT - 1, wide, 1);
+  }
+  return { root, update };
+}
+
+/** Bars no narrower than a pixel: each is the number that is farthest from 0 of those that it stands for. */
+function bars(numbers, signed, wide, high) {
+  const count = Math.min(numbers.length, Math.floor(wide));
+  const largest = numbers.reduce((most, number) => Math.max(most, Math.abs(number)), 0) || 1;
+  return Array.from({ length: count }, (_, i) => {
+    const part = numbers.slice(Math.floor((i * numbers.length) / count), Math.floor(((i + 1) * numbers.length) / count));
+    const value = part.reduce((far, number) => (Math.abs(number) > Math.abs(far) ? number : far), 0);
+    const room = signed ? high / 2 : high;
+    const height = Math.max(1, (Math.abs(value) / largest) * room);
+    const top = signed ? (value >= 0 ? high / 2 - height : high / 2) : high - height;
+    return { x: (i * wide) / count, width: Math.max(1, wide / count - (wide / count > 4 ? 1 : 0)), value, top, height };
+  });
+}
+
+function stripPicture(context, axis, numbers, signed, top) {
+  const { theme } = context;
+  if (!numbers) return { drawn: [], end: top };
+  const look = coloursOf(theme, numbers, signed);
+  if (axis.kind !== "text" || axis.count > 1000) {
+    const drawn = bars(numbers, signed, WIDE - 24, HEIGHT).map(({ x, width, value, top: y, height }) =>
+      svg("rect", { x: 12 + x, y: top + y, width, height, fill: look(value)[0] }),
+    );
+    return { drawn, end: top + HEIGHT };
+  }
+  const pen = document.createElement("canvas").getContext("2d");
+  pen.font = "14px system-ui";
+  const drawn = [];
+  let [x, y] = [12, top];
+  axis.names.forEach((name, i) => {
+    const text = short(visibleName(name), 40);
+    const wide = pen.measureText(text).width + 12;
+    if (x + wide > WIDE - 12) [x, y] = [12, y + LINE];
+    const [paper, ink] = look(numbers[i]);
+    drawn.push(svg("rect", { x, y, width: wide, height: 24, rx: 4, fill: paper }));
+    drawn.push(svg("text", { x: x + 6, y: y + 16.5, "font-size": 14, fill: ink }, text));
+    x += wide + 3;
+  });
+  return { drawn, end: y + LINE };
+}
+
+/** Heads by layer, each with the drop of the answer. */
+function dropTable(context, tales, answer) {
+  const { meta, state, theme } = context;
+  const drops = tales.drops[answer];
+  const look = coloursOf(theme, drops, true);
+  const most = Math.max(1, ...tales.heads.map(([, , head]) => head + 1));
+  const rows = new Map();
+  tales.heads.forEach(([id, layer, head], i) => {
+    const key = `${id}/${layer}`;
+    if (!rows.has(key)) rows.set(key, []);
+    rows.get(key)[head] = i;
+  });
+  const grid = element("div", { class: "drops", role: "group", "aria-label": "drop by layer and head" });
+  grid.style.gridTemplateColumns = `max-content repeat(${most}, minmax(52px, 84px))`;
+  for (const [key, heads] of rows) {
+    const [id, layer] = key.split("/");
+    const s = meta.stacks.findIndex((stack) => stack.id === id);
+    grid.append(element("span", { class: "layer" }, `${s < 0 ? id : meta.stacks[s].title}, layer ${Number(layer) + 1}`));
+    for (let head = 0; head < most; head++) {
+      if (heads[head] === undefined) {
+        grid.append(element("span"));
+        continue;
+      }
+      const drop = drops[heads[head]];
+      const [paper, ink] = look(drop);
+      const cell = element(
+        "button",
+        {
+          type: "button",
+          class: "drop",
+          title: `head ${head + 1}: log probability ${drop < 0 ? "rises" : "falls"} by ${Math.abs(drop).toFixed(4)}`,
+          onclick: () => s >= 0 && state.set({ stack: s, layer: Number(layer), head }),
+        },
+        drop.toFixed(Math.abs(drop) < 0.0995 ? 3 : 2),
+      );
+      Object.assign(cell.style, { backgroundColor: paper, color: ink });
+      if (s === state.stack && Number(layer) === state.layer && head === state.head) cell.classList.add("chosen");
+      grid.append(cell);
+    }
+  }
+  return grid;
+}

@@ -1,0 +1,197 @@
+"""What positions stand for: words of a text, moments of a recording, patches of an image, rows of an array."""
+
+from __future__ import annotations
+
+import io
+import math
+import wave
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from regard.viewer.page.pack import ROWS, Bytes
+
+BANDS = 64  # of a spectrogram
+RANGE = 70.0  # decibels below the loudest that can still be seen
+SPAN = 0.025  # seconds, of one window
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Axis:
+    """The positions of one sequence.
+
+    Arguments:
+        kind: what they are.
+        count: how many.
+        names: what each stands for; None: their numbers.
+        labels: what was predicted for each; ``scores`` how surely, ``gold`` what is true.
+        seconds: of a recording: from one position to the next; ``start``, the time of the first.
+        media: a wav, or a png.
+        rows: what is drawn of each position, bytes ``[N, C]``: a numpy array, or what gives one for a slice. Of a
+            recording the loudest above and below zero, then a spectrogram; of vectors their values.
+        low, high: of vectors: what the bytes 0 and 255 stand for.
+        frequency: Hz, the highest of the spectrogram.
+        grid: rows and columns of patches; ``stride``, the pixels between them; ``before``, vectors before them.
+    """
+
+    kind: Literal["text", "audio", "image", "vectors"]
+    count: int
+    names: Sequence[str] | None = None
+    labels: Sequence[str] | None = None
+    scores: Sequence[float] | None = None
+    gold: Sequence[str] | None = None
+    seconds: float | None = None
+    start: float | None = None
+    media: bytes | None = None
+    rows: Any = None
+    channels: int | None = None
+    low: float | None = None
+    high: float | None = None
+    frequency: float | None = None
+    grid: tuple[int, int] | None = None
+    stride: int | None = None
+    before: int | None = None
+
+    def meta(self, name: str) -> dict[str, Any]:
+        """What the page is told at once; the rest are blocks."""
+        told: dict[str, Any] = {"kind": self.kind, "count": self.count}
+        plain = ("names", "labels", "scores", "gold", "seconds", "start", "channels", "low", "high", "frequency")
+        for field in (*plain, "grid", "stride", "before"):
+            value = getattr(self, field)
+            if value is not None:
+                told[field] = list(value) if isinstance(value, (list, tuple)) else value
+        if self.media is not None:
+            told["media"] = f"media/{name}"
+        if self.rows is not None:
+            told["values"] = f"values/{name}"
+        return told
+
+    def block(self, level: int, number: int) -> Bytes:
+        """``[rows, C]``: up to 4,096 rows at a level, each the largest of ``2^level``."""
+        step = 1 << level
+        rows = np.asarray(self.rows[number * ROWS * step : (number + 1) * ROWS * step])
+        return rows if level == 0 else np.maximum.reduceat(rows, np.arange(0, len(rows), step), axis=0)
+
+    def named(self, **answers: Any) -> Axis:
+        """The same with ``labels``, ``scores`` or ``gold``."""
+        return replace(self, **answers)
+
+
+def text_axis(names: Sequence[str]) -> Axis:
+    """Words, or other pieces of a text."""
+    return Axis(kind="text", count=len(names), names=list(names))
+
+
+def audio_axis(samples: npt.NDArray[np.float32], rate: int, *, count: int, seconds: float, start: float = 0.0) -> Axis:
+    """A recording.
+
+    Arguments:
+        samples: ``[n]``, from −1 to 1.
+        rate: Hz.
+        count: positions, of which one stands for ``seconds``.
+        start: the time of the first in the recording from which the samples are.
+    """
+    shown = Spectrogram(np.asarray(samples, np.float32), rate, count, seconds)
+    return Axis(
+        kind="audio", count=count, seconds=seconds, start=start, media=as_wav(samples, rate), rows=shown,
+        channels=2 + BANDS, frequency=rate / 2,
+    )  # fmt: skip
+
+
+def image_axis(picture: npt.NDArray[np.float32], *, grid: tuple[int, int], stride: int, before: int = 0) -> Axis:
+    """An image.
+
+    Arguments:
+        picture: ``[rows, columns, C]`` from 0 to 1, as the network read it.
+        grid: rows and columns of patches.
+        stride: pixels from one to the next.
+        before: vectors before those of the patches: 1, that of the class, or 0.
+    """
+    count = before + grid[0] * grid[1]
+    return Axis(kind="image", count=count, media=as_png(picture), grid=grid, stride=stride, before=before)
+
+
+def vectors_axis(values: npt.NDArray[np.float32], names: Sequence[str] | None = None) -> Axis:
+    """Rows of numbers ``[N, C]``: sensors over time, say."""
+    values = np.nan_to_num(np.asarray(values, np.float32))
+    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+    rows = np.rint(255 * (values - low) / ((high - low) or 1.0)).astype(np.uint8)
+    return Axis(
+        kind="vectors", count=len(rows), names=names, rows=rows, channels=rows.shape[1], low=low, high=high
+    )  # fmt: skip
+
+
+class Spectrogram:
+    """``[N, 2 + bands]`` bytes of a recording, made of the slices that are asked for: an hour is never held.
+
+    A row is the loudest sample above zero and below it, then the loudness of bands that are as wide as the ear's, from
+    low to high, in decibels below a sine as loud as the loudest sample.
+    """
+
+    def __init__(self, samples: npt.NDArray[np.float32], rate: int, count: int, seconds: float) -> None:
+        self.samples, self.count, self.step = samples, count, seconds * rate
+        self.span = max(16, round(SPAN * rate))
+        self.peak = float(np.abs(samples).max(initial=0.0)) or 1.0
+        top = _mel(rate / 2)
+        edges = 700 * (np.exp(np.linspace(0, top, BANDS + 1) / 1127) - 1)
+        bins = np.round(edges / rate * self.span).astype(int)
+        self.bins = np.minimum(bins[:-1], self.span // 2)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, rows: slice) -> Bytes:
+        start, end, _ = rows.indices(self.count)
+        found = np.zeros((max(0, end - start), 2 + BANDS), np.uint8)
+        window = np.hanning(self.span).astype(np.float32)
+        loudest = self.peak * window.sum() / 2
+        for first in range(start, end, 1024):  # rows of windows at a time
+            part = slice(first - start, min(first + 1024, end) - start)
+            pieces = self._pieces(first, min(first + 1024, end))
+            found[part, 0] = np.rint(255 * pieces.max(1).clip(0) / self.peak)
+            found[part, 1] = np.rint(255 * (-pieces.min(1)).clip(0) / self.peak)
+            power = np.abs(np.fft.rfft(pieces * window))
+            bands = np.maximum.reduceat(power, self.bins, axis=1)
+            decibels = 20 * np.log10(np.maximum(bands / loudest, 1e-9))
+            found[part, 2:] = np.rint(255 * (1 + decibels / RANGE).clip(0, 1))
+        return found
+
+    def _pieces(self, start: int, end: int) -> npt.NDArray[np.float32]:
+        """``[n, span]``: the samples around the middle of each position."""
+        middle = ((np.arange(start, end) + 0.5) * self.step).astype(int) - self.span // 2
+        index = middle[:, None] + np.arange(self.span)
+        inside = (index >= 0) & (index < len(self.samples))
+        if not len(self.samples):
+            return np.zeros(index.shape, np.float32)
+        return np.where(inside, self.samples[index.clip(0, len(self.samples) - 1)], np.float32(0))
+
+
+def _mel(hertz: float) -> float:
+    return 1127 * math.log1p(hertz / 700)
+
+
+def as_wav(samples: npt.NDArray[np.float32], rate: int) -> bytes:
+    """Sound in 16 bits, which every browser plays."""
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(np.rint(np.asarray(samples).clip(-1, 1) * 32767).astype("<i2").tobytes())
+    return buffer.getvalue()
+
+
+def as_png(picture: npt.NDArray[np.float32]) -> bytes:
+    """An image ``[rows, columns, C]`` from 0 to 1; of other numbers of channels than 1 and 3 their mean."""
+    from PIL import Image
+
+    pixels = np.asarray(picture, np.float32)
+    if pixels.shape[2] not in (1, 3):
+        pixels = pixels.mean(2, keepdims=True)
+    whole = np.rint(255 * np.nan_to_num(pixels).clip(0, 1)).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(whole[:, :, 0] if whole.shape[2] == 1 else whole).save(buffer, "png")
+    return buffer.getvalue()

@@ -1,0 +1,357 @@
+// The page: what is above and beside the views, keys, and what all views ask for.
+
+import { clamp, element, percent, short, weightText } from "./tools.js";
+import { makeTheme } from "./colours.js";
+import { createSource, readMeta } from "./source.js";
+import { createHeads } from "./heads.js";
+import { createState } from "./state.js";
+import { HELP, KEYS } from "./help.js";
+import { csvText, download, pngOf, svgText } from "./export.js";
+import { VIEWS } from "./views.js";
+import { choice } from "./overview.js";
+import { createPanel } from "./panel.js";
+import { placeName } from "./timeline.js";
+
+const MOST_ROWS = 4000; // of a stretch of time whose mean is shown
+
+function start() {
+  const meta = readMeta();
+  const source = createSource();
+  const heads = createHeads(meta, source);
+  const views = VIEWS.filter(({ there }) => !there || there(meta));
+  const state = createState(
+    meta,
+    views.map(({ name }) => name),
+  );
+  const context = createContext(meta, source, heads, state);
+  state.readAddress();
+  const frame = createFrame(context, views);
+  document.getElementById("page").replaceWith(frame.root);
+  state.listen(frame.update);
+  window.addEventListener("hashchange", state.readAddress);
+  window.addEventListener("resize", frame.resize);
+  window.addEventListener("keydown", (event) => onKey(event, context, frame, views));
+  setTheme(context, frame, readDark());
+  document.documentElement.dataset.ready = "yes";
+  performance.mark("first-view");
+}
+
+/** What all views share. */
+function createContext(meta, source, heads, state) {
+  const context = { meta, source, state, theme: null };
+  context.headOf = (stack) => heads.get(stack, state.layer, state.head);
+  context.head = () => context.headOf(state.stack);
+  context.stackTitle = (stack) =>
+    meta.models.length > 1 ? `${stack.title}, ${meta.models[stack.model].name}` : stack.title;
+  context.headTitle = () => {
+    const shown =
+      state.show === "difference" ? `${state.stackNow().title}, difference` : context.stackTitle(state.stackNow());
+    return `${shown}, layer ${state.layer + 1}, head ${state.head + 1}`;
+  };
+  context.layerReason = () => state.layerNow()?.reason ?? null;
+  context.unit = () => (meta.axes[state.axis()].kind === "image" ? "patches" : "positions");
+  /** The stack of the other model that does the same. */
+  context.partner = () =>
+    meta.stacks.findIndex(({ title, model }) => title === state.stackNow().title && model !== state.stackNow().model);
+  context.turn = () => {
+    const at = state.axis() === state.other() ? state.at() : undefined;
+    state.set({ side: state.side === "from" ? "to" : "from", cell: null, ...(at === undefined ? {} : { at }) });
+  };
+  context.step = (by) => state.set({ at: clamp(state.at() + by, 0, meta.axes[state.axis()].count - 1), until: null });
+
+  let asked = { key: "", promise: null };
+  /** The weights of what is chosen, once for all who ask: { first, weights }; null where there are none. */
+  context.attended = () => {
+    const until = state.hover === null ? state.until() : null;
+    const key = [state.stack, state.layer, state.head, state.side, state.now(), until].join("/");
+    if (key !== asked.key) asked = { key, promise: attendedBy(context.head(), state.side, state.now(), until) };
+    return asked.promise;
+  };
+  context.rowNumbers = async () => {
+    const [axis, other] = [meta.axes[state.axis()], meta.axes[state.other()]];
+    const { first, weights } = (await context.attended()) ?? { first: 0, weights: [] };
+    const way = state.side === "from" ? "attended to" : "attended by";
+    const title = [`${way}: position`, "name", "weight", ...(other.labels ? ["label"] : [])];
+    const chosen = [`position ${state.at() + 1}`, placeName(axis, state.at()), ""];
+    const rows = [...weights].map((weight, i) => [
+      first + i + 1,
+      placeName(other, first + i),
+      weight,
+      ...(other.labels ? [other.labels[first + i]] : []),
+    ]);
+    return [["chosen", ...chosen.slice(0, 2)], title, ...rows];
+  };
+  return context;
+}
+
+/** Of one position, or the mean of several. */
+async function attendedBy(head, side, at, until) {
+  if (!head) return null;
+  const one = (position) => (side === "from" ? head.row(position) : head.column(position));
+  if (until === null || until <= at) return one(at);
+  const rows = [];
+  const step = Math.max(1, Math.ceil((until - at + 1) / MOST_ROWS));
+  for (let position = at; position <= until; position += step) rows.push(await one(position));
+  const first = Math.min(...rows.map((row) => row.first));
+  const end = rows.reduce((last, row) => Math.max(last, row.first + row.weights.length), first);
+  const weights = new Float32Array(end - first);
+  for (const row of rows) row.weights.forEach((weight, i) => (weights[row.first - first + i] += weight / rows.length));
+  return { first, weights };
+}
+
+/** What stands around the views. */
+function createFrame(context, views) {
+  const { meta, state } = context;
+  const made = new Map();
+  const panel = createPanel(context);
+  const place = element("div", { class: "view", role: "tabpanel", id: "view", "aria-label": "the view" });
+  const reason = element("p", { class: "reason", hidden: true });
+  const help = createHelp(context, views);
+  const controls = createControls(context);
+  const tabs = views.map(({ name, title }) =>
+    element(
+      "button",
+      {
+        type: "button",
+        role: "tab",
+        "aria-controls": "view",
+        id: `tab-${name}`,
+        onclick: () => state.set({ view: name }),
+      },
+      title,
+    ),
+  );
+  const theme = element(
+    "button",
+    {
+      type: "button",
+      class: "quiet",
+      title: "light or dark (d)",
+      "aria-label": "light or dark",
+      onclick: () => frame.toggleTheme(),
+    },
+    "◐",
+  );
+  const ask = element(
+    "button",
+    { type: "button", class: "quiet", title: "what is this? (?)", "aria-label": "help", onclick: help.toggle },
+    "?",
+  );
+  const header = element(
+    "header",
+    {},
+    element("h1", { dir: "auto", title: short(meta.title, 400) }, short(meta.title, 160)),
+    answer(meta),
+    element(
+      "div",
+      { class: "right" },
+      createExport(context, () => view()),
+      theme,
+      ask,
+    ),
+  );
+  const nav = element(
+    "nav",
+    {},
+    element("div", { role: "tablist", class: "tabs", "aria-label": "views" }, ...tabs),
+    controls.root,
+  );
+  const body = element("main", {}, element("div", { class: "stage" }, reason, place), panel.root);
+  const frame = { root: element("div", { id: "page" }, header, nav, body, help.root), help };
+  let shown = null;
+
+  function view() {
+    const { name, create } = views.find((one) => one.name === state.view) ?? views[0];
+    if (!made.has(name)) made.set(name, create(context));
+    return made.get(name);
+  }
+
+  frame.update = (changes = {}) => {
+    const current = views.find(({ name }) => name === state.view);
+    const why = meta.stacks.length ? current.why(context) : "Nothing was recorded: no layer of this network attends.";
+    reason.hidden = !why;
+    reason.textContent = why ?? "";
+    place.hidden = Boolean(why);
+    tabs.forEach((tab, i) => tab.setAttribute("aria-selected", String(views[i].name === state.view)));
+    place.setAttribute("aria-labelledby", `tab-${state.view}`);
+    controls.update();
+    if (meta.stacks.length) panel.update(changes);
+    if (why) return;
+    const fresh = shown !== view();
+    shown = view();
+    if (fresh) place.replaceChildren(shown.root);
+    shown.update(fresh ? { ...changes, view: state.view } : changes);
+  };
+  frame.resize = () => shown?.resize?.();
+  frame.view = view;
+  frame.toggleTheme = () => setTheme(context, frame, !context.theme.dark, true);
+  return frame;
+}
+
+function answer(meta) {
+  const told = meta.answer;
+  if (!told) return "";
+  const score =
+    told.score === undefined || told.score === null
+      ? ""
+      : element("small", {}, told.kind === "label" ? percent(told.score) : weightText(told.score));
+  const others = (told.candidates ?? []).map(([label, share]) => `${label} ${percent(share)}`).join("\n");
+  const text = told.kind === "label" ? told.label : told.text;
+  return element(
+    "p",
+    { class: "answer", title: others },
+    element("span", {}, told.kind === "label" ? "predicted" : "written"),
+    element("b", { dir: "auto" }, short(text, 200)),
+    score,
+  );
+}
+
+/** Which stack, layer and head; of two models, whether their difference. */
+function createControls(context) {
+  const { meta, state } = context;
+  const stacks = choice(
+    "Part",
+    meta.stacks.map((stack, i) => [String(i), context.stackTitle(stack)]),
+    (value) => state.set({ stack: Number(value), cell: null }),
+  );
+  const layers = choice("Layer", [], (value) => state.set({ layer: Number(value) }));
+  const heads = element("div", { class: "heads", role: "group", "aria-label": "head" });
+  const shows = choice(
+    "Show",
+    [
+      ["weights", "weights"],
+      ["difference", "difference"],
+    ],
+    (value) => state.set({ show: value }),
+  );
+  const root = element("div", { class: "controls" });
+  if (meta.stacks.length > 1) root.append(stacks.root);
+  root.append(layers.root, element("div", { class: "choice" }, element("span", {}, "Head"), heads));
+  if (meta.models.length > 1) root.append(shows.root);
+  let built = "";
+
+  function update() {
+    const stack = state.stackNow();
+    if (!stack) return;
+    const key = `${state.stack}/${state.layer}`;
+    if (key !== built) {
+      layers.select.replaceChildren(
+        ...stack.layers.map((layer, i) => element("option", { value: String(i) }, String(i + 1))),
+      );
+      const count = state.layerNow()?.heads ?? 0;
+      const button = (_, i) =>
+        element(
+          "button",
+          { type: "button", title: `head ${i + 1}`, onclick: () => state.set({ head: i }) },
+          String(i + 1),
+        );
+      heads.replaceChildren(...Array.from({ length: count }, button));
+      built = key;
+    }
+    stacks.select.value = String(state.stack);
+    layers.select.value = String(state.layer);
+    shows.select.value = state.show;
+    [...heads.children].forEach((one, i) => one.setAttribute("aria-pressed", String(i === state.head)));
+  }
+  return { root, update };
+}
+
+function createExport(context, view) {
+  const fileName = () =>
+    `attention-${context.state.view}-layer${context.state.layer + 1}-head${context.state.head + 1}`;
+  const kinds = {
+    SVG: async () => download(svgText(await view().picture()), "image/svg+xml", `${fileName()}.svg`),
+    PNG: async () => download(await pngOf(await view().picture()), "image/png", `${fileName()}.png`),
+    CSV: async () => download(csvText(await view().numbers()), "text/csv", `${fileName()}.csv`),
+  };
+  const menu = element("details", { class: "menu" }, element("summary", { title: "save this view" }, "Save"));
+  const items = Object.entries(kinds).map(([name, save]) =>
+    element(
+      "button",
+      { type: "button", onclick: () => save().finally(() => (menu.open = false)) },
+      name === "CSV" ? "CSV, the numbers" : `${name}, the picture`,
+    ),
+  );
+  menu.append(element("div", { class: "items" }, ...items));
+  return menu;
+}
+
+function createHelp(context, views) {
+  const root = element("dialog", { class: "help", "aria-label": "help" });
+  root.addEventListener("click", (event) => event.target === root && root.close());
+  function toggle() {
+    if (root.open) return root.close();
+    const current = views.find(({ name }) => name === context.state.view);
+    const keys = KEYS.flatMap(([key, text]) => [
+      element("dt", {}, ...key.split(" ").map((one) => element("kbd", {}, one))),
+      element("dd", {}, text),
+    ]);
+    root.replaceChildren(
+      element("form", { method: "dialog" }, element("button", { class: "quiet", "aria-label": "close" }, "✕")),
+      element("h2", {}, current.title),
+      ...current.help.map((text) => element("p", {}, text)),
+      element("p", { class: "caution" }, HELP.caution),
+      element("h3", {}, "Keys"),
+      element("dl", { class: "keys" }, ...keys),
+    );
+    return root.showModal();
+  }
+  return { root, toggle };
+}
+
+function onKey(event, context, frame, views) {
+  const { state, meta } = context;
+  const typing = /^(SELECT|INPUT|TEXTAREA|AUDIO)$/.test(event.target.tagName);
+  if (event.ctrlKey || event.metaKey || event.altKey || typing || frame.help.root.open || !meta.stacks.length) return;
+  const inMap = state.view === "map";
+  const across = inMap && state.cell !== null;
+  const last = meta.axes[state.axis()].count - 1;
+  const along = (by) => state.set({ cell: clamp(state.cell + by, 0, meta.axes[state.other()].count - 1) });
+  const actions = {
+    ArrowLeft: () => (across ? along(-1) : context.step(-1)),
+    ArrowRight: () => (across ? along(1) : context.step(1)),
+    ArrowUp: () => context.step(-1),
+    ArrowDown: () => context.step(1),
+    Home: () => state.set({ at: 0, until: null }),
+    End: () => state.set({ at: last, until: null }),
+    "[": () => state.set({ layer: state.layer - 1 }),
+    "]": () => state.set({ layer: state.layer + 1 }),
+    "+": () => frame.view().zoom?.(true),
+    "=": () => frame.view().zoom?.(true),
+    "-": () => frame.view().zoom?.(false),
+    f: () => frame.view().whole?.(),
+    r: () => context.turn(),
+    v: () => state.set({ view: views[(views.findIndex(({ name }) => name === state.view) + 1) % views.length].name }),
+    d: () => frame.toggleTheme(),
+    "?": () => frame.help.toggle(),
+  };
+  const action = /^\d$/.test(event.key)
+    ? () => state.set({ head: event.key === "0" ? 9 : Number(event.key) - 1 })
+    : actions[event.key];
+  if (!action) return;
+  event.preventDefault();
+  action();
+}
+
+function readDark() {
+  let kept = null;
+  try {
+    kept = localStorage.getItem("regard-theme");
+  } catch {
+    // A page inside a notebook may keep nothing.
+  }
+  return kept ? kept === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+}
+
+function setTheme(context, frame, dark, keep = false) {
+  document.documentElement.dataset.theme = dark ? "dark" : "light";
+  context.theme = makeTheme(dark);
+  try {
+    if (keep) localStorage.setItem("regard-theme", dark ? "dark" : "light");
+  } catch {
+    // The same.
+  }
+  frame.update({});
+}
+
+start();

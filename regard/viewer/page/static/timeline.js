@@ -1,0 +1,361 @@
+// A recording or rows of numbers over time: waveform and spectrogram, or lines, with weights above and labels below.
+
+import {
+  element,
+  svg,
+  clamp,
+  clock,
+  fitCanvas,
+  niceStep,
+  onceAFrame,
+  percent,
+  thousands,
+  weightText,
+} from "./tools.js";
+import { shareOf } from "./draw.js";
+import { embedded } from "./export.js";
+import { ROWS } from "./heads.js";
+
+const MOST_LINES = 12; // of more channels a map of colours is clearer
+const TRACKS = { weights: 56, wave: 64, spectrogram: 128, lines: 150, heat: 128, label: 24, time: 24 };
+const GAP = 6;
+
+export function createTimeline(context, axisName, choose, hover) {
+  const axis = context.meta.axes[axisName];
+  const sound = axis.kind === "audio";
+  const tracks = ["weights", ...body(axis), ...(axis.labels ? ["label"] : []), ...(axis.gold ? ["gold"] : []), "time"];
+  const tall = (track) => TRACKS[track === "gold" ? "label" : track];
+  const height = tracks.reduce((sum, track) => sum + tall(track) + GAP, 0);
+  const canvas = element("canvas", {
+    role: "img",
+    "aria-label": sound ? "the recording over time" : "the values over time",
+  });
+  const tip = element("div", { class: "tip", hidden: true });
+  const frame = element("div", { class: "frame timeline" }, canvas, tip);
+  const player =
+    sound && axis.media ? element("audio", { controls: true, preload: "none", "aria-label": "the recording" }) : null;
+  const root = element("div", {}, ...(player ? [element("div", { class: "bar" }, player)] : []), frame);
+  const box = { start: 0, end: Math.max(1, axis.count) }; // positions that are seen
+  const blocks = new Map();
+  let last = {};
+  const again = onceAFrame(draw);
+  if (player) play();
+
+  function play() {
+    context.source.mediaUrl(axis.media, "audio/wav").then((address) => (player.src = address));
+    const follow = () => {
+      if (player.paused) return;
+      hover(clamp(Math.floor(player.currentTime / axis.seconds), 0, axis.count - 1));
+      requestAnimationFrame(follow);
+    };
+    player.addEventListener("play", follow);
+    player.addEventListener("pause", () => hover(null));
+  }
+
+  const width = () => Math.max(240, (root.clientWidth || 720) - 2);
+  const xOf = (position) => ((position - box.start) / (box.end - box.start)) * width();
+  const positionAt = (event) => {
+    const place = canvas.getBoundingClientRect();
+    const share = (event.clientX - place.left) / place.width;
+    return clamp(Math.floor(box.start + share * (box.end - box.start)), 0, axis.count - 1);
+  };
+
+  let brushed = null;
+  canvas.addEventListener("pointerdown", (event) => {
+    brushed = { from: positionAt(event), x: event.clientX };
+    canvas.setPointerCapture(event.pointerId);
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    const position = positionAt(event);
+    showTip(event, position);
+    if (!brushed) return hover(position);
+    if (Math.abs(event.clientX - brushed.x) < 4) return undefined;
+    return choose(Math.min(brushed.from, position), Math.max(brushed.from, position));
+  });
+  canvas.addEventListener("pointerup", (event) => {
+    if (brushed && Math.abs(event.clientX - brushed.x) < 4) {
+      choose(positionAt(event), null);
+      if (player) player.currentTime = positionAt(event) * axis.seconds;
+    }
+    brushed = null;
+  });
+  canvas.addEventListener("pointerleave", () => {
+    tip.hidden = true;
+    if (!player || player.paused) hover(null);
+  });
+  canvas.addEventListener(
+    "wheel",
+    (event) => {
+      event.preventDefault();
+      if (Math.abs(event.deltaX) > Math.abs(event.deltaY)) return move(event.deltaX / width());
+      return zoom(Math.exp(event.deltaY * 0.0015), positionAt(event));
+    },
+    { passive: false },
+  );
+
+  function move(share) {
+    const length = box.end - box.start;
+    box.start = clamp(box.start + share * length, 0, Math.max(0, axis.count - length));
+    box.end = box.start + length;
+    again();
+  }
+
+  function zoom(factor, middle = last.chosen ?? (box.start + box.end) / 2) {
+    const length = clamp((box.end - box.start) * factor, Math.min(8, axis.count), axis.count);
+    const share = clamp((middle - box.start) / (box.end - box.start), 0, 1);
+    box.start = clamp(middle - share * length, 0, axis.count - length);
+    box.end = box.start + length;
+    again();
+  }
+
+  function showTip(event, position) {
+    const parts = [placeName(axis, position)];
+    const weight = last.weights?.[position - last.first];
+    if (weight !== undefined) parts.push(`weight ${weightText(weight)}`);
+    if (axis.labels) parts.push(axis.labels[position] + (axis.scores ? ` ${percent(axis.scores[position])}` : ""));
+    tip.textContent = parts.join(" · ");
+    tip.hidden = false;
+    const place = frame.getBoundingClientRect();
+    tip.style.left = `${clamp(event.clientX - place.left + 12, 0, Math.max(0, place.width - tip.offsetWidth))}px`;
+    tip.style.top = `${event.clientY - place.top + 16}px`;
+  }
+
+  /** Bytes of rows at a level, or null while they come. */
+  function block(level, number) {
+    const name = `${axis.values}/${level}/${number}`;
+    if (!blocks.has(name)) {
+      blocks.set(name, null);
+      const make = level && context.source.saved ? joined(level, number) : context.source.block(name);
+      make.then((bytes) => {
+        blocks.set(name, bytes);
+        again();
+      });
+    }
+    return blocks.get(name);
+  }
+
+  /** A level of a saved page: of each two rows the largest. */
+  async function joined(level, number) {
+    const C = axis.channels;
+    const count = Math.ceil(axis.count / 2 ** (level - 1));
+    const [from, to] = [2 * number * ROWS, Math.min(count, 2 * (number + 1) * ROWS)];
+    const found = new Uint8Array(Math.ceil((to - from) / 2) * C);
+    for (const half of [0, 1]) {
+      if (from + half * ROWS >= to) continue;
+      const below = await rowsOf(level - 1, 2 * number + half);
+      for (let i = 0; i < below.length; i++) {
+        const cell = (((i / C) | 0) >> 1) * C + (i % C) + (half * ROWS * C) / 2;
+        if (below[i] > found[cell]) found[cell] = below[i];
+      }
+    }
+    return found;
+  }
+
+  function rowsOf(level, number) {
+    return level ? joined(level, number) : context.source.block(`${axis.values}/0/${number}`);
+  }
+
+  /** Calls with the row of bytes of each pixel: `put(x, bytes, place)`. */
+  function eachPixel(pixels, put) {
+    const step = (box.end - box.start) / pixels;
+    const level = Math.max(0, Math.floor(Math.log2(Math.max(1, step))));
+    const most = Math.ceil(axis.count / 2 ** level) - 1;
+    for (let x = 0; x < pixels; x++) {
+      const row = clamp(Math.floor((box.start + (x + 0.5) * step) / 2 ** level), 0, Math.max(0, most));
+      const bytes = block(level, Math.floor(row / ROWS));
+      if (bytes) put(x, bytes, (row % ROWS) * axis.channels);
+    }
+  }
+
+  function draw() {
+    const { theme } = context;
+    const { pen, ratio } = fitCanvas(canvas, width(), height);
+    pen.clearRect(0, 0, width(), height);
+    let y = 0;
+    const paints = {
+      weights: drawWeights,
+      wave: drawWave,
+      spectrogram: drawHeat,
+      heat: drawHeat,
+      lines: drawLines,
+      time: drawTime,
+    };
+    for (const track of tracks) {
+      if (track === "label" || track === "gold") drawLabels(pen, y, axis[track === "label" ? "labels" : "gold"], track);
+      else paints[track](pen, y, tall(track), ratio, track === "spectrogram" ? 2 : 0);
+      y += tall(track) + GAP;
+    }
+    drawChosen(pen, theme);
+  }
+
+  function drawWeights(pen, y, tallness) {
+    const { theme } = context;
+    pen.fillStyle = theme.line;
+    pen.fillRect(0, y + tallness - 1, width(), 1);
+    if (!last.weights) return;
+    let largest = 0;
+    for (const weight of last.weights) largest = Math.max(largest, weight);
+    for (let x = 0; x < width(); x++) {
+      const from = Math.floor(box.start + (x / width()) * (box.end - box.start)) - last.first;
+      const to = Math.max(from + 1, Math.floor(box.start + ((x + 1) / width()) * (box.end - box.start)) - last.first);
+      let weight = 0;
+      for (let i = Math.max(0, from); i < Math.min(to, last.weights.length); i++)
+        weight = Math.max(weight, last.weights[i]);
+      const share = shareOf(weight, largest);
+      if (!share) continue;
+      const bar = Math.max(1, (weight / largest) * (tallness - 14));
+      pen.fillStyle = theme.css[Math.max(70, share)];
+      pen.fillRect(x, y + tallness - bar, 1, bar);
+    }
+    caption(pen, y, `weight, at most ${weightText(largest)}`);
+  }
+
+  function drawWave(pen, y, tallness) {
+    const middle = y + tallness / 2;
+    pen.fillStyle = context.theme.muted;
+    eachPixel(Math.round(width()), (x, bytes, place) => {
+      const [up, down] = [(bytes[place] / 255) * (tallness / 2), (bytes[place + 1] / 255) * (tallness / 2)];
+      pen.fillRect(x, middle - up, 1, Math.max(1, up + down));
+    });
+    caption(pen, y, "waveform");
+  }
+
+  function drawHeat(pen, y, tallness, ratio, skipped) {
+    const bands = axis.channels - skipped;
+    const [wide, tallPixels] = [Math.round(width()), Math.round(tallness)];
+    const image = new ImageData(wide, bands);
+    const pixels = new Uint32Array(image.data.buffer);
+    const upward = skipped > 0; // low tones below; the first channel above
+    eachPixel(wide, (x, bytes, place) => {
+      for (let band = 0; band < bands; band++) {
+        pixels[(upward ? bands - 1 - band : band) * wide + x] = context.theme.pixels[bytes[place + skipped + band]];
+      }
+    });
+    const drawn = document.createElement("canvas");
+    Object.assign(drawn, { width: wide, height: bands });
+    drawn.getContext("2d").putImageData(image, 0, 0);
+    pen.imageSmoothingEnabled = false;
+    pen.drawImage(drawn, 0, y, wide, tallPixels);
+    caption(pen, y, upward ? `spectrogram, 0 to ${axis.frequency / 1000} kHz` : `${bands} channels`);
+  }
+
+  function drawLines(pen, y, tallness) {
+    for (let channel = 0; channel < axis.channels; channel++) {
+      pen.strokeStyle = lineColour(context.theme, channel);
+      pen.lineWidth = 1.5;
+      pen.beginPath();
+      eachPixel(Math.round(width()), (x, bytes, place) => {
+        pen.lineTo(x, y + tallness - 2 - (bytes[place + channel] / 255) * (tallness - 18));
+      });
+      pen.stroke();
+    }
+    const range = `${axis.low.toPrecision(3)} to ${axis.high.toPrecision(3)}`;
+    caption(pen, y, `${axis.channels} ${axis.channels === 1 ? "channel" : "channels"}, ${range}`);
+  }
+
+  function drawLabels(pen, y, labels, track) {
+    const { theme } = context;
+    const known = [...new Set(axis.labels ?? labels)];
+    let from = Math.max(0, Math.floor(box.start));
+    const end = Math.min(axis.count, Math.ceil(box.end));
+    pen.font = "11px system-ui";
+    while (from < end) {
+      let to = from + 1;
+      while (to < end && labels[to] === labels[from]) to++;
+      const [x, wide] = [xOf(from), xOf(to) - xOf(from)];
+      pen.fillStyle = theme.labels[Math.max(0, known.indexOf(labels[from])) % theme.labels.length];
+      pen.fillRect(x, y, Math.max(1, wide - (wide > 3 ? 1 : 0)), TRACKS.label);
+      const text = track === "gold" ? `true: ${labels[from]}` : labels[from];
+      if (wide > pen.measureText(text).width + 8) {
+        pen.fillStyle = theme.text;
+        pen.fillText(text, Math.max(0, x) + 5, y + 16);
+      }
+      from = to;
+    }
+  }
+
+  function drawTime(pen, y) {
+    const { theme } = context;
+    const unit = axis.seconds ?? 1;
+    const step = niceStep((box.end - box.start) * unit, width() / 90);
+    pen.font = "11px system-ui";
+    const start = (axis.start ?? 0) + box.start * unit;
+    for (let mark = Math.ceil(start / step) * step; mark <= start + (box.end - box.start) * unit; mark += step) {
+      const x = xOf((mark - (axis.start ?? 0)) / unit);
+      pen.fillStyle = theme.line;
+      pen.fillRect(x, y, 1, 5);
+      pen.fillStyle = theme.muted;
+      const text = sound ? clock(mark, step < 0.1 ? 2 : step < 1 ? 1 : 0) : thousands(Math.round(mark) + 1);
+      pen.fillText(text, Math.min(x + 3, width() - pen.measureText(text).width), y + 16);
+    }
+  }
+
+  function drawChosen(pen, theme) {
+    if (last.chosen === null || last.chosen === undefined) return;
+    const [x, end] = [xOf(last.chosen), xOf((last.until ?? last.chosen) + 1)];
+    const wide = Math.max(2, end - x);
+    pen.fillStyle = theme.mark;
+    pen.globalAlpha = 0.18;
+    pen.fillRect(x, 0, wide, height - TRACKS.time - GAP);
+    pen.globalAlpha = 1;
+    pen.fillRect(x, 0, Math.min(2, wide), height - TRACKS.time - GAP);
+    if (wide > 4) pen.fillRect(end - 2, 0, 2, height - TRACKS.time - GAP);
+  }
+
+  function caption(pen, y, text) {
+    const { theme } = context;
+    pen.font = "11px system-ui";
+    pen.fillStyle = theme.paper;
+    pen.globalAlpha = 0.8;
+    pen.fillRect(0, y, pen.measureText(text).width + 10, 16);
+    pen.globalAlpha = 1;
+    pen.fillStyle = theme.muted;
+    pen.fillText(text, 4, y + 12);
+  }
+
+  function update(told) {
+    last = told;
+    const { chosen, kept } = told;
+    if (kept && chosen !== null && (chosen < box.start || chosen >= box.end)) {
+      const length = box.end - box.start;
+      box.start = clamp(chosen - length / 2, 0, Math.max(0, axis.count - length));
+      box.end = box.start + length;
+    }
+    again();
+  }
+
+  function picture() {
+    draw();
+    return {
+      width: width() + 24,
+      height: height + 12,
+      drawn: [embedded(canvas, 12, 0, width(), height), svg("g")],
+    };
+  }
+  const whole = () => zoom(axis.count, 0);
+  return { root, update, picture, resize: again, zoom: (closer) => zoom(closer ? 0.5 : 2), whole };
+}
+
+function body(axis) {
+  if (!axis.values) return [];
+  if (axis.kind === "audio") return ["wave", "spectrogram"];
+  return axis.channels <= MOST_LINES ? ["lines"] : ["heat"];
+}
+
+function lineColour(theme, channel) {
+  return theme.css[Math.round(110 + ((channel * 89) % 146))];
+}
+
+/** What people call a position. */
+export function placeName(axis, position) {
+  if (axis.kind === "audio") {
+    const start = (axis.start ?? 0) + position * axis.seconds;
+    return `${clock(start)} – ${clock(start + axis.seconds)}`;
+  }
+  if (axis.kind === "image") {
+    if (position < (axis.before ?? 0)) return "the class";
+    const patch = position - (axis.before ?? 0);
+    return `row ${Math.floor(patch / axis.grid[1]) + 1}, column ${(patch % axis.grid[1]) + 1}`;
+  }
+  return axis.names ? axis.names[position] : `position ${thousands(position + 1)}`;
+}

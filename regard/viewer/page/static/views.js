@@ -1,0 +1,33 @@
+// The views of the page: one row and one file for each.
+
+import { HELP } from "./help.js";
+import { createOverview } from "./overview.js";
+import { createMap } from "./map.js";
+import { createLines } from "./lines.js";
+import { createInput } from "./input.js";
+
+/**
+ * name: in the address; title: of its tab; help: paragraphs; there(meta): whether a page has it, if not all have;
+ * why(context): null, or why it shows nothing of what is chosen; create(context): { root, update(changes), picture() → SVG,
+ * numbers() → rows } and, where it has them, resize(), zoom(closer), whole().
+ */
+export const VIEWS = [
+  { name: "overview", title: "Overview", help: HELP.overview, create: createOverview, why: () => null },
+  { name: "map", title: "Map", help: HELP.map, create: createMap, why: nothingThere },
+  { name: "lines", title: "Lines", help: HELP.lines, create: createLines, why: linesOf, there: hasText },
+  { name: "input", title: "Input", help: HELP.input, create: createInput, why: () => null },
+];
+
+function nothingThere(context) {
+  return context.state.layerNow()?.reason ?? null;
+}
+
+function hasText(meta) {
+  return meta.stacks.some(({ query, key }) => [query, key].every((name) => meta.axes[name].kind === "text"));
+}
+
+function linesOf(context) {
+  const { query, key } = context.state.stackNow();
+  const texts = [query, key].every((name) => context.meta.axes[name].kind === "text");
+  return texts ? nothingThere(context) : "Lines are drawn between words; this is no text.";
+}

@@ -14,7 +14,11 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.nn.modules.module import (
+    _global_forward_hooks_with_kwargs,
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+)
 from torch.overrides import TorchFunctionMode, _get_current_function_mode
 
 from regard.attention import AttentionWeights
@@ -88,6 +92,7 @@ class Listener:
             self._listen(False)
             for handle in handles:
                 handle.remove()
+                _global_forward_hooks_with_kwargs.pop(handle.id, None)  # where PyTorch 2.13 forgets it
 
     def hear(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Writes down what a function did that has just run."""

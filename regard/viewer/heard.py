@@ -20,12 +20,12 @@ class Heard:
     Arguments:
         weights: dense, ``[1, H, Q, W]``.
         crosses: whether another sequence is attended to.
-        inside: the name of the part of the module that made them.
+        module: that made them, where it is a part of the one that was asked.
     """
 
     weights: AttentionWeights
     crosses: bool = False
-    inside: str = ""
+    module: nn.Module | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import re
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import get_ident
+from types import FrameType
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.nn.modules.module import (
+    _global_forward_hooks_with_kwargs,
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+)
 from torch.overrides import TorchFunctionMode, _get_current_function_mode
 
 from regard.attention import AttentionWeights
@@ -59,8 +65,7 @@ class Listener:
     """
 
     def __init__(self, module: nn.Module, example: int) -> None:
-        parts = [(name.replace("_orig_mod.", ""), part) for name, part in module.named_modules()]
-        self.names = {part: name or type(part).__name__ for name, part in parts}
+        self.names = {part: _name(name) or type(part).__name__ for name, part in module.named_modules()}
         self.order = {name: number for number, name in enumerate(self.names.values())}
         self.example, self.thread = example, get_ident()
         self.passes: list[list[Recorded]] = []
@@ -78,7 +83,8 @@ class Listener:
         self._listen(True)
         try:
             if "torch._dynamo" in sys.modules:
-                with torch.compiler.set_stance("force_eager"):
+                with warnings.catch_warnings(), torch.compiler.set_stance("force_eager"):
+                    warnings.filterwarnings("ignore", message="Using `torch.compile")  # that it calls hooks twice
                     yield
             else:
                 yield
@@ -86,12 +92,27 @@ class Listener:
             self._listen(False)
             for handle in handles:
                 handle.remove()
+                _global_forward_hooks_with_kwargs.pop(handle.id, None)  # where PyTorch 2.13 forgets it
 
     def hear(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Writes down what a function did that has just run."""
         row = FUNCTIONS.get(function)
-        if row is not None and self._frames:
-            self._ask(row, self._frames[-1].module, args, kwargs)
+        caller = None if row is None or _runs_backward() else self._caller()
+        if row is None or caller is None:
+            return
+        self._ask(row, caller, args, kwargs)
+        if not self._frames:
+            self._end_pass()
+
+    def _caller(self) -> nn.Module | None:
+        """The innermost module of which a method runs, be it forward or another."""
+        frame: FrameType | None = sys._getframe(3)
+        while frame is not None:
+            caller = frame.f_locals.get("self")
+            if isinstance(caller, nn.Module) and caller in self.names:
+                return caller
+            frame = frame.f_back
+        return None
 
     def _enter(self, module: nn.Module, inputs: Any) -> None:
         if not self._hears(module):
@@ -114,13 +135,16 @@ class Listener:
         self._frames.pop()
         self._listen(frame.listened)
         if not self._frames:
-            if self._now:
-                self.passes.append(self._now)
-            self._now = []
+            self._end_pass()
+
+    def _end_pass(self) -> None:
+        if self._now:
+            self.passes.append(self._now)
+        self._now = []
 
     def _hears(self, module: nn.Module) -> bool:
         """Whether it is a part that runs forward, and not once more for the gradient of a checkpoint."""
-        return module in self.names and get_ident() == self.thread and torch._C._current_graph_task_id() == -1
+        return module in self.names and get_ident() == self.thread and not _runs_backward()
 
     def _listen(self, on: bool) -> None:
         if on and not self._listens:
@@ -146,7 +170,7 @@ class Listener:
     def _write(self, place: Place, heard: Heard | None, why: str) -> None:
         for frame in self._frames:
             frame.heard = True
-        name = place.name if heard is None or not heard.inside else f"{place.name}.{heard.inside}"
+        name = place.name if heard is None or heard.module is None else self.names[heard.module]
         crosses = place.crosses if heard is None else heard.crosses
         role = "pooling" if isinstance(place.module, Pooling) else "cross_attention" if crosses else "attention"
         times = sum(recorded.name.partition("#")[0] == name for recorded in self._now)
@@ -168,6 +192,15 @@ class _Functions(TorchFunctionMode):
         output = function(*args, **kwargs)
         self.listener.hear(function, args, kwargs)
         return output
+
+
+def _name(name: str) -> str:
+    """Without what `torch.compile` puts around a module."""
+    return ".".join(part for part in name.split(".") if part != "_orig_mod")
+
+
+def _runs_backward() -> bool:
+    return torch._C._current_graph_task_id() != -1
 
 
 def _on_cpu(weights: AttentionWeights) -> AttentionWeights:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -190,11 +191,12 @@ def _encoder_layer(
     """``nn.TransformerEncoderLayer`` where it runs as one kernel, and its attention is not called."""
     layer: Any = place.module
     if src.is_nested:
-        src, place = src.unbind()[place.example][None], Place(place.name, layer, 0, place.room)
+        src, place = src.unbind()[place.example][None], replace(place, example=0)
     x = layer.norm1(src) if layer.norm_first else src
-    inner = Place(f"{place.name}.self_attn", layer.self_attn, place.example, place.room)
-    heard = _multi_head(inner, x, x, x, key_padding_mask=src_key_padding_mask, attn_mask=src_mask)
-    return Heard(heard.weights, False, "self_attn")
+    heard = _multi_head(
+        replace(place, module=layer.self_attn), x, x, x, key_padding_mask=src_key_padding_mask, attn_mask=src_mask
+    )
+    return Heard(heard.weights, False, layer.self_attn)
 
 
 def _pooling(place: Place, batch: Ragged) -> Heard:

@@ -139,10 +139,23 @@ def _runs_of(passes: Sequence[list[Recorded]], order: dict[str, int]) -> list[li
 
 
 def _goes_on(run: dict[str, list[Recorded]], layers: list[Recorded]) -> bool:
-    """Whether a pass is of other parts of the network, or each self-attention has all keys of the run and its own."""
+    """Whether a pass is of other parts of the network, or its self-attentions have all keys of the run and their own.
+
+    What attends to others alone belongs to what attended to itself before, row by row.
+    """
     again = [layer for layer in layers if layer.name in run]
+    if any((layer.weights is None) != (run[layer.name][-1].weights is None) for layer in again):
+        return False
     own = [layer for layer in again if layer.role == "attention" and layer.weights is not None]
-    return not again or (bool(own) and all(_follows(run[layer.name][-1].weights, layer.weights) for layer in own))
+    if not again or own:
+        return all(_follows(run[layer.name][-1].weights, layer.weights) for layer in own)
+    rows = {name: sum(_rows(part) for part in parts) for name, parts in run.items()}
+    most = max((rows[name] for name, parts in run.items() if parts[0].role == "attention"), default=0)
+    return all(rows[layer.name] + _rows(layer) <= most for layer in again)
+
+
+def _rows(layer: Recorded) -> int:
+    return 0 if layer.weights is None else layer.weights.values.shape[2]
 
 
 def _follows(before: AttentionWeights | None, after: AttentionWeights | None) -> bool:

@@ -97,8 +97,14 @@ def aggregate_page(model: Model, source: Source, *, most: int = MOST_EXAMPLES, *
         "examples": told.examples,
         "of": len(examples),
         "labels": told.labels(),
+        "title": "input to itself",
         "layers": [
-            {"name": name, "heads": [told.head(layer, head) for head in range(told.heads(layer))]}
+            {
+                "name": name,
+                "title": f"layer {layer + 1}",
+                "heads": told.heads(layer),
+                "found": [told.head(layer, head) for head in range(told.heads(layer))],
+            }
             for layer, name in enumerate(told.layers)
         ],
     }

@@ -166,7 +166,7 @@ def test_without_a_network_nothing_is_asked():
 def test_a_port_that_is_taken_is_told():
     with _listening("127.0.0.1", 0) as listener, pytest.raises(ConfigError, match="host, port: cannot listen at 127"):
         serve(Pages(page()), port=listener.getsockname()[1], opens=False)
-    with pytest.raises(ConfigError, match="cannot listen at no.such.host.invalid:0"):
+    with pytest.raises(ConfigError, match=r"cannot listen at no\.such\.host\.invalid:0"):
         serve(Pages(page()), host="no.such.host.invalid", opens=False)
 
 

@@ -201,7 +201,7 @@ function bigCurve(theme, means) {
   const [left, bottom] = [44, 24];
   const largest = Math.max(...means.map((mean) => mean ?? 0)) || 1;
   const drawing = svg("svg", {
-    viewBox: `0 0 ${CURVE_WIDTH + left} ${CURVE_HEIGHT + bottom}`,
+    viewBox: `0 0 ${CURVE_WIDTH + left + 14} ${CURVE_HEIGHT + bottom}`,
     class: "curve big",
     role: "img",
   });
@@ -216,7 +216,7 @@ function bigCurve(theme, means) {
   });
   for (const at of [-reach, -reach / 2, 0, reach / 2, reach]) {
     const x = (at + reach + 0.45) * step;
-    const text = at > 0 ? `+${at}` : String(at);
+    const text = at > 0 ? `+${at}` : String(at).replace("-", "−");
     plot.append(svg("text", { x, y: CURVE_HEIGHT + 16, "text-anchor": "middle", "font-size": 12, fill: theme.muted }, text));
   }
   const scale = (y, text) =>

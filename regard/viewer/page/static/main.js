@@ -9,6 +9,7 @@ import { HELP, KEYS } from "./help.js";
 import { csvText, download, pngOf, svgText } from "./export.js";
 import { VIEWS } from "./views.js";
 import { choice } from "./overview.js";
+import { createAsk } from "./ask.js";
 import { createPanel } from "./panel.js";
 import { placeName } from "./timeline.js";
 
@@ -57,7 +58,10 @@ function createContext(meta, source, heads, state) {
     const at = state.axis() === state.other() ? state.at() : undefined;
     state.set({ side: state.side === "from" ? "to" : "from", cell: null, ...(at === undefined ? {} : { at }) });
   };
-  context.step = (by) => state.set({ at: clamp(state.at() + by, 0, meta.axes[state.axis()].count - 1), until: null });
+  context.step = (by) => {
+    const axis = meta.axes[state.axis()];
+    if (axis) state.set({ at: clamp(state.at() + by, 0, axis.count - 1), until: null });
+  };
 
   let asked = { key: "", promise: null };
   /** The weights of what is chosen, once for all who ask: { first, weights }; null where there are none. */
@@ -156,8 +160,9 @@ function createFrame(context, views) {
     element("div", { role: "tablist", class: "tabs", "aria-label": "views" }, ...tabs),
     controls.root,
   );
-  const body = element("main", {}, element("div", { class: "stage" }, reason, place), panel.root);
-  const frame = { root: element("div", { id: "page" }, header, nav, body, help.root), help };
+  const beside = meta.stacks.length ? [panel.root] : [];
+  const body = element("main", { class: beside.length ? "" : "alone" }, element("div", { class: "stage" }, reason, place), ...beside);
+  const frame = { root: element("div", { id: "page" }, header, createAsk(context), nav, body, help.root), help };
   let shown = null;
 
   function view() {
@@ -168,7 +173,7 @@ function createFrame(context, views) {
 
   frame.update = (changes = {}) => {
     const current = views.find(({ name }) => name === state.view);
-    const why = meta.stacks.length ? current.why(context) : "Nothing was recorded: no layer of this network attends.";
+    const why = state.stackNow() ? current.why(context) : "Nothing was recorded: no layer of this network attends.";
     reason.hidden = !why;
     reason.textContent = why ?? "";
     place.hidden = Boolean(why);
@@ -302,10 +307,10 @@ function createHelp(context, views) {
 function onKey(event, context, frame, views) {
   const { state, meta } = context;
   const typing = /^(SELECT|INPUT|TEXTAREA|AUDIO)$/.test(event.target.tagName);
-  if (event.ctrlKey || event.metaKey || event.altKey || typing || frame.help.root.open || !meta.stacks.length) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || typing || frame.help.root.open || !state.stackNow()) return;
   const inMap = state.view === "map";
   const across = inMap && state.cell !== null;
-  const last = meta.axes[state.axis()].count - 1;
+  const last = (meta.axes[state.axis()]?.count ?? 1) - 1;
   const along = (by) => state.set({ cell: clamp(state.cell + by, 0, meta.axes[state.other()].count - 1) });
   const actions = {
     ArrowLeft: () => (across ? along(-1) : context.step(-1)),

@@ -21,7 +21,8 @@ export function createState(meta, views) {
   const places = new Map(); // of each axis: what is chosen stays so while one looks at another
   const listeners = [];
 
-  state.stackNow = () => meta.stacks[state.stack];
+  /** Of many examples the heads are those of all together, and there is no axis. */
+  state.stackNow = () => meta.stacks[state.stack] ?? meta.aggregate;
   state.layerNow = () => state.stackNow()?.layers[state.layer];
   /** The axis of the chosen position, and that of what is weighed. */
   state.axis = () => state.stackNow()?.[state.side === "from" ? "query" : "key"];
@@ -58,7 +59,8 @@ export function createState(meta, views) {
   state.toHash = () => {
     const told = { view: state.view };
     if (meta.stacks.length > 1) told.stack = state.stackNow().id;
-    Object.assign(told, { layer: state.layer + 1, head: state.head + 1, at: state.at() + 1 });
+    Object.assign(told, { layer: state.layer + 1, head: state.head + 1 });
+    if (state.axis() !== undefined) told.at = state.at() + 1;
     if (state.until() !== null) told.until = state.until() + 1;
     if (state.side === "to") told.side = "to";
     if (state.cell !== null) told.cell = state.cell + 1;

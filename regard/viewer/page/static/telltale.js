@@ -4,10 +4,10 @@ import { element, percent, short, svg, weightText, fitCanvas } from "./tools.js"
 import { choice } from "./overview.js";
 import { placeName } from "./timeline.js";
 import { sheet } from "./export.js";
-import { visibleName } from "./words.js";
+import { shown } from "./words.js";
 
 const HEIGHT = 64; // of bars
-const [WIDE, LINE] = [760, 30]; // of a saved picture
+const [WIDE, CHIP_LINE] = [760, 30]; // of a saved picture
 
 /** title, and what it says and does not say; `signed`: below 0 too; `of(context, tales, answer)`: a number by position. */
 const ROWS_OF = [
@@ -58,7 +58,7 @@ export function createTelltale(context) {
   function answerName(i) {
     const place = tales.places?.[i];
     const where = tales.query === tales.axis && place != null ? `${short(placeName(axis, place), 24)} → ` : "";
-    return `${where}${short(visibleName(tales.names[i]), 40)}`;
+    return `${where}${short(shown(tales.names[i]), 40)}`;
   }
 
   function choose(i) {
@@ -86,7 +86,7 @@ export function createTelltale(context) {
     follow();
     answers.select.value = String(answer);
     const chance = Math.exp(tales.log_probs[answer]);
-    told.textContent = `probability ${percent(chance)}, log probability ${tales.log_probs[answer].toFixed(3)}`;
+    told.textContent = `probability ${percent(chance)}, log probability ${tales.log_probs[answer].toFixed(3).replace("-", "−")}`;
     for (const row of rows) {
       const numbers = await row.of(context, tales, answer);
       if (turn !== turns) return;
@@ -154,7 +154,7 @@ function createStrip(context, axis, name, signed) {
 
 function createWordStrip(context, axis, signed, choosePlace) {
   const words = axis.names.map((name, i) =>
-    element("button", { type: "button", class: "chip", onclick: () => choosePlace(i) }, element("bdi", {}, short(visibleName(name), 60))),
+    element("button", { type: "button", class: "chip", onclick: () => choosePlace(i) }, element("bdi", {}, short(shown(name), 60))),
   );
   const root = element("div", { class: "chips", dir: "auto" }, ...words);
   const nothing = element("p", { class: "says", hidden: true }, "the chosen part attends to another sequence");
@@ -237,15 +237,15 @@ function stripPicture(context, axis, numbers, signed, top) {
   const drawn = [];
   let [x, y] = [12, top];
   axis.names.forEach((name, i) => {
-    const text = short(visibleName(name), 40);
+    const text = short(shown(name), 40);
     const wide = pen.measureText(text).width + 12;
-    if (x + wide > WIDE - 12) [x, y] = [12, y + LINE];
+    if (x + wide > WIDE - 12) [x, y] = [12, y + CHIP_LINE];
     const [paper, ink] = look(numbers[i]);
     drawn.push(svg("rect", { x, y, width: wide, height: 24, rx: 4, fill: paper }));
     drawn.push(svg("text", { x: x + 6, y: y + 16.5, "font-size": 14, fill: ink }, text));
     x += wide + 3;
   });
-  return { drawn, end: y + LINE };
+  return { drawn, end: y + CHIP_LINE };
 }
 
 /** Heads by layer, each with the drop of the answer. */
@@ -281,7 +281,7 @@ function dropTable(context, tales, answer) {
           title: `head ${head + 1}: log probability ${drop < 0 ? "rises" : "falls"} by ${Math.abs(drop).toFixed(4)}`,
           onclick: () => s >= 0 && state.set({ stack: s, layer: Number(layer), head }),
         },
-        drop.toFixed(Math.abs(drop) < 0.0995 ? 3 : 2),
+        drop.toFixed(Math.abs(drop) < 0.0995 ? 3 : 2).replace(/^-(?=0\.0+$)/, "").replace("-", "−"),
       );
       Object.assign(cell.style, { backgroundColor: paper, color: ink });
       if (s === state.stack && Number(layer) === state.layer && head === state.head) cell.classList.add("chosen");

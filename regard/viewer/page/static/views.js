@@ -5,6 +5,8 @@ import { createOverview } from "./overview.js";
 import { createMap } from "./map.js";
 import { createLines } from "./lines.js";
 import { createInput } from "./input.js";
+import { createTelltale } from "./telltale.js";
+import { createAggregate } from "./aggregate.js";
 
 /**
  * name: in the address; title: of its tab; help: paragraphs; there(meta): whether a page has it, if not all have;
@@ -12,11 +14,30 @@ import { createInput } from "./input.js";
  * numbers() → rows } and, where it has them, resize(), zoom(closer), whole().
  */
 export const VIEWS = [
-  { name: "overview", title: "Overview", help: HELP.overview, create: createOverview, why: () => null },
-  { name: "map", title: "Map", help: HELP.map, create: createMap, why: nothingThere },
+  { name: "overview", title: "Overview", help: HELP.overview, create: createOverview, why: () => null, there: isOfOne },
+  { name: "map", title: "Map", help: HELP.map, create: createMap, why: nothingThere, there: isOfOne },
   { name: "lines", title: "Lines", help: HELP.lines, create: createLines, why: linesOf, there: hasText },
-  { name: "input", title: "Input", help: HELP.input, create: createInput, why: () => null },
+  { name: "input", title: "Input", help: HELP.input, create: createInput, why: () => null, there: isOfOne },
+  { name: "telltale", title: "Telltales", help: HELP.telltale, create: createTelltale, why: untold, there: hasTelltales },
+  { name: "examples", title: "Examples", help: HELP.examples, create: createAggregate, why: () => null, there: hasMany },
 ];
+
+/** Whether one example is shown, and not many together. */
+function isOfOne(meta) {
+  return !meta.aggregate;
+}
+
+function hasMany(meta) {
+  return Boolean(meta.aggregate);
+}
+
+function hasTelltales(meta) {
+  return Boolean(meta.telltales);
+}
+
+function untold(context) {
+  return context.meta.telltales.why ? `Nothing is told here: ${context.meta.telltales.why}.` : null;
+}
 
 function nothingThere(context) {
   return context.state.layerNow()?.reason ?? null;

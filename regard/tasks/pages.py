@@ -185,6 +185,9 @@ def _axis(model: Model, example: Example) -> Axis:
 
 def _watched(model: Model, example: Example) -> tuple[Watched | None, str]:
     """What asks the network again; or why it cannot be asked."""
+    count = model.network.front_end.count(example.items)
+    if count > MOST_POSITIONS:
+        return None, f"of at most {MOST_POSITIONS:,} positions, and this has {count:,}; show a part of it"
     try:
         watched = model.watched(example)
     except RegardError as error:
@@ -230,11 +233,9 @@ def _answer(model: Model, example: Example) -> dict[str, Any] | None:
 
 def _tales(seen: Seen) -> dict[str, Any]:
     """What weights do not tell, as the page shows it; or ``why`` it is not told."""
-    watched, count = seen.watched, seen.axes["input"].count
+    watched = seen.watched
     if watched is None:
         return {"why": seen.why}
-    if count > MOST_POSITIONS:
-        return {"why": f"told of at most {MOST_POSITIONS:,} positions, and this has {count:,}; show a part of it"}
     chosen = list(range(0, len(watched.names), -(-len(watched.names) // MOST_ANSWERS)))
     run, places = watched.run, watched.places
     part = replace(

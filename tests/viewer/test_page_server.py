@@ -2,6 +2,10 @@
 
 import http.client
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -171,11 +175,6 @@ def test_a_port_that_is_taken_is_told():
 
 
 def test_it_serves_until_it_is_interrupted():
-    import os
-    import signal
-    import subprocess
-    import sys
-
     code = (
         "import sys; sys.path.insert(0, 'tests/viewer'); import test_page_server as own\n"
         "from regard.viewer.page.server import Pages, serve\n"

@@ -42,7 +42,7 @@ class Pages:
     """
 
     def __init__(self, first: Page, ask: Ask | None = None) -> None:
-        self._pages, self._count, self._ask = OrderedDict({1: first}), 1, ask
+        self._pages, self._count, self._ask = OrderedDict({1: _ready(first)}), 1, ask
         self._busy = threading.Lock()
         self._folder = tempfile.TemporaryDirectory(prefix="regard-")
 
@@ -62,7 +62,7 @@ class Pages:
         if self._ask is None:
             raise RegardError("this page has no network to ask; `regard view RUN INPUT` opens one that has")
         with self._busy:
-            made = self._ask(text)
+            made = _ready(self._ask(text))
             self._count += 1
             self._pages[self._count] = made
             while len(self._pages) > KEPT:
@@ -81,6 +81,12 @@ class Pages:
 
     def close(self) -> None:
         self._folder.cleanup()
+
+
+def _ready(page: Page) -> Page:
+    """With all that it tells at once, so that a browser need not wait for it."""
+    assert page.meta
+    return page
 
 
 def application(pages: Pages, hosts: tuple[str, ...] = LOOPBACK) -> ASGIApp:
@@ -183,7 +189,7 @@ def serve(
     """
     import uvicorn
 
-    with _listening(host, port) as listener:
+    with contextlib.closing(pages), _listening(host, port) as listener:
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{listener.getsockname()[1]}/"
         hosts = LOOPBACK if host in LOOPBACK else ()
@@ -191,11 +197,8 @@ def serve(
         say(address)
         if opens:
             threading.Timer(0.3, webbrowser.open, [address]).start()
-        try:
-            with contextlib.suppress(KeyboardInterrupt):
-                uvicorn.Server(config).run(sockets=[listener])
-        finally:
-            pages.close()
+        with contextlib.suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listener])
 
 
 @contextlib.contextmanager

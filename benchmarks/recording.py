@@ -1,4 +1,4 @@
-"""What `regard.record` costs beside a forward pass of 20,000 vectors with a window of ±128: time, and memory that it keeps.
+"""What `regard.record` costs beside a forward pass of 20,000 vectors with a window of ±128: time, and memory kept.
 
 python -m benchmarks recording
 """

@@ -27,7 +27,12 @@ def view(
     ],
     number: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="INPUT is a file: draw its N-th sequence.", show_default=False),
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="INPUT is a file of sequences: draw the N-th; the first if unset.",
+            show_default=False,
+        ),
     ] = None,
     at: Annotated[
         str | None,
@@ -94,6 +99,9 @@ def _found(model: Any, kind: str, run: str, given: str, number: int | None) -> E
     from regard.data.goals import GOALS
     from regard.tasks.files import iter_read, read
 
+    if number is None and kind not in ("recordings", "images") and is_file(given):
+        typer.echo(f"the first sequence of {given}; --number N draws another", err=True)
+        number = 1
     if number is not None:
         examples = iter_read(model, given, items=kind, labelled=model.config.goal == "nothing")
         example = next(islice(examples, number - 1, None), None)
@@ -101,9 +109,17 @@ def _found(model: Any, kind: str, run: str, given: str, number: int | None) -> E
             raise DataError(f"at least {number} sequences (--number {number})", "fewer", path=given)
         return example
     if kind == "vectors":
-        raise ConfigError(f"number: {run} reads vectors, which are in a file; add --number 1 for the first in {given}")
+        raise ConfigError(f"{run} reads vectors, which are in a file, and there is no file '{given}'")
     typed = given.split() if kind == "words" and GOALS[model.config.goal].per_item else given
     return read(model, [typed], labelled=False, items=kind)[0]
+
+
+def is_file(given: str) -> bool:
+    """Whether it is the path of a file, and not a text, which may be longer than any path."""
+    try:
+        return Path(given).is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def parse_place(text: str) -> tuple[int, int]:

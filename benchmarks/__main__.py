@@ -14,7 +14,7 @@ import json
 import os
 import sys
 
-QUICK = ("startup", "attention", "native", "memory", "throughput", "prediction", "transduce", "streaming")
+QUICK = ("startup", "attention", "native", "memory", "throughput", "prediction", "transduce", "streaming", "recording")
 SPEECH = ("speech.voices", "speech.frames", "speech.windows", "speech.length", "speech.hour")
 IMAGES = ("images.digits", "images.mnist", "images.strokes", "images.strings", "images.fashion")
 SLOW = ("performance", "attention2d", "classify", "choices", "cnn_vs_attention", *IMAGES, *SPEECH)

@@ -205,12 +205,12 @@ class Seen:
         from regard.tasks.files import iter_read
 
         number = self.number
-        if number is None and self.kind in ("text", "words", "vectors") and Path(self.given).is_file():
-            typer.echo(f"the first sequence of {self.given}; --number N shows another", err=True)
+        if number is None and self.kind not in ("recordings", "images") and is_file(self.given):
+            typer.echo(f"the first sequence of {self.given}; --number N draws another", err=True)
             number = 1
         if number is None:
             if self.kind == "vectors":
-                raise ConfigError(f"INPUT: {self.run} reads vectors, which are in a file, and {self.given} is none")
+                raise ConfigError(f"{self.run} reads vectors, which are in a file, and there is no file '{self.given}'")
             return self._typed(self.given)
         examples = iter_read(self.model, self.given, items=self.kind, labelled=self.model.config.goal == "nothing")
         example = next(islice(examples, number - 1, None), None)
@@ -224,6 +224,14 @@ class Seen:
 
         typed = text.split() if self.kind == "words" and GOALS[self.model.config.goal].per_item else text
         return read(self.model, [typed], labelled=False, items=self.kind)[0]
+
+
+def is_file(given: str) -> bool:
+    """Whether it is the path of a file, and not a text, which may be longer than any path."""
+    try:
+        return Path(given).is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def parse_place(text: str) -> tuple[int, int]:

@@ -39,6 +39,9 @@ from regard.ragged import Ragged
 KINDS = ("bpe", "wordpiece")
 CASES = ("none", "lower", "capital", "upper", "mixed")
 LONGEST_WORD = 1000  # characters; a longer one is learned from in pieces, for the work grows with their square
+CUT = "\ufffd"  # what bytes are decoded as that are no character by themselves
+BLANK = "␣"
+MOST_PARTS = 16  # subwords that are characters together only
 MOST_KNOWN = 200_000  # texts whose tokens are remembered: a stream of new ones must not fill the memory
 
 
@@ -221,10 +224,21 @@ class Subwords(nn.Module):
         return parts
 
     def names(self, sequence: str | Sequence[str]) -> list[str]:
-        """What each vector of a text stands for."""
-        special = set(self.special.values())
+        """What each vector of a text stands for; where one is a part of a character, as in "é⟨1/2⟩", which."""
+        special, names = set(self.special.values()), list[str]()
         rows = self.encode([sequence]).tokens.tolist()
-        return [str(self.tokenizer.id_to_token(row) if row in special else self.text([row])) for row in rows]
+        while len(names) < len(rows):
+            left = rows[len(names) :]
+            names += [str(self.tokenizer.id_to_token(left[0]))] if left[0] in special else self._shown(left)
+        return names
+
+    def _shown(self, rows: list[int]) -> list[str]:
+        """The names of the first subwords: of one, or of so many bytes that they are characters together."""
+        for count in range(1, 1 + min(MOST_PARTS, len(rows))):
+            text = self.text(rows[:count])
+            if CUT not in text:
+                return [text or BLANK] if count == 1 else [f"{text}⟨{part}/{count}⟩" for part in range(1, count + 1)]
+        return [self.text(rows[:1]).replace(CUT, "⟨?⟩")]
 
     def encode(self, sequences: Sequence[str | Sequence[str]]) -> TokenInputs:
         """Texts, or sentences of words, as integers, on the CPU."""

@@ -64,7 +64,7 @@ def _characters(family: str) -> frozenset[str]:
 def _warn(missing: str) -> None:
     shown = " ".join(missing[:MOST_SHOWN]) + " …" * (len(missing) > MOST_SHOWN)
     logger.warning(
-        "no installed font has %s: they are drawn as boxes; install one that has (Noto Sans, Noto Sans CJK), or write "
-        ".svg or .html, which whoever opens it draws with his own fonts",
+        "no installed font has %s: they are drawn as boxes; install one that has them, such as Noto Sans or Noto Sans "
+        "CJK, or write .svg, whose text is drawn with the fonts of the machine that shows it",
         shown,
     )

@@ -12,6 +12,8 @@ from regard.errors import ConfigError, ShapeError
 
 CROSSING = ("cross", "encoder_attn", "encdec", "enc_attn", "src_attn")  # in names of attentions to another sequence
 
+HEADS = ("num_heads", "num_attention_heads", "n_heads", "n_head")
+
 
 @dataclass(frozen=True, eq=False)
 class Heard:
@@ -47,7 +49,14 @@ class Place:
     @property
     def attends(self) -> bool:
         """Whether it is an attention by its name or that of its class."""
-        return any("att" in name.lower() for name in (*self.name.split(".")[-2:], type(self.module).__name__))
+        names = (name.lower() for name in (*self.name.split(".")[-2:], type(self.module).__name__))
+        return any(name == "att" or "attn" in name or "atten" in name for name in names)
+
+    @property
+    def heads(self) -> int | None:
+        """How many it has, where it says so."""
+        found = (getattr(self.module, name, None) for name in HEADS)
+        return next((heads for heads in found if isinstance(heads, int)), None)
 
     @property
     def crosses(self) -> bool:

@@ -80,7 +80,8 @@ class Maps:
         width, height = _side(columns), _side(rows)
         heights = [height] * len(layers) + [POOLING] * (len(titled) - len(layers))
         heads = max(len(weights) for _, weights in titled)
-        figure = Figure(figsize=(width * heads + 1, sum(heights) + 0.3 * len(titled)), layout="constrained")
+        size = width * heads + _room(self.items) + 1, sum(heights) + (_room(self.seen) + 0.35) * len(titled)
+        figure = Figure(figsize=size, layout="constrained")
         figure.get_layout_engine().set(h_pad=0.1)  # type: ignore[union-attr, call-arg]
         axes = figure.subplots(len(titled), heads, squeeze=False, height_ratios=heights)
         top = max(float(weights.max()) for _, weights in titled) or 1.0
@@ -205,6 +206,11 @@ def check_drawable(*counts: int) -> None:
 def _side(count: int) -> float:
     """Inches of a map with so many rows or columns, so that as many as can be have names."""
     return min(LARGEST, max(2.2, min(6.0, 0.24 * count + 0.8), NAME_SPACE * count))
+
+
+def _room(names: Sequence[str] | None) -> float:
+    """Inches beside a map for names."""
+    return 0.065 * min(LONGEST_NAME, max((len(name) for name in names or ()), default=2))
 
 
 def _name(axis: Any, names: Sequence[str] | None, count: int, side: float, fonts: list[str], **options: Any) -> None:

@@ -10,6 +10,7 @@ import tempfile
 import warnings
 import webbrowser
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -94,9 +95,7 @@ def show(thing: Any) -> None:
         RegardError: there is no browser, or nothing to be drawn.
     """
     if _in_notebook():
-        from IPython.display import display
-
-        display(thing)
+        import_module("IPython.display").display(thing)
         return
     with tempfile.NamedTemporaryFile(prefix="regard-", suffix=".html", delete=False) as file:
         file.write(page(thing))

@@ -118,9 +118,11 @@ def _softmax(place: Place, scores: Tensor, dim: int | None = None, *rest: Any, *
     """Attention as it is written by hand: ``softmax(scores)`` over keys, in a module that is called an attention."""
     if not place.attends or scores.dim() not in (3, 4) or dim not in (-1, scores.dim() - 1) or scores.is_nested:
         return None
-    if scores.dim() == 3:
-        heads = getattr(place.module, "num_heads", 1)  # which many lay beside the batch
-        scores = scores[:, None] if len(scores) % heads else scores.reshape(-1, heads, *scores.shape[1:])
+    heads = place.heads
+    if scores.dim() == 3:  # many heads lie beside the batch
+        scores = scores.reshape(-1, 1 if heads is None or len(scores) % heads else heads, *scores.shape[1:])
+    elif heads not in (None, scores.shape[1]):
+        return None  # other axes than [B, H, Q, K], as of windows
     scores = place.of(scores)
     _, H, Q, K = scores.shape
     place.check_room(H, Q, K)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import overload
+from typing import Any, overload
 
 import torch
 from torch import Tensor, nn
@@ -92,7 +92,7 @@ class Recording(Sequence[Recorded]):
 
 
 @contextmanager
-def record(module: nn.Module, *, example: int = 0) -> Iterator[Recording]:
+def record(module: Any, *, example: int = 0) -> Iterator[Recording]:
     """Records who attends to whom inside any module of PyTorch, while it runs and as it runs.
 
     It hears :func:`regard.attend`, ``F.scaled_dot_product_attention``, ``nn.MultiheadAttention``, PyTorch's transformer
@@ -101,7 +101,7 @@ def record(module: nn.Module, *, example: int = 0) -> Iterator[Recording]:
     bit; of what was compiled, which runs as it was written meanwhile, it is the same but for rounding.
 
     Arguments:
-        module: any; its parts may be called by themselves too.
+        module: any, whose parts may be called by themselves too; of a model of the toolkit it is the network.
         example: which of each batch is kept, from 0. Padding is left out.
 
     Raises:
@@ -113,6 +113,7 @@ def record(module: nn.Module, *, example: int = 0) -> Iterator[Recording]:
     >>> recording[0].name, recording[0].weights
     ('self_attn', AttentionWeights(dense, values [1, 2, 5, 5] float32))
     """
+    module = module if isinstance(module, nn.Module) else getattr(module, "network", module)
     if not isinstance(module, nn.Module):
         raise ConfigError(f"module: a torch.nn.Module is recorded, got {type(module).__name__}")
     if example < 0:

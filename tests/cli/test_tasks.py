@@ -66,7 +66,7 @@ def test_vectors_are_viewed_from_their_file(call, tmp_path, task):
     assert call("train", task, *files, "--output", run, "--front-end", "vectors", "--epochs", 1, *SMALL).code == 0
     assert call("view", run, tmp_path / "train.npz", "--number", 2, "-o", tmp_path / "second.html").code == 0
     assert "<img" in (tmp_path / "second.html").read_text()
-    assert "add --number 1" in call("view", run, tmp_path / "train.npz").complaint
+    assert "vectors, which are in a file, and there is no file 'up'" in call("view", run, "up").complaint
 
 
 def test_transduce(call, data, tmp_path):

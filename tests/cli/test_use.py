@@ -131,6 +131,9 @@ def test_view_of_a_sequence_in_a_file(call, trained, files, tmp_path):
     assert call("view", trained, files / "dev.conllu", "--number", 1, "-o", first).code == 0
     assert call("view", trained, "We fish for fish .", "-o", typed).code == 0
     assert first.read_bytes() == typed.read_bytes()
+    unnamed = call("view", trained, files / "dev.conllu", "-o", first)
+    assert unnamed.err == f"the first sequence of {files / 'dev.conllu'}; --number N draws another\n"
+    assert first.read_bytes() == typed.read_bytes()
     complaint = call("view", trained, files / "dev.conllu", "--number", 999, "-o", first).complaint
     assert "expected at least 999 sequences (--number 999), found fewer" in complaint
 

@@ -44,6 +44,22 @@ def test_texts_are_cut_as_the_tokenizer_cuts_them(kind):
     assert front_end.count(TEXTS[0]) == batch.offsets[1]
 
 
+def test_subwords_that_are_a_part_of_a_character_are_named_by_it():
+    names = KNOWN["bpe"].names("cat é 你 �")
+    assert names == ["[CLS]", "cat", "␣", "é⟨1/2⟩", "é⟨2/2⟩", "␣", *(f"你⟨{n}/3⟩" for n in (1, 2, 3)), "␣", *names[10:]]
+    assert names[10:] == ["⟨?⟩"] * 3 + ["[SEP]"]
+    assert "".join(KNOWN["wordpiece"].names("the cat")) == "[CLS]thecat[SEP]"
+
+
+@given(st.text(max_size=20))
+def test_every_subword_has_a_name(text):
+    for front_end in KNOWN.values():
+        names = front_end.names(text)
+        assert len(names) == front_end.count(text)
+        assert all(names)
+        assert "\ufffd" not in "".join(names)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_word_has_a_first_token(kind):
     """One that the tokenizer drops, as BERT's does control characters, is unknown."""

@@ -256,6 +256,35 @@ def test_attention_that_is_written_by_hand_is_known_by_its_name():
     assert not recorded(nn.Sequential(WrittenByHand(PADDED)), torch.randn(2, 6, 8))
 
 
+class WithOtherAxes(nn.Module):
+    """As Longformer's: ``[B, N, H, W]``."""
+
+    num_heads = 2
+
+    def forward(self, scores):
+        return scores.softmax(-1)
+
+
+def test_axes_that_are_not_those_of_heads_are_not_guessed():
+    network = nn.ModuleDict({"attention": WithOtherAxes()})
+    with regard.record(network) as recording:
+        network["attention"](torch.randn(1, 7, 2, 3))
+    assert not recording
+    scores = torch.randn(4, 5, 6)  # [B·H, Q, K]
+    with regard.record(network, example=1) as recording:
+        network["attention"](scores)
+    same(recording[0].weights.dense()[0], scores[2:].softmax(-1))
+
+
+def test_a_model_of_the_toolkit():
+    tagger = regard.Labeler(front_end="words", dim=8, depth=1, heads=2, epochs=1, average=0.0, baselines="none")
+    tagger.fit([(["a", "b"], ["X", "Y"])] * 4, dev=[(["a"], ["X"])])
+    with regard.record(tagger) as recording:
+        tagger.predict([["a", "b", "a"]])
+    wanted = tagger.attention(["a", "b", "a"])
+    same(recording["encoder.layers.0.attention"].weights.dense()[0], wanted[0])
+
+
 def test_a_layer_that_runs_again_and_several_passes():
     shared = MultiHeadAttention(8, heads=2)
     network = nn.Sequential(shared, shared)

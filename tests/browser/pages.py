@@ -171,3 +171,8 @@ def reasons_page():
             )
         ],
     )
+
+
+def text_of_512_page():
+    words = [WORDS[i % 12] + ("" if i % 3 else str(i)) for i in range(512)]
+    return text_page(words, title="512 words", depth=12, heads=12)

@@ -25,7 +25,7 @@ from regard.viewer.page.pack import ROWS, Packed
 
 # In the order in which they stand in the page: each uses those before it.
 MODULES = (
-    *("tools", "colours", "source", "heads", "state", "help", "draw", "export"),
+    *("tools", "colours", "source", "heads", "state", "help", "measures", "draw", "export"),
     *("words", "timeline", "picture"),
     *("overview", "map", "lines", "input", "telltale", "aggregate", "views", "panel", "ask", "main"),
 )
@@ -183,7 +183,7 @@ class Page:
         yield after.encode()
 
     def _tag(self, name: str) -> str:
-        packer = zlib.compressobj(6, wbits=-15)
+        packer = zlib.compressobj(6, wbits=-15, strategy=zlib.Z_FILTERED)  # weights are noise more than they repeat
         content = base64.b64encode(packer.compress(self.block(name)) + packer.flush()).decode()
         return f'<script type="text/plain" data-block="{html.escape(name)}">{content}</script>\n'
 

@@ -22,7 +22,7 @@ export function oklch(lightness, chroma, hue) {
 /** The colour of a share of the largest, 0 to 1, after the root is taken. */
 function sequential(share, dark) {
   const hue = dark ? 275 - 185 * share : 95 + 180 * share;
-  const chroma = 0.012 + 0.115 * Math.sin(Math.PI * share ** 0.85);
+  const chroma = 0.01 + 0.045 * share + 0.095 * Math.sin(Math.PI * share ** 0.85);
   return oklch(dark ? 0.215 + 0.715 * share : 0.975 - 0.7 * share, share === 0 ? 0.008 : chroma, hue);
 }
 
@@ -53,6 +53,7 @@ export function makeTheme(dark) {
     line: named("--line"),
     paper: named("--paper"),
     mark: named("--mark"),
+    lines: Array.from({ length: 12 }, (_, i) => cssOf(oklch(dark ? 0.76 : 0.52, 0.13, 255 + i * 137.5))),
     labels: Array.from({ length: 8 }, (_, i) => cssOf(oklch(dark ? 0.42 : 0.86, 0.07, 25 + i * 137.5))),
   };
 }

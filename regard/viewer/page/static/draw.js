@@ -1,6 +1,7 @@
 // Weights onto pixels.
 
 import { ROWS } from "./heads.js";
+import { element } from "./tools.js";
 
 /** The level at which no cell is smaller than a pixel. */
 export function levelFor(scale, most) {
@@ -55,18 +56,17 @@ export function lookOfDifference(theme, head, other, level, most, ready) {
     if (!bytes || query >= shape.rows || key >= shape.keys) return theme.outside;
     const column = shape.left === null ? key : key - query + shape.left;
     const there = column < 0 || column >= shape.width ? 0 : other.decoded[bytes[(query % ROWS) * shape.width + column]];
-    const share = (there - head.decoded[block[index]]) / (most || 1);
-    return theme.signedPixels[255 + Math.round(255 * Math.max(-1, Math.min(1, share)))];
+    return theme.signedPixels[signedShareOf(there - head.decoded[block[index]], most)];
   };
 }
 
-/** A picture of bytes `[rows, columns]`, one pixel for each. */
-export function pictureOf(bytes, rows, columns, pixels) {
+/** A picture of so many cells, one pixel for each: `colour(i)` packed as canvases hold it. */
+export function pictureOf(count, { rows, columns }, colour) {
   const canvas = document.createElement("canvas");
   Object.assign(canvas, { width: Math.max(1, columns), height: Math.max(1, rows) });
   const image = new ImageData(canvas.width, canvas.height);
   const painted = new Uint32Array(image.data.buffer);
-  for (let i = 0; i < rows * columns; i++) painted[i] = pixels[bytes[i]];
+  for (let i = 0; i < count; i++) painted[i] = colour(i);
   canvas.getContext("2d").putImageData(image, 0, 0);
   return canvas;
 }
@@ -74,4 +74,20 @@ export function pictureOf(bytes, rows, columns, pixels) {
 /** The place of a weight in the tables of colours. */
 export function shareOf(weight, largest) {
   return largest > 0 ? Math.round(255 * Math.sqrt(Math.max(0, Math.min(1, weight / largest)))) : 0;
+}
+
+/** The same of a difference, in the tables of two colours. */
+export function signedShareOf(difference, most) {
+  const share = shareOf(Math.abs(difference), most);
+  return 255 + (difference < 0 ? -share : share);
+}
+
+/** What colours say: the numbers at both ends and in the middle. The root of a share is shown, so a quarter is half way. */
+export function scaleOf(theme, [low, middle, high], signed = false) {
+  const css = signed ? theme.signedCss : theme.css;
+  const stops = Array.from({ length: 17 }, (_, i) => css[Math.round(((css.length - 1) * i) / 16)]);
+  const ramp = element("span", { class: "ramp" });
+  ramp.style.backgroundImage = `linear-gradient(to right, ${stops.join(", ")})`;
+  const half = element("span", { class: "middle" }, middle);
+  return [low, element("span", { class: "ramps" }, ramp, half), high];
 }

@@ -1,6 +1,7 @@
 // The input itself, in the form in which people know it, coloured by what the chosen position attends to.
 
-import { element } from "./tools.js";
+import { element, weightText } from "./tools.js";
+import { scaleOf } from "./draw.js";
 import { sheet } from "./export.js";
 import { createWords } from "./words.js";
 import { createTimeline } from "./timeline.js";
@@ -11,7 +12,10 @@ const KINDS = { text: createWords, audio: createTimeline, vectors: createTimelin
 
 export function createInput(context) {
   const { meta, state } = context;
-  const root = element("div", { class: "input" });
+  const scale = element("div", { class: "scale" });
+  const note = element("span", {});
+  const parts = element("div", {});
+  const root = element("div", { class: "input" }, element("div", { class: "bar note" }, note, scale), parts);
   const shown = new Map();
   let now = "";
 
@@ -46,7 +50,7 @@ export function createInput(context) {
     const both = axes();
     const stack = state.stackNow();
     const ordered = [...new Set([stack.key, stack.query])]; // what was read before what was written
-    root.replaceChildren(
+    parts.replaceChildren(
       ...ordered.map((name) => {
         const title = both.length === 1 ? [] : [element("h3", {}, name === stack.query ? "who attends" : "to whom")];
         return element("section", {}, ...title, show(name).root);
@@ -72,18 +76,31 @@ export function createInput(context) {
     if (key !== now) rebuild();
     now = key;
     for (const name of axes()) shown.get(name).update(await told(name, changes));
+    await explain();
+  }
+
+  async function explain() {
+    const attended = await context.attended();
+    const largest = attended ? attended.weights.reduce((a, b) => Math.max(a, b), 0) : 0;
+    const name = context.chosenName(40);
+    note.replaceChildren(
+      state.side === "from" ? "what " : "who attends to ",
+      element("b", {}, element("bdi", {}, name)),
+      state.side === "from" ? " attends to" : "",
+    );
+    scale.replaceChildren(...scaleOf(context.theme, ["0", weightText(largest / 4), weightText(largest)]));
   }
 
   async function picture() {
-    const parts = [];
+    const drawn = [];
     let [y, width] = [0, 300];
     for (const name of axes().reverse()) {
       const part = show(name).picture(await told(name, {}));
-      part.drawn.forEach((node) => parts.push(moved(node, y)));
+      part.drawn.forEach((node) => drawn.push(moved(node, y)));
       y += part.height + 8;
       width = Math.max(width, part.width);
     }
-    return sheet(width, y, context.headTitle(), context.theme, ...parts);
+    return sheet(width, y, context.headTitle(), context.theme, ...drawn);
   }
 
   function moved(node, y) {

@@ -1,14 +1,15 @@
 // Words in two columns with weighted lines between them.
 
-import { element, svg, clamp, onceAFrame, short, weightText } from "./tools.js";
+import { element, svg, clamp, fitted, onceAFrame, weightText } from "./tools.js";
 import { shareOf } from "./draw.js";
 import { sheet } from "./export.js";
 import { heaviest } from "./heads.js";
-import { shown } from "./words.js";
+import { visibleName } from "./words.js";
 
 const LINE = 22;
 const FEW = 48; // words that are all written out
 const [NEAR, HEAVY] = [6, 12]; // of more: those around the chosen one, and the heaviest
+const MOST_LINES_LONG = 40; // that are drawn then: more hide each other
 
 export function createLines(context) {
   const { meta, state } = context;
@@ -76,6 +77,7 @@ export function createLines(context) {
 
   function parts({ left, right, attended, chosen, from }, faint, head) {
     const { theme } = context;
+    const counted = Math.max(left.end - left.start, right.end - right.start);
     const edge = Math.min(230, width() * 0.36);
     const [x0, x1] = [edge, width() - edge];
     const top = 30;
@@ -105,7 +107,7 @@ export function createLines(context) {
       (i) => attended.weights[i] >= 0.003 * largest && attended.weights[i] > 0,
     );
     order.sort((a, b) => attended.weights[a] - attended.weights[b]);
-    for (const i of order.slice(-300)) {
+    for (const i of order.slice(counted > FEW ? -MOST_LINES_LONG : 0)) {
       const weight = attended.weights[i];
       const [query, key] = from ? [chosen, attended.first + i] : [attended.first + i, chosen];
       const share = Math.sqrt(weight / largest);
@@ -129,7 +131,7 @@ export function createLines(context) {
     const axis = axisOf(side);
     const leftward = side === "query";
     const drawn = [];
-    const most = Math.floor(Math.min(222, width() * 0.36) / 8.2);
+    const room = Math.min(230, width() * 0.36) - 24;
     const pieces = [];
     for (let i = placed.start; i < placed.end; i++) {
       const y = top + placed.tops[i - placed.start];
@@ -140,7 +142,7 @@ export function createLines(context) {
         continue;
       }
       const share = shareOf(weight, largest);
-      const text = short(shown(axis.names?.[i] ?? String(i + 1)), most);
+      const text = fitted(visibleName(axis.names?.[i] ?? String(i + 1)), room - (share > 40 ? 48 : 0));
       const group = svg("g", { "data-side": side, "data-i": i, class: "item" });
       const y0 = placed.isBig(i) ? y : y + tall / 2 - LINE / 2;
       const back = {
@@ -174,7 +176,6 @@ export function createLines(context) {
           "text-anchor": leftward ? "start" : "end",
           fill: ink,
           "font-size": 11,
-          opacity: 0.8,
         };
         group.append(svg("text", number, weightText(weight)));
       }

@@ -12,6 +12,7 @@ import { choice } from "./overview.js";
 import { createAsk } from "./ask.js";
 import { createPanel } from "./panel.js";
 import { placeName } from "./timeline.js";
+import { visibleName } from "./words.js";
 
 const MOST_ROWS = 4000; // of a stretch of time whose mean is shown
 
@@ -44,16 +45,29 @@ function createContext(meta, source, heads, state) {
   context.head = () => context.headOf(state.stack);
   context.stackTitle = (stack) =>
     meta.models.length > 1 ? `${stack.title}, ${meta.models[stack.model].name}` : stack.title;
-  context.headTitle = () => {
-    const shown =
-      state.show === "difference" ? `${state.stackNow().title}, difference` : context.stackTitle(state.stackNow());
-    return `${shown}, layer ${state.layer + 1}, head ${state.head + 1}`;
+  const ofHead = (title) => `${title}, layer ${state.layer + 1}, head ${state.head + 1}`;
+  context.headTitle = () => ofHead(context.stackTitle(state.stackNow()));
+  /** The same of a view that can show a difference. */
+  context.viewTitle = () => {
+    const differs = state.show === "difference" && context.partner() >= 0;
+    return differs ? ofHead(context.differenceTitle(state.stack)) : context.headTitle();
+  };
+  /** What is chosen, or pointed at, as people call it. */
+  context.chosenName = (most) => {
+    const axis = meta.axes[state.axis()];
+    const name = short(visibleName(placeName(axis, state.now())), most);
+    const until = state.hover === null ? state.until() : null;
+    return until === null ? name : `${name.split(" – ")[0]} – ${placeName(axis, until).split(" – ").pop()}`;
   };
   context.layerReason = () => state.layerNow()?.reason ?? null;
-  context.unit = () => (meta.axes[state.axis()].kind === "image" ? "patches" : "positions");
-  /** The stack of the other model that does the same. */
-  context.partner = () =>
-    meta.stacks.findIndex(({ title, model }) => title === state.stackNow().title && model !== state.stackNow().model);
+  /** The stack of the other model that does the same; −1 where there is none. */
+  context.partnerOf = (s) =>
+    meta.stacks.findIndex(({ title, model }) => title === meta.stacks[s].title && model !== meta.stacks[s].model);
+  context.partner = () => context.partnerOf(state.stack);
+  context.differenceTitle = (s) => {
+    const [one, other] = [meta.stacks[s], meta.stacks[context.partnerOf(s)]];
+    return `${one.title}, ${meta.models[other.model].name} − ${meta.models[one.model].name}`;
+  };
   context.turn = () => {
     const at = state.axis() === state.other() ? state.at() : undefined;
     state.set({ side: state.side === "from" ? "to" : "from", cell: null, ...(at === undefined ? {} : { at }) });

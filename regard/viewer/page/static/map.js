@@ -1,10 +1,10 @@
 // One head as a map on a canvas, from all of it to single cells with their numbers.
 
 import { element, svg, clamp, fitCanvas, niceStep, onceAFrame, short, thousands, weightText } from "./tools.js";
-import { levelFor, lookOf, lookOfDifference, paint } from "./draw.js";
+import { levelFor, lookOf, lookOfDifference, paint, scaleOf, shareOf, signedShareOf } from "./draw.js";
 import { embedded, sheet } from "./export.js";
 import { placeName } from "./timeline.js";
-import { shown } from "./words.js";
+import { visibleName } from "./words.js";
 
 const GUTTER = { left: 96, top: 84 };
 const MOST_ZOOM = 96; // pixels of a cell
@@ -12,7 +12,8 @@ const NUMBERS = 34; // pixels of a cell in which its number can be read
 
 /** A weight in a cell: the zero before the point takes no room. */
 function cellText(value) {
-  return value === 0 ? "0" : value.toFixed(2).replace(/^(-?)0\./, "$1.");
+  const text = value.toFixed(2).replace("0.", ".");
+  return text === "-.00" ? ".00" : text;
 }
 
 export function createMap(context) {
@@ -25,10 +26,14 @@ export function createMap(context) {
   const bar = element(
     "div",
     { class: "bar" },
-    button("+", "closer", () => zoom(2)),
-    button("−", "farther", () => zoom(0.5)),
-    button("all", "all of it", () => whole()),
-    button("at", "to the chosen position", () => follow()),
+    element(
+      "span",
+      { class: "tools" },
+      button("+", "closer", () => zoom(2)),
+      button("−", "farther", () => zoom(0.5)),
+      button("Whole", "all of it (f)", () => whole()),
+      button("Chosen", "close to the chosen position", () => follow()),
+    ),
     scale,
   );
   const frame = element("div", { class: "frame" }, canvas, tip);
@@ -47,7 +52,7 @@ export function createMap(context) {
     const width = Math.max(280, frame.clientWidth || 600);
     GUTTER.left = width < 480 ? 64 : 96;
     GUTTER.top = width < 480 ? 60 : 84;
-    Object.assign(size, { width, height: clamp(window.innerHeight - 250, 320, 820) });
+    Object.assign(size, { width, height: clamp(Math.min(window.innerHeight - 250, width), 320, 820) });
   }
 
   function whole() {
@@ -197,7 +202,7 @@ export function createMap(context) {
 
   function nameOf(side, position, most = 40) {
     const axis = meta.axes[state.stackNow()[side]];
-    return short(shown(placeName(axis, position)), most);
+    return short(visibleName(placeName(axis, position)), most);
   }
 
   const most = () => Math.max(head.largest, other?.largest ?? 0);
@@ -248,9 +253,7 @@ export function createMap(context) {
         if (cell === null) continue;
         const there = other ? (weightAt(other, query, key) ?? 0) : 0;
         const value = other ? there - cell : cell;
-        const share = other
-          ? Math.round(255 + (255 * value) / (most() || 1))
-          : Math.round(255 * Math.sqrt(cell / (head.largest || 1)));
+        const share = other ? signedShareOf(value, most()) : shareOf(cell, head.largest);
         pen.fillStyle = (other ? theme.signedInk : theme.ink)[share];
         const [x, y] = [
           GUTTER.left + (key + 0.5 - box.key) * box.across,
@@ -345,19 +348,8 @@ export function createMap(context) {
   }
 
   function drawScale() {
-    const { theme } = context;
-    const stops = Array.from({ length: 9 }, (_, i) =>
-      other ? theme.signedCss[Math.round((510 * i) / 8)] : theme.css[Math.round((255 * i) / 8)],
-    );
-    const ramp = element("span", { class: "ramp" });
-    ramp.style.backgroundImage = `linear-gradient(to right, ${stops.join(", ")})`;
     const [low, high] = other ? [weightText(-most()), `+${weightText(most())}`] : ["0", weightText(head.largest)];
-    const middle = other ? "0" : weightText(head.largest / 4);
-    scale.replaceChildren(
-      low,
-      element("span", { class: "ramps" }, ramp, element("span", { class: "middle" }, middle)),
-      high,
-    );
+    scale.replaceChildren(...scaleOf(context.theme, [low, other ? "0" : weightText(head.largest / 4), high], other));
   }
 
   function update(changes) {
@@ -415,7 +407,7 @@ export function createMap(context) {
       const turned = `translate(${x} ${GUTTER.top - 8}) rotate(${perKey > 1 ? 0 : -60})`;
       if (x > GUTTER.left) drawn.push(svg("text", { transform: turned, fill: context.theme.text }, text));
     }
-    return sheet(GUTTER.left + wide + 24, GUTTER.top + tall + 16, context.headTitle(), context.theme, ...drawn);
+    return sheet(GUTTER.left + wide + 24, GUTTER.top + tall + 16, context.viewTitle(), context.theme, ...drawn);
   }
 
   async function numbers() {

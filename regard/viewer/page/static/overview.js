@@ -1,17 +1,9 @@
 // Layers × heads as small maps, in their order or sorted by what is told of them.
 
-import { element, svg, percent, weightText } from "./tools.js";
-import { pictureOf } from "./draw.js";
+import { element, svg, short } from "./tools.js";
+import { MEASURES, measuresOf } from "./measures.js";
+import { pictureOf, signedShareOf } from "./draw.js";
 import { sheet, embedded } from "./export.js";
-
-export const MEASURES = {
-  entropy: { title: "entropy", text: (value) => value.toFixed(2), unit: "nats" },
-  distance: { title: "mean distance", text: (value) => value.toFixed(value < 10 ? 2 : 0), unit: "positions" },
-  self: { title: "on itself", text: percent },
-  neighbours: { title: "on neighbours", text: percent },
-  first: { title: "on the first", text: percent },
-  punctuation: { title: "on punctuation", text: percent },
-};
 
 export function createOverview(context) {
   const { meta, state, source } = context;
@@ -47,24 +39,52 @@ export function createOverview(context) {
   const place = element("div", { class: "overview" });
   const root = element("div", {}, element("div", { class: "bar" }, measure.root, order.root), place);
 
-  function all() {
-    const found = [];
-    meta.stacks.forEach((stack, s) => {
-      stack.layers.forEach((layer, l) => {
-        for (let h = 0; h < layer.heads; h++)
-          found.push({ s, l, h, layer, value: layer.measures[chosen.measure]?.[h] ?? null });
-      });
+  const keyAxis = (s) => meta.axes[meta.stacks[s].key];
+  const differs = () => state.show === "difference";
+  /** The stacks that are shown: of two models, whose difference is, those of the first. */
+  const shownStacks = () =>
+    meta.stacks.map((_, s) => s).filter((s) => !differs() || (meta.stacks[s].model === 0 && context.partnerOf(s) >= 0));
+
+  function valueOf(s, l, h) {
+    const value = meta.stacks[s].layers[l].measures[chosen.measure]?.[h] ?? null;
+    if (!differs() || value === null) return value;
+    const there = meta.stacks[context.partnerOf(s)].layers[l]?.measures[chosen.measure]?.[h];
+    return there == null ? null : there - value;
+  }
+
+  function valueText(s, value) {
+    if (value === null) return "–";
+    const text = MEASURES[chosen.measure].text(value, keyAxis(s));
+    return differs() && value > 0 ? `+${text}` : text;
+  }
+
+  function thumb(s, l, h) {
+    const { thumb: size, largest } = meta.stacks[s].layers[l];
+    const bytes = thumbs.get(`${s}/${l}/${h}`);
+    if (!differs()) return pictureOf(bytes.length, size, (i) => context.theme.pixels[bytes[i]]);
+    const other = context.partnerOf(s);
+    const there = thumbs.get(`${other}/${l}/${h}`);
+    if (there?.length !== bytes.length) return "";
+    const second = meta.stacks[other].layers[l].largest[h];
+    const most = Math.max(largest[h], second) || 1;
+    return pictureOf(bytes.length, size, (i) => {
+      const more = second * (there[i] / 255) ** 2 - largest[h] * (bytes[i] / 255) ** 2;
+      return context.theme.signedPixels[signedShareOf(more, most)];
     });
-    return found;
+  }
+
+  function all() {
+    return shownStacks().flatMap((s) =>
+      meta.stacks[s].layers.flatMap((layer, l) =>
+        Array.from({ length: layer.heads }, (_, h) => ({ s, l, h, layer, value: valueOf(s, l, h) })),
+      ),
+    );
   }
 
   function tile({ s, l, h, layer, value }) {
-    const told = Object.entries(MEASURES).filter(([name]) => layer.measures[name]?.[h] != null);
-    const words = told.map(([name, { title, text }]) => `${title} ${text(layer.measures[name][h])}`);
-    const canvas = thumbs
-      ? pictureOf(thumbs.get(`${s}/${l}/${h}`), layer.thumb.rows, layer.thumb.columns, pixels(s, l, h))
-      : "";
-    const shown = value === null ? "–" : MEASURES[chosen.measure].text(value);
+    const words = measuresOf(layer, h, keyAxis(s)).map((pair) => pair.join(" "));
+    const canvas = thumbs ? thumb(s, l, h) : "";
+    const shown = valueText(s, value);
     const name = `layer ${l + 1}, head ${h + 1}`;
     const button = element(
       "button",
@@ -88,49 +108,45 @@ export function createOverview(context) {
     return button;
   }
 
-  function pixels() {
-    return context.theme.pixels;
-  }
-
   function rebuild() {
     const parts = [];
     if (chosen.order === "layers") {
-      meta.stacks.forEach((stack, s) => parts.push(grid(stack, s)));
+      parts.push(...shownStacks().map(grid));
     } else {
       const sign = chosen.order === "up" ? 1 : -1;
       const known = all()
         .filter(({ value }) => value !== null)
         .sort((a, b) => sign * (a.value - b.value));
-      meta.stacks.forEach((stack, s) => {
+      for (const s of shownStacks()) {
         const those = known.filter((one) => one.s === s);
-        if (those.length) parts.push(heading(stack), element("div", { class: "sorted" }, ...those.map(tile)));
-      });
+        if (those.length) parts.push(heading(s), element("div", { class: "sorted" }, ...those.map(tile)));
+      }
     }
     place.replaceChildren(...parts);
     tiles = [...place.querySelectorAll(".tile")];
   }
 
-  function heading(stack) {
-    return element("h3", {}, context.stackTitle(stack));
+  function heading(s) {
+    return element("h3", {}, differs() ? context.differenceTitle(s) : context.stackTitle(meta.stacks[s]));
   }
 
-  function grid(stack, s) {
+  function grid(s) {
+    const stack = meta.stacks[s];
     const most = Math.max(1, ...stack.layers.map((layer) => layer.heads));
     const rows = element("div", { class: "grid", role: "group", "aria-label": stack.title });
-    rows.style.gridTemplateColumns = `max-content repeat(${most}, minmax(46px, 150px))`;
+    rows.style.gridTemplateColumns = `max-content repeat(${most}, minmax(58px, 150px))`;
     stack.layers.forEach((layer, l) => {
       rows.append(element("span", { class: "layer" }, layer.title));
-      if (layer.reason) rows.append(Object.assign(element("span", { class: "reason" }, layer.reason)));
+      if (layer.reason) rows.append(element("span", { class: "reason" }, layer.reason));
       for (let h = 0; h < most && !layer.reason; h++) {
-        const value = layer.measures[chosen.measure]?.[h] ?? null;
-        rows.append(h < layer.heads ? tile({ s, l, h, layer, value }) : element("span"));
+        rows.append(h < layer.heads ? tile({ s, l, h, layer, value: valueOf(s, l, h) }) : element("span"));
       }
     });
-    return element("section", {}, heading(stack), element("div", { class: "scroll" }, rows));
+    return element("section", {}, heading(s), element("div", { class: "scroll" }, rows));
   }
 
   function update() {
-    const now = `${context.theme.dark}${chosen.measure}${chosen.order}${thumbs !== null}`;
+    const now = `${state.show}${context.theme.dark}${chosen.measure}${chosen.order}${thumbs !== null}`;
     if (now !== drawnFor) rebuild();
     drawnFor = now;
     const at = `${state.stack}/${state.layer}/${state.head}`;
@@ -139,39 +155,28 @@ export function createOverview(context) {
 
   function picture() {
     const [step, left, top] = [86, 70, 30];
+    const { theme } = context;
     const drawn = [];
     let y = 0;
-    meta.stacks.forEach((stack, s) => {
-      drawn.push(
-        svg("text", { x: 12, y: y + 18, "font-weight": 600, fill: context.theme.text }, context.stackTitle(stack)),
-      );
+    for (const s of shownStacks()) {
+      const stack = meta.stacks[s];
+      drawn.push(svg("text", { x: 12, y: y + 18, "font-weight": 600, fill: theme.text }, heading(s).textContent));
       y += top;
       stack.layers.forEach((layer, l) => {
-        drawn.push(svg("text", { x: 12, y: y + 36, fill: context.theme.muted }, layer.title));
+        drawn.push(svg("text", { x: 12, y: y + 36, fill: theme.muted }, layer.title));
         for (let h = 0; h < layer.heads; h++) {
           const x = left + h * step;
-          const value = layer.measures[chosen.measure]?.[h];
-          const canvas = pictureOf(
-            thumbs.get(`${s}/${l}/${h}`),
-            layer.thumb.rows,
-            layer.thumb.columns,
-            pixels(s, l, h),
-          );
-          const text = `${l + 1}·${h + 1}  ${value == null ? "" : MEASURES[chosen.measure].text(value)}`;
-          drawn.push(embedded(canvas, x, y, 70, 70));
-          drawn.push(svg("text", { x, y: y + 84, "font-size": 11, fill: context.theme.text }, text));
+          const canvas = thumb(s, l, h);
+          const text = `${l + 1}·${h + 1}  ${valueText(s, valueOf(s, l, h))}`;
+          if (canvas) drawn.push(embedded(canvas, x, y, 70, 70));
+          drawn.push(svg("text", { x, y: y + 84, "font-size": 11, fill: theme.text }, text));
         }
         y += 98;
       });
-    });
+    }
     const most = Math.max(1, ...meta.stacks.flatMap(({ layers }) => layers.map(({ heads }) => heads)));
-    return sheet(
-      left + most * step + 12,
-      y,
-      `${meta.title} · ${MEASURES[chosen.measure].title}`,
-      context.theme,
-      ...drawn,
-    );
+    const title = `${short(meta.title, 60)} · ${MEASURES[chosen.measure].title}`;
+    return sheet(left + most * step + 12, y, title, theme, ...drawn);
   }
 
   function numbers() {

@@ -2,10 +2,10 @@
 
 import { element, percent, short, thousands, weightText } from "./tools.js";
 import { heaviest } from "./heads.js";
-import { MEASURES } from "./overview.js";
+import { measuresOf } from "./measures.js";
 import { placeName } from "./timeline.js";
 import { shareOf } from "./draw.js";
-import { shown } from "./words.js";
+import { visibleName } from "./words.js";
 
 const TABLE_ROWS = 10;
 
@@ -47,11 +47,10 @@ export function createPanel(context) {
     if (!stack) return;
     const [axis, other] = [meta.axes[state.axis()], meta.axes[state.other()]];
     const position = state.now();
-    const until = state.hover === null ? state.until() : null;
-    title.replaceChildren(element("bdi", {}, nameOf(axis, position, until)));
+    title.replaceChildren(element("bdi", {}, context.chosenName(80)));
     title.append(element("small", {}, ` ${thousands(position + 1)} of ${thousands(axis.count)}`));
     showAnswers(axis, position);
-    turn.textContent = state.side === "from" ? "attends to" : "is attended by";
+    turn.textContent = state.side === "from" ? "⇄ attends to" : "⇄ is attended by";
     turn.title = "turn round (r)";
     showFacts();
     const attended = await context.attended();
@@ -67,22 +66,26 @@ export function createPanel(context) {
     if (state.hover === null && !("hover" in changes)) speak(axis, other, position, kept);
   }
 
-  function nameOf(axis, position, until) {
-    const name = short(shown(placeName(axis, position)), 80);
-    return until === null ? name : `${name.split(" – ")[0]} – ${placeName(axis, until).split(" – ").pop()}`;
-  }
-
   function showAnswers(axis, position) {
     answers.replaceChildren();
     if (!axis.labels) return;
     const score = axis.scores ? ` ${percent(axis.scores[position])}` : "";
-    answers.append("predicted ", element("b", {}, axis.labels[position]), score);
+    answers.append(
+      "predicted ",
+      element("b", {}, element("bdi", {}, short(visibleName(axis.labels[position]), 60))),
+      score,
+    );
     if (!axis.gold) return;
     const right = axis.gold[position] === axis.labels[position];
     answers.append(
       right
-        ? ", which is true"
-        : element("span", { class: "wrong" }, ", true: ", element("b", {}, axis.gold[position])),
+        ? ", correct"
+        : element(
+            "span",
+            { class: "wrong" },
+            ", true: ",
+            element("b", {}, element("bdi", {}, short(visibleName(axis.gold[position]), 60))),
+          ),
     );
   }
 
@@ -90,7 +93,7 @@ export function createPanel(context) {
     const bar = element("span", { class: "bar-of" });
     bar.style.width = `${(100 * weight) / largest}%`;
     bar.style.backgroundColor = context.theme.css[Math.max(60, shareOf(weight, largest))];
-    const name = element("bdi", {}, short(shown(placeName(axis, place)), 34));
+    const name = element("bdi", {}, short(visibleName(placeName(axis, place)), 34));
     const number = axis.names ? element("small", {}, ` ${thousands(place + 1)}`) : "";
     const cell = element(
       "td",
@@ -103,16 +106,10 @@ export function createPanel(context) {
 
   function showFacts() {
     const layer = state.layerNow();
-    const told = Object.entries(MEASURES).filter(([name]) => layer?.measures[name]?.[state.head] != null);
+    const told = layer ? measuresOf(layer, state.head, meta.axes[state.stackNow().key]) : [];
     facts.replaceChildren(
       element("dt", { class: "of" }, context.headTitle()),
-      ...told.flatMap(([name, { title: word, text, unit }]) => {
-        const value = text(layer.measures[name][state.head]);
-        return [
-          element("dt", {}, word),
-          element("dd", {}, unit ? `${value} ${name === "distance" ? context.unit() : unit}` : value),
-        ];
-      }),
+      ...told.flatMap(([title, text]) => [element("dt", {}, title), element("dd", {}, text)]),
     );
   }
 

@@ -20,7 +20,7 @@ export function createPicture(context, axisName, choose, hover) {
     type: "range",
     min: 0,
     max: 100,
-    value: 75,
+    value: 100,
     oninput: () => draw(),
     "aria-label": "how much the map hides",
   });
@@ -55,19 +55,24 @@ export function createPicture(context, axisName, choose, hover) {
     const { pen } = fitCanvas(canvas, width, height);
     pen.clearRect(0, 0, width, height);
     pen.imageSmoothingEnabled = image.width > 2 * columns && side < 24;
-    if (image.complete && image.width)
+    if (image.complete && image.width) {
+      const weighed = Boolean(last.weights);
+      pen.filter = weighed ? `grayscale(${veil.value / 100})` : "none"; // so that no colour of it is taken for a weight
       pen.drawImage(image, 0, 0, axis.stride * columns, axis.stride * rows, 0, 0, width, height);
+      pen.filter = "none";
+    }
     const { weights, first = 0, chosen = null } = last;
     let largest = 0;
     if (weights) for (const weight of weights) largest = Math.max(largest, weight);
     if (weights) {
-      pen.globalAlpha = veil.value / 100;
       weights.forEach((weight, j) => {
         const patch = first + j - before;
         if (patch < 0) return;
-        pen.fillStyle = theme.css[shareOf(weight, largest)];
+        const share = shareOf(weight, largest);
+        pen.fillStyle = theme.css[share];
+        pen.globalAlpha = (veil.value / 100) * (0.35 + (0.6 * share) / 255);
         const [x, y] = [(patch % columns) * side, Math.floor(patch / columns) * side];
-        pen.fillRect(x, y, side + 0.5, side + 0.5);
+        pen.fillRect(x, y, side, side);
       });
       pen.globalAlpha = 1;
     }

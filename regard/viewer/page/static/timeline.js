@@ -17,8 +17,9 @@ import { embedded } from "./export.js";
 import { ROWS } from "./heads.js";
 
 const MOST_LINES = 12; // of more channels a map of colours is clearer
-const TRACKS = { weights: 56, wave: 64, spectrogram: 128, lines: 150, heat: 128, label: 24, time: 24 };
-const GAP = 6;
+const TRACKS = { weights: 64, wave: 78, spectrogram: 142, lines: 164, heat: 142, label: 24, time: 24 };
+const CAPTION = 16; // of a track, above it
+const GAP = 8;
 
 export function createTimeline(context, axisName, choose, hover) {
   const axis = context.meta.axes[axisName];
@@ -172,6 +173,7 @@ export function createTimeline(context, axisName, choose, hover) {
     const { pen, ratio } = fitCanvas(canvas, width(), height);
     pen.clearRect(0, 0, width(), height);
     let y = 0;
+    const places = [];
     const paints = {
       weights: drawWeights,
       wave: drawWave,
@@ -183,38 +185,40 @@ export function createTimeline(context, axisName, choose, hover) {
     for (const track of tracks) {
       if (track === "label" || track === "gold") drawLabels(pen, y, axis[track === "label" ? "labels" : "gold"], track);
       else paints[track](pen, y, tall(track), ratio, track === "spectrogram" ? 2 : 0);
+      const above = track in paints ? CAPTION : 0;
+      if (track !== "time") places.push([y + above, tall(track) - above]);
       y += tall(track) + GAP;
     }
-    drawChosen(pen, theme);
+    drawChosen(pen, theme, places);
   }
 
   function drawWeights(pen, y, tallness) {
     const { theme } = context;
     pen.fillStyle = theme.line;
     pen.fillRect(0, y + tallness - 1, width(), 1);
-    if (!last.weights) return;
     let largest = 0;
-    for (const weight of last.weights) largest = Math.max(largest, weight);
-    for (let x = 0; x < width(); x++) {
-      const from = Math.floor(box.start + (x / width()) * (box.end - box.start)) - last.first;
-      const to = Math.max(from + 1, Math.floor(box.start + ((x + 1) / width()) * (box.end - box.start)) - last.first);
+    for (const weight of last.weights ?? []) largest = Math.max(largest, weight);
+    caption(pen, y, last.weights ? `weight, at most ${weightText(largest)}` : "chosen");
+    const step = (box.end - box.start) / width();
+    for (let x = 0; x < width() && largest; x++) {
+      const from = Math.floor(box.start + x * step) - last.first;
+      const to = Math.min(last.weights.length, Math.max(from + 1, Math.floor(box.start + (x + 1) * step) - last.first));
       let weight = 0;
-      for (let i = Math.max(0, from); i < Math.min(to, last.weights.length); i++)
-        weight = Math.max(weight, last.weights[i]);
+      for (let i = Math.max(0, from); i < to; i++) weight = Math.max(weight, last.weights[i]);
       const share = shareOf(weight, largest);
       if (!share) continue;
-      const bar = Math.max(1, (weight / largest) * (tallness - 14));
+      const bar = Math.max(1, (weight / largest) * (tallness - CAPTION));
       pen.fillStyle = theme.css[Math.max(70, share)];
       pen.fillRect(x, y + tallness - bar, 1, bar);
     }
-    caption(pen, y, `weight, at most ${weightText(largest)}`);
   }
 
   function drawWave(pen, y, tallness) {
-    const middle = y + tallness / 2;
+    const half = (tallness - CAPTION) / 2;
+    const middle = y + CAPTION + half;
     pen.fillStyle = context.theme.muted;
     eachPixel(Math.round(width()), (x, bytes, place) => {
-      const [up, down] = [(bytes[place] / 255) * (tallness / 2), (bytes[place + 1] / 255) * (tallness / 2)];
+      const [up, down] = [(bytes[place] / 255) * half, (bytes[place + 1] / 255) * half];
       pen.fillRect(x, middle - up, 1, Math.max(1, up + down));
     });
     caption(pen, y, "waveform");
@@ -222,7 +226,7 @@ export function createTimeline(context, axisName, choose, hover) {
 
   function drawHeat(pen, y, tallness, ratio, skipped) {
     const bands = axis.channels - skipped;
-    const [wide, tallPixels] = [Math.round(width()), Math.round(tallness)];
+    const wide = Math.round(width());
     const image = new ImageData(wide, bands);
     const pixels = new Uint32Array(image.data.buffer);
     const upward = skipped > 0; // low tones below; the first channel above
@@ -235,17 +239,20 @@ export function createTimeline(context, axisName, choose, hover) {
     Object.assign(drawn, { width: wide, height: bands });
     drawn.getContext("2d").putImageData(image, 0, 0);
     pen.imageSmoothingEnabled = false;
-    pen.drawImage(drawn, 0, y, wide, tallPixels);
+    pen.drawImage(drawn, 0, y + CAPTION, wide, tallness - CAPTION);
     caption(pen, y, upward ? `spectrogram, 0 to ${axis.frequency / 1000} kHz` : `${bands} channels`);
   }
 
   function drawLines(pen, y, tallness) {
+    const low = y + tallness - 2;
+    const tall = tallness - CAPTION - 4;
+    const count = Math.min(Math.round(width()), Math.ceil(box.end - box.start)); // no steps where positions are wide
     for (let channel = 0; channel < axis.channels; channel++) {
-      pen.strokeStyle = lineColour(context.theme, channel);
+      pen.strokeStyle = context.theme.lines[channel];
       pen.lineWidth = 1.5;
       pen.beginPath();
-      eachPixel(Math.round(width()), (x, bytes, place) => {
-        pen.lineTo(x, y + tallness - 2 - (bytes[place + channel] / 255) * (tallness - 18));
+      eachPixel(count, (x, bytes, place) => {
+        pen.lineTo(((x + 0.5) / count) * width(), low - (bytes[place + channel] / 255) * tall);
       });
       pen.stroke();
     }
@@ -280,7 +287,7 @@ export function createTimeline(context, axisName, choose, hover) {
     const step = niceStep((box.end - box.start) * unit, width() / 90);
     pen.font = "11px system-ui";
     const start = (axis.start ?? 0) + box.start * unit;
-    for (let mark = Math.ceil(start / step) * step; mark <= start + (box.end - box.start) * unit; mark += step) {
+    for (let mark = Math.ceil(start / step) * step; mark < start + (box.end - box.start) * unit; mark += step) {
       const x = xOf((mark - (axis.start ?? 0)) / unit);
       pen.fillStyle = theme.line;
       pen.fillRect(x, y, 1, 5);
@@ -290,27 +297,24 @@ export function createTimeline(context, axisName, choose, hover) {
     }
   }
 
-  function drawChosen(pen, theme) {
+  function drawChosen(pen, theme, places) {
     if (last.chosen === null || last.chosen === undefined) return;
     const [x, end] = [xOf(last.chosen), xOf((last.until ?? last.chosen) + 1)];
     const wide = Math.max(2, end - x);
     pen.fillStyle = theme.mark;
-    pen.globalAlpha = 0.18;
-    pen.fillRect(x, 0, wide, height - TRACKS.time - GAP);
-    pen.globalAlpha = 1;
-    pen.fillRect(x, 0, Math.min(2, wide), height - TRACKS.time - GAP);
-    if (wide > 4) pen.fillRect(end - 2, 0, 2, height - TRACKS.time - GAP);
+    for (const [y, tall] of places) {
+      pen.globalAlpha = 0.18;
+      pen.fillRect(x, y, wide, tall);
+      pen.globalAlpha = 1;
+      pen.fillRect(x, y, Math.min(2, wide), tall);
+      if (wide > 4) pen.fillRect(end - 2, y, 2, tall);
+    }
   }
 
   function caption(pen, y, text) {
-    const { theme } = context;
     pen.font = "11px system-ui";
-    pen.fillStyle = theme.paper;
-    pen.globalAlpha = 0.8;
-    pen.fillRect(0, y, pen.measureText(text).width + 10, 16);
-    pen.globalAlpha = 1;
-    pen.fillStyle = theme.muted;
-    pen.fillText(text, 4, y + 12);
+    pen.fillStyle = context.theme.muted;
+    pen.fillText(text, 0, y + 10);
   }
 
   function update(told) {
@@ -342,15 +346,12 @@ function body(axis) {
   return axis.channels <= MOST_LINES ? ["lines"] : ["heat"];
 }
 
-function lineColour(theme, channel) {
-  return theme.css[Math.round(110 + ((channel * 89) % 146))];
-}
-
 /** What people call a position. */
 export function placeName(axis, position) {
   if (axis.kind === "audio") {
     const start = (axis.start ?? 0) + position * axis.seconds;
-    return `${clock(start)} – ${clock(start + axis.seconds)}`;
+    const digits = axis.seconds < 0.01 ? 3 : 2;
+    return `${clock(start, digits)} – ${clock(start + axis.seconds, digits)}`;
   }
   if (axis.kind === "image") {
     if (position < (axis.before ?? 0)) return "the class";

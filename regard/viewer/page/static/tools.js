@@ -50,6 +50,20 @@ export function short(text, most) {
   return text.length > 40 * most ? `${kept}…` : kept;
 }
 
+const measuring = document.createElement("canvas").getContext("2d");
+
+/** As much of a text as goes into a width, in pixels. */
+export function fitted(text, width, font = "13px system-ui") {
+  measuring.font = font;
+  let most = Math.max(2, Math.floor(width / 3));
+  let kept = short(text, most);
+  while (most > 2 && measuring.measureText(kept).width > width) {
+    most = Math.floor(most * 0.88);
+    kept = short(text, most);
+  }
+  return kept;
+}
+
 export function thousands(number) {
   return number.toLocaleString("en");
 }

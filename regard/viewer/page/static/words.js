@@ -25,12 +25,12 @@ export function createWords(context, axisName, choose, hover) {
   root.addEventListener("click", (event) => numberOf(event) !== undefined && choose(+numberOf(event)));
 
   function word(i) {
-    const text = element("bdi", { class: "text" }, shown(axis.names?.[i] ?? String(i + 1)));
+    const text = element("bdi", { class: "text" }, visibleName(axis.names?.[i] ?? String(i + 1)));
     const made = element("span", { class: "word" }, text);
     if (axis.labels) {
       const wrong = axis.gold && axis.gold[i] !== axis.labels[i];
-      made.append(element("span", { class: wrong ? "label wrong" : "label" }, axis.labels[i]));
-      if (wrong) made.append(element("span", { class: "label gold" }, axis.gold[i]));
+      made.append(element("span", { class: wrong ? "label wrong" : "label" }, visibleName(axis.labels[i])));
+      if (wrong) made.append(element("span", { class: "label gold" }, visibleName(axis.gold[i])));
     }
     made.dataset.i = i;
     return made;
@@ -38,9 +38,9 @@ export function createWords(context, axisName, choose, hover) {
 
   let coloured = [];
   let marked = null;
-  function update({ weights, first, chosen, kept, whole }) {
+  function update({ weights, first, chosen, kept }) {
     const { theme } = context;
-    for (const i of coloured) words[i].removeAttribute("style");
+    for (const i of coloured) words[i].firstChild.removeAttribute("style");
     coloured = [];
     let largest = 0;
     if (weights) for (const weight of weights) largest = Math.max(largest, weight);
@@ -48,14 +48,15 @@ export function createWords(context, axisName, choose, hover) {
       const share = shareOf(weights[j], largest);
       if (!share || !words[first + j]) continue;
       coloured.push(first + j);
-      words[first + j].style.backgroundColor = theme.css[share];
-      words[first + j].style.color = theme.ink[share];
+      const text = words[first + j].firstChild;
+      text.style.backgroundColor = theme.css[share];
+      text.style.color = theme.ink[share];
       words[first + j].title = `${short(axis.names?.[first + j] ?? "", 60)}: ${weightText(weights[j])}`;
     }
     if (marked !== null) words[marked]?.classList.remove("chosen");
     marked = chosen;
     if (chosen !== null) words[chosen]?.classList.add("chosen");
-    if (kept && chosen !== null && !whole) words[chosen]?.scrollIntoView({ block: "nearest" });
+    if (kept && chosen !== null) words[chosen]?.scrollIntoView({ block: "nearest" });
   }
 
   /** Words in lines, as wide as the page would have them. */
@@ -68,7 +69,7 @@ export function createWords(context, axisName, choose, hover) {
     let [x, y] = [12, 8];
     const largest = weights ? weights.reduce((a, b) => Math.max(a, b), 0) : 0;
     for (let i = 0; i < Math.min(axis.count, 3000); i++) {
-      const text = short(shown(axis.names?.[i] ?? String(i + 1)), 40);
+      const text = short(visibleName(axis.names?.[i] ?? String(i + 1)), 40);
       const label = axis.labels?.[i] ?? "";
       const wide = Math.max(pen.measureText(text).width, label.length * 6) + 10;
       if (x + wide > width) [x, y] = [12, y + line];
@@ -85,7 +86,7 @@ export function createWords(context, axisName, choose, hover) {
 }
 
 /** What cannot be seen is named: a space, a line end. */
-export function shown(name) {
+export function visibleName(name) {
   if (name === "") return "∅";
   return /^\s+$/.test(name) ? "␣" : name;
 }

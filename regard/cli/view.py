@@ -116,8 +116,9 @@ def view(
         if output is not None and kind in PICTURES and (layer, head, compare, aggregate) == (None, None, None, False):
             typer.echo(f"{source.picture(output, at)}")
             return
-        page = source.aggregate() if aggregate else source.page()
-        ask = source.ask
+        many = aggregate or source.is_folder
+        page = source.aggregate() if many else source.page()
+        ask = source.ask if source.kind in ("text", "words") and not many else None
     if output is not None and kind in PAGES:
         typer.echo(f"{page.write(output)}")
     elif output is not None:
@@ -150,6 +151,11 @@ class Seen:
         if times and self.kind != "recordings":
             raise ConfigError(f"{min(times)}: a time in a recording, and {run} reads {self.kind}; leave it out")
 
+    @property
+    def is_folder(self) -> bool:
+        """Whether many images are given."""
+        return self.number is None and self.kind == "images" and Path(self.given).is_dir()
+
     def page(self) -> Page:
         """That of one sequence."""
         from regard.tasks.pages import page_of
@@ -168,8 +174,6 @@ class Seen:
         """That of a sequence that is typed into the page."""
         from regard.tasks.pages import page_of
 
-        if self.kind not in ("text", "words"):
-            raise DataError("a text, which this model does not read; open the page anew", self.kind)
         return page_of(self.model, self._typed(text), other=self.other, names=self.names)
 
     def picture(self, output: str, at: str | None) -> Path:
@@ -177,7 +181,7 @@ class Seen:
         place = None if at is None else parse_place(at)
         if place is not None and self.kind != "images":
             raise ConfigError(f"at: a patch of an image, and {self.run} reads {self.kind}; leave it out")
-        if self.number is None and self.kind == "images" and Path(self.given).is_dir():
+        if self.is_folder:
             if place is not None:
                 raise ConfigError(
                     f"at: a patch of one image, and {self.given} is a folder; leave it out, or name an image"

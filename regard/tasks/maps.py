@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,9 +17,11 @@ from regard.nn import MultiHeadAttention
 from regard.tasks.files import check_length, item_kind, read
 from regard.tasks.fitting import device_of
 from regard.tasks.model import Model
+from regard.tasks.pages import page_of
 from regard.viewer.distances import Distances
 from regard.viewer.images import ImageMaps
 from regard.viewer.maps import Maps, check_drawable
+from regard.viewer.page.build import Page
 from regard.viewer.recording import Recording, record
 
 MANY = 128  # images over which distances are averaged, as many as ViT's figure is of
@@ -28,8 +32,8 @@ def attention_maps(model: Model, items: Any) -> Maps | ImageMaps:
     example, recording = _attended(model, items)
     front_end = model.network.front_end
     if not isinstance(example.items, Image):
-        return Maps(recording, front_end.names(example.items))
-    return maps_of_image(front_end, example.items, recording)
+        return Maps(recording, front_end.names(example.items), page=partial(page_of, model, example))
+    return maps_of_image(front_end, example.items, recording, page=partial(page_of, model, example))
 
 
 def sequence_maps(model: Model, items: Any) -> Maps:
@@ -55,10 +59,12 @@ def attention_distances(model: Model, source: Source) -> Distances:
     return Distances.of(attention_maps(model, example.items) for example in examples[::step])
 
 
-def maps_of_image(front_end: Any, image: Image, recording: Recording) -> ImageMaps:
+def maps_of_image(
+    front_end: Any, image: Image, recording: Recording, *, page: Callable[[], Page] | None = None
+) -> ImageMaps:
     """What was recorded, with what the front end knows of rows and columns."""
     picture, grid = torch.from_numpy(front_end.pixels(image)), front_end.grid(image)
-    return ImageMaps(recording, picture, grid=grid, stride=front_end.stride, before=front_end.before)
+    return ImageMaps(recording, picture, grid=grid, stride=front_end.stride, before=front_end.before, page=page)
 
 
 def _check_memory(encoder: nn.Module, length: int) -> None:

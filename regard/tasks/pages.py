@@ -266,6 +266,13 @@ def _attended(model: Model, example: Example, number: int, layers: Recording, *,
     kind = item_kind(model.config)
     names = front_end.names(example.items) if kind in ("text", "words") else None
     weights = [layer.weights for layer in layers if layer.weights is not None]
+    if kind == "images":
+        whole = example.goal if labelled and model.config.goal == "label" else None
+        own = front_end.names(example.items)
+        return Attended(
+            number, weights, own, text=_title(example), whole=whole, grid=front_end.grid(example.items),
+            before=front_end.before,
+        )  # fmt: skip
     if model.config.goal == "label":
         whole = example.goal if labelled else model.answers([example])[0]["label"]
         return Attended(number, weights, names, whole=whole)

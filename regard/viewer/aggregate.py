@@ -15,6 +15,8 @@ from torch import Tensor
 from regard.attention import AttentionWeights
 
 REACH = 32  # positions to each side that are told apart
+GRID_REACH = 12  # the same of rows and columns of images
+WIDE = 2 * GRID_REACH + 1
 MOST_LABELS = 24  # the most frequent ones; the rest are joined
 OTHERS = "others"
 CERTAIN = 10  # examples
@@ -31,6 +33,9 @@ class Attended:
         names: of its positions; None: their numbers.
         labels: of its positions; None: they have none.
         whole: the label of the whole example; None: it has none.
+        grid: rows and columns of an image; None: positions stand in a line.
+        before: positions before those of the image, which are left out.
+        text: what the example is called; None: its names, one after the other.
     """
 
     number: int
@@ -38,6 +43,9 @@ class Attended:
     names: Sequence[str] | None = None
     labels: Sequence[str | None] | None = None
     whole: str | None = None
+    grid: tuple[int, int] | None = None
+    before: int = 0
+    text: str | None = None
 
 
 @dataclass(order=True)
@@ -51,11 +59,15 @@ class Certain:
 
 
 class HeadCounts:
-    """Sums over the examples of one head."""
+    """Sums over the examples of one head.
 
-    def __init__(self) -> None:
-        self.mass = torch.zeros(2 * REACH + 1, dtype=torch.float64)  # weight on keys so far away, nearer ones first
-        self.pairs = torch.zeros(2 * REACH + 1, dtype=torch.float64)  # queries that have a key there
+    Arguments:
+        offsets: how many relative positions are told apart.
+    """
+
+    def __init__(self, offsets: int) -> None:
+        self.mass = torch.zeros(offsets, dtype=torch.float64)  # weight on keys so far away
+        self.pairs = torch.zeros(offsets, dtype=torch.float64)  # queries that have a key there
         self.distances = torch.zeros(64, dtype=torch.float64)  # weight by log2 of how far
         self.queries = 0
         self.by_label: defaultdict[tuple[str, str], float] = defaultdict(float)  # weight from label to label
@@ -75,7 +87,7 @@ class Aggregate:
     """
 
     def __init__(self, layers: Sequence[str]) -> None:
-        self.layers, self.examples = list(layers), 0
+        self.layers, self.examples, self.is_grid = list(layers), 0, False
         self._heads: dict[tuple[int, int], HeadCounts] = {}
         self._labels: Counter[str] = Counter()
 
@@ -84,8 +96,9 @@ class Aggregate:
         self.examples += 1
         for layer, weights in enumerate(example.weights):
             for head, values in enumerate(_by_head(weights)):
-                counts = self._heads.setdefault((layer, head), HeadCounts())
+                counts = self._heads.setdefault((layer, head), HeadCounts(_offsets(example.grid)))
                 self._add(counts, example, values, weights.first)
+        self.is_grid = example.grid is not None
         if example.whole is not None:
             for layer, weights in enumerate(example.weights):
                 self._add_whole(layer, example.whole, weights)
@@ -103,7 +116,8 @@ class Aggregate:
     def head(self, layer: int, head: int) -> dict[str, Any]:
         """What one head does, ready for JSON.
 
-        ``relative``: the mean weight on a key so many positions later, from −32 to 32; None where no query has one.
+        ``relative``: the mean weight on a key so many positions later, from −32 to 32; None where no query has one. Of
+        images a list of rows of such lists, from 12 rows above to 12 below, and as many columns.
         ``distances``: the share of the weight on keys 0, 1, 2, 3–4, 5–8, ... positions away. ``labels``: of queries
         with a label (rows) the share of weight on keys with each. ``wholes``: of examples with one label how many there
         are, the mean entropy in nats and distance in positions. ``certain``: where it is most certain.
@@ -112,8 +126,11 @@ class Aggregate:
         means = (counts.mass / counts.pairs.clamp(min=1)).tolist()
         names = self.labels()
         last = int(counts.distances.nonzero().max()) + 1 if counts.distances.any() else 0
+        relative: list[Any] = [m if pairs else None for m, pairs in zip(means, counts.pairs.tolist(), strict=True)]
+        if self.is_grid:
+            relative = _trimmed(relative)
         return {
-            "relative": [m if pairs else None for m, pairs in zip(means, counts.pairs.tolist(), strict=True)],
+            "relative": relative,
             "distances": (counts.distances[:last] / max(counts.queries, 1)).tolist(),
             "labels": [[self._share(counts, row, column) for column in names] for row in names],
             "wholes": {
@@ -142,17 +159,17 @@ class Aggregate:
         """``values`` ``[Q, W]``."""
         Q, W = values.shape
         columns = first[:, None] + torch.arange(W)  # [Q, W]
-        keys = int(example_keys(example))
+        keys = int(example.weights[0].key_lengths[0])
         inside = (columns >= 0) & (columns < keys)
-        away = columns - torch.arange(Q)[:, None]
-        near = inside & (away.abs() <= REACH)
+        far, offset = _away(example, columns, inside)
+        near = inside & (offset >= 0)
         shares = values.double() / values.double().sum(1, keepdim=True).clamp(min=1e-12)
-        counts.mass.index_add_(0, away[near] + REACH, values[near].double())
-        counts.pairs += torch.bincount(away[near] + REACH, minlength=2 * REACH + 1)
-        far = away[inside].abs().double()
+        counts.mass.index_add_(0, offset[near], values[near].double())
+        counts.pairs += torch.bincount(offset[near], minlength=len(counts.pairs))
+        known = inside & (far >= 0)
         buckets = torch.where(far > 0, far.clamp(min=1).log2().ceil() + 1, 0).long()
-        counts.distances.index_add_(0, buckets, shares[inside])
-        counts.queries += Q
+        counts.distances.index_add_(0, buckets[known], shares[known])
+        counts.queries += Q - example.before
         if example.labels is not None and len(example.labels) == keys == Q:
             self._add_labels(counts, example.labels, shares, columns, inside)
         _add_certain(counts, example, shares, columns, inside)
@@ -178,9 +195,34 @@ class Aggregate:
                 counts.by_label[name, other] += float(table[a * (len(names) + 1) + b])
 
 
-def example_keys(example: Attended) -> int:
-    """How many keys there are."""
-    return int(example.weights[0].key_lengths[0])
+def _offsets(grid: tuple[int, int] | None) -> int:
+    """How many relative positions are told apart."""
+    return 2 * REACH + 1 if grid is None else (2 * GRID_REACH + 1) ** 2
+
+
+def _away(example: Attended, columns: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
+    """How far each key is, ``[Q, W]``, −1 where that means nothing, and the number of its relative position, or −1."""
+    queries = torch.arange(len(columns))[:, None]
+    if example.grid is None:
+        away = columns - queries
+        return away.abs().double(), torch.where(away.abs() <= REACH, away + REACH, -1)
+    own, other = queries - example.before, columns - example.before
+    side = example.grid[1]
+    down, across = other // side - own // side, other % side - own % side
+    real = inside & (own >= 0) & (other >= 0)
+    near = real & (down.abs() <= GRID_REACH) & (across.abs() <= GRID_REACH)
+    far = (down.double().square() + across.double().square()).sqrt()
+    return torch.where(real, far, -1), torch.where(near, (down + GRID_REACH) * WIDE + across + GRID_REACH, -1)
+
+
+def _trimmed(relative: Sequence[float | None]) -> list[list[float | None]]:
+    """Rows of columns, without those at the edges that no image has."""
+    table = [list(relative[start : start + WIDE]) for start in range(0, len(relative), WIDE)]
+    down = max((abs(y - GRID_REACH) for y, row in enumerate(table) if any(x is not None for x in row)), default=0)
+    across = max((abs(x - GRID_REACH) for row in table for x, mean in enumerate(row) if mean is not None), default=0)
+    return [
+        row[GRID_REACH - across : GRID_REACH + across + 1] for row in table[GRID_REACH - down : GRID_REACH + down + 1]
+    ]
 
 
 def _by_head(weights: AttentionWeights) -> Tensor:
@@ -202,8 +244,9 @@ def _add_certain(counts: HeadCounts, example: Attended, shares: Tensor, columns:
     key = int(columns[query, column])
     named = example.names
     who, whom = (str(place + 1) if named is None else named[place] for place in (query, key))
-    text = "" if named is None else "".join(_spaced(named))[:SHOWN].strip()
-    entry = Certain(value, example.number, text, (who[:SHOWN], whom[:SHOWN], float(shares[query, column])))
+    whole = example.text if example.text is not None else "".join(_spaced(named or ()))
+    link = who[:SHOWN], whom[:SHOWN], float(shares[query, column])
+    entry = Certain(value, example.number, whole[:SHOWN].strip(), link)
     push = heapq.heappush if len(counts.certain) < CERTAIN else heapq.heapreplace
     push(counts.certain, (-value, -example.number, entry))
 

@@ -83,6 +83,9 @@ class Distances:
     def _pictures(self) -> dict[str, Callable[[], Figure]]:
         return {"": self.figure}
 
+    def _page(self) -> None:
+        """There is none."""
+
 
 def draw_distances(axis: Axes, distances: Tensor) -> None:
     """``[layers, H]``: a dot for each head, a line through their means."""

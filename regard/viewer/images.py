@@ -14,6 +14,8 @@ from regard.errors import RegardError
 from regard.ragged import counted
 from regard.viewer.distances import draw_distances
 from regard.viewer.maps import dense
+from regard.viewer.page.axes import image_axis, text_axis
+from regard.viewer.page.build import Page, Stack
 from regard.viewer.pictures import show, shown_as_html, shown_as_png, written
 from regard.viewer.recording import Recording
 
@@ -38,6 +40,7 @@ class ImageMaps:
         grid: rows and columns of patches.
         stride: pixels from one patch to the next.
         before: vectors before those of the patches: 1, that of the class, or 0.
+        page: makes a page that tells more of them.
 
     >>> maps = ImageMaps(Recording.of([torch.eye(4)[None]]), torch.zeros(4, 4, 1), grid=(2, 2), stride=2)
     >>> maps.image((0, 1)).tolist(), maps.distance().tolist()
@@ -52,8 +55,9 @@ class ImageMaps:
         grid: tuple[int, int],
         stride: int,
         before: int = 0,
+        page: Callable[[], Page] | None = None,
     ) -> None:
-        self.recording = recording
+        self.recording, self._make = recording, page
         self.picture, self.grid, self.stride, self.before = picture, grid, stride, before
         pooling = recording.of_role("pooling")
         self.layers = [dense(layer) for layer in recording if layer.role != "pooling"]  # [H, N, N] each
@@ -133,8 +137,20 @@ class ImageMaps:
             part.draw(place)
         return figure
 
+    def page(self) -> Page:
+        """The page that shows them, which :meth:`save` writes and a notebook displays."""
+        if self._make is not None:
+            return self._make()
+        axes = {"input": image_axis(self.picture.numpy(), grid=self.grid, stride=self.stride, before=self.before)}
+        attentions = [layer for layer in self.recording if layer.role != "pooling"]
+        stacks = [Stack("encoder", "input to itself", "input", "input", attentions)]
+        if pooling := self.recording.of_role("pooling"):
+            axes["answer"] = text_axis(["answer"])
+            stacks.append(Stack("pool", "answer to input", "answer", "input", pooling))
+        return Page("attention", axes, stacks)
+
     def save(self, path: str | Path, at: At = None) -> Path:
-        """Writes ``.png``, ``.svg``, ``.pdf``, or one ``.html`` page with the pictures inside; see :meth:`figure`."""
+        """Writes ``.png``, ``.svg``, ``.pdf`` of :meth:`figure`, or ``.html``, a page that works offline."""
         return written(path, _Seen(self, at))
 
     def show(self, at: At = None) -> None:
@@ -273,6 +289,9 @@ class _Seen:
 
     def _pictures(self) -> dict[str, Callable[[], Figure]]:
         return {part.title: part.figure for part in self.maps._parts(self.at)}
+
+    def _page(self) -> Page:
+        return self.maps.page()
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,8 @@ from torch import Tensor
 from regard.errors import RegardError
 from regard.ragged import counted
 from regard.viewer.fonts import families
+from regard.viewer.page.axes import Axis, text_axis
+from regard.viewer.page.build import Page, Stack
 from regard.viewer.pictures import show, shown_as_html, shown_as_png, written
 from regard.viewer.recording import Recorded, Recording
 
@@ -24,6 +26,7 @@ LARGEST = 16.0  # inches, of one map
 NAME_SPACE = 0.1  # inches that a name needs
 POOLING = 0.4  # inches of its one row
 LONGEST_NAME = 14
+TITLE = 80  # characters
 
 
 class Maps:
@@ -33,17 +36,26 @@ class Maps:
         recording: of the layers, and of the pooling where there is one; see :func:`regard.record`.
         items: the N that attend, or None for places counted from 0.
         seen: the M that are attended to, where they are others.
+        page: makes a page that tells more of them.
 
     Raises:
         RegardError: a layer gave no weights.
     """
 
-    def __init__(self, recording: Recording, items: list[str] | None = None, seen: list[str] | None = None) -> None:
+    def __init__(
+        self,
+        recording: Recording,
+        items: list[str] | None = None,
+        seen: list[str] | None = None,
+        *,
+        page: Callable[[], Page] | None = None,
+    ) -> None:
         for layer in recording:
             if layer.weights is None:
                 raise RegardError(f"there are no weights of {layer.name}: {layer.why}")
         self.recording = recording
         self.items, self.seen = items, items if seen is None else seen
+        self._make = page
 
     def __repr__(self) -> str:
         rows, columns = self._size
@@ -108,12 +120,25 @@ class Maps:
         figure.supxlabel("to whom", fontsize=9)
         return figure
 
+    def page(self) -> Page:
+        """The page that shows them, which :meth:`save` writes and a notebook displays."""
+        if self._make is not None:
+            return self._make()
+        axes = {"input": axis_of(self._size[1], self.seen)}
+        query = "input" if self.items == self.seen and self._size[0] == self._size[1] else "output"
+        axes.setdefault(query, axis_of(self._size[0], self.items))
+        stacks = [Stack("encoder", "to whom", query, "input", self._attentions)]
+        if pooling := self.recording.of_role("pooling"):
+            axes["answer"] = axis_of(1, ["answer"])
+            stacks.append(Stack("pool", "answer to input", "answer", "input", pooling))
+        return Page(self._title()[:TITLE], axes, stacks)
+
     def save(self, path: str | Path) -> Path:
-        """Writes ``.png``, ``.svg``, ``.pdf``, or one ``.html`` page with the picture inside."""
+        """Writes ``.png``, ``.svg``, ``.pdf``, or ``.html``, a page that works offline."""
         return written(path, self)
 
     def show(self) -> None:
-        """Displays the picture: in a notebook, or in a browser."""
+        """Displays the page: in a notebook, or in a browser."""
         show(self)
 
     def _repr_html_(self) -> str:
@@ -130,6 +155,9 @@ class Maps:
 
     def _pictures(self) -> dict[str, Callable[[], Figure]]:
         return {"": self.figure}
+
+    def _page(self) -> Page:
+        return self.page()
 
     @property
     def _attentions(self) -> list[Recorded]:
@@ -151,14 +179,29 @@ class PairMaps:
         encoder: of the source to itself.
         decoder: of the target to itself: a row for each token that is written, a column for each that was read.
         cross: of the target to the source: a row for each token that is written.
+        make: makes a page that tells more of them.
     """
 
     encoder: Maps
     decoder: Maps
     cross: Maps
+    make: Callable[[], Page] | None = field(default=None, repr=False)
+
+    def page(self) -> Page:
+        """The page that shows all three, which :meth:`save` writes and a notebook displays."""
+        if self.make is not None:
+            return self.make()
+        parts = {"encoder": self.encoder, "cross": self.cross, "decoder": self.decoder}
+        sides = {"encoder": ("input", "input"), "cross": ("output", "input"), "decoder": ("output", "before")}
+        axes: dict[str, Axis] = {}
+        stacks = []
+        for (name, maps), (query, key) in zip(parts.items(), sides.values(), strict=True):
+            axes |= {query: axis_of(maps._size[0], maps.items), key: axis_of(maps._size[1], maps.seen)}
+            stacks.append(Stack(name, f"{query} to {key}", query, key, maps._attentions))
+        return Page(self._title()[:TITLE], axes, stacks)
 
     def save(self, path: str | Path) -> Path:
-        """Writes ``.html`` with all three, or a picture (``.png``, ``.svg``, ``.pdf``) of the target to the source."""
+        """Writes ``.html``, a page of all three, or ``.png``, ``.svg``, ``.pdf`` of the target to the source."""
         return written(path, self)
 
     def show(self) -> None:
@@ -180,6 +223,14 @@ class PairMaps:
     def _pictures(self) -> dict[str, Callable[[], Figure]]:
         parts = {"target to source": self.cross, "target to itself": self.decoder, "source to itself": self.encoder}
         return {name: maps.figure for name, maps in parts.items()}
+
+    def _page(self) -> Page:
+        return self.page()
+
+
+def axis_of(count: int, names: list[str] | None) -> Axis:
+    """Positions with names, or numbers."""
+    return Axis(kind="vectors", count=count) if names is None else text_axis(names)
 
 
 def dense(layer: Recorded) -> Tensor:

@@ -20,16 +20,24 @@ from regard.files import atomic_write
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from regard.viewer.page.build import Page
+
 DPI, MOST_PIXELS = 140, 16_000  # along a side
+MOST_FRAMED = 16 << 20  # bytes of a page that a notebook keeps
+FRAME = (
+    'sandbox="allow-scripts allow-downloads" title="attention" loading="lazy" '
+    'style="width: 100%; height: 760px; border: 0"'
+)
 STYLE = "<style>body { font-family: sans-serif; margin: 2em } h1 { font-size: 1.2em } img { max-width: 100% }</style>"
 
 
 class Shown(Protocol):
-    """What can be shown: its title, one picture, and those of a page by name."""
+    """What can be shown: its title, one picture, those of a page by name, and a page that is more than pictures."""
 
     def _title(self) -> str: ...
     def _picture(self) -> Figure: ...
     def _pictures(self) -> dict[str, Callable[[], Figure]]: ...
+    def _page(self) -> Page | None: ...
 
 
 def kind_of(path: str | Path) -> str:
@@ -67,17 +75,31 @@ def written(path: str | Path, thing: Shown) -> Path:
 
 
 def page(thing: Shown) -> bytes:
-    """One page with PNGs, each under its name."""
+    """The page of a thing, or one with PNGs, each under its name."""
+    if (made := thing._page()) is not None:
+        return made.html()
     head = html.escape(thing._title())
     return f'<!doctype html><meta charset="utf-8"><title>{head}</title>{STYLE}<h1>{head}</h1>{_body(thing)}'.encode()
 
 
 def shown_as_html(thing: Shown) -> str:
-    """What a notebook shows; of something that no picture can be drawn of, why not."""
+    """What a notebook shows: the page in a frame of its own, or pictures; where there can be none, why not."""
     try:
-        return _body(thing)
+        made = thing._page()
+        return _body(thing) if made is None else framed(made)
     except RegardError as error:
         return f"<p>{html.escape(str(error))}</p>"
+
+
+def framed(made: Page) -> str:
+    """A page inside another: nothing of it reaches what is around it. One that is large is written into a file."""
+    content = made.html()
+    if len(content) > MOST_FRAMED:
+        raise RegardError(
+            f"a page of {len(content) >> 20} MiB is too large for a notebook; write it with .save('page.html')"
+        )
+    source = html.escape(content.decode(), quote=True)
+    return f'<iframe {FRAME} srcdoc="{source}"></iframe>'
 
 
 def shown_as_png(thing: Shown) -> bytes | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,9 @@ from regard.attention import AttentionWeights
 from regard.errors import ConfigError
 from regard.viewer.heard import is_whole, whole_weights
 from regard.viewer.listening import Listener, Recorded
+
+if TYPE_CHECKING:
+    from regard.viewer.page.build import Page
 
 __all__ = ["Recorded", "Recording", "record"]
 
@@ -80,6 +83,24 @@ class Recording(Sequence[Recorded]):
     def __repr__(self) -> str:
         roles = Counter(layer.role for layer in self)
         return f"Recording({', '.join(f'{count} {role}' for role, count in roles.items()) or 'nothing'})"
+
+    def page(self, names: Sequence[str] | None = None) -> Page:
+        """The page that shows it: ``.write("page.html")`` makes a file of it; a notebook displays it by itself.
+
+        Arguments:
+            names: of the positions, for sequences that have as many; None: their numbers.
+
+        Raises:
+            RegardError: nothing was recorded, or nothing that has weights.
+        """
+        from regard.viewer.external import recording_page
+
+        return recording_page(self, names)
+
+    def _repr_html_(self) -> str:
+        from regard.viewer.pictures import framed
+
+        return framed(self.page()) if self else repr(self)
 
     def _last(self) -> list[Recorded]:
         runs = self._runs()

@@ -122,8 +122,8 @@ def test_info(call, trained):
 def test_view(call, trained, tmp_path):
     outcome = call("view", trained, "I saw a saw", "-o", tmp_path / "page.html")
     assert outcome.out == f"{tmp_path / 'page.html'}\n"
-    assert "<img" in (tmp_path / "page.html").read_text()
-    assert "path must end in" in call("view", trained, "I saw a saw", "-o", tmp_path / "page.gif").complaint
+    assert 'id="meta">{"version":1' in (tmp_path / "page.html").read_text()
+    assert "output: must end in" in call("view", trained, "I saw a saw", "-o", tmp_path / "page.gif").complaint
 
 
 def test_view_of_a_sequence_in_a_file(call, trained, files, tmp_path):

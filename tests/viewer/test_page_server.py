@@ -12,11 +12,11 @@ import time
 import pytest
 import torch
 import uvicorn
-from regard.viewer.page.axes import audio_axis, text_axis
-from regard.viewer.page.build import Page, Stack
 
 from regard import ConfigError, DataError
 from regard.attention import attention_weights
+from regard.viewer.page.axes import audio_axis, text_axis
+from regard.viewer.page.build import Page, Stack
 from regard.viewer.page.server import KEPT, MOST_TEXT, Pages, _listening, application, serve
 from regard.viewer.recording import Recorded
 

@@ -23,6 +23,7 @@ from regard.tasks.candidates import USUAL, given, width_of
 from regard.tasks.maps import sequence_maps
 from regard.tasks.model import Columns, Details, Scores
 from regard.tasks.model_base import ModelBase
+from regard.tasks.pages import page_of
 from regard.tasks.transduce.baselines import text_baselines
 from regard.tasks.transduce.metrics import text_scores
 from regard.tasks.transduce.options import TransduceConfig
@@ -202,7 +203,8 @@ class Seq2Seq(ModelBase[TransduceConfig, Transformer]):
             network(batch.inputs, batch.tokens)
         names = network.target.names(written)
         own, cross = recording.of_role("attention"), recording.of_role("cross_attention")
-        return PairMaps(encoder, Maps(own, names[1:], names[:-1]), Maps(cross, names[1:], encoder.items))
+        own_maps, cross_maps = Maps(own, names[1:], names[:-1]), Maps(cross, names[1:], encoder.items)
+        return PairMaps(encoder, own_maps, cross_maps, partial(page_of, self, replace(example, goal=written)))
 
     # The protocol of regard.tasks.model
 

@@ -13,7 +13,9 @@ export function createAggregate(context) {
     "p",
     { class: "says" },
     `${thousands(all.examples)} examples${all.of > all.examples ? `, spread over ${thousands(all.of)}` : ""}. ` +
-      "Each small curve is one head: the mean weight on keys before (left) and after (right) the position itself.",
+      (isGrid(all.layers[0].found[0].relative)
+        ? "Each small map is one head: the mean weight on the patches around a patch, which is framed."
+        : "Each small curve is one head: the mean weight on keys before (left) and after (right) the position itself."),
   );
   const grid = element("div", { class: "grid small" });
   const detail = element("div", { class: "details" });
@@ -64,7 +66,10 @@ export function createAggregate(context) {
   function relative(found) {
     const drawing = bigCurve(context.theme, found.relative);
     drawing.setAttribute("aria-label", inWords(found));
-    return section("by relative position", "The mean weight on the key so many positions before or after.", drawing);
+    const says = isGrid(found.relative)
+      ? "The mean weight on the patch so many rows and columns away; the patch itself is framed."
+      : "The mean weight on the key so many positions before or after.";
+    return section("by relative position", says, drawing);
   }
 
   function distances(found) {
@@ -155,7 +160,11 @@ export function createAggregate(context) {
       layer.found.forEach((found, h) => {
         const add = (...cells) => rows.push([l + 1, h + 1, ...cells]);
         const reach = (found.relative.length - 1) / 2;
-        found.relative.forEach((mean, i) => mean !== null && add("relative position", 0, i - reach, mean));
+        found.relative.forEach((mean, i) => {
+          const row = Array.isArray(mean) ? mean : null;
+          if (!row && mean !== null) add("relative position", 0, i - reach, mean);
+          row?.forEach((one, j) => one !== null && add("rows, columns away", i - reach, j - (row.length - 1) / 2, one));
+        });
         found.distances.forEach((share, i) => add("distance", 0, bucket(i), share));
         found.labels.forEach((row, i) => row.forEach((share, j) => add("label", all.labels[i], all.labels[j], share)));
       });
@@ -167,10 +176,22 @@ export function createAggregate(context) {
 
 /** Whether a position is before, or after, or it is itself that has most weight, for those who see no curve. */
 function inWords({ relative }) {
+  if (isGrid(relative)) return gridInWords(relative);
   const reach = (relative.length - 1) / 2;
   const most = relative.reduce((best, mean, i) => (mean !== null && mean > (relative[best] ?? -1) ? i : best), 0) - reach;
   const where = most === 0 ? "on the position itself" : `${Math.abs(most)} ${most < 0 ? "before" : "after"}`;
   return `most weight ${where}, ${weightText(relative[most + reach] ?? 0)} on average`;
+}
+
+function gridInWords(means) {
+  const [down, across] = [(means.length - 1) / 2, (means[0].length - 1) / 2];
+  let best = { mean: -1 };
+  means.forEach((row, y) =>
+    row.forEach((mean, x) => {
+      if (mean > best.mean) best = { mean, y: y - down, x: x - across };
+    }),
+  );
+  return `most weight ${best.y} rows down and ${best.x} columns across, ${weightText(best.mean)} on average`;
 }
 
 /** Distances 0, 1, 2, 3–4, 5–8, … */
@@ -184,6 +205,7 @@ function two(share) {
 }
 
 function curve(theme, means, width, height) {
+  if (isGrid(means)) return tilesOf(theme, means, width, height);
   const largest = Math.max(...means.map((mean) => mean ?? 0)) || 1;
   const step = width / means.length;
   const bars = means.map((mean, i) => {
@@ -197,7 +219,41 @@ function curve(theme, means, width, height) {
   ];
 }
 
+/** Whether positions are those of an image: rows of columns. */
+function isGrid(means) {
+  return Array.isArray(means[0]);
+}
+
+/** A square for each row and column that a key is away; that in the middle is the patch itself. */
+function tilesOf(theme, means, width, height, told = () => null) {
+  const [rows, columns] = [means.length, means[0].length];
+  const side = Math.min(width / columns, height / rows);
+  const left = (width - side * columns) / 2;
+  const largest = Math.max(...means.flat().map((mean) => mean ?? 0)) || 1;
+  const square = (x, y, more) => svg("rect", { x: left + x * side, y: y * side, width: side, height: side, ...more });
+  const [down, across] = [(rows - 1) / 2, (columns - 1) / 2];
+  const drawn = means.flatMap((row, y) =>
+    row.map((mean, x) => {
+      const share = Math.round(255 * Math.sqrt((mean ?? 0) / largest));
+      const tile = square(x, y, { fill: mean === null ? theme.line : theme.css[share] });
+      const words = told(mean, y - down, x - across);
+      if (words) tile.append(svg("title", {}, words));
+      return tile;
+    }),
+  );
+  return [...drawn, square(across, down, { fill: "none", stroke: theme.mark, "stroke-width": 1 })];
+}
+
+function bigTiles(theme, means) {
+  const side = 260;
+  const told = (mean, down, across) => mean !== null && `${down} down, ${across} across: ${weightText(mean)}`;
+  const drawing = svg("svg", { viewBox: `0 0 ${side} ${side}`, class: "curve tiles", role: "img" });
+  drawing.append(...tilesOf(theme, means, side, side, told));
+  return drawing;
+}
+
 function bigCurve(theme, means) {
+  if (isGrid(means)) return bigTiles(theme, means);
   const [left, bottom] = [44, 24];
   const largest = Math.max(...means.map((mean) => mean ?? 0)) || 1;
   const drawing = svg("svg", {

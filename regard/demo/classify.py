@@ -6,11 +6,9 @@ import shutil
 from pathlib import Path
 from shlex import quote
 
-import typer
-
 from regard.cli.report import print_table
 from regard.data import read
-from regard.demo.common import find_data, show_some, train_once
+from regard.demo.common import find_data, name_next, show_some, train_once
 from regard.tasks import Classifier
 from regard.tasks.classify.baselines import class_baselines
 from regard.tasks.run_folder import CONFUSION, DATA, taken
@@ -37,4 +35,4 @@ def demo_classify(output: Path, *, epochs: int | None, quick: bool) -> None:
     scores = {"regard": own} | class_baselines(train, test, classifier.labels)
     print_table(f"who is speaking: scores on {parts['test']}, which training never saw:", scores)
     show_some(classifier, test, output, lambda example: f"{len(example):2} vectors of speaker")
-    typer.echo(f"next: regard predict {quote(str(output))} {quote(str(parts['test']))}")
+    name_next(f"regard predict {quote(str(output))} {quote(str(parts['test']))}", classifier, test[0].items, output)

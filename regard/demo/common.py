@@ -17,6 +17,7 @@ from regard.tasks.run_folder import CONFUSION, SCORES
 from regard.training.checkpoint import is_interrupted
 
 SHOWN = 8  # predictions to look at
+PAGE = "attention.html"
 
 
 def find_data(package: str, path: str) -> Path:
@@ -59,3 +60,10 @@ def show_some(classifier: Any, test: Sequence[Example], output: Path, named: Cal
     typer.echo(f"  what attends to what, in the first: {picture}")
     typer.echo(f"  what is taken for what: {output / CONFUSION}")
     typer.echo(f"{output} holds the model, its card (README.md), the loss curve and the pictures")
+
+
+def name_next(command: str, model: Any, items: Any, output: Path) -> None:
+    """What to type next, and the page of one example to open: the last line of a demo."""
+    page = model.attention(items).save(output / PAGE)
+    typer.echo(f"next: {command}")
+    typer.echo(f"who attends to whom, in a browser: {page}")

@@ -6,11 +6,10 @@ from pathlib import Path
 from shlex import quote
 
 import numpy as np
-import typer
 
 from regard.cli.report import print_table
 from regard.data import read
-from regard.demo.common import show_some, train_once
+from regard.demo.common import name_next, show_some, train_once
 from regard.errors import UnsupportedError
 from regard.files import atomic_write
 from regard.tasks import Classifier
@@ -37,7 +36,8 @@ def demo_image(output: Path, *, epochs: int | None, quick: bool) -> None:
     scores = {"regard": own} | class_baselines(train, test, classifier.labels, frames)
     print_table(f"which digit it is: scores on {folders['test']}, which training never saw:", scores)
     show_some(classifier, test, output, lambda example: str(example.place.source))
-    typer.echo(f"next: regard predict {quote(str(output))} {quote(str(test[0].place.source))}")
+    command = f"regard predict {quote(str(output))} {quote(str(test[0].place.source))}"
+    name_next(command, classifier, test[0].items, output)
 
 
 def write_digits(folders: dict[str, Path]) -> None:

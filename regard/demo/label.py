@@ -9,7 +9,7 @@ import typer
 
 from regard.cli.report import print_table
 from regard.data import read
-from regard.demo.common import find_data, train_once
+from regard.demo.common import find_data, name_next, train_once
 from regard.files import atomic_write
 from regard.tasks import Labeler
 from regard.tasks.label.baselines import simple_baselines
@@ -40,7 +40,8 @@ def demo_label(output: Path, *, epochs: int | None, quick: bool) -> None:
         typer.echo(" ".join(f"{word}/{label}" for word, label in zip(words, labels, strict=True)))
         typer.echo(f"  who attends to whom: {picture}")
     typer.echo(f"{output} holds the model, its card (README.md), the loss curve and the pictures")
-    typer.echo(f"next: regard predict {quote(str(output))} {quote(str(parts['test']))}")
+    command = f"regard predict {quote(str(output))} {quote(str(parts['test']))}"
+    name_next(command, labeler, SENTENCES[0].split(), output)
 
 
 def score(labeler: Labeler, train: Path, test: Path) -> dict[str, dict[str, float]]:

@@ -13,7 +13,7 @@ import typer
 from regard.cli.report import print_table
 from regard.data import read
 from regard.data.segments import Segment
-from regard.demo.common import train_once
+from regard.demo.common import name_next, train_once
 from regard.demo.timeline import attention_band, draw_timeline, on_grid
 from regard.demo.voices import common_rate, cut_by_text, fetch_voices, find_prompts, make_mixes, write_mixes
 from regard.errors import ConfigError
@@ -50,8 +50,10 @@ def demo_speech(output: Path, *, epochs: int | None, quick: bool, data: Path | N
     print_table(f"who speaks when: scores on {parts['test']}, of which training never heard a text:", scores)
     path = _show(labeler, parts["test"], output)
     typer.echo(f"{output} holds the model, its card (README.md), the loss curve, the picture and the recordings")
-    typer.echo(f"next: regard predict {quote(str(output))} {quote(str(path))}")
-    typer.echo(f"      regard evaluate {quote(str(output))} {quote(str(parts['test']))}")
+    predict = f"regard predict {quote(str(output))} {quote(str(path))}"
+    name_next(
+        f"{predict}\n      regard evaluate {quote(str(output))} {quote(str(parts['test']))}", labeler, path, output
+    )
 
 
 def build_mixes(folder: Path, parts: dict[str, Path], *, every: int = 1) -> None:

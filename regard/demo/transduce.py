@@ -10,7 +10,7 @@ import typer
 
 from regard.cli.report import print_table
 from regard.data import read
-from regard.demo.common import find_data, train_once
+from regard.demo.common import find_data, name_next, train_once
 from regard.files import atomic_write
 from regard.tasks import Seq2Seq
 from regard.tasks.run_folder import DATA, taken
@@ -43,7 +43,7 @@ def demo_transduce(output: Path, *, epochs: int | None, quick: bool) -> None:
     picture = model.attention(SPELLINGS[0]).save(output / "attention.png")
     typer.echo(f"  which letters each sound attends to: {picture}")
     typer.echo(f"{output} holds the model, its card (README.md), the loss curve and the picture")
-    typer.echo(f"next: echo yourword | regard predict {quote(str(output))} -")
+    name_next(f"echo yourword | regard predict {quote(str(output))} -", model, SPELLINGS[0], output)
 
 
 def cut_dictionary(parts: dict[str, Path], *, every: int = 1) -> None:

@@ -42,7 +42,8 @@ class Pages:
     """
 
     def __init__(self, first: Page, ask: Ask | None = None) -> None:
-        self._pages, self._count, self._ask = OrderedDict({1: _ready(first)}), 1, ask
+        self._count, self._ask = 1, ask
+        self._pages = OrderedDict({1: self._ready(first)})
         self._busy = threading.Lock()
         self._folder = tempfile.TemporaryDirectory(prefix="regard-")
 
@@ -62,12 +63,18 @@ class Pages:
         if self._ask is None:
             raise RegardError("this page has no network to ask; `regard view RUN INPUT` opens one that has")
         with self._busy:
-            made = _ready(self._ask(text))
+            made = self._ready(self._ask(text))
             self._count += 1
             self._pages[self._count] = made
             while len(self._pages) > KEPT:
                 self._pages.popitem(last=False)
             return self._count
+
+    def _ready(self, page: Page) -> Page:
+        """With all that it tells at once, so that a browser need not wait for it."""
+        page.further["asks"] = self.takes_inputs
+        assert page.meta
+        return page
 
     def media(self, number: int, name: str) -> Path | None:
         """A file with sound or an image, of which browsers ask for parts."""
@@ -81,12 +88,6 @@ class Pages:
 
     def close(self) -> None:
         self._folder.cleanup()
-
-
-def _ready(page: Page) -> Page:
-    """With all that it tells at once, so that a browser need not wait for it."""
-    assert page.meta
-    return page
 
 
 def application(pages: Pages, hosts: tuple[str, ...] = LOOPBACK) -> ASGIApp:

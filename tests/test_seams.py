@@ -146,3 +146,29 @@ def test_a_task_gets_its_command_and_is_opened_again(tmp_path):
     )
     assert "Learn to sort." in done
     assert (tmp_path / "run" / "README.md").read_text().startswith("# run: one label per sequence")
+
+
+def test_a_kind_of_attention_that_is_recorded():
+    done = run_python("""
+    import torch, regard
+    from regard.viewer import recorders
+    from regard.viewer.maps import Maps
+    from regard.viewer.heard import Heard, whole_weights
+
+    class Gaussian(torch.nn.Module):
+        def forward(self, x):
+            return torch.cdist(x, x).neg().exp() @ x
+
+    def row(place, x, y, **options):
+        return Heard(whole_weights(torch.cdist(x, y).neg().exp()[None]))
+
+    recorders.FUNCTIONS[torch.cdist] = row
+    with regard.record(torch.nn.Sequential(Gaussian())) as recording:
+        Gaussian()(x := torch.randn(1, 3, 2))
+    assert not recording  # it is no part of what is recorded
+    network = torch.nn.Sequential(Gaussian())
+    with regard.record(network) as recording:
+        network(x)
+    print(recording, recording[0].name, Maps(recording))
+    """)
+    assert done == "Recording(1 attention) 0 Maps(1 layer of 1 head, 3 × 3 items)\n"

@@ -162,7 +162,7 @@ class Listener:
             heard = row(place, *args, **kwargs)
         except ConfigError:
             raise
-        except (RegardError, RuntimeError) as error:
+        except (RegardError, RuntimeError, TypeError, IndexError) as error:  # a network goes on
             why = f"its weights could not be computed: {error}"
         if heard is not None or why:
             self._write(place, heard, why)

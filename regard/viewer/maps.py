@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MOST_ITEMS = 300  # of a longer sequence no picture can be read
 LARGEST = 16.0  # inches, of one map
 NAME_SPACE = 0.1  # inches that a name needs
+NARROWEST = 1.4  # inches, so that titles have room
 POOLING = 0.4  # inches of its one row
 LONGEST_NAME = 14
 TITLE = 80  # characters
@@ -89,7 +90,8 @@ class Maps:
         layers, pooling = self.layers, self.pooling
         titled = [(f"layer {number + 1}", layer) for number, layer in enumerate(layers)]
         titled += [] if pooling is None else [("pooling", pooling[:, None])]
-        width, height = _side(columns), _side(rows)
+        cell = min(_side(columns) / columns, _side(rows) / rows)
+        width, height = max(NARROWEST, cell * columns), max(POOLING, cell * rows)
         heights = [height] * len(layers) + [POOLING] * (len(titled) - len(layers))
         heads = max(len(weights) for _, weights in titled)
         size = width * heads + _room(self.items) + 1, sum(heights) + (_room(self.seen) + 0.35) * len(titled)
@@ -99,6 +101,7 @@ class Maps:
         top = max(float(weights.max()) for _, weights in titled) or 1.0
         fonts = families([*(self.items or ()), *(self.seen or ())])
         for (title, weights), places in zip(titled, axes, strict=True):
+            apart = width / columns if title == "pooling" else cell  # inches from one name to the next
             for head, axis in enumerate(places):
                 if head >= len(weights):
                     axis.set_axis_off()
@@ -107,11 +110,11 @@ class Maps:
                 colors: Any = {"cmap": "Blues", "vmin": 0.0, "vmax": top}
                 picture = axis.imshow(weights[head].numpy(), aspect=shape, interpolation="nearest", **colors)
                 axis.set_title(f"{title}, head {head + 1}", fontsize=9)
-                _name(axis.xaxis, self.seen, columns, width, fonts, rotation=90)
+                _name(axis.xaxis, self.seen, columns, apart, fonts, rotation=90)
                 if title == "pooling":
                     axis.set_yticks([])
                 elif head == 0:
-                    _name(axis.yaxis, self.items, rows, height, fonts)
+                    _name(axis.yaxis, self.items, rows, cell, fonts)
                 else:
                     axis.tick_params(labelleft=False)
                 axis.tick_params(length=0)
@@ -264,14 +267,15 @@ def _room(names: Sequence[str] | None) -> float:
     return 0.065 * min(LONGEST_NAME, max((len(name) for name in names or ()), default=2))
 
 
-def _name(axis: Any, names: Sequence[str] | None, count: int, side: float, fonts: list[str], **options: Any) -> None:
+def _name(axis: Any, names: Sequence[str] | None, count: int, cell: float, fonts: list[str], **options: Any) -> None:
     """Names items on an axis, every second or third where all have no room; or counts them."""
     from matplotlib.ticker import MaxNLocator
 
     if names is None:
         axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         return
-    places = range(0, count, math.ceil(count * NAME_SPACE / side - 1e-9))
-    size = 7 if side >= 0.12 * len(places) else 6
+    step = math.ceil(NAME_SPACE / cell - 1e-9)
+    places = range(0, count, step)
+    size = 7 if step * cell >= 0.12 else 6
     short = [names[place] if len(names[place]) <= LONGEST_NAME else names[place][:13] + "…" for place in places]
     axis.set_ticks(places, short, fontsize=size, fontfamily=fonts, parse_math=False, **options)

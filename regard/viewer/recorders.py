@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from regard.attention import AttentionWeights, GridWeights, attend, attend2d, attention_weights, attention_weights2d
+from regard.attention.api import Window
+from regard.attention.check import window_sides
 from regard.errors import ConfigError
 from regard.nn import Pooling
 from regard.ragged import Ragged
@@ -51,12 +53,19 @@ def _attend(
     return Heard(weights if key_mask is None else trimmed(weights, key_mask[0], crosses=crosses), crosses)
 
 
-def _found(place: Place, query: Tensor, key: Tensor, *, window: Any = None, **options: Any) -> AttentionWeights:
-    """Of one example ``[1, H, Q, D]``; a window, however far it reaches, takes no more than all keys."""
-    sides = window if isinstance(window, tuple) else (window, window)
-    width = key.shape[2] if None in sides or options.get("causal") else 1 + sum(sides)
-    place.check_room(query.shape[1], query.shape[2], width)
-    return attention_weights(query, key, window=window, **options)
+def _found(
+    place: Place, query: Tensor, key: Tensor, *, window: Window = None, causal: bool = False, **options: Any
+) -> AttentionWeights:
+    """Of one example ``[1, H, Q, D]``: a band where the window is shorter than the sequence, else of every pair."""
+    (left, right), K = window_sides(window, causal), key.shape[2]
+    width = None if left is None or right is None else 1 + left + right
+    place.check_room(query.shape[1], query.shape[2], K if width is None else min(width, K))
+    found = attention_weights(query, key, window=window, causal=causal, **options)
+    if width is None or width < K:
+        return found
+    dense = found.dense()
+    assert isinstance(dense, Tensor)
+    return whole_weights(dense, found.query_start)
 
 
 def _attend2d(

@@ -388,10 +388,8 @@ export function createMap(context) {
     const wide = Math.min(inner().width, (head.keys - box.key) * box.across);
     const tall = Math.min(inner().height, (head.queries - box.query) * box.down);
     Object.assign(cells, { width: Math.round(wide * ratio), height: Math.round(tall * ratio) });
-    const image = canvas
-      .getContext("2d")
-      .getImageData(GUTTER.left * ratio, GUTTER.top * ratio, cells.width, cells.height);
-    cells.getContext("2d").putImageData(image, 0, 0);
+    const [x, y] = [GUTTER.left * ratio, GUTTER.top * ratio];
+    cells.getContext("2d").drawImage(canvas, x, y, cells.width, cells.height, 0, 0, cells.width, cells.height);
     const drawn = [embedded(cells, GUTTER.left, GUTTER.top, wide, tall)];
     const { q0, q1, k0, k1 } = visible();
     const [perQuery, perKey] = [nameStep("query", box.down, 13), nameStep("key", box.across, 13)];

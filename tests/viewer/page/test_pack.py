@@ -55,7 +55,9 @@ def test_levels_are_the_largest_of_every_pair(queries, more, left, right, level)
     dense = weights.dense()[0].double().numpy()
     for head in range(2):
         cells = square(packed, head, 0)
-        assert np.abs(cells - bytes_of(dense[head], packed.largest[head])).max() <= 1  # where a root is rounded otherwise
+        assert (
+            np.abs(cells - bytes_of(dense[head], packed.largest[head])).max() <= 1
+        )  # where a root is rounded otherwise
         np.testing.assert_array_equal(square(packed, head, level), joined(cells, level))
 
 

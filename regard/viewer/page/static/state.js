@@ -4,8 +4,8 @@ import { clamp } from "./tools.js";
 
 /**
  * view, stack, layer, head: which is shown. side: "from" (what `at` attends to) or "to" (who attends to it). at, until:
- * the chosen position, or the first and the last of several; cell: the position chosen on the other side of a map. hover:
- * a position that the pointer is on, for now. show: "weights", or of two models "difference".
+ * the chosen position, or the first and the last of several; cell: the position chosen on the other side of a map.
+ * hover: a position that the pointer is on, for now. show: "weights", or of two models "difference".
  */
 export function createState(meta, views) {
   const state = {

@@ -1,7 +1,7 @@
 // What each view is, in few words; one click away from it. (Line ends are spaces on the page.)
 
-const EXACT = `Numbers come from one byte for each weight, the root of its share of the head's largest weight: they are right
-    within 0.4 % of that largest one, and small weights far more exactly.`;
+const EXACT = `Numbers come from one byte for each weight, the root of its share of the head's largest weight: they are
+    right within 0.4 % of that largest one, and small weights far more exactly.`;
 
 export const HELP = {
   overview: [

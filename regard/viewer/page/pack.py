@@ -125,8 +125,8 @@ def quantized(weights: Tensor, largest: float) -> Bytes:
     """Bytes of weights; what is no number is 0."""
     if largest <= 0:
         return np.zeros(weights.shape, np.uint8)
-    shares = (weights.float().nan_to_num(0.0, 0.0, 0.0) / largest).clamp_(0, 1)
-    found: Bytes = shares.sqrt_().mul_(255).round_().to(torch.uint8).cpu().numpy()
+    shares = np.nan_to_num(weights.float().cpu().numpy() / np.float32(largest), nan=0.0, posinf=0.0, neginf=0.0)
+    found: Bytes = np.rint(255 * np.sqrt(shares.clip(0, 1))).astype(np.uint8)
     return found
 
 

@@ -12,7 +12,6 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
 from regard.attention import AttentionWeights
@@ -33,6 +32,7 @@ class Packed:
         keys: how many there are.
         largest: of each head, its largest weight.
 
+    >>> import torch
     >>> packed = Packed.of(AttentionWeights.from_dense([torch.eye(3)[None, None]], heads=1, left=None, right=None))
     >>> packed.block(0, 0, 0).tolist()
     [[255, 0, 0], [0, 255, 0], [0, 0, 255]]

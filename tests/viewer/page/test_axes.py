@@ -44,11 +44,13 @@ def test_silence_and_nothing():
 
 
 def test_rows_are_made_of_the_slices_that_are_asked_for():
+    axis = vectors_axis(np.random.default_rng(2).normal(size=(5000, 3)).astype(np.float32))
+    assert [axis.block(0, number).shape[0] for number in (0, 1)] == [4096, 904]
+    np.testing.assert_array_equal(axis.block(3, 0), axis.rows.reshape(625, 8, 3).max(1))
     samples, rate = tone(600)
-    whole = audio_axis(samples, rate, count=5000, seconds=0.0001)
-    assert [whole.block(0, number).shape[0] for number in (0, 1)] == [4096, 904]
-    rows = np.concatenate([whole.block(0, 0), whole.block(0, 1)])
-    np.testing.assert_array_equal(whole.block(3, 0), rows.reshape(625, 8, -1).max(1))
+    sound = audio_axis(samples, rate, count=5000, seconds=0.0001)
+    assert [len(sound.block(0, number)) for number in (0, 1)] == [4096, 904]
+    assert len(sound.block(3, 0)) == 625
 
 
 def test_an_image_is_a_png_of_its_pixels():
@@ -82,3 +84,15 @@ def test_answers_stand_beside_the_items():
         "scores": [0.5, 1.0],
         "gold": ["X", "X"],
     }
+
+
+def test_from_afar_sound_is_as_loud_as_near():
+    samples, rate = tone(440, seconds=2.0)
+    samples[7000] = -1.0  # a click that no row may lose
+    axis = audio_axis(samples, rate, count=200, seconds=0.01)
+    near, far = axis.block(0, 0), axis.block(4, 0)
+    assert far.shape == (13, 2 + BANDS)
+    np.testing.assert_array_equal(far[:, :2], np.maximum.reduceat(near[:, :2], np.arange(0, 200, 16), axis=0))
+    assert far[:, 1].argmax() == 87 // 16
+    assert far[:, 1].max() == 255
+    assert np.abs(far[0, 2:].astype(int) - near[:16, 2:].max(0)).max() < 60

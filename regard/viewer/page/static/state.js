@@ -46,6 +46,7 @@ export function createState(meta, views) {
         places.set(state.axis(), { at: place, until: until == null ? null : clamp(until, place, last) });
       }
       if (state.hover !== null && state.hover > last) state.hover = null;
+      if (state.cell !== null) state.cell = clamp(state.cell, 0, Math.max(0, meta.axes[state.other()].count - 1));
     }
     if (!("hover" in changes) || Object.keys(changes).length > 1) {
       if (!("hover" in changes)) state.hover = null;

@@ -68,8 +68,9 @@ def test_demo_runs_and_starts_at_once_the_second_time(capsys, tmp_path):
     first = capsys.readouterr().out
     for text in ("accuracy", "majority label", "most frequent label per word", "O/", "attention-2.png"):
         assert text in first
+    assert first.endswith(f"in a browser: {output / 'attention.html'}\n")
     written = {path.name for path in output.iterdir()}
-    assert {"README.md", "model.safetensors", "loss.png", "attention-1.png", "attention-2.png", "attention.html"} <= written
+    assert {"README.md", "model.safetensors", "loss.png", "attention-1.png", "attention.html"} <= written
     weights = (output / "model.safetensors").stat().st_mtime_ns
     assert run(["demo", "--output", str(output)]) == 0
     second = capsys.readouterr().out
@@ -94,7 +95,8 @@ def test_the_other_demos_run(capsys, tmp_path, task, told):
     out = " ".join(capsys.readouterr().out.split())
     for text in told:
         assert text in out
-    assert {"README.md", "model.safetensors", "loss.png", "attention.png", "attention.html"} <= {path.name for path in output.iterdir()}
+    written = {path.name for path in output.iterdir()}
+    assert {"README.md", "model.safetensors", "loss.png", "attention.png", "attention.html"} <= written
 
 
 def test_words_of_the_dictionary_are_parted_for_good(tmp_path):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from regard.attention import AttentionWeights
-from regard.viewer.page.pack import heads_first
+from regard.viewer.page.pack import heads_first, left_of
 
 CELLS = 1 << 22  # weights that are looked at together
 MARKS = ("##", "▁", "Ġ", "</w>")  # of tokenizers, which are no punctuation
@@ -35,30 +35,30 @@ def measures(
         grid: rows and columns of patches, of an image.
         before: vectors before the patches, which have no place.
     """
-    values = heads_first(weights)
-    H = len(values)
-    names = ["entropy", "first"] + ["distance", "self", "neighbours"] * positions
-    names += ["punctuation"] * (punctuation is not None)
-    sums, count = {name: torch.zeros(H, dtype=torch.float64) for name in names}, torch.zeros(H, dtype=torch.float64)
+    values, left = heads_first(weights), left_of(weights)
+    sums: dict[str, Tensor] = {}
+    count = torch.zeros(len(values), dtype=torch.float64)
     for row, part, first in _parts(values, weights.first):
-        total = part.sum(-1, keepdim=True)
-        shares = part / torch.where(total > 0, total, 1)  # [H, q, W]
+        total = part.sum(-1)  # [H, q]
+        some = total > 0
+        count += some.sum(1)
+        total = torch.where(some, total, 1)
+        entropy = total.log() - torch.xlogy(part, part).sum(-1) / total  # of weights divided by their sum
+        found = {"entropy": torch.where(some, entropy, 0)}
         keys = first[:, None] + torch.arange(part.shape[-1])  # [q, W]
-        count += (total > 0).sum((1, 2))
-        sums["entropy"] += torch.special.entr(shares).sum((1, 2), dtype=torch.float64)
-        sums["first"] += _where(shares, keys == 0)
+        given = {"first": (keys if left is not None else keys[0]) == 0}
         if punctuation is not None:
-            inside = (keys >= 0) & (keys < len(punctuation))
-            sums["punctuation"] += _where(shares, inside & punctuation[keys.clamp(0, max(0, len(punctuation) - 1))])
+            given["punctuation"] = _of_keys(punctuation, keys if left is not None else keys[0])
         if positions:
             queries = torch.arange(row, row + len(first)) + weights.query_start
-            far, near = _distances(queries, keys, grid, before)
-            sums["distance"] += (shares * far).sum((1, 2), dtype=torch.float64)
-            sums["self"] += _where(shares, keys == queries[:, None])
-            sums["neighbours"] += _where(shares, near)
-    means = {name: (total / count.clamp(min=1)).tolist() for name, total in sums.items()}
+            straight = left is not None and grid is None  # each row of a band has the same distances
+            far, near = _distances(queries[:1] if straight else queries, keys[:1] if straight else keys, grid, before)
+            given |= {"distance": far, "self": keys[: len(far)] == queries[: len(far), None], "neighbours": near}
+        found |= {name: _weighed(part, numbers) / total for name, numbers in given.items()}
+        for name, means in found.items():
+            sums[name] = sums.get(name, 0) + means.sum(1, dtype=torch.float64)
     order = ("entropy", "distance", "self", "neighbours", "first", "punctuation")
-    return {name: means.get(name) for name in order}
+    return {name: (sums[name] / count.clamp(min=1)).tolist() if name in sums else None for name in order}
 
 
 def is_punctuation(names: Sequence[str]) -> Tensor:
@@ -81,9 +81,18 @@ def _parts(values: Tensor, first: Tensor) -> Iterator[tuple[int, Tensor, Tensor]
         yield row, values[:, row : row + step].float().nan_to_num(0.0).cpu(), first[row : row + step].cpu()
 
 
-def _where(shares: Tensor, chosen: Tensor) -> Tensor:
-    """``[H]``: the sum of the shares ``[H, q, W]`` that are chosen ``[q, W]``."""
-    return torch.einsum("hqw,qw->h", shares, chosen.to(shares.dtype)).double()
+def _weighed(part: Tensor, numbers: Tensor) -> Tensor:
+    """``[H, q]``: sums of ``[H, q, W]`` times numbers, of columns ``[W]``, ``[1, W]`` or of cells ``[q, W]``."""
+    if not bool(numbers.any()):
+        return torch.zeros(part.shape[:2])
+    numbers = numbers.to(part.dtype)
+    return part @ numbers.view(-1) if numbers.numel() == part.shape[-1] else torch.einsum("hqw,qw->hq", part, numbers)
+
+
+def _of_keys(chosen: Tensor, keys: Tensor) -> Tensor:
+    """Which keys are chosen; those outside the sequence are not."""
+    inside = (keys >= 0) & (keys < len(chosen))
+    return inside & chosen[keys.clamp(0, max(0, len(chosen) - 1))]
 
 
 def _distances(queries: Tensor, keys: Tensor, grid: tuple[int, int] | None, before: int) -> tuple[Tensor, Tensor]:

@@ -72,7 +72,10 @@ class Axis:
     def block(self, level: int, number: int) -> Bytes:
         """``[rows, C]``: up to 4,096 rows at a level, each the largest of ``2^level``."""
         step = 1 << level
-        rows = np.asarray(self.rows[number * ROWS * step : (number + 1) * ROWS * step])
+        part = slice(number * ROWS * step, (number + 1) * ROWS * step)
+        if isinstance(self.rows, Spectrogram):
+            return self.rows[part.start : part.stop : step]
+        rows = np.asarray(self.rows[part])
         return rows if level == 0 else np.maximum.reduceat(rows, np.arange(0, len(rows), step), axis=0)
 
     def named(self, **answers: Any) -> Axis:
@@ -128,45 +131,51 @@ class Spectrogram:
     """``[N, 2 + bands]`` bytes of a recording, made of the slices that are asked for: an hour is never held.
 
     A row is the loudest sample above zero and below it, then the loudness of bands that are as wide as the ear's, from
-    low to high, in decibels below a sine as loud as the loudest sample.
+    low to high, in decibels below a sine as loud as the loudest sample. A slice with a step joins so many positions
+    into one row: the loudest of all its samples, and of its sound at up to four places.
     """
 
     def __init__(self, samples: npt.NDArray[np.float32], rate: int, count: int, seconds: float) -> None:
         self.samples, self.count, self.step = samples, count, seconds * rate
         self.span = max(16, round(SPAN * rate))
         self.peak = float(np.abs(samples).max(initial=0.0)) or 1.0
-        top = _mel(rate / 2)
-        edges = 700 * (np.exp(np.linspace(0, top, BANDS + 1) / 1127) - 1)
-        bins = np.round(edges / rate * self.span).astype(int)
-        self.bins = np.minimum(bins[:-1], self.span // 2)
+        self.window = np.hanning(self.span).astype(np.float32)
+        edges = 700 * (np.exp(np.linspace(0, _mel(rate / 2), BANDS + 1) / 1127) - 1)
+        self.bins = np.minimum(np.round(edges[:-1] / rate * self.span).astype(int), self.span // 2)
 
     def __len__(self) -> int:
         return self.count
 
     def __getitem__(self, rows: slice) -> Bytes:
-        start, end, _ = rows.indices(self.count)
-        found = np.zeros((max(0, end - start), 2 + BANDS), np.uint8)
-        window = np.hanning(self.span).astype(np.float32)
-        loudest = self.peak * window.sum() / 2
-        for first in range(start, end, 1024):  # rows of windows at a time
-            part = slice(first - start, min(first + 1024, end) - start)
-            pieces = self._pieces(first, min(first + 1024, end))
-            found[part, 0] = np.rint(255 * pieces.max(1).clip(0) / self.peak)
-            found[part, 1] = np.rint(255 * (-pieces.min(1)).clip(0) / self.peak)
-            power = np.abs(np.fft.rfft(pieces * window))
-            bands = np.maximum.reduceat(power, self.bins, axis=1)
-            decibels = 20 * np.log10(np.maximum(bands / loudest, 1e-9))
-            found[part, 2:] = np.rint(255 * (1 + decibels / RANGE).clip(0, 1))
+        positions = np.arange(*rows.indices(self.count))
+        joined = rows.step or 1
+        found = np.zeros((len(positions), 2 + BANDS), np.uint8)
+        for start in range(0, len(positions), 1024):  # rows whose windows are held at a time
+            some = positions[start : start + 1024]
+            part = found[start : start + 1024]
+            part[:, :2] = self._loudest(some, joined)
+            for place in np.linspace(0, joined - 1, min(4, joined)).astype(int):
+                np.maximum(part[:, 2:], self._bands(np.minimum(some + place, self.count - 1)), out=part[:, 2:])
         return found
 
-    def _pieces(self, start: int, end: int) -> npt.NDArray[np.float32]:
-        """``[n, span]``: the samples around the middle of each position."""
-        middle = ((np.arange(start, end) + 0.5) * self.step).astype(int) - self.span // 2
+    def _loudest(self, positions: npt.NDArray[np.int64], joined: int) -> Bytes:
+        """``[n, 2]``: above and below zero, among the samples of so many positions from each of these on."""
+        ends = (np.append(positions, positions[-1] + joined) * self.step).astype(int).clip(0, len(self.samples))
+        part = np.append(self.samples[ends[0] : ends[-1]], np.float32(0))  # so that even the last has a sample
+        sides = [np.maximum.reduceat(part * sign, ends[:-1] - ends[0]) for sign in (1, -1)]
+        return np.rint(255 * np.stack(sides, 1).clip(0) / self.peak).astype(np.uint8)
+
+    def _bands(self, positions: npt.NDArray[np.int64]) -> Bytes:
+        """``[n, bands]``: how loud each band is in the middle of these positions."""
+        middle = ((positions + 0.5) * self.step).astype(int) - self.span // 2
         index = middle[:, None] + np.arange(self.span)
+        pieces = np.zeros(index.shape, np.float32)
         inside = (index >= 0) & (index < len(self.samples))
-        if not len(self.samples):
-            return np.zeros(index.shape, np.float32)
-        return np.where(inside, self.samples[index.clip(0, len(self.samples) - 1)], np.float32(0))
+        pieces[inside] = self.samples[index[inside]]
+        power = np.maximum.reduceat(np.abs(np.fft.rfft(pieces * self.window)), self.bins, axis=1)
+        decibels = 20 * np.log10(np.maximum(power / (self.peak * self.window.sum() / 2), 1e-9))
+        loud: Bytes = np.rint(255 * (1 + decibels / RANGE).clip(0, 1)).astype(np.uint8)
+        return loud
 
 
 def _mel(hertz: float) -> float:

@@ -169,7 +169,7 @@ class Page:
             "base-uri 'none'; form-action 'none'"
         )
         filled = {
-            "TITLE": html.escape(self.title),
+            "TITLE": html.escape(self.title).encode("utf-8", "replace").decode(),  # half a character is none
             "POLICY": policy,
             "STYLE": style,
             "META": as_json(self.meta),

@@ -12,7 +12,6 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
 from regard.attention import AttentionWeights
@@ -33,6 +32,7 @@ class Packed:
         keys: how many there are.
         largest: of each head, its largest weight.
 
+    >>> import torch
     >>> packed = Packed.of(AttentionWeights.from_dense([torch.eye(3)[None, None]], heads=1, left=None, right=None))
     >>> packed.block(0, 0, 0).tolist()
     [[255, 0, 0], [0, 255, 0], [0, 0, 255]]
@@ -125,8 +125,8 @@ def quantized(weights: Tensor, largest: float) -> Bytes:
     """Bytes of weights; what is no number is 0."""
     if largest <= 0:
         return np.zeros(weights.shape, np.uint8)
-    shares = (weights.float().nan_to_num(0.0, 0.0, 0.0) / largest).clamp_(0, 1)
-    found: Bytes = shares.sqrt_().mul_(255).round_().to(torch.uint8).cpu().numpy()
+    shares = np.nan_to_num(weights.float().cpu().numpy() / np.float32(largest), nan=0.0, posinf=0.0, neginf=0.0)
+    found: Bytes = np.rint(255 * np.sqrt(shares.clip(0, 1))).astype(np.uint8)
     return found
 
 

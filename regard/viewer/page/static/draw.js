@@ -48,7 +48,7 @@ export function lookOf(theme) {
   return (block, index) => pixels[block[index]];
 }
 
-/** The colours of what a second head gives more than this one, both at one level; `most` is the largest that is told. */
+/** The colours of what a second head gives more than this one, both at one level; `most`: the largest told. */
 export function lookOfDifference(theme, head, other, level, most, ready) {
   const shape = other.shape(level);
   return (block, index, query, key) => {
@@ -82,7 +82,7 @@ export function signedShareOf(difference, most) {
   return 255 + (difference < 0 ? -share : share);
 }
 
-/** What colours say: the numbers at both ends and in the middle. The root of a share is shown, so a quarter is half way. */
+/** What colours say: numbers at both ends and in the middle. The root of a share is shown: a quarter is half way. */
 export function scaleOf(theme, [low, middle, high], signed = false) {
   const css = signed ? theme.signedCss : theme.css;
   const stops = Array.from({ length: 17 }, (_, i) => css[Math.round(((css.length - 1) * i) / 16)]);

@@ -34,6 +34,7 @@ function start() {
   window.addEventListener("resize", frame.resize);
   window.addEventListener("keydown", (event) => onKey(event, context, frame, views));
   setTheme(context, frame, readDark());
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => setTheme(context, frame, readDark()));
   document.documentElement.dataset.ready = "yes";
   performance.mark("first-view");
 }

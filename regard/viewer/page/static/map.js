@@ -1,6 +1,6 @@
 // One head as a map on a canvas, from all of it to single cells with their numbers.
 
-import { element, svg, clamp, fitCanvas, niceStep, onceAFrame, short, thousands, weightText } from "./tools.js";
+import { element, svg, clamp, fitCanvas, fitted, niceStep, onceAFrame, short, thousands, weightText } from "./tools.js";
 import { levelFor, lookOf, lookOfDifference, paint, scaleOf, shareOf, signedShareOf } from "./draw.js";
 import { embedded, sheet } from "./export.js";
 import { placeName } from "./timeline.js";
@@ -287,8 +287,9 @@ export function createMap(context) {
     pen.beginPath();
     pen.rect(0, GUTTER.top - 6, GUTTER.left, size.height);
     pen.clip();
-    for (let query = Math.ceil(q0 / perQuery) * perQuery; query < q1; query += perQuery) {
-      const text = perQuery > 1 ? thousandsName("query", query) : nameOf("query", query, GUTTER.left > 80 ? 14 : 9);
+    for (let query = firstNamed(q0, perQuery); query < q1; query += perQuery) {
+      const text =
+        perQuery > 1 ? thousandsName("query", query) : fitted(nameOf("query", query), left - 4, "12px system-ui");
       pen.fillStyle = query === chosenCell().query ? theme.mark : theme.muted;
       pen.fillText(
         text,
@@ -301,8 +302,8 @@ export function createMap(context) {
     pen.beginPath();
     pen.rect(GUTTER.left - 6, 0, size.width, GUTTER.top);
     pen.clip();
-    for (let key = Math.ceil(k0 / perKey) * perKey; key < k1; key += perKey) {
-      const text = perKey > 1 ? thousandsName("key", key) : nameOf("key", key, GUTTER.top > 80 ? 13 : 8);
+    for (let key = firstNamed(k0, perKey); key < k1; key += perKey) {
+      const text = perKey > 1 ? thousandsName("key", key) : fitted(nameOf("key", key), top * 1.05, "12px system-ui");
       pen.save();
       pen.translate(GUTTER.left + (key + 0.5 - box.key) * box.across + 4, top);
       pen.rotate(perKey > 1 && pen.measureText(text).width < perKey * box.across - 8 ? 0 : -Math.PI / 3);
@@ -317,6 +318,12 @@ export function createMap(context) {
   function nameStep(side, pixels, room) {
     if (pixels >= room) return 1;
     return Math.max(1, Math.round(niceStep((room * (side === "key" ? 5 : 2.2)) / pixels, 1)));
+  }
+
+  /** The first that is named, so that numbers are round. */
+  function firstNamed(start, step) {
+    const whole = meta.axes[state.stackNow().query].kind === "audio" || step === 1 ? 0 : 1; // times are round from 0 on
+    return Math.ceil((start + whole) / step) * step - whole;
   }
 
   function thousandsName(side, position) {
@@ -388,22 +395,20 @@ export function createMap(context) {
     const wide = Math.min(inner().width, (head.keys - box.key) * box.across);
     const tall = Math.min(inner().height, (head.queries - box.query) * box.down);
     Object.assign(cells, { width: Math.round(wide * ratio), height: Math.round(tall * ratio) });
-    const image = canvas
-      .getContext("2d")
-      .getImageData(GUTTER.left * ratio, GUTTER.top * ratio, cells.width, cells.height);
-    cells.getContext("2d").putImageData(image, 0, 0);
+    const [x, y] = [GUTTER.left * ratio, GUTTER.top * ratio];
+    cells.getContext("2d").drawImage(canvas, x, y, cells.width, cells.height, 0, 0, cells.width, cells.height);
     const drawn = [embedded(cells, GUTTER.left, GUTTER.top, wide, tall)];
     const { q0, q1, k0, k1 } = visible();
     const [perQuery, perKey] = [nameStep("query", box.down, 13), nameStep("key", box.across, 13)];
-    for (let query = Math.ceil(q0 / perQuery) * perQuery; query < q1; query += perQuery) {
+    for (let query = firstNamed(q0, perQuery); query < q1; query += perQuery) {
       const y = GUTTER.top + (query + 0.5 - box.query) * box.down + 4;
-      const text = perQuery > 1 ? thousandsName("query", query) : nameOf("query", query, 14);
+      const text = perQuery > 1 ? thousandsName("query", query) : fitted(nameOf("query", query), GUTTER.left - 12);
       if (y > GUTTER.top)
         drawn.push(svg("text", { x: GUTTER.left - 8, y, "text-anchor": "end", fill: context.theme.text }, text));
     }
-    for (let key = Math.ceil(k0 / perKey) * perKey; key < k1; key += perKey) {
+    for (let key = firstNamed(k0, perKey); key < k1; key += perKey) {
       const x = GUTTER.left + (key + 0.5 - box.key) * box.across + 4;
-      const text = perKey > 1 ? thousandsName("key", key) : nameOf("key", key, 13);
+      const text = perKey > 1 ? thousandsName("key", key) : fitted(nameOf("key", key), GUTTER.top * 1.05);
       const turned = `translate(${x} ${GUTTER.top - 8}) rotate(${perKey > 1 ? 0 : -60})`;
       if (x > GUTTER.left) drawn.push(svg("text", { transform: turned, fill: context.theme.text }, text));
     }

@@ -13,6 +13,7 @@ export function createPanel(context) {
   const { meta, state } = context;
   const title = element("h2", {});
   const answers = element("p", { class: "answers" });
+  const cell = element("p", { class: "cell", hidden: true });
   const turn = element("button", { type: "button", class: "quiet", onclick: () => context.turn() });
   const step = (by, label, text) =>
     element(
@@ -38,7 +39,17 @@ export function createPanel(context) {
     step(1, "the position after", "→"),
     turn,
   );
-  const root = element("aside", { "aria-label": "what is chosen" }, title, answers, buttons, table, facts, spoken);
+  const root = element(
+    "aside",
+    { "aria-label": "what is chosen" },
+    title,
+    answers,
+    cell,
+    buttons,
+    table,
+    facts,
+    spoken,
+  );
   let turns = 0;
 
   async function update(changes) {
@@ -55,6 +66,7 @@ export function createPanel(context) {
     showFacts();
     const attended = await context.attended();
     if (now !== turns) return;
+    const told = showCell(other, attended);
     const { kept, total } = attended ? heaviest(attended, TABLE_ROWS) : { kept: [], total: 0 };
     rows.replaceChildren(...kept.map(([place, weight]) => row(other, place, weight, kept[0][1])));
     if (!kept.length)
@@ -63,7 +75,7 @@ export function createPanel(context) {
       );
     const few = kept.reduce((sum, [, weight]) => sum + weight, 0);
     caption.textContent = kept.length ? `the largest weights, ${percent(few / total)} of all` : "the largest weights";
-    if (state.hover === null && !("hover" in changes)) speak(axis, other, position, kept);
+    if (state.hover === null && !("hover" in changes)) speak(axis, other, position, kept, told);
   }
 
   function showAnswers(axis, position) {
@@ -87,6 +99,22 @@ export function createPanel(context) {
             element("b", {}, element("bdi", {}, short(visibleName(axis.gold[position]), 60))),
           ),
     );
+  }
+
+  /** The cell that was chosen in the map. */
+  function showCell(other, attended) {
+    cell.hidden = state.cell === null || !attended;
+    if (cell.hidden) return "";
+    const weight = attended.weights[state.cell - attended.first];
+    const name = short(visibleName(placeName(other, state.cell)), 40);
+    const text = weight === undefined ? "outside the window" : weightText(weight);
+    cell.replaceChildren(
+      state.side === "from" ? "to " : "from ",
+      element("bdi", {}, name),
+      ": ",
+      element("b", {}, text),
+    );
+    return `${cell.textContent}. `;
   }
 
   function row(axis, place, weight, largest) {
@@ -113,13 +141,13 @@ export function createPanel(context) {
     );
   }
 
-  function speak(axis, other, position, kept) {
+  function speak(axis, other, position, kept, told) {
     const way = state.side === "from" ? "attends most to" : "is attended most by";
     const most = kept
       .slice(0, 3)
       .map(([place, weight]) => `${short(placeName(other, place), 30)} ${weightText(weight)}`);
     const name = short(placeName(axis, position), 30);
-    spoken.textContent = `${context.headTitle()}. ${name} ${way} ${most.join(", ") || "nothing"}.`;
+    spoken.textContent = `${context.headTitle()}. ${told}${name} ${way} ${most.join(", ") || "nothing"}.`;
   }
   return { root, update };
 }

@@ -94,7 +94,7 @@ export function createPicture(context, axisName, choose, hover) {
     draw();
     const { weights, first, chosen } = told;
     const weight = weights && chosen !== null ? weights[chosen - first] : undefined;
-    tip.hidden = weight === undefined || chosen < before;
+    tip.hidden = context.state.hover === null || weight === undefined || chosen < before;
     if (tip.hidden) return;
     const { side } = size();
     const [row, column] = [Math.floor((chosen - before) / columns), (chosen - before) % columns];

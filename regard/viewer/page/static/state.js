@@ -4,8 +4,8 @@ import { clamp } from "./tools.js";
 
 /**
  * view, stack, layer, head: which is shown. side: "from" (what `at` attends to) or "to" (who attends to it). at, until:
- * the chosen position, or the first and the last of several; cell: the position chosen on the other side of a map. hover:
- * a position that the pointer is on, for now. show: "weights", or of two models "difference".
+ * the chosen position, or the first and the last of several; cell: the position chosen on the other side of a map.
+ * hover: a position that the pointer is on, for now. show: "weights", or of two models "difference".
  */
 export function createState(meta, views) {
   const state = {
@@ -47,6 +47,7 @@ export function createState(meta, views) {
         places.set(state.axis(), { at: place, until: until == null ? null : clamp(until, place, last) });
       }
       if (state.hover !== null && state.hover > last) state.hover = null;
+      if (state.cell !== null) state.cell = clamp(state.cell, 0, Math.max(0, meta.axes[state.other()].count - 1));
     }
     if (!("hover" in changes) || Object.keys(changes).length > 1) {
       if (!("hover" in changes)) state.hover = null;

@@ -10,8 +10,8 @@ import { createAggregate } from "./aggregate.js";
 
 /**
  * name: in the address; title: of its tab; help: paragraphs; there(meta): whether a page has it, if not all have;
- * why(context): null, or why it shows nothing of what is chosen; create(context): { root, update(changes), picture() → SVG,
- * numbers() → rows } and, where it has them, resize(), zoom(closer), whole().
+ * why(context): null, or why it shows nothing of what is chosen; create(context): { root, update(changes),
+ * picture() → SVG, numbers() → rows } and, where it has them, resize(), zoom(closer), whole().
  */
 export const VIEWS = [
   { name: "overview", title: "Overview", help: HELP.overview, create: createOverview, why: () => null, there: isOfOne },

@@ -15,7 +15,11 @@ export function createWords(context, axisName, choose, hover) {
     words.push(...part);
     chunks.push(element("span", { class: axis.count > CHUNK ? "chunk" : "" }, ...part));
   }
-  const root = element("div", { class: "words", dir: "auto", role: "group", "aria-label": "the text" }, ...chunks);
+  const root = element(
+    "div",
+    { class: "words", dir: directionOf(axis.names), role: "group", "aria-label": "the text" },
+    ...chunks,
+  );
   const numberOf = (event) => event.target.closest?.("[data-i]")?.dataset.i;
   root.addEventListener(
     "pointerover",
@@ -83,6 +87,12 @@ export function createWords(context, axisName, choose, hover) {
     return { width, height: y + line + 8, drawn };
   }
   return { root, update, picture };
+}
+
+/** Where most people begin to read: told by the first letters, as `dir="auto"` looks into no element. */
+function directionOf(names) {
+  const letter = /\p{L}/u.exec((names ?? []).slice(0, 200).join(" ").slice(0, 4000));
+  return letter && /[\u0590-\u08FF\uFB1D-\uFDFF\uFE70-\uFEFF]/.test(letter[0]) ? "rtl" : "ltr";
 }
 
 /** What cannot be seen is named: a space, a line end. */

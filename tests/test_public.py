@@ -35,7 +35,10 @@ MAY_IMPORT = {
         *("errors", "ragged", "files", "attention", "nn", "front_ends", "data", "decoding", "formats", "training"),
         *("viewer", "recording", "image", "machine"),
     },
-    "cli": {"regard", "errors", "files", "streams", "recording", "piped", "data", "training", "tasks", "demo"},
+    "cli": {
+        *("regard", "errors", "files", "streams", "recording", "piped", "data", "training", "tasks", "demo"),
+        "viewer",
+    },
     "demo": {"errors", "files", "recording", "front_ends", "data", "training", "viewer", "tasks", "cli"},
     "__main__": {"cli", "streams"},
     "__init__": {"errors", "ragged", "recording", "image", "attention", "tasks", "viewer"},

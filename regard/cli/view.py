@@ -216,8 +216,14 @@ class Seen:
             if self.kind == "vectors":
                 raise ConfigError(f"{self.run} reads vectors, which are in a file, and there is no file '{self.given}'")
             return self._typed(self.given)
-        examples = iter_read(self.model, self.given, items=self.kind, labelled=self.model.config.goal == "nothing")
-        example = next(islice(examples, number - 1, None), None)
+        for labelled in (True, False):  # what is true is shown too, where the file tells it
+            examples = iter_read(self.model, self.given, items=self.kind, labelled=labelled)
+            try:
+                example = next(islice(examples, number - 1, None), None)
+                break
+            except DataError:
+                if not labelled:
+                    raise
         if example is None:
             raise DataError(f"at least {number} sequences (--number {number})", "fewer", path=self.given)
         return example

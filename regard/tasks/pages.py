@@ -113,6 +113,8 @@ def aggregate_page(model: Model, source: Source, *, most: int = MOST_EXAMPLES, *
 
 
 def _read(model: Model, items: Any) -> Example:
+    if isinstance(items, Example):
+        return items
     return files.read(model, [items], labelled=False, items=item_kind(model.config))[0]
 
 

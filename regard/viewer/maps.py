@@ -81,18 +81,24 @@ class Maps:
         found = self.recording.of_role("pooling")
         return dense(found[0])[:, 0] if found else None
 
-    def figure(self) -> Figure:
-        """Layers as rows, heads as columns; below them the pooling."""
+    def figure(self, layer: int | None = None, head: int | None = None) -> Figure:
+        """Layers as rows, heads as columns; below them the pooling.
+
+        Arguments:
+            layer, head: one of them alone, from 0.
+        """
         from matplotlib.figure import Figure
 
         rows, columns = self._size
         check_drawable(rows, columns)
-        layers, pooling = self.layers, self.pooling
-        titled = [(f"layer {number + 1}", layer) for number, layer in enumerate(layers)]
-        titled += [] if pooling is None else [("pooling", pooling[:, None])]
+        chosen = range(len(self)) if layer is None else [range(len(self))[layer]]
+        pooling = self.pooling if layer is None else None
+        first = 0 if head is None else head
+        titled = [(f"layer {number + 1}", _heads(self[number], head)) for number in chosen]
+        titled += [] if pooling is None else [("pooling", _heads(pooling[:, None], head))]
         cell = min(_side(columns) / columns, _side(rows) / rows)
         width, height = max(NARROWEST, cell * columns), max(POOLING, cell * rows)
-        heights = [height] * len(layers) + [POOLING] * (len(titled) - len(layers))
+        heights = [height] * len(chosen) + [POOLING] * (len(titled) - len(chosen))
         heads = max(len(weights) for _, weights in titled)
         size = width * heads + _room(self.items) + 1, sum(heights) + (_room(self.seen) + 0.35) * len(titled)
         figure = Figure(figsize=size, layout="constrained")
@@ -102,18 +108,18 @@ class Maps:
         fonts = families([*(self.items or ()), *(self.seen or ())])
         for (title, weights), places in zip(titled, axes, strict=True):
             apart = width / columns if title == "pooling" else cell  # inches from one name to the next
-            for head, axis in enumerate(places):
-                if head >= len(weights):
+            for column, axis in enumerate(places):
+                if column >= len(weights):
                     axis.set_axis_off()
                     continue
                 shape = "auto" if title == "pooling" else "equal"
                 colors: Any = {"cmap": "Blues", "vmin": 0.0, "vmax": top}
-                picture = axis.imshow(weights[head].numpy(), aspect=shape, interpolation="nearest", **colors)
-                axis.set_title(f"{title}, head {head + 1}", fontsize=9)
+                picture = axis.imshow(weights[column].numpy(), aspect=shape, interpolation="nearest", **colors)
+                axis.set_title(f"{title}, head {first + column + 1}", fontsize=9)
                 _name(axis.xaxis, self.seen, columns, apart, fonts, rotation=90)
                 if title == "pooling":
                     axis.set_yticks([])
-                elif head == 0:
+                elif column == 0:
                     _name(axis.yaxis, self.items, rows, cell, fonts)
                 else:
                     axis.tick_params(labelleft=False)
@@ -136,9 +142,9 @@ class Maps:
             stacks.append(Stack("pool", "answer to input", "answer", "input", pooling))
         return Page(self._title()[:TITLE], axes, stacks)
 
-    def save(self, path: str | Path) -> Path:
-        """Writes ``.png``, ``.svg``, ``.pdf``, or ``.html``, a page that works offline."""
-        return written(path, self)
+    def save(self, path: str | Path, *, layer: int | None = None, head: int | None = None) -> Path:
+        """Writes ``.html``, a page that works offline, or ``.png``, ``.svg``, ``.pdf`` of :meth:`figure`."""
+        return written(path, self if layer is None and head is None else _Chosen(self, layer, head))
 
     def show(self) -> None:
         """Displays the page: in a notebook, or in a browser."""
@@ -229,6 +235,31 @@ class PairMaps:
 
     def _page(self) -> Page:
         return self.page()
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """One layer or head of maps."""
+
+    maps: Maps
+    layer: int | None
+    head: int | None
+
+    def _title(self) -> str:
+        return self.maps._title()
+
+    def _picture(self) -> Figure:
+        return self.maps.figure(self.layer, self.head)
+
+    def _pictures(self) -> dict[str, Callable[[], Figure]]:
+        return {"": self._picture}
+
+    def _page(self) -> Page:
+        return self.maps.page()
+
+
+def _heads(weights: Tensor, head: int | None) -> Tensor:
+    return weights if head is None else weights[head : head + 1]
 
 
 def axis_of(count: int, names: list[str] | None) -> Axis:

@@ -65,7 +65,7 @@ def test_vectors_are_viewed_from_their_file(call, tmp_path, task):
     run, files = tmp_path / "run", ("--train", tmp_path / "train.npz")
     assert call("train", task, *files, "--output", run, "--front-end", "vectors", "--epochs", 1, *SMALL).code == 0
     assert call("view", run, tmp_path / "train.npz", "--number", 2, "-o", tmp_path / "second.html").code == 0
-    assert "<img" in (tmp_path / "second.html").read_text()
+    assert '"kind":"vectors"' in (tmp_path / "second.html").read_text()
     assert "vectors, which are in a file, and there is no file 'up'" in call("view", run, "up").complaint
 
 

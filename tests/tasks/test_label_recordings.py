@@ -163,10 +163,9 @@ def test_the_command_line(trained, files, tmp_path, capsys):
     assert command(["view", str(trained), str(tmp_path / "long.wav"), "--save", str(tmp_path / "x.png")]) == 1
     assert "1 to 300 items, got 350; take a part of the sequence, of a recording by the" in capsys.readouterr().err
     call("view", trained, tmp_path / "long.wav", "--start", 0, "--end", 1, "--output", tmp_path / "part.html")
-    assert (tmp_path / "part.html").read_bytes() == (tmp_path / "page.html").read_bytes()
-    assert (
-        command(["view", str(trained), str(tmp_path / "long.wav"), "--start", "8", "-o", str(tmp_path / "x.html")]) == 1
-    )
+    assert (tmp_path / "part.html").read_text().replace("long.wav", "short.wav") == (tmp_path / "page.html").read_text()
+    late = ["--start", "8", "-o", str(tmp_path / "x.html")]
+    assert command(["view", str(trained), str(tmp_path / "long.wav"), *late]) == 1
     assert "expected a part of" in capsys.readouterr().err
     assert "low" in call("info", trained)
 

@@ -1,6 +1,8 @@
 """Pictures of sequences: what is written in them, in which fonts, and how they show themselves."""
 
 import base64
+import html
+import json
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -136,23 +138,38 @@ def test_an_installed_font_that_has_the_characters_is_chosen(monkeypatch, caplog
 def shown_things():
     maps = maps_of(WORDS)
     image = ImageMaps(Recording.of([torch.rand(1, 4, 4)]), torch.zeros(4, 4, 1), grid=(2, 2), stride=2)
-    return {"maps": (maps, 1), "pair": (PairMaps(maps, maps, maps), 3), "image": (image, 2)} | {
-        "distances": (Distances(torch.ones(2, 2), 1), 1)
-    }
+    return {"maps": (maps, 1), "pair": (PairMaps(maps, maps, maps), 3), "image": (image, 1)}
 
 
-@pytest.mark.parametrize("name", ["maps", "pair", "image", "distances"])
-def test_notebooks_show_pictures(name):
-    thing, count = shown_things()[name]
-    found = re.findall(r'src="data:image/png;base64,([^"]*)"', thing._repr_html_())
-    assert [base64.b64decode(picture)[:4] for picture in found] == [b"\x89PNG"] * count
-    assert thing._repr_png_()[:4] == b"\x89PNG"
+@pytest.mark.parametrize("name", ["maps", "pair", "image"])
+def test_notebooks_show_a_page_in_a_frame_of_its_own(name):
+    thing, parts = shown_things()[name]
+    shown = thing._repr_html_()
+    assert shown.startswith('<iframe sandbox="allow-scripts allow-downloads" ')
+    content = html.unescape(re.search(r' srcdoc="([^"]*)"></iframe>$', shown)[1])
+    assert content.encode() == thing.page().html()
+    assert len(json.loads(re.search(r'id="meta">(.*?)</script>', content)[1])["stacks"]) == parts
+    assert thing._repr_png_()[:4] == b"\x89PNG"  # where there is no browser
 
 
-def test_what_is_too_long_for_a_picture_says_so_in_a_notebook():
+def test_notebooks_show_a_picture_of_what_has_no_page():
+    distances = Distances(torch.ones(2, 2), 1)
+    (found,) = re.findall(r'src="data:image/png;base64,([^"]*)"', distances._repr_html_())
+    assert base64.b64decode(found)[:4] == distances._repr_png_()[:4] == b"\x89PNG"
+
+
+def test_a_page_that_is_too_large_for_a_notebook_says_so(monkeypatch):
+    monkeypatch.setattr("regard.viewer.pictures.MOST_FRAMED", 1 << 10)
     maps = maps_of(["<"] * 301, heads=1)
-    assert maps._repr_html_().startswith("<p>a map can be drawn of 1 to 300 items, got 301; take a part")
-    assert maps._repr_png_() is None
+    assert maps._repr_html_().startswith("<p>a page of 0 MiB is too large for a notebook; write it with .save(")
+    assert maps._repr_png_() is None  # nor can so many items be drawn
+
+
+def test_a_recording_shows_itself():
+    recording = Recording.of([torch.eye(3)[None]])
+    assert "<iframe" in recording._repr_html_()
+    assert recording.page(["a", "b", "c"]).meta["axes"]["positions-3"]["names"] == ["a", "b", "c"]
+    assert Recording()._repr_html_() == "Recording(nothing)"
 
 
 def test_show_opens_a_browser_where_there_is_no_notebook(monkeypatch):
@@ -190,6 +207,6 @@ maps
     found = {message["msg_type"]: message["content"]["data"] for message in shown if "data" in message["content"]}
     assert set(found) == {"display_data", "execute_result"}
     for data in found.values():
-        assert "<img alt=" in data["text/html"]
+        assert data["text/html"].startswith("<iframe ")
         assert base64.b64decode(data["image/png"])[:4] == b"\x89PNG"
         assert "<Figure" not in data["text/plain"]

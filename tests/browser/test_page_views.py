@@ -227,7 +227,7 @@ def test_a_brushed_stretch_of_sound_is_its_mean(opened):
     page = pages.audio_page()
     tab = opened(page, "#view=input&head=2")
     settle(tab)
-    box = tab.locator(".input canvas").bounding_box()
+    box = tab.locator(".input canvas").last.bounding_box()
     at = lambda share: (box["x"] + share * box["width"], box["y"] + 100)  # noqa: E731
     tab.mouse.move(*at(0.301))
     tab.mouse.down()
@@ -257,7 +257,7 @@ def test_a_patch_under_the_pointer(opened):
     page = pages.image_page()
     tab = opened(page, "#view=input&layer=2")
     settle(tab)
-    box = tab.locator(".input canvas").bounding_box()
+    box = tab.locator(".input canvas").last.bounding_box()
     tab.mouse.click(box["x"] + box["width"] * 3.5 / 9, box["y"] + box["height"] * 1.5 / 7)
     settle(tab)
     assert tab.inner_text("aside h2").startswith("row 2, column 4")

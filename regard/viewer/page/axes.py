@@ -17,6 +17,8 @@ from regard.viewer.page.pack import ROWS, Bytes
 BANDS = 64  # of a spectrogram
 RANGE = 70.0  # decibels below the loudest that can still be seen
 SPAN = 0.025  # seconds, of one window
+FINE = 0.005  # seconds, from one row to the next, where all of them are but few
+MOST_ROWS = 30_000
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -34,6 +36,7 @@ class Axis:
             recording the loudest above and below zero, then a spectrogram; of vectors their values.
         low, high: of vectors: what the bytes 0 and 255 stand for.
         frequency: Hz, the highest of the spectrogram.
+        per: rows for each position, where they are finer.
         grid: rows and columns of patches; ``stride``, the pixels between them; ``before``, vectors before them.
     """
 
@@ -51,6 +54,7 @@ class Axis:
     low: float | None = None
     high: float | None = None
     frequency: float | None = None
+    per: int | None = None
     grid: tuple[int, int] | None = None
     stride: int | None = None
     before: int | None = None
@@ -59,7 +63,7 @@ class Axis:
         """What the page is told at once; the rest are blocks."""
         told: dict[str, Any] = {"kind": self.kind, "count": self.count}
         plain = ("names", "labels", "scores", "gold", "seconds", "start", "channels", "low", "high", "frequency")
-        for field in (*plain, "grid", "stride", "before"):
+        for field in (*plain, "per", "grid", "stride", "before"):
             value = getattr(self, field)
             if value is not None:
                 told[field] = list(value) if isinstance(value, (list, tuple)) else value
@@ -68,6 +72,10 @@ class Axis:
         if self.rows is not None:
             told["values"] = f"values/{name}"
         return told
+
+    @property
+    def row_count(self) -> int:
+        return self.count * (self.per or 1)
 
     def block(self, level: int, number: int) -> Bytes:
         """``[rows, C]``: up to 4,096 rows at a level, each the largest of ``2^level``."""
@@ -97,11 +105,19 @@ def audio_axis(samples: npt.NDArray[np.float32], rate: int, *, count: int, secon
         count: positions, of which one stands for ``seconds``.
         start: the time of the first in the recording from which the samples are.
     """
-    shown = Spectrogram(np.asarray(samples, np.float32), rate, count, seconds)
+    per = max(1, min(round(seconds / FINE), MOST_ROWS // max(1, count)))
+    shown = Spectrogram(np.asarray(samples, np.float32), rate, count * per, seconds / per)
     return Axis(
-        kind="audio", count=count, seconds=seconds, start=start, media=as_wav(samples, rate), rows=shown,
-        channels=2 + BANDS, frequency=rate / 2,
-    )  # fmt: skip
+        kind="audio",
+        count=count,
+        seconds=seconds,
+        start=start,
+        media=as_wav(samples, rate),
+        rows=shown,
+        channels=2 + BANDS,
+        frequency=rate / 2,
+        per=per,
+    )
 
 
 def image_axis(picture: npt.NDArray[np.float32], *, grid: tuple[int, int], stride: int, before: int = 0) -> Axis:
@@ -122,9 +138,8 @@ def vectors_axis(values: npt.NDArray[np.float32], names: Sequence[str] | None = 
     values = np.nan_to_num(np.asarray(values, np.float32))
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
     rows = np.rint(255 * (values - low) / ((high - low) or 1.0)).astype(np.uint8)
-    return Axis(
-        kind="vectors", count=len(rows), names=names, rows=rows, channels=rows.shape[1], low=low, high=high
-    )  # fmt: skip
+    told = {"channels": rows.shape[1], "low": low, "high": high}
+    return Axis(kind="vectors", count=len(rows), names=names, rows=rows, **told)
 
 
 class Spectrogram:

@@ -121,7 +121,7 @@ class Page:
         for name, axis in self.axes.items():
             names += [f"media/{name}"] * (axis.media is not None)
             if axis.rows is not None:
-                names += [f"values/{name}/0/{number}" for number in range(max(1, -(-axis.count // ROWS)))]
+                names += [f"values/{name}/0/{number}" for number in range(max(1, -(-axis.row_count // ROWS)))]
         for (stack, layer), packed in self.packed.items():
             for head in range(packed.heads):
                 names += [f"weights/{stack}/{layer}/{head}/0/{number}" for number in packed.numbers()]
@@ -140,7 +140,7 @@ class Page:
                 return self.axes[axis].media or b""
             case ["values", axis, level, number] if axis in self.axes and self.axes[axis].rows is not None:
                 found = self.axes[axis]
-                self._check(name, level, number, found.count)
+                self._check(name, level, number, found.row_count)
                 return np.ascontiguousarray(found.block(int(level), int(number))).tobytes()
             case ["weights", stack, layer, head, level, number] if _digits(layer, head):
                 packed = self.packed.get((stack, int(layer)))

@@ -30,10 +30,19 @@ def test_a_tone_is_loudest_in_its_band(hertz):
     samples, rate = tone(hertz)
     rows = audio_axis(samples, rate, count=50, seconds=0.01).block(0, 0)
     mel = lambda f: 1127 * np.log1p(f / 700)  # noqa: E731
-    band = rows[10:40, 2:].mean(0).argmax()
+    band = rows[20:80, 2:].mean(0).argmax()
     assert band == pytest.approx(BANDS * mel(hertz) / mel(rate / 2), abs=3)
-    assert rows[25, 2:].max() == pytest.approx(255, abs=10)  # as loud as a sine can be
-    assert rows[25, :2].min() > 230  # the loudest above and below zero
+    assert rows[50, 2:].max() == pytest.approx(255, abs=10)  # as loud as a sine can be
+    assert rows[50, :2].min() > 230  # the loudest above and below zero
+
+
+@pytest.mark.parametrize(
+    ("count", "seconds", "per"), [(30, 0.02, 4), (100, 0.01, 2), (360_000, 0.01, 1), (9, 0.001, 1)]
+)
+def test_few_positions_are_drawn_more_finely(count, seconds, per):
+    axis = audio_axis(np.zeros(800, np.float32), 8000, count=count, seconds=seconds)
+    assert axis.per == axis.meta("sound")["per"] == per
+    assert axis.row_count == len(axis.rows) == count * per
 
 
 def test_silence_and_nothing():
@@ -89,10 +98,10 @@ def test_answers_stand_beside_the_items():
 def test_from_afar_sound_is_as_loud_as_near():
     samples, rate = tone(440, seconds=2.0)
     samples[7000] = -1.0  # a click that no row may lose
-    axis = audio_axis(samples, rate, count=200, seconds=0.01)
+    axis = audio_axis(samples, rate, count=400, seconds=0.005)
     near, far = axis.block(0, 0), axis.block(4, 0)
-    assert far.shape == (13, 2 + BANDS)
-    np.testing.assert_array_equal(far[:, :2], np.maximum.reduceat(near[:, :2], np.arange(0, 200, 16), axis=0))
-    assert far[:, 1].argmax() == 87 // 16
+    assert far.shape == (25, 2 + BANDS)
+    np.testing.assert_array_equal(far[:, :2], np.maximum.reduceat(near[:, :2], np.arange(0, 400, 16), axis=0))
+    assert far[:, 1].argmax() == 175 // 16
     assert far[:, 1].max() == 255
     assert np.abs(far[0, 2:].astype(int) - near[:16, 2:].max(0)).max() < 60

@@ -193,6 +193,8 @@ def test_modules_are_one_script():
     }
     assert files == set(MODULES)
     for place, name in enumerate(MODULES):
-        used = re.findall(r'from "\./(\w+)\.js";', static(f"{name}.js"))
-        assert set(used) <= set(MODULES[:place]), name
+        for taken, used in re.findall(r'import \{([^}]*)\} from "\./(\w+)\.js";', static(f"{name}.js")):
+            assert used in MODULES[:place], name
+            given = re.findall(r"^export (?:async )?(?:const|function) (\w+)", static(f"{used}.js"), re.MULTILINE)
+            assert set(re.findall(r"\w+", taken)) <= set(given), f"{name} takes of {used} what is not there"
     assert max(len(line) for name in MODULES for line in static(f"{name}.js").splitlines()) <= 120

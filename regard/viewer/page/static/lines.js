@@ -97,7 +97,7 @@ export function createLines(context) {
     faint.forEach(({ first, weights }, query) => {
       weights.forEach((weight, i) => {
         if (weight < 0.04 * head.largest) return;
-        const opacity = 0.3 * Math.sqrt(weight / head.largest);
+        const opacity = 0.3 * Math.sqrt(weight / head.largest) * Math.min(1, 14 / faint.length);
         drawn.push(curve(query, first + i, { stroke: theme.muted, "stroke-width": 1, opacity: opacity.toFixed(2) }));
       });
     });

@@ -1,8 +1,11 @@
-// An image, and over it the weights of its patches.
+// An image, and beside it the weights of its patches over it.
 
 import { element, fitCanvas, svg, weightText } from "./tools.js";
 import { shareOf } from "./draw.js";
 import { embedded } from "./export.js";
+
+const MOST_WIDTH = 430; // pixels, of each of both
+const GAP_BETWEEN = 14;
 
 export function createPicture(context, axisName, choose, hover) {
   const axis = context.meta.axes[axisName];
@@ -11,82 +14,85 @@ export function createPicture(context, axisName, choose, hover) {
   const image = new Image();
   image.onload = () => draw();
   if (axis.media) context.source.mediaUrl(axis.media, "image/png").then((address) => (image.src = address));
-  const canvas = element("canvas", { role: "img", "aria-label": `an image of ${rows} × ${columns} patches` });
+  const labelled = (label) => element("canvas", { role: "img", "aria-label": label });
+  const plain = labelled(`an image of ${rows} × ${columns} patches`);
+  const canvas = labelled("how much each patch of it weighs");
   const tip = element("div", { class: "tip", hidden: true });
-  const ofClass = before
-    ? [element("button", { type: "button", class: "quiet", onclick: () => choose(0) }, "the vector of the class")]
-    : [];
-  const veil = element("input", {
-    type: "range",
-    min: 0,
-    max: 100,
-    value: 100,
-    oninput: () => draw(),
-    "aria-label": "how much the map hides",
-  });
-  const bar = element(
-    "div",
-    { class: "bar" },
-    ...ofClass,
-    element("label", { class: "choice" }, element("span", {}, "map over image"), veil),
+  const ofClass = element(
+    "button",
+    { type: "button", class: "quiet", onclick: () => choose(0) },
+    "the vector of the class",
   );
-  const frame = element("div", { class: "frame" }, canvas, tip);
+  const veil = element("input", { type: "range", min: 0, max: 100, value: 85, "aria-label": "how much the map hides" });
+  veil.addEventListener("input", () => draw());
+  const choice = element("label", { class: "choice" }, element("span", {}, "map over image"), veil);
+  const bar = element("div", { class: "bar" }, ...(before ? [ofClass] : []), choice);
+  const frame = element("div", { class: "frame pair" }, plain, canvas, tip);
   const root = element("div", { class: "picture" }, bar, frame);
   let last = {};
 
   function size() {
-    const width = Math.min(root.clientWidth || 480, 560, (560 * columns) / rows);
+    const room = ((root.clientWidth || 600) - GAP_BETWEEN) / 2;
+    const width = Math.max(120, Math.min(room, MOST_WIDTH, (MOST_WIDTH * columns) / rows));
     return { width, height: (width * rows) / columns, side: width / columns };
   }
 
   function patchAt(event) {
-    const box = canvas.getBoundingClientRect();
+    const box = event.currentTarget.getBoundingClientRect();
     const column = Math.floor(((event.clientX - box.left) / box.width) * columns);
     const row = Math.floor(((event.clientY - box.top) / box.height) * rows);
     return row < 0 || column < 0 || row >= rows || column >= columns ? null : before + row * columns + column;
   }
-  canvas.addEventListener("pointermove", (event) => hover(patchAt(event)));
-  canvas.addEventListener("pointerleave", () => hover(null));
-  canvas.addEventListener("click", (event) => patchAt(event) !== null && choose(patchAt(event)));
+  for (const one of [plain, canvas]) {
+    one.addEventListener("pointermove", (event) => hover(patchAt(event)));
+    one.addEventListener("pointerleave", () => hover(null));
+    one.addEventListener("click", (event) => patchAt(event) !== null && choose(patchAt(event)));
+  }
 
   function draw() {
-    const { theme } = context;
+    const { width, height } = size();
+    for (const one of [plain, canvas]) drawImage(fitCanvas(one, width, height).pen, one === canvas);
+  }
+
+  function drawImage(pen, weighed) {
     const { width, height, side } = size();
-    const { pen } = fitCanvas(canvas, width, height);
+    const { weights, first = 0, chosen = null } = last;
     pen.clearRect(0, 0, width, height);
-    pen.imageSmoothingEnabled = image.width > 2 * columns && side < 24;
     if (image.complete && image.width) {
-      const weighed = Boolean(last.weights);
-      pen.filter = weighed ? `grayscale(${veil.value / 100})` : "none"; // so that no colour of it is taken for a weight
+      pen.imageSmoothingEnabled = image.width > 2 * columns && side < 24;
+      pen.filter = weighed && weights ? "grayscale(1)" : "none"; // so that no colour of it is taken for a weight
       pen.drawImage(image, 0, 0, axis.stride * columns, axis.stride * rows, 0, 0, width, height);
       pen.filter = "none";
     }
-    const { weights, first = 0, chosen = null } = last;
-    let largest = 0;
-    if (weights) for (const weight of weights) largest = Math.max(largest, weight);
-    if (weights) {
-      weights.forEach((weight, j) => {
-        const patch = first + j - before;
-        if (patch < 0) return;
-        const share = shareOf(weight, largest);
-        pen.fillStyle = theme.css[share];
-        pen.globalAlpha = (veil.value / 100) * (0.35 + (0.6 * share) / 255);
-        const [x, y] = [(patch % columns) * side, Math.floor(patch / columns) * side];
-        pen.fillRect(x, y, side, side);
-      });
-      pen.globalAlpha = 1;
-    }
-    if (chosen !== null && chosen >= before) outline(pen, chosen - before, side, theme);
+    if (weighed && weights) drawWeights(pen, weights, first, side);
+    if (chosen !== null && chosen >= before) outline(pen, chosen - before, side);
   }
 
-  function outline(pen, patch, side, theme) {
+  function drawWeights(pen, weights, first, side) {
+    const { css } = context.theme;
+    const largest = weights.reduce((a, b) => Math.max(a, b), 0);
+    pen.globalAlpha = veil.value / 100;
+    weights.forEach((weight, i) => {
+      const patch = first + i - before;
+      if (patch < 0) return;
+      pen.fillStyle = css[shareOf(weight, largest)];
+      const [left, top] = [(patch % columns) * side, Math.floor(patch / columns) * side];
+      const [right, bottom] = [Math.round(left + side), Math.round(top + side)]; // so that no seams are seen
+      pen.fillRect(Math.round(left), Math.round(top), right - Math.round(left), bottom - Math.round(top));
+    });
+    pen.globalAlpha = 1;
+  }
+
+  function outline(pen, patch, side) {
     const [x, y] = [(patch % columns) * side, Math.floor(patch / columns) * side];
-    pen.lineWidth = 4;
-    pen.strokeStyle = theme.paper;
-    pen.strokeRect(x, y, side, side);
-    pen.lineWidth = 2;
-    pen.strokeStyle = theme.mark;
-    pen.strokeRect(x, y, side, side);
+    for (const [line, colour] of [
+      [4, context.theme.paper],
+      [2, context.theme.mark],
+    ]) {
+      pen.lineWidth = line;
+      pen.strokeStyle = colour;
+      pen.strokeRect(x + 1, y + 1, side - 2, side - 2);
+    }
   }
 
   function update(told) {
@@ -96,16 +102,17 @@ export function createPicture(context, axisName, choose, hover) {
     const weight = weights && chosen !== null ? weights[chosen - first] : undefined;
     tip.hidden = context.state.hover === null || weight === undefined || chosen < before;
     if (tip.hidden) return;
-    const { side } = size();
+    const { side, width } = size();
     const [row, column] = [Math.floor((chosen - before) / columns), (chosen - before) % columns];
     tip.textContent = `row ${row + 1}, column ${column + 1}: ${weightText(weight)} on itself`;
-    tip.style.left = `${Math.min((column + 1) * side + 8, Math.max(0, size().width - 120))}px`;
+    tip.style.left = `${Math.min((column + 1) * side + 8, Math.max(0, 2 * width - 200))}px`;
     tip.style.top = `${(row + 1) * side + 8}px`;
   }
 
   function picture() {
     const { width, height } = size();
-    return { width: width + 24, height: height + 12, drawn: [embedded(canvas, 12, 0, width, height), svg("g")] };
+    const both = [plain, canvas].map((one, i) => embedded(one, 12 + i * (width + GAP_BETWEEN), 0, width, height));
+    return { width: 2 * width + GAP_BETWEEN + 24, height: height + 12, drawn: [...both, svg("g")] };
   }
   return { root, update, picture, resize: draw };
 }

@@ -24,6 +24,7 @@ const GAP = 8;
 export function createTimeline(context, axisName, choose, hover) {
   const axis = context.meta.axes[axisName];
   const sound = axis.kind === "audio";
+  const per = axis.per ?? 1; // rows of bytes for each position
   const tracks = ["weights", ...body(axis), ...(axis.labels ? ["label"] : []), ...(axis.gold ? ["gold"] : []), "time"];
   const tall = (track) => TRACKS[track === "gold" ? "label" : track];
   const height = tracks.reduce((sum, track) => sum + tall(track) + GAP, 0);
@@ -138,7 +139,7 @@ export function createTimeline(context, axisName, choose, hover) {
   /** A level of a saved page: of each two rows the largest. */
   async function joined(level, number) {
     const C = axis.channels;
-    const count = Math.ceil(axis.count / 2 ** (level - 1));
+    const count = Math.ceil((axis.count * per) / 2 ** (level - 1));
     const [from, to] = [2 * number * ROWS, Math.min(count, 2 * (number + 1) * ROWS)];
     const found = new Uint8Array(Math.ceil((to - from) / 2) * C);
     for (const half of [0, 1]) {
@@ -158,11 +159,11 @@ export function createTimeline(context, axisName, choose, hover) {
 
   /** Calls with the row of bytes of each pixel: `put(x, bytes, place)`. */
   function eachPixel(pixels, put) {
-    const step = (box.end - box.start) / pixels;
+    const step = ((box.end - box.start) * per) / pixels;
     const level = Math.max(0, Math.floor(Math.log2(Math.max(1, step))));
-    const most = Math.ceil(axis.count / 2 ** level) - 1;
+    const most = Math.ceil((axis.count * per) / 2 ** level) - 1;
     for (let x = 0; x < pixels; x++) {
-      const row = clamp(Math.floor((box.start + (x + 0.5) * step) / 2 ** level), 0, Math.max(0, most));
+      const row = clamp(Math.floor((box.start * per + (x + 0.5) * step) / 2 ** level), 0, Math.max(0, most));
       const bytes = block(level, Math.floor(row / ROWS));
       if (bytes) put(x, bytes, (row % ROWS) * axis.channels);
     }

@@ -133,7 +133,7 @@ export function createAggregate(context) {
     return section(
       "where it is most certain",
       "The examples in which the weights are least spread; 100 % is one key alone. --number N shows the N-th.",
-      table(["example", "certain", "text", "the largest weight"], rows, "wide"),
+      element("div", { class: "scroll" }, table(["example", "certain", "text", "the largest weight"], rows, "wide")),
     );
   }
 

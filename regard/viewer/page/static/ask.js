@@ -24,16 +24,17 @@ export function createAsk(context) {
     try {
       const response = await fetch("/inputs", { method: "POST", body: input.value });
       const answer = await response.json();
-      if (answer.error) say(answer.error);
+      if (answer.error) say(answer.error, true);
       else location.assign(answer.page + location.hash);
     } catch {
-      say("the server does not answer: it was stopped, or is busy");
+      say("the server does not answer: it was stopped, or is busy", true);
     }
     button.disabled = false;
   }
 
-  function say(text) {
+  function say(text, wrong = false) {
     told.textContent = text;
+    told.classList.toggle("wrong", wrong);
     told.hidden = false;
   }
   return root;

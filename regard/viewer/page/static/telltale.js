@@ -4,7 +4,7 @@ import { element, percent, short, svg, weightText, fitCanvas } from "./tools.js"
 import { choice } from "./overview.js";
 import { placeName } from "./timeline.js";
 import { sheet } from "./export.js";
-import { shown } from "./words.js";
+import { visibleName } from "./words.js";
 
 const HEIGHT = 64; // of bars
 const [WIDE, CHIP_LINE] = [760, 30]; // of a saved picture
@@ -58,7 +58,7 @@ export function createTelltale(context) {
   function answerName(i) {
     const place = tales.places?.[i];
     const where = tales.query === tales.axis && place != null ? `${short(placeName(axis, place), 24)} → ` : "";
-    return `${where}${short(shown(tales.names[i]), 40)}`;
+    return `${where}${short(visibleName(tales.names[i]), 40)}`;
   }
 
   function choose(i) {
@@ -154,7 +154,7 @@ function createStrip(context, axis, name, signed) {
 
 function createWordStrip(context, axis, signed, choosePlace) {
   const words = axis.names.map((name, i) =>
-    element("button", { type: "button", class: "chip", onclick: () => choosePlace(i) }, element("bdi", {}, short(shown(name), 60))),
+    element("button", { type: "button", class: "chip", onclick: () => choosePlace(i) }, element("bdi", {}, short(visibleName(name), 60))),
   );
   const root = element("div", { class: "chips", dir: "auto" }, ...words);
   const nothing = element("p", { class: "says", hidden: true }, "the chosen part attends to another sequence");
@@ -237,7 +237,7 @@ function stripPicture(context, axis, numbers, signed, top) {
   const drawn = [];
   let [x, y] = [12, top];
   axis.names.forEach((name, i) => {
-    const text = short(shown(name), 40);
+    const text = short(visibleName(name), 40);
     const wide = pen.measureText(text).width + 12;
     if (x + wide > WIDE - 12) [x, y] = [12, y + CHIP_LINE];
     const [paper, ink] = look(numbers[i]);

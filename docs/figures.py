@@ -1,13 +1,16 @@
 """Draws the figures of the documentation, from what the code itself computes: `python docs/figures.py [NAME ...]`.
 
-The same machine draws the same bytes. `attention` trains a small tagger first, which takes some seconds.
+The same machine draws the same bytes. `attention` and `page` train a small tagger first, which takes some seconds; the
+latter needs Chromium and `playwright`.
 """
 
 from __future__ import annotations
 
 import json
 import random
+import shutil
 import sys
+import tempfile
 from itertools import pairwise
 from pathlib import Path
 
@@ -27,6 +30,9 @@ from regard.nn import Alibi, Rotary, Sinusoidal, build_encoder
 from regard.nn.positions import rotate
 
 FOLDER = Path(__file__).with_name("figures")
+
+
+SENTENCE = ["I", "saw", "the", "old", "saw", "."]
 
 
 def visible(queries: int, keys: int, *, offsets: Tensor | None = None, **options: object) -> Tensor:
@@ -316,6 +322,25 @@ def words() -> Figure:
 
 
 def attention() -> Figure:
+    """What a small tagger attends to."""
+    return small_tagger().attention(SENTENCE).figure()
+
+
+def page() -> None:
+    """The page of the same tagger and sentence, as Chromium shows it."""
+    from playwright.sync_api import sync_playwright
+
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
+        file = small_tagger().attention(SENTENCE).save(Path(folder) / "page.html")
+        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        tab = browser.new_page(viewport={"width": 1120, "height": 520}, device_scale_factor=1.5)
+        tab.goto(f"{file.as_uri()}#view=lines&layer=1&head=2&at=5")
+        tab.wait_for_selector("svg.lines path", state="attached")
+        tab.screenshot(path=FOLDER / "page.png")
+        browser.close()
+
+
+def small_tagger() -> Labeler:
     """A causal tagger of one layer, trained on sentences in which every verb could be a noun."""
     torch.set_num_threads(1)
     draw = random.Random(0)
@@ -338,12 +363,11 @@ def attention() -> Figure:
         average=0.0,
         device="cpu",
     )
-    words = ["I", "saw", "the", "old", "saw", "."]
-    maps = tagger.attention(words)
-    told_apart = tagger.predict([words]) == [["PRON", "VERB", "DET", "ADJ", "NOUN", "PUNCT"]]
+    maps = tagger.attention(SENTENCE)
+    told_apart = tagger.predict([SENTENCE]) == [["PRON", "VERB", "DET", "ADJ", "NOUN", "PUNCT"]]
     if not told_apart or maps[0][:, [1, 4]].argmax(-1).tolist() != [[0, 2], [0, 2]]:
         raise SystemExit("the small tagger learned otherwise than README.md says: change its text, or the seed")
-    return maps.figure()
+    return tagger
 
 
 def pronunciation() -> Figure:
@@ -405,6 +429,7 @@ FIGURES = (
     network,
     words,
     attention,
+    page,
     pronunciation,
 )
 
@@ -417,7 +442,8 @@ def main(names: list[str]) -> None:
             raise SystemExit(f"no figure {name!r}; there are {', '.join(known)}")
         written = {"svg.fonttype": "none"} if name == "walk" else {}  # which is all text, and large as paths
         with matplotlib.rc_context(STYLE | written):
-            known[name]().savefig(FOLDER / f"{name}.svg", dpi=150, metadata={"Date": None})
+            if (figure := known[name]()) is not None:
+                figure.savefig(FOLDER / f"{name}.svg", dpi=150, metadata={"Date": None})
 
 
 if __name__ == "__main__":

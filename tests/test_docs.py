@@ -57,7 +57,7 @@ def test_example_runs(name, shown, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     runpy.run_path(str(ROOT / "examples" / f"{name}.py"))
     assert shown in capsys.readouterr().out
-    assert [path.name for path in tmp_path.iterdir()] == (["attention.svg"] if name == "label" else [])
+    assert [path.name for path in tmp_path.iterdir()] == (["attention.html"] if name == "label" else [])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -19,7 +19,9 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 root_doc = "README"
 include_patterns = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "RELEASING.md", "docs/*.md", "docs/api/*.rst"]
 CONTENTS = {
-    "Guide": [f"docs/{name}" for name in ("mechanism", "network", "convolution", "tasks", "training", "formats")],
+    "Guide": [
+        f"docs/{name}" for name in ("mechanism", "network", "convolution", "tasks", "viewer", "training", "formats")
+    ],
     "Measured": ["docs/results", "docs/performance"],
     "API": [f"docs/api/{name}" for name in ("attention", "tasks", "nn", "front_ends", "data", "decoding", "errors")],
     "Development": ["docs/design", "CONTRIBUTING", "RELEASING", "CHANGELOG"],

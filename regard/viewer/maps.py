@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -308,5 +309,23 @@ def _name(axis: Any, names: Sequence[str] | None, count: int, cell: float, fonts
     step = math.ceil(NAME_SPACE / cell - 1e-9)
     places = range(0, count, step)
     size = 7 if step * cell >= 0.12 else 6
-    short = [names[place] if len(names[place]) <= LONGEST_NAME else names[place][:13] + "…" for place in places]
-    axis.set_ticks(places, short, fontsize=size, fontfamily=fonts, parse_math=False, **options)
+    axis.set_ticks(
+        places,
+        [_written(names[place]) for place in places],
+        fontsize=size,
+        fontfamily=fonts,
+        parse_math=False,
+        **options,
+    )
+
+
+def _written(name: str) -> str:
+    """What stands beside an axis: not too long, in one line, and nothing that cannot be seen.
+
+    >>> _written("a\\n"), _written(" "), _written("a very long word")
+    ('a⟨0a⟩', '␣', 'a very long w…')
+    """
+    if name.isspace() and name.isprintable():
+        return "␣"
+    short = name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
+    return "".join(f"⟨{ord(letter):02x}⟩" if unicodedata.category(letter) == "Cc" else letter for letter in short)

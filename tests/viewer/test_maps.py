@@ -42,6 +42,17 @@ def test_the_text_of_an_svg_can_be_searched(tmp_path):
     assert "&lt;b&gt;" in texts
 
 
+def test_hostile_words_are_shown_and_the_file_stays_whole(tmp_path):
+    from xml.etree import ElementTree
+
+    words = ["<script>x</script>", "a\x00\x07", "\n", " ", "$x^2$", "\u202eabc", "e\u0301" * 30, "w" * 10_000, ""]
+    maps = maps_of(words)
+    tree = ElementTree.parse(maps.save(tmp_path / "x.svg"))
+    texts = ["".join(text.itertext()) for text in tree.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"<script>x</sc…", "a⟨00⟩⟨07⟩", "⟨0a⟩", "␣", "$x^2$"} <= set(texts)
+    assert "<script" not in maps.save(tmp_path / "x.html").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("count", [5, 61, 100, 160])
 def test_every_word_is_written(count):
     words = [f"word{number}" for number in range(count)]

@@ -24,7 +24,7 @@ endef
 
 help:
 	@echo "make demo    train a part-of-speech tagger, print its scores, draw what it attended to"
-	@echo "make test    the test suite"
+	@echo "make test    the test suite, but for the page in a browser"
 	@echo "make browser the tests of the page in Chromium, which is fetched where there is none"
 	@echo "make coverage the test suite, and which lines and branches it does not reach"
 	@echo "make check   linter, formatters, types"
@@ -41,14 +41,16 @@ demo: $(KERNELS)
 	@$(BIN)/regard demo
 
 test: $(KERNELS)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --ignore tests/browser
 
 browser: $(KERNELS)
-	@command -v chromium google-chrome > /dev/null || $(BIN)/python -m playwright install --with-deps chromium
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/browser
+	@command -v chromium google-chrome > /dev/null || \
+		(apt-get update -qq && apt-get install -qq -y chromium || $(BIN)/python -m playwright install --with-deps chromium) \
+		> /dev/null 2>&1 || echo "no Chromium, and none could be fetched: the tests of the page are skipped"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto tests/browser
 
 coverage: $(KERNELS)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --cov --cov-report=
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --ignore tests/browser --cov --cov-report=
 	@$(BIN)/coverage report
 	@$(BIN)/coverage report --include='regard/attention/*,regard/data/*,regard/training/*' --fail-under=100
 

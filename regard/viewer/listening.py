@@ -122,20 +122,23 @@ class Listener:
 
     def _leave(self, module: nn.Module, args: tuple[Any, ...], *rest: Any) -> None:
         """``rest`` is keywords and output; where the module raised, it is None alone."""
-        if not self._hears(module) or not self._frames:
+        if not self._hears(module) or not self._frames or self._frames[-1].module is not module:
             return
         self._listen(False)  # what asks runs modules too
-        frame = self._frames[-1]
-        if len(rest) == 2 and not frame.heard:
-            row = row_of(module)
-            if row is not None:
-                self._ask(row, module, args, rest[0])
-            elif re.search("attention|attn", type(module).__name__, re.IGNORECASE):
-                self._write(Place(self.names[module], module, self.example, 0), None, SILENT)
-        self._frames.pop()
-        self._listen(frame.listened)
+        try:
+            if len(rest) == 2 and not self._frames[-1].heard:
+                self._ask_module(module, args, rest[0])
+        finally:
+            self._listen(self._frames.pop().listened)
         if not self._frames:
             self._end_pass()
+
+    def _ask_module(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        row = row_of(module)
+        if row is not None:
+            self._ask(row, module, args, kwargs)
+        elif re.search("attention|attn", type(module).__name__, re.IGNORECASE):
+            self._write(Place(self.names[module], module, self.example, 0), None, SILENT)
 
     def _end_pass(self) -> None:
         if self._now:

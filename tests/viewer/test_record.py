@@ -356,6 +356,15 @@ def test_weights_that_would_fill_the_memory_are_left_out_with_a_reason(monkeypat
     assert "2 heads of 50 × 100 weights take 0.0 GiB, more than there is; record a shorter" in recording[0].why
 
 
+def test_an_example_that_is_not_there_ends_the_pass_and_no_more():
+    attention, x = nn.MultiheadAttention(8, 2, batch_first=True), torch.randn(3, 4, 8)
+    with regard.record(nn.Sequential(attention), example=2) as recording:
+        with pytest.raises(ConfigError, match="example: there are 2 in the batch of '0', from 0; got 2"):
+            attention(x[:2], x[:2], x[:2])
+        attention(x, x, x)
+    same(recording[0].weights.dense(), attention(x, x, x, average_attn_weights=False)[1][2:].detach())
+
+
 def test_bad_choices_are_refused():
     network, x = Calls(F.scaled_dot_product_attention), torch.randn(2, 1, 3, 4)
     with pytest.raises(ConfigError, match="example: there are 2 in the batch of 'Calls', from 0; got 2"):  # noqa: SIM117

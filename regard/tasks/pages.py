@@ -296,8 +296,13 @@ def _title(example: Example) -> str:
     items = example.items
     if isinstance(items, str | list):
         return (items if isinstance(items, str) else " ".join(map(str, items)))[:80] or "attention"
-    path = getattr(items, "path", None)
-    return "attention" if path is None else Path(path).name
+    path, place = getattr(items, "path", None), example.place
+    if path is not None:
+        return Path(path).name
+    if place.source is None:
+        return "attention"
+    where = "" if place.line is None else f", line {place.line}"
+    return f"{Path(place.source).name}{where}"
 
 
 def _numbers(tensor: torch.Tensor) -> Any:

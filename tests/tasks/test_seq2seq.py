@@ -145,7 +145,8 @@ def test_who_attends_to_whom(run, tmp_path):
     assert maps.decoder[0].triu(1).abs().max() == 0
     for weights in (maps.encoder[0], maps.decoder[0], maps.cross[0]):
         torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:2]))
-    assert "target to source" in maps.save(tmp_path / "page.html").read_text()
+    page = maps.save(tmp_path / "page.html").read_text()
+    assert [f'"id":"{name}"' in page for name in ("encoder", "cross", "decoder")] == [True] * 3
 
 
 def test_scores_of_texts():

@@ -50,7 +50,9 @@ def test_hostile_words_are_shown_and_the_file_stays_whole(tmp_path):
     tree = ElementTree.parse(maps.save(tmp_path / "x.svg"))
     texts = ["".join(text.itertext()) for text in tree.iter("{http://www.w3.org/2000/svg}text")]
     assert {"<script>x</sc…", "a⟨00⟩⟨07⟩", "⟨0a⟩", "␣", "$x^2$"} <= set(texts)
-    assert "<script" not in maps.save(tmp_path / "x.html").read_text(encoding="utf-8")
+    page = maps.save(tmp_path / "x.html").read_text(encoding="utf-8")
+    assert "<script>x" not in page
+    assert json.loads(re.search(r'id="meta">(.*?)</script>', page)[1])["axes"]["input"]["names"] == words
 
 
 @pytest.mark.parametrize("count", [5, 61, 100, 160])

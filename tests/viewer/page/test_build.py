@@ -22,7 +22,7 @@ def weights_of(heads=2, queries=4, keys=4, seed=0):
 
 
 def page_of(words=("a", "b", ",", "d"), title="four", **options):
-    layers = [Recorded(f"layers.{i}.attention", weights_of(seed=i)) for i in range(3)]
+    layers = [Recorded(f"layers.{i}.attention", "attention", weights_of(seed=i)) for i in range(3)]
     return Page(title, {"words": text_axis(words)}, [Stack("encoder", "encoder", "words", "words", layers)], **options)
 
 
@@ -164,7 +164,7 @@ def test_layers_without_weights_say_why():
 def test_an_image_is_measured_over_rows_and_columns():
     axis = Axis(kind="image", count=4, grid=(2, 2), stride=4)
     weights = weights_of(heads=1)
-    page = Page("", {"image": axis}, [Stack("s", "s", "image", "image", [Recorded("attention", weights)])])
+    page = Page("", {"image": axis}, [Stack("s", "s", "image", "image", [Recorded("attention", "attention", weights)])])
     places = torch.cartesian_prod(torch.arange(2.0), torch.arange(2.0))
     expected = (weights.values[0, 0] * torch.cdist(places, places)).sum(1).mean()
     assert page.meta["stacks"][0]["layers"][0]["measures"]["distance"] == pytest.approx([float(expected)], abs=1e-5)
@@ -172,7 +172,7 @@ def test_an_image_is_measured_over_rows_and_columns():
 
 def test_layers_of_a_kind_are_one_stack():
     names = ["decoder.layers.0.attention", "decoder.layers.0.cross_attention", "decoder.layers.1.attention", "pool"]
-    found = grouped([Recorded(name, weights_of()) for name in names])
+    found = grouped([Recorded(name, "attention", weights_of()) for name in names])
     assert [(kind, [layer.name for layer in layers]) for kind, layers in found.items()] == [
         ("decoder.layers.attention", [names[0], names[2]]),
         ("decoder.layers.cross_attention", [names[1]]),

@@ -54,7 +54,8 @@ export function createAggregate(context) {
     if (drawnFor !== context.theme) build();
     drawnFor = context.theme;
     const at = `${state.layer}/${state.head}`;
-    for (const one of grid.querySelectorAll(".tile")) one.setAttribute("aria-pressed", String(one.dataset.place === at));
+    for (const one of grid.querySelectorAll(".tile"))
+      one.setAttribute("aria-pressed", String(one.dataset.place === at));
     const found = all.layers[state.layer].found[state.head];
     detail.replaceChildren(
       element("h3", {}, `${all.layers[state.layer].title}, head ${state.head + 1}, ${all.layers[state.layer].name}`),
@@ -75,7 +76,11 @@ export function createAggregate(context) {
   function distances(found) {
     const names = found.distances.map((_, i) => bucket(i));
     const rows = found.distances.map((share, i) => bar(context.theme, names[i], share, Math.max(...found.distances)));
-    return section("by distance", "The share of a position's weight on keys so far away.", table(["away", "share"], rows));
+    return section(
+      "by distance",
+      "The share of a position's weight on keys so far away.",
+      table(["away", "share"], rows),
+    );
   }
 
   function labelTable(found) {
@@ -146,7 +151,9 @@ export function createAggregate(context) {
       layer.found.forEach((found, h) => {
         const place = svg("g", { transform: `translate(${76 + h * across} ${l * down})` });
         place.append(...curve(context.theme, found.relative, SMALL_WIDTH, SMALL_HEIGHT));
-        place.append(svg("text", { x: 0, y: SMALL_HEIGHT + 13, "font-size": 11, fill: context.theme.text }, `${l + 1}·${h + 1}`));
+        place.append(
+          svg("text", { x: 0, y: SMALL_HEIGHT + 13, "font-size": 11, fill: context.theme.text }, `${l + 1}·${h + 1}`),
+        );
         drawn.push(place);
       });
     });
@@ -178,7 +185,8 @@ export function createAggregate(context) {
 function inWords({ relative }) {
   if (isGrid(relative)) return gridInWords(relative);
   const reach = (relative.length - 1) / 2;
-  const most = relative.reduce((best, mean, i) => (mean !== null && mean > (relative[best] ?? -1) ? i : best), 0) - reach;
+  const most =
+    relative.reduce((best, mean, i) => (mean !== null && mean > (relative[best] ?? -1) ? i : best), 0) - reach;
   const where = most === 0 ? "on the position itself" : `${Math.abs(most)} ${most < 0 ? "before" : "after"}`;
   return `most weight ${where}, ${weightText(relative[most + reach] ?? 0)} on average`;
 }
@@ -210,7 +218,9 @@ function curve(theme, means, width, height) {
   const step = width / means.length;
   const bars = means.map((mean, i) => {
     const high = Math.max(0.5, ((mean ?? 0) / largest) * (height - 4));
-    return mean === null ? "" : `M${(i * step).toFixed(2)} ${height}v${-high.toFixed(2)}h${(step * 0.9).toFixed(2)}V${height}z`;
+    return mean === null
+      ? ""
+      : `M${(i * step).toFixed(2)} ${height}v${-high.toFixed(2)}h${(step * 0.9).toFixed(2)}V${height}z`;
   });
   const middle = ((means.length - 1) / 2 + 0.45) * step;
   return [
@@ -273,7 +283,9 @@ function bigCurve(theme, means) {
   for (const at of [-reach, -reach / 2, 0, reach / 2, reach]) {
     const x = (at + reach + 0.45) * step;
     const text = at > 0 ? `+${at}` : String(at).replace("-", "−");
-    plot.append(svg("text", { x, y: CURVE_HEIGHT + 16, "text-anchor": "middle", "font-size": 12, fill: theme.muted }, text));
+    plot.append(
+      svg("text", { x, y: CURVE_HEIGHT + 16, "text-anchor": "middle", "font-size": 12, fill: theme.muted }, text),
+    );
   }
   const scale = (y, text) =>
     svg("text", { x: left - 8, y, "text-anchor": "end", "font-size": 12, fill: theme.muted }, text);

@@ -31,8 +31,8 @@ export const HELP = {
       differs, it stands below.`,
   ],
   telltale: [
-    `Four answers to “what did this come from?”, each of another kind, for one answer of the network: choose it above, or
-      by its position. Where they disagree, none of them alone is the reason.`,
+    `Four answers to “what did this come from?”, each of another kind, for one answer of the network: choose it above,
+      or by its position. Where they disagree, none of them alone is the reason.`,
     `Weights are where one head looked. Rollout follows weights through all layers (Abnar and Zuidema 2020). Gradient ×
       attention weighs each weight by how the answer moves with it. Without a head the network is run again, once for
       each head, with nothing coming from it.`,
@@ -41,8 +41,8 @@ export const HELP = {
     `What each head does over many examples. Click a small curve to see its head below: the mean weight by relative
       position and by distance, from label to label where positions have labels, and the examples in which it is most
       certain.`,
-    `Certainty is one less the entropy of the weights, as a share of what it would be if all that can be seen weighed the
-      same.`,
+    `Certainty is one less the entropy of the weights, as a share of what it would be if all that can be seen weighed
+      the same.`,
   ],
   caution: `A weight tells what a head mixed, not why the network answered as it did: what is mixed may not matter, and
       what matters may come around the attention.`,

@@ -176,7 +176,12 @@ function createFrame(context, views) {
     controls.root,
   );
   const beside = meta.stacks.length ? [panel.root] : [];
-  const body = element("main", { class: beside.length ? "" : "alone" }, element("div", { class: "stage" }, reason, place), ...beside);
+  const body = element(
+    "main",
+    { class: beside.length ? "" : "alone" },
+    element("div", { class: "stage" }, reason, place),
+    ...beside,
+  );
   const frame = { root: element("div", { id: "page" }, header, createAsk(context), nav, body, help.root), help };
   let shown = null;
 

@@ -9,7 +9,7 @@ import { visibleName } from "./words.js";
 const HEIGHT = 64; // of bars
 const [WIDE, CHIP_LINE] = [760, 30]; // of a saved picture
 
-/** title, and what it says and does not say; `signed`: below 0 too; `of(context, tales, answer)`: a number by position. */
+/** title, and what it says and does not; `signed`: below 0 too; `of(context, tales, answer)`: a number by position. */
 const ROWS_OF = [
   {
     title: "weights",
@@ -18,23 +18,20 @@ const ROWS_OF = [
   },
   {
     title: "rollout",
-    says:
-      "Of which positions the answer's vector is mixed over all layers, heads taken together. Not what was in them, and " +
-      "not for which answer.",
+    says: `Of which positions the answer's vector is mixed over all layers, heads taken together. Not what was in them,
+      and not for which answer.`,
     of: (context, tales, answer) => tales.rollout[answer],
   },
   {
     title: "gradient × attention",
-    says:
-      "How the answer's log probability moves with the weights on a position, over all layers and heads: orange speaks " +
-      "for it, blue against it. Not what a large change would do: it is the slope where the network stands.",
+    says: `How the answer's log probability moves with the weights on a position, over all layers and heads: orange
+      speaks for it, blue against it. Not what a large change would do: it is the slope where the network stands.`,
     signed: true,
     of: (context, tales, answer) => tales.gradient[answer],
   },
 ];
-const DROPS =
-  "By how much the answer's log probability falls when one head gives nothing. Not what a head is for: heads that do the " +
-  "same stand in for each other.";
+const DROPS = `By how much the answer's log probability falls when one head gives nothing. Not what a head is for: heads
+  that do the same stand in for each other.`;
 
 export function createTelltale(context) {
   const { meta, state } = context;
@@ -86,7 +83,8 @@ export function createTelltale(context) {
     follow();
     answers.select.value = String(answer);
     const chance = Math.exp(tales.log_probs[answer]);
-    told.textContent = `probability ${percent(chance)}, log probability ${tales.log_probs[answer].toFixed(3).replace("-", "−")}`;
+    const log = tales.log_probs[answer].toFixed(3).replace("-", "−");
+    told.textContent = `probability ${percent(chance)}, log probability ${log}`;
     for (const row of rows) {
       const numbers = await row.of(context, tales, answer);
       if (turn !== turns) return;
@@ -149,12 +147,18 @@ function createStrip(context, axis, name, signed) {
   const { state } = context;
   const choosePlace = (at) => state.set(state.axis() === name ? { at, until: null } : { side: "to", at, until: null });
   const isText = axis.kind === "text" && axis.count <= 1000;
-  return isText ? createWordStrip(context, axis, signed, choosePlace) : createBarStrip(context, axis, signed, choosePlace);
+  return isText
+    ? createWordStrip(context, axis, signed, choosePlace)
+    : createBarStrip(context, axis, signed, choosePlace);
 }
 
 function createWordStrip(context, axis, signed, choosePlace) {
   const words = axis.names.map((name, i) =>
-    element("button", { type: "button", class: "chip", onclick: () => choosePlace(i) }, element("bdi", {}, short(visibleName(name), 60))),
+    element(
+      "button",
+      { type: "button", class: "chip", onclick: () => choosePlace(i) },
+      element("bdi", {}, short(visibleName(name), 60)),
+    ),
   );
   const root = element("div", { class: "chips", dir: "auto" }, ...words);
   const nothing = element("p", { class: "says", hidden: true }, "the chosen part attends to another sequence");
@@ -213,7 +217,10 @@ function bars(numbers, signed, wide, high) {
   const count = Math.min(numbers.length, Math.floor(wide));
   const largest = numbers.reduce((most, number) => Math.max(most, Math.abs(number)), 0) || 1;
   return Array.from({ length: count }, (_, i) => {
-    const part = numbers.slice(Math.floor((i * numbers.length) / count), Math.floor(((i + 1) * numbers.length) / count));
+    const part = numbers.slice(
+      Math.floor((i * numbers.length) / count),
+      Math.floor(((i + 1) * numbers.length) / count),
+    );
     const value = part.reduce((far, number) => (Math.abs(number) > Math.abs(far) ? number : far), 0);
     const room = signed ? high / 2 : high;
     const height = Math.max(1, (Math.abs(value) / largest) * room);
@@ -265,7 +272,9 @@ function dropTable(context, tales, answer) {
   for (const [key, heads] of rows) {
     const [id, layer] = key.split("/");
     const s = meta.stacks.findIndex((stack) => stack.id === id);
-    grid.append(element("span", { class: "layer" }, `${s < 0 ? id : meta.stacks[s].title}, layer ${Number(layer) + 1}`));
+    grid.append(
+      element("span", { class: "layer" }, `${s < 0 ? id : meta.stacks[s].title}, layer ${Number(layer) + 1}`),
+    );
     for (let head = 0; head < most; head++) {
       if (heads[head] === undefined) {
         grid.append(element("span"));
@@ -281,7 +290,10 @@ function dropTable(context, tales, answer) {
           title: `head ${head + 1}: log probability ${drop < 0 ? "rises" : "falls"} by ${Math.abs(drop).toFixed(4)}`,
           onclick: () => s >= 0 && state.set({ stack: s, layer: Number(layer), head }),
         },
-        drop.toFixed(Math.abs(drop) < 0.0995 ? 3 : 2).replace(/^-(?=0\.0+$)/, "").replace("-", "−"),
+        drop
+          .toFixed(Math.abs(drop) < 0.0995 ? 3 : 2)
+          .replace(/^-(?=0\.0+$)/, "")
+          .replace("-", "−"),
       );
       Object.assign(cell.style, { backgroundColor: paper, color: ink });
       if (s === state.stack && Number(layer) === state.layer && head === state.head) cell.classList.add("chosen");

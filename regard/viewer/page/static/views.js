@@ -18,8 +18,22 @@ export const VIEWS = [
   { name: "map", title: "Map", help: HELP.map, create: createMap, why: nothingThere, there: isOfOne },
   { name: "lines", title: "Lines", help: HELP.lines, create: createLines, why: linesOf, there: hasText },
   { name: "input", title: "Input", help: HELP.input, create: createInput, why: () => null, there: isOfOne },
-  { name: "telltale", title: "Telltales", help: HELP.telltale, create: createTelltale, why: untold, there: hasTelltales },
-  { name: "examples", title: "Examples", help: HELP.examples, create: createAggregate, why: () => null, there: hasMany },
+  {
+    name: "telltale",
+    title: "Telltales",
+    help: HELP.telltale,
+    create: createTelltale,
+    why: untold,
+    there: hasTelltales,
+  },
+  {
+    name: "examples",
+    title: "Examples",
+    help: HELP.examples,
+    create: createAggregate,
+    why: () => null,
+    there: hasMany,
+  },
 ];
 
 /** Whether one example is shown, and not many together. */

@@ -27,7 +27,7 @@ from regard.viewer.page.pack import ROWS, Packed
 MODULES = (
     *("tools", "colours", "source", "heads", "state", "help", "measures", "draw", "export"),
     *("words", "timeline", "picture"),
-    *("overview", "map", "lines", "input", "views", "panel", "main"),
+    *("overview", "place", "cells", "map", "lines", "input", "views", "panel", "main"),
 )
 IMPORT, EXPORT = re.compile(r"^import [^;]*;\n", re.MULTILINE), re.compile(r"^export ", re.MULTILINE)
 

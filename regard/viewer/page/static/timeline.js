@@ -282,18 +282,20 @@ export function createTimeline(context, axisName, choose, hover) {
     }
   }
 
+  /** Times, or numbers of positions, at round steps. */
   function drawTime(pen, y) {
     const { theme } = context;
     const unit = axis.seconds ?? 1;
-    const step = niceStep((box.end - box.start) * unit, width() / 90);
+    const zero = sound ? (axis.start ?? 0) : 0.5; // what stands where the first position begins; its number is 1
+    const step = Math.max(sound ? 0 : 1, niceStep((box.end - box.start) * unit, width() / 90));
     pen.font = "11px system-ui";
-    const start = (axis.start ?? 0) + box.start * unit;
-    for (let mark = Math.ceil(start / step) * step; mark < start + (box.end - box.start) * unit; mark += step) {
-      const x = xOf((mark - (axis.start ?? 0)) / unit);
+    const [first, end] = [zero + box.start * unit, zero + box.end * unit];
+    for (let mark = Math.ceil(first / step) * step; mark < end; mark += step) {
+      const x = xOf((mark - zero) / unit);
       pen.fillStyle = theme.line;
       pen.fillRect(x, y, 1, 5);
       pen.fillStyle = theme.muted;
-      const text = sound ? clock(mark, step < 0.1 ? 2 : step < 1 ? 1 : 0) : thousands(Math.round(mark) + 1);
+      const text = sound ? clock(mark, step < 0.1 ? 2 : step < 1 ? 1 : 0) : thousands(Math.round(mark));
       pen.fillText(text, Math.min(x + 3, width() - pen.measureText(text).width), y + 16);
     }
   }

@@ -390,6 +390,29 @@ def test_levels_made_here_are_those_of_the_server(modules, queries, keys, window
         assert found == packed.block(0, level, number).flatten().tolist()
 
 
+def test_rows_over_time_are_those_of_the_server(modules):
+    from regard.viewer.page.axes import vectors_axis
+
+    axis = vectors_axis(np.random.default_rng(0).normal(size=(9001, 2)).astype(np.float32))
+    blocks = {f"values/x/0/{number}": axis.block(0, number).flatten().tolist() for number in range(3)}
+    found = modules.evaluate(
+        """async ([axis, blocks]) => {
+          const { createRows } = await import("/rows.js");
+          const source = { saved: true, block: async name => Uint8Array.from(blocks[name]) };
+          const rows = createRows(source, axis, () => {});
+          const seen = new Map();
+          while (seen.size < 2250) {
+            const put = (x, bytes, place) => seen.set(x, [...bytes.slice(place, place + 2)]);
+            rows.eachPixel({ start: 0, end: 9000 }, 2250, put);
+            await new Promise(done => setTimeout(done, 5));
+          }
+          return [...seen].sort(([a], [b]) => a - b).map(([, row]) => row);
+        }""",
+        [axis.meta("x"), blocks],
+    )
+    np.testing.assert_array_equal(found, axis.block(2, 0)[:2250])  # four rows a pixel: level 2
+
+
 def test_colours_are_read_without_telling_hues_apart(modules):
     """Lightness alone tells weights: it only falls in the light, only rises in the dark, in nearly even steps."""
     for dark in (False, True):

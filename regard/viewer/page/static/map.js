@@ -123,13 +123,18 @@ export function createMap(context) {
     within(pen, 0, place.top - 6, place.left, place.height, () => {
       for (const { position, text } of queries) {
         pen.fillStyle = position === chosen.query ? theme.mark : theme.muted;
-        pen.fillText(text, Math.max(2, place.left - 8 - pen.measureText(text).width), place.yOf(position + 0.5) + 4);
+        pen.fillText(
+          text,
+          Math.max(2, place.left - 8 - pen.measureText(text).width),
+          Math.min(place.height - 3, place.yOf(position + 0.5) + 4),
+        );
       }
     });
     within(pen, place.left - 6, 0, place.width, place.top, () => {
       for (const { position, text, turned } of keys) {
         pen.save();
-        pen.translate(place.xOf(position + 0.5) + (turned ? 4 : -4), place.top - 8);
+        pen.translate(place.xOf(position + 0.5) + (turned ? 4 : 0), place.top - 8);
+        pen.textAlign = turned ? "start" : "center";
         if (turned) pen.rotate((TURN * Math.PI) / 180);
         pen.fillStyle = position === chosen.key ? theme.mark : theme.muted;
         pen.fillText(text, 0, 0);
@@ -197,9 +202,10 @@ export function createMap(context) {
         drawn.push(svg("text", { x: place.left - 8, y, "text-anchor": "end", fill: theme.text }, text));
     }
     for (const { position, text, turned } of keys) {
-      const x = place.xOf(position + 0.5) + 4;
+      const x = place.xOf(position + 0.5) + (turned ? 4 : 0);
       const transform = `translate(${x} ${place.top - 8}) rotate(${turned ? TURN : 0})`;
-      if (x > place.left) drawn.push(svg("text", { transform, fill: theme.text }, text));
+      if (x > place.left)
+        drawn.push(svg("text", { transform, "text-anchor": turned ? "start" : "middle", fill: theme.text }, text));
     }
     return sheet(place.left + width + 24, place.top + height + 16, context.viewTitle(), theme, ...drawn);
   }

@@ -253,6 +253,22 @@ def test_a_brushed_stretch_of_sound_is_its_mean(opened):
     assert length == pytest.approx(2.0)
 
 
+def test_what_is_heard_is_what_is_shown(opened):
+    tab = opened(pages.audio_page(), "#view=input")
+    settle(tab)
+    box = tab.locator(".input canvas").bounding_box()
+    tab.mouse.click(box["x"] + 0.332 * box["width"], box["y"] + 100)
+    tab.mouse.move(5, 5)
+    assert "at=67" in tab.evaluate("location.hash")
+    tab.evaluate("() => document.querySelector('audio').play()")
+    tab.wait_for_timeout(250)
+    shown = float(tab.inner_text("aside h2").split()[0])
+    assert 0.67 < shown < 2.0  # from the chosen moment on
+    tab.evaluate("() => document.querySelector('audio').pause()")
+    settle(tab)
+    assert tab.inner_text("aside h2").startswith("0.66 s")  # what was chosen is so still
+
+
 def test_a_patch_under_the_pointer(opened):
     page = pages.image_page()
     tab = opened(page, "#view=input&layer=2")

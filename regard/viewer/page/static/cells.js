@@ -57,7 +57,8 @@ function namesAlong(axis, start, end, pixels, wide, room) {
   const one = axis.kind === "audio" || step === 1 ? 0 : 1; // times are round from 0 on, numbers from 1
   const names = [];
   for (let position = Math.ceil((start + one) / step) * step - one; position < end; position += step) {
-    const text = step > 1 ? numberOf(axis, position) : fitted(visibleName(placeName(axis, position)), room);
+    const named = step === 1 && axis.kind !== "audio";
+    const text = named ? fitted(visibleName(placeName(axis, position)), room) : numberOf(axis, position);
     names.push({ position, text, turned: step === 1 });
   }
   return names;

@@ -25,6 +25,7 @@ from regard.viewer.telltales import Watched, telltales
 MOST_ANSWERS, MOST_POSITIONS = 64, 4096  # of which telltales are told
 MOST_EXAMPLES = 1000  # looked at together
 TOP = 5
+TITLE = 400  # characters, which the page shortens as it has room
 DIGITS = 5  # of a number that is drawn
 
 
@@ -295,7 +296,7 @@ def _alike(first: Axis | None, second: Axis) -> bool:
 def _title(example: Example) -> str:
     items = example.items
     if isinstance(items, str | list):
-        return (items if isinstance(items, str) else " ".join(map(str, items)))[:80] or "attention"
+        return (items if isinstance(items, str) else " ".join(map(str, items)))[:TITLE] or "attention"
     path, place = getattr(items, "path", None), example.place
     if path is not None:
         return Path(path).name

@@ -28,7 +28,7 @@ NAME_SPACE = 0.1  # inches that a name needs
 NARROWEST = 1.4  # inches, so that titles have room
 POOLING = 0.4  # inches of its one row
 LONGEST_NAME = 14
-TITLE = 80  # characters
+TITLE = 400  # characters, which the page shortens as it has room
 
 
 class Maps:

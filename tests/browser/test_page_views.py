@@ -253,6 +253,22 @@ def test_a_brushed_stretch_of_sound_is_its_mean(opened):
     assert length == pytest.approx(2.0)
 
 
+def test_what_is_heard_is_what_is_shown(opened):
+    tab = opened(pages.audio_page(), "#view=input")
+    settle(tab)
+    box = tab.locator(".input canvas").bounding_box()
+    tab.mouse.click(box["x"] + 0.332 * box["width"], box["y"] + 100)
+    tab.mouse.move(5, 5)
+    assert "at=67" in tab.evaluate("location.hash")
+    tab.evaluate("() => document.querySelector('audio').play()")
+    tab.wait_for_timeout(250)
+    shown = float(tab.inner_text("aside h2").split()[0])
+    assert 0.67 < shown < 2.0  # from the chosen moment on
+    tab.evaluate("() => document.querySelector('audio').pause()")
+    settle(tab)
+    assert tab.inner_text("aside h2").startswith("0.66 s")  # what was chosen is so still
+
+
 def test_a_patch_under_the_pointer(opened):
     page = pages.image_page()
     tab = opened(page, "#view=input&layer=2")
@@ -388,6 +404,29 @@ def test_levels_made_here_are_those_of_the_server(modules, queries, keys, window
     assert [place[:2] for place in told] == [[level, n] for level in range(1, 5) for n in packed.numbers(level)]
     for level, number, found in told:
         assert found == packed.block(0, level, number).flatten().tolist()
+
+
+def test_rows_over_time_are_those_of_the_server(modules):
+    from regard.viewer.page.axes import vectors_axis
+
+    axis = vectors_axis(np.random.default_rng(0).normal(size=(9001, 2)).astype(np.float32))
+    blocks = {f"values/x/0/{number}": axis.block(0, number).flatten().tolist() for number in range(3)}
+    found = modules.evaluate(
+        """async ([axis, blocks]) => {
+          const { createRows } = await import("/rows.js");
+          const source = { saved: true, block: async name => Uint8Array.from(blocks[name]) };
+          const rows = createRows(source, axis, () => {});
+          const seen = new Map();
+          while (seen.size < 2250) {
+            const put = (x, bytes, place) => seen.set(x, [...bytes.slice(place, place + 2)]);
+            rows.eachPixel({ start: 0, end: 9000 }, 2250, put);
+            await new Promise(done => setTimeout(done, 5));
+          }
+          return [...seen].sort(([a], [b]) => a - b).map(([, row]) => row);
+        }""",
+        [axis.meta("x"), blocks],
+    )
+    np.testing.assert_array_equal(found, axis.block(2, 0)[:2250])  # four rows a pixel: level 2
 
 
 def test_colours_are_read_without_telling_hues_apart(modules):

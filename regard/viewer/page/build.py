@@ -26,8 +26,8 @@ from regard.viewer.page.pack import ROWS, Packed
 # In the order in which they stand in the page: each uses those before it.
 MODULES = (
     *("tools", "colours", "source", "heads", "state", "help", "measures", "draw", "export"),
-    *("words", "timeline", "picture"),
-    *("overview", "map", "lines", "input", "telltale", "aggregate", "views", "panel", "ask", "main"),
+    *("words", "rows", "timeline", "picture"),
+    *("overview", "place", "cells", "map", "lines", "input", "telltale", "aggregate", "views", "panel", "ask", "main"),
 )
 IMPORT, EXPORT = re.compile(r"^import [^;]*;\n", re.MULTILINE), re.compile(r"^export ", re.MULTILINE)
 

@@ -5,6 +5,7 @@ import html.parser
 import json
 import re
 import zlib
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -13,7 +14,16 @@ import torch
 from regard import AttentionWeights, RegardError
 from regard.viewer.page.axes import Axis, text_axis
 from regard.viewer.page.build import MODULES, Page, Stack, bundle, grouped, static
-from regard.viewer.recording import Recorded
+
+
+@dataclass(frozen=True)
+class Attended:
+    """What a page needs to know of a layer."""
+
+    name: str
+    weights: AttentionWeights | None
+    role: str = "attention"
+    why: str = ""
 
 
 def weights_of(heads=2, queries=4, keys=4, seed=0):
@@ -22,7 +32,7 @@ def weights_of(heads=2, queries=4, keys=4, seed=0):
 
 
 def page_of(words=("a", "b", ",", "d"), title="four", **options):
-    layers = [Recorded(f"layers.{i}.attention", "attention", weights_of(seed=i)) for i in range(3)]
+    layers = [Attended(f"layers.{i}.attention", weights_of(seed=i)) for i in range(3)]
     return Page(title, {"words": text_axis(words)}, [Stack("encoder", "encoder", "words", "words", layers)], **options)
 
 
@@ -152,10 +162,8 @@ def test_higher_levels_are_made_when_they_are_asked_for():
 
 
 def test_layers_without_weights_say_why():
-    class Missing:
-        name, role, weights, why = "layers.0.attention", "attention", None, "the kernel gives none"
-
-    page = Page("", {"words": text_axis(["a"])}, [Stack("s", "s", "words", "words", [Missing()])])
+    missing = Attended("layers.0.attention", None, why="the kernel gives none")
+    page = Page("", {"words": text_axis(["a"])}, [Stack("s", "s", "words", "words", [missing])])
     assert page.meta["stacks"][0]["layers"][0]["reason"] == "the kernel gives none"
     assert page.block("thumbs") == b""
     read(page)
@@ -164,7 +172,7 @@ def test_layers_without_weights_say_why():
 def test_an_image_is_measured_over_rows_and_columns():
     axis = Axis(kind="image", count=4, grid=(2, 2), stride=4)
     weights = weights_of(heads=1)
-    page = Page("", {"image": axis}, [Stack("s", "s", "image", "image", [Recorded("attention", "attention", weights)])])
+    page = Page("", {"image": axis}, [Stack("s", "s", "image", "image", [Attended("attention", weights)])])
     places = torch.cartesian_prod(torch.arange(2.0), torch.arange(2.0))
     expected = (weights.values[0, 0] * torch.cdist(places, places)).sum(1).mean()
     assert page.meta["stacks"][0]["layers"][0]["measures"]["distance"] == pytest.approx([float(expected)], abs=1e-5)
@@ -172,7 +180,7 @@ def test_an_image_is_measured_over_rows_and_columns():
 
 def test_layers_of_a_kind_are_one_stack():
     names = ["decoder.layers.0.attention", "decoder.layers.0.cross_attention", "decoder.layers.1.attention", "pool"]
-    found = grouped([Recorded(name, "attention", weights_of()) for name in names])
+    found = grouped([Attended(name, weights_of()) for name in names])
     assert [(kind, [layer.name for layer in layers]) for kind, layers in found.items()] == [
         ("decoder.layers.attention", [names[0], names[2]]),
         ("decoder.layers.cross_attention", [names[1]]),
@@ -197,4 +205,3 @@ def test_modules_are_one_script():
             assert used in MODULES[:place], name
             given = re.findall(r"^export (?:async )?(?:const|function) (\w+)", static(f"{used}.js"), re.MULTILINE)
             assert set(re.findall(r"\w+", taken)) <= set(given), f"{name} takes of {used} what is not there"
-    assert max(len(line) for name in MODULES for line in static(f"{name}.js").splitlines()) <= 120

@@ -14,7 +14,7 @@ import {
 } from "./tools.js";
 import { shareOf } from "./draw.js";
 import { embedded } from "./export.js";
-import { ROWS } from "./heads.js";
+import { createRows } from "./rows.js";
 
 const MOST_LINES = 12; // of more channels a map of colours is clearer
 const TRACKS = { weights: 64, wave: 78, spectrogram: 142, lines: 164, heat: 142, label: 24, time: 24 };
@@ -24,7 +24,6 @@ const GAP = 8;
 export function createTimeline(context, axisName, choose, hover) {
   const axis = context.meta.axes[axisName];
   const sound = axis.kind === "audio";
-  const per = axis.per ?? 1; // rows of bytes for each position
   const tracks = ["weights", ...body(axis), ...(axis.labels ? ["label"] : []), ...(axis.gold ? ["gold"] : []), "time"];
   const tall = (track) => TRACKS[track === "gold" ? "label" : track];
   const height = tracks.reduce((sum, track) => sum + tall(track) + GAP, 0);
@@ -38,9 +37,9 @@ export function createTimeline(context, axisName, choose, hover) {
     sound && axis.media ? element("audio", { controls: true, preload: "none", "aria-label": "the recording" }) : null;
   const root = element("div", {}, ...(player ? [element("div", { class: "bar" }, player)] : []), frame);
   const box = { start: 0, end: Math.max(1, axis.count) }; // positions that are seen
-  const blocks = new Map();
   let last = {};
   const again = onceAFrame(draw);
+  const rows = createRows(context.source, axis, again);
   if (player) play();
 
   function play() {
@@ -122,53 +121,6 @@ export function createTimeline(context, axisName, choose, hover) {
     tip.style.top = `${event.clientY - place.top + 16}px`;
   }
 
-  /** Bytes of rows at a level, or null while they come. */
-  function block(level, number) {
-    const name = `${axis.values}/${level}/${number}`;
-    if (!blocks.has(name)) {
-      blocks.set(name, null);
-      const make = level && context.source.saved ? joined(level, number) : context.source.block(name);
-      make.then((bytes) => {
-        blocks.set(name, bytes);
-        again();
-      });
-    }
-    return blocks.get(name);
-  }
-
-  /** A level of a saved page: of each two rows the largest. */
-  async function joined(level, number) {
-    const C = axis.channels;
-    const count = Math.ceil((axis.count * per) / 2 ** (level - 1));
-    const [from, to] = [2 * number * ROWS, Math.min(count, 2 * (number + 1) * ROWS)];
-    const found = new Uint8Array(Math.ceil((to - from) / 2) * C);
-    for (const half of [0, 1]) {
-      if (from + half * ROWS >= to) continue;
-      const below = await rowsOf(level - 1, 2 * number + half);
-      for (let i = 0; i < below.length; i++) {
-        const cell = (((i / C) | 0) >> 1) * C + (i % C) + (half * ROWS * C) / 2;
-        if (below[i] > found[cell]) found[cell] = below[i];
-      }
-    }
-    return found;
-  }
-
-  function rowsOf(level, number) {
-    return level ? joined(level, number) : context.source.block(`${axis.values}/0/${number}`);
-  }
-
-  /** Calls with the row of bytes of each pixel: `put(x, bytes, place)`. */
-  function eachPixel(pixels, put) {
-    const step = ((box.end - box.start) * per) / pixels;
-    const level = Math.max(0, Math.floor(Math.log2(Math.max(1, step))));
-    const most = Math.ceil((axis.count * per) / 2 ** level) - 1;
-    for (let x = 0; x < pixels; x++) {
-      const row = clamp(Math.floor((box.start * per + (x + 0.5) * step) / 2 ** level), 0, Math.max(0, most));
-      const bytes = block(level, Math.floor(row / ROWS));
-      if (bytes) put(x, bytes, (row % ROWS) * axis.channels);
-    }
-  }
-
   function draw() {
     const { theme } = context;
     const { pen, ratio } = fitCanvas(canvas, width(), height);
@@ -218,7 +170,7 @@ export function createTimeline(context, axisName, choose, hover) {
     const half = (tallness - CAPTION) / 2;
     const middle = y + CAPTION + half;
     pen.fillStyle = context.theme.muted;
-    eachPixel(Math.round(width()), (x, bytes, place) => {
+    rows.eachPixel(box, Math.round(width()), (x, bytes, place) => {
       const [up, down] = [(bytes[place] / 255) * half, (bytes[place + 1] / 255) * half];
       pen.fillRect(x, middle - up, 1, Math.max(1, up + down));
     });
@@ -231,7 +183,7 @@ export function createTimeline(context, axisName, choose, hover) {
     const image = new ImageData(wide, bands);
     const pixels = new Uint32Array(image.data.buffer);
     const upward = skipped > 0; // low tones below; the first channel above
-    eachPixel(wide, (x, bytes, place) => {
+    rows.eachPixel(box, wide, (x, bytes, place) => {
       for (let band = 0; band < bands; band++) {
         pixels[(upward ? bands - 1 - band : band) * wide + x] = context.theme.pixels[bytes[place + skipped + band]];
       }
@@ -252,7 +204,7 @@ export function createTimeline(context, axisName, choose, hover) {
       pen.strokeStyle = context.theme.lines[channel];
       pen.lineWidth = 1.5;
       pen.beginPath();
-      eachPixel(count, (x, bytes, place) => {
+      rows.eachPixel(box, count, (x, bytes, place) => {
         pen.lineTo(((x + 0.5) / count) * width(), low - (bytes[place + channel] / 255) * tall);
       });
       pen.stroke();
@@ -282,18 +234,20 @@ export function createTimeline(context, axisName, choose, hover) {
     }
   }
 
+  /** Times, or numbers of positions, at round steps. */
   function drawTime(pen, y) {
     const { theme } = context;
     const unit = axis.seconds ?? 1;
-    const step = niceStep((box.end - box.start) * unit, width() / 90);
+    const zero = sound ? (axis.start ?? 0) : 0.5; // what stands where the first position begins; its number is 1
+    const step = Math.max(sound ? 0 : 1, niceStep((box.end - box.start) * unit, width() / 90));
     pen.font = "11px system-ui";
-    const start = (axis.start ?? 0) + box.start * unit;
-    for (let mark = Math.ceil(start / step) * step; mark < start + (box.end - box.start) * unit; mark += step) {
-      const x = xOf((mark - (axis.start ?? 0)) / unit);
+    const [first, end] = [zero + box.start * unit, zero + box.end * unit];
+    for (let mark = Math.ceil(first / step) * step; mark < end; mark += step) {
+      const x = xOf((mark - zero) / unit);
       pen.fillStyle = theme.line;
       pen.fillRect(x, y, 1, 5);
       pen.fillStyle = theme.muted;
-      const text = sound ? clock(mark, step < 0.1 ? 2 : step < 1 ? 1 : 0) : thousands(Math.round(mark) + 1);
+      const text = sound ? clock(mark, step < 0.1 ? 2 : step < 1 ? 1 : 0) : thousands(Math.round(mark));
       pen.fillText(text, Math.min(x + 3, width() - pen.measureText(text).width), y + 16);
     }
   }

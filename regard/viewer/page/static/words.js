@@ -60,7 +60,15 @@ export function createWords(context, axisName, choose, hover) {
     if (marked !== null) words[marked]?.classList.remove("chosen");
     marked = chosen;
     if (chosen !== null) words[chosen]?.classList.add("chosen");
-    if (kept && chosen !== null) words[chosen]?.scrollIntoView({ block: "nearest" });
+    if (kept && chosen !== null && words[chosen]) reveal(words[chosen]);
+  }
+
+  /** Brings a word into the middle where it is not seen; the page itself stays. */
+  function reveal(one) {
+    const [box, place] = [root.getBoundingClientRect(), one.getBoundingClientRect()];
+    if (place.top >= box.top && place.bottom <= box.bottom) return;
+    one.scrollIntoView({ block: "nearest" }); // lays out what was left alone
+    root.scrollTop += one.getBoundingClientRect().top - box.top - box.height / 2;
   }
 
   /** Words in lines, as wide as the page would have them. */

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
+collect_ignore = ["conftest.py"]  # for doctests, as there is another one of that name
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 

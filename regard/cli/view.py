@@ -50,6 +50,14 @@ def view(
             show_default=False,
         ),
     ] = None,
+    show: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VIEW",
+            help="Of a picture or CSV: overview, map, lines, input or telltale.",
+            show_default=False,
+        ),
+    ] = None,
     layer: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Of a picture or CSV: this layer alone.", show_default=False)
     ] = None,
@@ -59,8 +67,8 @@ def view(
     at: Annotated[
         str | None,
         typer.Option(
-            metavar="ROW,COLUMN",
-            help="Of a picture of an image: the patch whose maps are drawn, from 1,1; the middle one if unset.",
+            metavar="N|ROW,COLUMN",
+            help="Of a picture or CSV: the position that attends, from 1; of an image the patch.",
             show_default=False,
         ),
     ] = None,
@@ -101,9 +109,9 @@ def view(
         check_output(output)
         if kind not in (*PAGES, *PICTURES, ".csv"):
             raise ConfigError(f"output: must end in .html, .png, .svg, .pdf or .csv, got '{Path(output).name}'")
-    if kind not in (*PICTURES, ".csv") and (layer, head, at) != (None, None, None):
-        option = "layer" if layer is not None else "head" if head is not None else "at"
-        raise ConfigError(f"{option}: of a picture or a table; add --save FILE.svg, or choose it in the page")
+    chosen = {"show": show, "layer": layer, "head": head, "at": at}
+    if kind not in (*PICTURES, ".csv") and (given_ones := [name for name, one in chosen.items() if one is not None]):
+        raise ConfigError(f"{given_ones[0]}: of a picture or a table; add --save FILE.svg, or choose it in the page")
     ask: Callable[[str], Page] | None = None
     if torch is not None:
         from regard.viewer.external import external_page
@@ -113,7 +121,8 @@ def view(
         raise ConfigError(f"INPUT: what {run} reads, a text or a file; add it")
     else:
         source = Seen(run, given, number, {n: t for n, t in (("start", start), ("end", end)) if t is not None}, compare)
-        if output is not None and kind in PICTURES and (layer, head, compare, aggregate) == (None, None, None, False):
+        whole = (show, layer, head, compare, aggregate) == (None, None, None, None, False)
+        if output is not None and kind in PICTURES and whole and (at is None or "," in at):
             typer.echo(f"{source.picture(output, at)}")
             return
         many = aggregate or source.is_folder
@@ -122,9 +131,10 @@ def view(
     if output is not None and kind in PAGES:
         typer.echo(f"{page.write(output)}")
     elif output is not None:
-        from regard.viewer.export import save_heads
+        from regard.viewer.export import save_view
 
-        typer.echo(f"{save_heads(page, output, layer=layer, head=head)}")
+        place = None if at is None else position(page, at)
+        typer.echo(f"{save_view(page, output, show=show, layer=layer, head=head, at=place)}")
     else:
         from regard.viewer.page.server import Pages, serve
 
@@ -234,6 +244,19 @@ class Seen:
 
         typed = text.split() if self.kind == "words" and GOALS[self.model.config.goal].per_item else text
         return read(self.model, [typed], labelled=False, items=self.kind)[0]
+
+
+def position(page: Page, at: str) -> int:
+    """A position as it is typed, or that of a patch, from 1."""
+    axis = page.axes[page.stacks[0].query] if page.stacks else None
+    if at.isdecimal() and int(at):
+        return int(at)
+    if axis is None or axis.grid is None:
+        raise typer.BadParameter(f"a position is a number from 1, got '{at}'")
+    row, column = parse_place(at)
+    if row >= axis.grid[0] or column >= axis.grid[1]:
+        raise ConfigError(f"at: the image has {axis.grid[0]} rows and {axis.grid[1]} columns of patches, got {at}")
+    return (axis.before or 0) + row * axis.grid[1] + column + 1
 
 
 def is_file(given: str) -> bool:

@@ -113,6 +113,7 @@ def view(
     if kind not in (*PICTURES, ".csv") and (given_ones := [name for name, one in chosen.items() if one is not None]):
         raise ConfigError(f"{given_ones[0]}: of a picture or a table; add --save FILE.svg, or choose it in the page")
     ask: Callable[[str], Page] | None = None
+    asks = "text"
     if torch is not None:
         from regard.viewer.external import external_page
 
@@ -127,7 +128,8 @@ def view(
             return
         many = aggregate or source.is_folder
         page = source.aggregate() if many else source.page()
-        ask = source.ask if source.kind in ("text", "words") and not many else None
+        asks = "number" if many else "text"
+        ask = source.ask_number if many else source.ask if source.kind in ("text", "words") else None
     if output is not None and kind in PAGES:
         typer.echo(f"{page.write(output)}")
     elif output is not None:
@@ -138,7 +140,7 @@ def view(
     else:
         from regard.viewer.page.server import Pages, serve
 
-        serve(Pages(page, ask), host=host, port=port, opens=not no_open, say=lambda address: typer.echo(address))
+        serve(Pages(page, ask, asks=asks), host=host, port=port, opens=not no_open, say=typer.echo)
 
 
 class Seen:
@@ -185,6 +187,16 @@ class Seen:
         from regard.tasks.pages import page_of
 
         return page_of(self.model, self._typed(text), other=self.other, names=self.names)
+
+    def ask_number(self, text: str) -> Page:
+        """That of one of many, by its number."""
+        from regard.tasks.files import read
+        from regard.tasks.pages import page_of
+
+        examples = read(self.model, self.given, labelled=False, items=self.kind)
+        if not text.isdecimal() or not 1 <= int(text) <= len(examples):
+            raise DataError(f"a number from 1 to {len(examples)}", text, path=self.given)
+        return page_of(self.model, examples[int(text) - 1], names=self.names)
 
     def picture(self, output: str, at: str | None) -> Path:
         """Of one sequence, or of a folder of images how far heads look."""

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import threading
+from contextlib import closing, contextmanager
 
 import numpy as np
 import pytest
@@ -134,15 +135,21 @@ def site(labeler):
             raise DataError("a sequence of at most 5 words", "more: <b>" + text)
         return page_of(labeler, text.split())
 
-    pages = Pages(page_of(labeler, WORDS), ask)
-    with _listening("127.0.0.1", 0) as listener:
+    with serving(Pages(page_of(labeler, WORDS), ask)) as address:
+        yield address
+
+
+@contextmanager
+def serving(pages):
+    with closing(pages), _listening("127.0.0.1", 0) as listener:
         server = uvicorn.Server(uvicorn.Config(application(pages), log_level="warning", lifespan="off"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        server.should_exit = True
-        thread.join()
-    pages.close()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 def test_another_input_is_typed(chromium, site):
@@ -166,6 +173,20 @@ def test_another_input_is_typed(chromium, site):
     assert json.loads(tab.locator("#meta").inner_text())["axes"]["input"]["count"] == 2
     context.close()
     assert said == []
+
+
+def test_one_of_many_is_opened(chromium, labeler):
+    examples = [(WORDS, TAGS), (WORDS[:3], TAGS[:3])]
+    pages = Pages(aggregate_page(labeler, examples), lambda n: page_of(labeler, examples[int(n) - 1][0]), asks="number")
+    with serving(pages) as site:
+        context = chromium.new_context()
+        tab = context.new_page()
+        tab.goto(site)
+        tab.click("button.link >> text=2")
+        tab.wait_for_url("**/2/*")
+        tab.wait_for_selector(".tile canvas")
+        assert tab.locator("h1").inner_text() == "we saw a"
+        context.close()
 
 
 def test_a_saved_page_takes_no_input(opened, labeler):

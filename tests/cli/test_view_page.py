@@ -81,7 +81,7 @@ def test_it_is_served_until_it_is_interrupted(trained):
         address = process.stdout.readline().strip()
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address)
         with urllib.request.urlopen(address, timeout=20) as answer:
-            assert b'"asks":true' in answer.read()
+            assert b'"asks":"text"' in answer.read()
         connection = http.client.HTTPConnection(address.split("/")[2], timeout=20)
         connection.request("POST", "/inputs", "we saw")
         told = json.loads(connection.getresponse().read())

@@ -27,7 +27,7 @@ from regard.viewer.page.pack import ROWS, Packed
 MODULES = (
     *("tools", "colours", "source", "heads", "state", "help", "measures", "draw", "export"),
     *("words", "rows", "timeline", "picture"),
-    *("overview", "place", "cells", "map", "lines", "input", "telltale", "aggregate", "views", "panel", "ask", "main"),
+    *("overview", "place", "cells", "map", "lines", "input", "telltale", "ask", "aggregate", "views", "panel", "main"),
 )
 IMPORT, EXPORT = re.compile(r"^import [^;]*;\n", re.MULTILINE), re.compile(r"^export ", re.MULTILINE)
 

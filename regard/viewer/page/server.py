@@ -39,10 +39,11 @@ class Pages:
     Arguments:
         first: the page that is opened.
         ask: makes the page of another input, as it is typed; None where there is no network to ask.
+        asks: what is typed: "text", or the "number" of one of many examples.
     """
 
-    def __init__(self, first: Page, ask: Ask | None = None) -> None:
-        self._count, self._ask = 1, ask
+    def __init__(self, first: Page, ask: Ask | None = None, *, asks: str = "text") -> None:
+        self._count, self._ask, self._asks = 1, ask, asks
         self._pages = OrderedDict({1: self._ready(first)})
         self._busy = threading.Lock()
         self._folder = tempfile.TemporaryDirectory(prefix="regard-")
@@ -72,7 +73,7 @@ class Pages:
 
     def _ready(self, page: Page) -> Page:
         """With all that it tells at once, so that a browser need not wait for it."""
-        page.further["asks"] = self.takes_inputs
+        page.further["asks"] = self._asks if self.takes_inputs else None
         assert page.meta
         return page
 

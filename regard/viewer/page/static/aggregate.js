@@ -2,6 +2,7 @@
 
 import { element, percent, svg, thousands, weightText } from "./tools.js";
 import { sheet } from "./export.js";
+import { openPage } from "./ask.js";
 
 const [CURVE_WIDTH, CURVE_HEIGHT] = [460, 150];
 const [SMALL_WIDTH, SMALL_HEIGHT] = [96, 44];
@@ -9,6 +10,7 @@ const [SMALL_WIDTH, SMALL_HEIGHT] = [96, 44];
 export function createAggregate(context) {
   const { meta, state } = context;
   const all = meta.aggregate;
+  const opens = !context.source.saved && meta.asks === "number";
   const told = element(
     "p",
     { class: "says" },
@@ -129,7 +131,7 @@ export function createAggregate(context) {
       element(
         "tr",
         {},
-        element("td", {}, thousands(number)),
+        element("td", {}, opens ? opener(number) : thousands(number)),
         element("td", {}, percent(1 - entropy)),
         element("td", { dir: "auto", title: text }, text || "–"),
         element("td", {}, element("bdi", {}, who), " → ", element("bdi", {}, whom), ` ${weightText(weight)}`),
@@ -137,9 +139,22 @@ export function createAggregate(context) {
     );
     return section(
       "where it is most certain",
-      "The examples in which the weights are least spread; 100 % is one key alone. --number N shows the N-th.",
+      `The examples in which the weights are least spread; 100 % is one key alone. ${
+        opens ? "A number opens its page." : "--number N shows the N-th."
+      }`,
       element("div", { class: "scroll" }, table(["example", "certain", "text", "the largest weight"], rows, "wide")),
     );
+  }
+
+  /** Opens the page of an example, where there is a network to ask. */
+  function opener(number) {
+    const button = element("button", { type: "button", class: "link" }, thousands(number));
+    button.addEventListener("click", async () => {
+      button.disabled = true;
+      button.title = await openPage(String(number));
+      button.disabled = false;
+    });
+    return button;
   }
 
   function picture() {

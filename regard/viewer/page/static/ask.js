@@ -4,7 +4,7 @@ import { element } from "./tools.js";
 
 /** Nothing where a page has no network behind it. */
 export function createAsk(context) {
-  if (context.source.saved || !context.meta.asks) return "";
+  if (context.source.saved || context.meta.asks !== "text") return "";
   const input = element("input", {
     type: "text",
     "aria-label": "another input",
@@ -21,21 +21,27 @@ export function createAsk(context) {
     if (!input.value.trim()) return;
     button.disabled = true;
     say("the network reads it …");
-    try {
-      const response = await fetch("/inputs", { method: "POST", body: input.value });
-      const answer = await response.json();
-      if (answer.error) say(answer.error, true);
-      else location.assign(answer.page + location.hash);
-    } catch {
-      say("the server does not answer: it was stopped, or is busy", true);
-    }
+    say(await openPage(input.value, location.hash), true);
     button.disabled = false;
   }
 
   function say(text, wrong = false) {
     told.textContent = text;
     told.classList.toggle("wrong", wrong);
-    told.hidden = false;
+    told.hidden = !text;
   }
   return root;
+}
+
+/** Opens the page of another input; says what is wrong where there is none. */
+export async function openPage(text, place = "") {
+  try {
+    const response = await fetch("/inputs", { method: "POST", body: text });
+    const answer = await response.json();
+    if (answer.error) return answer.error;
+    location.assign(answer.page + place);
+    return "";
+  } catch {
+    return "the server does not answer: it was stopped, or is busy";
+  }
 }

@@ -16,6 +16,7 @@ export const HELP = {
       to zoom; close enough, each cell tells its number. From afar a point joins many cells and shows the largest
       of them.`,
     "What a window does not let a position see is grey, which is not weight 0.",
+    "Of two models the difference is shown; from afar that of the largest weights that each point joins.",
     EXACT,
   ],
   lines: [

@@ -24,7 +24,6 @@ inline void forward(const Call& call) {
 }
 
 inline void weights(const Call& call, float* band, Index width) {
-  forward(call);
   for_each_block(call, [&](ForwardBlock& block) { block.put_weights(band, width); });
 }
 

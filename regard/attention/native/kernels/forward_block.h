@@ -54,10 +54,12 @@ class ForwardBlock {
     }
   }
 
-  // The weights themselves, from the statistics that attend() left: [B, H, Q, width] or [T, H, width], in a truncated
-  // window as a band whose first column is the furthest key to the left.
+  // The weights themselves: [B, H, Q, width] or [T, H, width], in a truncated window as a band whose first column is the
+  // furthest key to the left. Those of rows whose keys are all at hand at once need no statistics, which attend() leaves.
   void put_weights(float* band, Index width) {
     const Index groups = call_.heads / call_.key_heads;
+    const bool at_once = softmax_ && last_key_ - first_key_ <= size_.keys;
+    if (!at_once) attend();
     for (Index group = 0; group < groups; ++group) {
       take_query(key_head_ * groups + group);
       for (Index start = first_key_; start < last_key_; start += size_.keys) {
@@ -68,7 +70,7 @@ class ForwardBlock {
           if (!score(area, r)) continue;
           for (Index v = 0; v < vectors(r); ++v) {
             const Span seen = hide(area, r, v);
-            weigh(r, v, seen);
+            at_once ? weigh_at_once(seen, v) : weigh(r, v, seen);
             if (call_.dropout > 0) drop(area, r, v, seen);
           }
           for (Index m = 0; m < height(r); ++m) put_weights_of_row(area, r, m, band, width);
@@ -334,6 +336,16 @@ class ForwardBlock {
       total += power;
     }
     return total;
+  }
+
+  // Scores of a vector of rows to weights under softmax, where all that these rows see is at hand.
+  void weigh_at_once(Span seen, Index v) {
+    const Index count = seen.high - seen.low;
+    const Vector scale = splat(late_scale(call_)), most = largest_scores(scores_of(seen.low, v), count) * scale;
+    const Vector total = raise(scores_of(seen.low, v), count, scale, most == splat(-INFINITE) ? Vector{} : most);
+    const Vector share = total > Vector{} ? splat(1) / total : Vector{};
+    float* row = scores_of(seen.low, v);
+    for (Index k = seen.low; k < seen.high; ++k, row += TALL) store(row, load(row) * share);
   }
 
   // Scores to weights by the statistics of their rows.

@@ -94,6 +94,10 @@ class Listener:
                 handle.remove()
                 _global_forward_hooks_with_kwargs.pop(handle.id, None)  # where PyTorch 2.13 forgets it
 
+    def forget(self) -> None:
+        """Lets go of what was written down: it goes with the recording, and not when a cycle of objects is found."""
+        self.passes, self._now, self._frames = [], [], []
+
     def hear(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Writes down what a function did that has just run."""
         row = FUNCTIONS.get(function)

@@ -141,8 +141,11 @@ def record(module: Any, *, example: int = 0) -> Iterator[Recording]:
         raise ConfigError(f"example: it is counted from 0, got {example}")
     listener, recording = Listener(module, example), Recording()
     recording._passes, recording._order = listener.passes, listener.order
-    with listener.listening():
-        yield recording
+    try:
+        with listener.listening():
+            yield recording
+    finally:
+        listener.forget()
 
 
 def _runs_of(passes: Sequence[list[Recorded]], order: dict[str, int]) -> list[list[Recorded]]:

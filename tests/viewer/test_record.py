@@ -1,5 +1,8 @@
 """Recording modules of PyTorch and our own: the weights that they give themselves, outputs that stay what they are."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 from torch import nn
@@ -374,3 +377,17 @@ def test_bad_choices_are_refused():
         pass
     with pytest.raises(ConfigError, match=r"a torch.nn.Module is recorded, got str"), regard.record("bert"):
         pass
+
+
+def test_weights_go_with_their_recording():
+    network = nn.MultiheadAttention(8, 2, batch_first=True)
+    gc.disable()
+    try:
+        with regard.record(network) as recording:
+            network(*[torch.randn(1, 3, 8)] * 3)
+        weights = weakref.ref(recording[0].weights)
+        assert weights() is not None
+        del recording
+        assert weights() is None
+    finally:
+        gc.enable()

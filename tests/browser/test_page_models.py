@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import uvicorn
 
-from regard import Classifier, DataError, Labeler
+from regard import Classifier, DataError, Labeler, Recording, Seq2Seq
 from regard.tasks.pages import aggregate_page, page_of
 from regard.viewer.page.server import Pages, _listening, application
 
@@ -75,6 +75,42 @@ def test_telltales_over_what_has_no_words(opened, saved, classifier):
     tab.click(".telltale canvas >> nth=1", position={"x": 300, "y": 20})
     assert f"at={place}" in tab.evaluate("location.hash")
     assert saved(tab, "SVG").count(b"<rect") > 60
+
+
+def page_of_kind(kind):
+    """A small model of recordings, images or pairs, and the page of one of them."""
+    rng = np.random.default_rng(0)
+    if kind == "pairs":
+        model = Seq2Seq(front_end="characters", target_units="symbols", **SMALL)
+        return page_of(model.fit([("ab", "A B"), ("ba", "B A")] * 4, **ONCE), "abb")
+    items, options = {
+        "audio": (Recording.from_samples(rng.normal(size=4000) * 0.1, 8000), {}),
+        "patches": (rng.integers(0, 255, (8, 12), np.uint8), {"patch_size": 4}),
+    }[kind]
+    model = Classifier(front_end=kind, **SMALL, **options).fit([(items, "a"), (items, "b")] * 2, **ONCE)
+    return page_of(model, items)
+
+
+@pytest.mark.parametrize("kind", ["audio", "patches", "pairs"])
+def test_every_view_of_a_model(opened, saved, kind):
+    page = page_of_kind(kind)
+    tab = opened(page, dark=kind == "pairs")
+    names = [name.removeprefix("tab-") for name in tab.eval_on_selector_all("[role=tab]", "all => all.map(x => x.id)")]
+    assert names == ["overview", "map", *(["lines"] if kind == "pairs" else []), "input", "telltale"]
+    for name in names:
+        tab.click(f"#tab-{name}")
+        tab.wait_for_timeout(80)
+        assert len(rows(saved(tab, "CSV"))) > 2
+        assert b"<svg" in saved(tab, "SVG")
+    assert tab.locator(".telltale .drop").count() == len(page.meta["telltales"]["heads"])
+    tab.keyboard.press("ArrowRight")
+    tab.keyboard.press("2")
+    assert "head=2&at=2" in tab.evaluate("location.hash")
+    if kind == "pairs":
+        told = tab.locator(".telltale select").input_value()
+        tab.evaluate("location.hash = '#view=telltale&stack=cross&at=1'")
+        tab.wait_for_function("document.querySelector('.telltale select').value === '0'")
+        assert told in ("0", "1")
 
 
 def test_why_nothing_is_told(opened, labeler, monkeypatch):

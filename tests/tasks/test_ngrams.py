@@ -57,7 +57,7 @@ def test_it_is_the_logistic_regression_of_scikit_learn(make, balanced, monkeypat
     monkeypatch.setattr(ngrams, "PRECISION", 1e-8)
     train, other = make(200, 1), [text for text, _ in make(60, 2)] + ["words never seen", ""]
     own, labels = learned(train, balanced=balanced)
-    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=ngrams.TOKEN)
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\w+|[^\w\s]")
     characters = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True)
     given = LogisticRegression(
         C=ngrams.INVERSE_PENALTY, max_iter=2000, tol=1e-8, class_weight="balanced" if balanced else None
@@ -68,6 +68,10 @@ def test_it_is_the_logistic_regression_of_scikit_learn(make, balanced, monkeypat
     chances = own(other).softmax(1).numpy()
     assert np.allclose(chances, theirs.predict_proba(other), atol=0.005)
     assert (chances.argmax(1) == theirs.predict_proba(other).argmax(1)).mean() > 0.97
+
+
+def test_words_of_scripts_whose_vowels_are_marks_stay_whole():
+    assert ngrams.TOKEN.findall("मुझे फ़िल्म، 👍🏽! it's") == ["मुझे", "फ़िल्म", "،", "👍🏽", "!", "it", "'", "s"]
 
 
 def test_words_are_read_as_the_text_that_they_make():

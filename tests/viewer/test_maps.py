@@ -120,19 +120,19 @@ def test_characters_that_no_font_has_are_told_once(no_fonts_but_dejavu, caplog, 
     assert len(caplog.records) == 1
 
 
-def test_an_installed_font_that_has_the_characters_is_chosen(monkeypatch, caplog, tmp_path):
-    """Made here, so that it is there on every machine: the usual font lacks its one character."""
+def test_a_font_that_was_just_installed_is_chosen_for_the_characters_it_has(monkeypatch, caplog, tmp_path):
+    """Made here, with one character that no other has; matplotlib's list of fonts is older than it."""
     from fontTools.fontBuilder import FontBuilder
     from fontTools.pens.ttGlyphPen import TTGlyphPen
-    from matplotlib.font_manager import fontManager
+    from matplotlib import font_manager
 
-    pen = TTGlyphPen(None)
+    private, pen = "\U00101234", TTGlyphPen(None)
     for move, place in (("moveTo", (0, 0)), ("lineTo", (0, 700)), ("lineTo", (900, 0))):
         getattr(pen, move)(place)
     pen.closePath()
     builder = FontBuilder(1000, isTTF=True)
     builder.setupGlyphOrder([".notdef", "you"])
-    builder.setupCharacterMap({ord("你"): "you"})
+    builder.setupCharacterMap({ord(private): "you"})
     builder.setupGlyf({".notdef": TTGlyphPen(None).glyph(), "you": pen.glyph()})
     builder.setupHorizontalMetrics({".notdef": (500, 0), "you": (1000, 0)})
     builder.setupHorizontalHeader(ascent=800, descent=-200)
@@ -140,11 +140,15 @@ def test_an_installed_font_that_has_the_characters_is_chosen(monkeypatch, caplog
     builder.setupOS2()
     builder.setupPost()
     builder.save(tmp_path / "test.ttf")
-    monkeypatch.setattr(fontManager, "ttflist", [*fontManager.ttflist])
-    fontManager.addfont(tmp_path / "test.ttf")
-    monkeypatch.setattr(fonts, "_installed", lambda: (fonts.USUAL, "Regard Test"))
-    assert fonts.families(["a 你"]) == ["DejaVu Sans", "Regard Test"]
-    assert b"Regard Test" in maps_of(["你", "a"]).save(tmp_path / "x.svg").read_bytes()
+    (tmp_path / "broken.ttf").write_bytes(b"no font")
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", [*font_manager.fontManager.ttflist])
+    monkeypatch.setattr(font_manager, "X11FontDirectories", [str(tmp_path)])
+    fonts._installed.cache_clear()
+    try:
+        assert fonts.families(["a " + private]) == ["DejaVu Sans", "Regard Test"]
+        assert b"Regard Test" in maps_of([private, "a"]).save(tmp_path / "x.svg").read_bytes()
+    finally:
+        fonts._installed.cache_clear()
     assert not caplog.records
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from regard.data import Example
 from regard.image import Image
+from regard.tasks.classify.ngrams import TOKEN
 from regard.training.metrics import class_scores
 
 OF_TEXTS = "TF-IDF + logistic regression"
@@ -49,7 +50,7 @@ def _of_texts(train: Sequence[Example], scored: Sequence[Example]) -> NDArray[np
     def texts(examples: Sequence[Example]) -> list[str]:
         return [" ".join(map(str, x.items)) if isinstance(x.items, list) else str(x.items) for x in examples]
 
-    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\w+|[^\w\s]")
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, tokenizer=TOKEN.findall, token_pattern=None)
     model = make_pipeline(words, LogisticRegression(C=10, max_iter=1000))
     model.fit(texts(train), [example.goal for example in train])
     chances: NDArray[np.float64] = model.predict_proba(texts(scored))

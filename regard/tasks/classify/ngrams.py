@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
+import regex
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from torch.nn import functional as F
 from regard.data import Example
 
 WORDS, CHARACTERS = (1, 2), (2, 5)  # of how many words, or of characters within one
-TOKEN = r"\w+|[^\w\s]"
+TOKEN = regex.compile(r"\w+|(?=[^\w\s])\X")
 INVERSE_PENALTY = 30.0  # of logistic regression
 STEPS, PRECISION = 100, 1e-4  # of its solver
 HIDDEN = 5  # one of so many training texts tells how far n-grams can be believed
@@ -180,5 +181,5 @@ def _counters(buckets: int) -> list[Any]:
     from sklearn.feature_extraction.text import HashingVectorizer
 
     plain = {"n_features": buckets, "alternate_sign": False, "norm": None}
-    words = HashingVectorizer(ngram_range=WORDS, token_pattern=TOKEN, **plain)
+    words = HashingVectorizer(ngram_range=WORDS, tokenizer=TOKEN.findall, token_pattern=None, **plain)
     return [words, HashingVectorizer(analyzer="char_wb", ngram_range=CHARACTERS, **plain)]

@@ -77,6 +77,22 @@ def test_telltales_over_what_has_no_words(opened, saved, classifier):
     assert saved(tab, "SVG").count(b"<rect") > 60
 
 
+def test_telltales_over_an_image(opened, saved):
+    page = page_of_kind("patches")
+    tab = opened(page, "#view=telltale")
+    assert tab.locator(".telltale canvas").count() == 3
+    shown = tab.locator(".telltale canvas >> nth=2")
+    box = shown.bounding_box()
+    assert box["width"] == pytest.approx(1.5 * box["height"], abs=1)  # 2 × 3 patches
+    shown.hover(position={"x": box["width"] * 5 / 6, "y": box["height"] / 4})
+    place, number = tab.locator(".telltale .tip:visible").inner_text().split(": ")
+    assert place == "row 1, column 3"
+    assert float(number.replace("−", "-")) == pytest.approx(page.meta["telltales"]["gradient"][0][2], abs=1e-3)
+    shown.click(position={"x": box["width"] / 6, "y": box["height"] * 3 / 4})
+    assert "at=4" in tab.evaluate("location.hash")
+    assert saved(tab, "SVG").count(b"<image") == 3
+
+
 def page_of_kind(kind):
     """A small model of recordings, images or pairs, and the page of one of them."""
     rng = np.random.default_rng(0)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 
 import numpy as np
 import pages
@@ -202,6 +203,50 @@ def test_a_map_tells_cells_and_zooms(opened):
     tab.keyboard.press("f")
     settle(tab)
     assert pixels(tab, "canvas.map") == few
+
+
+def fingers(tab):
+    """`touch(kind, *places)`: fingers on the glass, as the browser's own protocol tells them."""
+    session = tab.context.new_cdp_session(tab)
+
+    def touch(kind, *places):
+        points = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(places)]
+        session.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": points})
+
+    return touch
+
+
+def test_a_map_follows_fingers(opened):
+    """One drags, a short touch chooses, two that part show cells larger around the one that stays."""
+    tab = opened(pages.text_page([f"w{i}" for i in range(300)]), "#view=map", touch=True)
+    settle(tab)
+    touch, few = fingers(tab), pixels(tab, "canvas.map")
+    box = tab.locator("canvas.map").bounding_box()
+    x, y = round(box["x"] + 196), round(box["y"] + 184)
+    touch("Start", (x, y))
+    touch("End")
+    settle(tab)
+    chosen = int(re.search(r"at=(\d+)", tab.evaluate("location.hash"))[1])
+    assert chosen > 20
+    touch("Start", (x, y), (x + 20, y))
+    for apart in range(40, 320, 40):
+        touch("Move", (x, y), (x + apart, y))
+    touch("End")
+    settle(tab)
+    assert f"at={chosen}" in tab.evaluate("location.hash")  # pinching chooses nothing
+    assert pixels(tab, "canvas.map") != few
+    touch("Start", (x, y))
+    touch("End")
+    settle(tab)
+    assert f"at={chosen}" in tab.evaluate("location.hash")  # that cell stayed under the finger
+    touch("Start", (x, y))
+    for down in range(0, 200, 40):
+        touch("Move", (x, y - down))
+    touch("End")
+    touch("Start", (x, y))
+    touch("End")
+    settle(tab)
+    assert int(re.search(r"at=(\d+)", tab.evaluate("location.hash"))[1]) > chosen  # dragged up: what was below
 
 
 def test_a_long_band_is_seen_from_afar_and_at_its_end(opened):

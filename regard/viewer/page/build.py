@@ -26,7 +26,7 @@ from regard.viewer.page.pack import ROWS, Packed
 # In the order in which they stand in the page: each uses those before it.
 MODULES = (
     *("tools", "colours", "source", "heads", "state", "help", "measures", "draw", "export"),
-    *("words", "rows", "timeline", "picture"),
+    *("words", "rows", "timeline", "patches", "picture", "strips"),
     *("overview", "place", "cells", "map", "lines", "input", "telltale", "ask", "aggregate"),
     *("views", "panel", "menus", "keys", "main"),
 )

@@ -280,7 +280,7 @@ function followPointers(canvas, { drag, zoom, click, point, leave }) {
     const box = canvas.getBoundingClientRect();
     return { x: event.clientX - box.left, y: event.clientY - box.top };
   };
-  const apart = (a, b) => Math.max(1, Math.hypot(a.x - b.x, a.y - b.y));
+  const apart = (a, b) => Math.hypot(a.x - b.x, a.y - b.y);
 
   canvas.addEventListener("pointerdown", (event) => {
     pointers.set(event.pointerId, at(event));
@@ -292,7 +292,7 @@ function followPointers(canvas, { drag, zoom, click, point, leave }) {
     if (!before) return point(now.x, now.y);
     far += apart(before, now);
     const [still] = [...pointers].filter(([id]) => id !== event.pointerId).map(([, place]) => place);
-    if (still) zoom(apart(now, still) / apart(before, still), still.x, still.y);
+    if (still) zoom(Math.max(1, apart(now, still)) / Math.max(1, apart(before, still)), still.x, still.y);
     else drag(now.x - before.x, now.y - before.y);
     pointers.set(event.pointerId, now);
     return undefined;

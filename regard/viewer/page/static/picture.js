@@ -3,6 +3,7 @@
 import { element, fitCanvas, svg, weightText } from "./tools.js";
 import { shareOf } from "./draw.js";
 import { embedded } from "./export.js";
+import { drawPatches, drawUnder, patchAt } from "./patches.js";
 
 const MOST_WIDTH = 430; // pixels, of each of both
 const GAP_BETWEEN = 14;
@@ -37,16 +38,10 @@ export function createPicture(context, axisName, choose, hover) {
     return { width, height: (width * rows) / columns, side: width / columns };
   }
 
-  function patchAt(event) {
-    const box = event.currentTarget.getBoundingClientRect();
-    const column = Math.floor(((event.clientX - box.left) / box.width) * columns);
-    const row = Math.floor(((event.clientY - box.top) / box.height) * rows);
-    return row < 0 || column < 0 || row >= rows || column >= columns ? null : before + row * columns + column;
-  }
   for (const one of [plain, canvas]) {
-    one.addEventListener("pointermove", (event) => hover(patchAt(event)));
+    one.addEventListener("pointermove", (event) => hover(patchAt(event, axis)));
     one.addEventListener("pointerleave", () => hover(null));
-    one.addEventListener("click", (event) => patchAt(event) !== null && choose(patchAt(event)));
+    one.addEventListener("click", (event) => patchAt(event, axis) !== null && choose(patchAt(event, axis)));
   }
 
   function draw() {
@@ -55,15 +50,9 @@ export function createPicture(context, axisName, choose, hover) {
   }
 
   function drawImage(pen, weighed) {
-    const { width, height, side } = size();
+    const { side } = size();
     const { weights, first = 0, chosen = null } = last;
-    pen.clearRect(0, 0, width, height);
-    if (image.complete && image.width) {
-      pen.imageSmoothingEnabled = image.width > 2 * columns && side < 24;
-      pen.filter = weighed && weights ? "grayscale(1)" : "none"; // so that no colour of it is taken for a weight
-      pen.drawImage(image, 0, 0, axis.stride * columns, axis.stride * rows, 0, 0, width, height);
-      pen.filter = "none";
-    }
+    drawUnder(pen, image, axis, side, weighed && Boolean(weights));
     if (weighed && weights) drawWeights(pen, weights, first, side);
     if (chosen !== null && chosen >= before) outline(pen, chosen - before, side);
   }
@@ -71,16 +60,8 @@ export function createPicture(context, axisName, choose, hover) {
   function drawWeights(pen, weights, first, side) {
     const { css } = context.theme;
     const largest = weights.reduce((a, b) => Math.max(a, b), 0);
-    pen.globalAlpha = veil.value / 100;
-    weights.forEach((weight, i) => {
-      const patch = first + i - before;
-      if (patch < 0) return;
-      pen.fillStyle = css[shareOf(weight, largest)];
-      const [left, top] = [(patch % columns) * side, Math.floor(patch / columns) * side];
-      const [right, bottom] = [Math.round(left + side), Math.round(top + side)]; // so that no seams are seen
-      pen.fillRect(Math.round(left), Math.round(top), right - Math.round(left), bottom - Math.round(top));
-    });
-    pen.globalAlpha = 1;
+    const colourOf = (place) => (place - first in weights ? css[shareOf(weights[place - first], largest)] : null);
+    drawPatches(pen, axis, side, veil.value / 100, colourOf);
   }
 
   function outline(pen, patch, side) {

@@ -4,6 +4,7 @@ import { clamp } from "./tools.js";
 
 const MOST_ZOOM = 96; // pixels of a cell
 const WHOLE_ZOOM = 44; // of one, when all of a small map is seen
+const [LEANING, FEW_COLUMNS] = [24, 60]; // pixels that the last name leans beyond a map of so few columns
 
 /** `of()` gives the numbers of queries and keys, and the band: a head. */
 export function createPlace(of) {
@@ -21,7 +22,8 @@ export function createPlace(of) {
   /** All of it. A long and low map fills the width too. */
   place.whole = () => {
     const { queries, keys } = of();
-    const fits = [inner().width / keys, inner().height / queries].map((pixels) => clamp(pixels, 1e-6, WHOLE_ZOOM));
+    const room = inner().width - (keys <= FEW_COLUMNS ? LEANING : 0);
+    const fits = [room / keys, inner().height / queries].map((pixels) => clamp(pixels, 1e-6, WHOLE_ZOOM));
     const far = queries * 6 < keys || keys * 6 < queries;
     const [across, down] = far ? fits : [Math.min(...fits), Math.min(...fits)];
     Object.assign(place, { query: 0, key: 0, across, down });

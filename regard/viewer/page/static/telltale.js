@@ -1,13 +1,11 @@
 // What weights alone do not tell of an answer: beside them rollout, gradient × attention, and answers without a head.
 
-import { element, percent, short, svg, weightText, fitCanvas } from "./tools.js";
+import { element, percent, short, svg } from "./tools.js";
 import { choice } from "./overview.js";
 import { placeName } from "./timeline.js";
 import { sheet } from "./export.js";
 import { visibleName } from "./words.js";
-
-const HEIGHT = 64; // of bars
-const [WIDE, CHIP_LINE] = [760, 30]; // of a saved picture
+import { WIDE, coloursOf, createStrip } from "./strips.js";
 
 /** title, and what it says and does not; `signed`: below 0 too; `of(context, tales, answer)`: a number by position. */
 const ROWS_OF = [
@@ -47,7 +45,7 @@ export function createTelltale(context) {
     "div",
     { class: "telltale" },
     element("div", { class: "bar" }, tales.names.length > 1 ? answers.root : "", told),
-    ...rows.map(({ root: one }) => one),
+    element("div", { class: `tales ${axis.kind}` }, ...rows.map(({ root: one }) => one)),
     element("section", {}, element("h3", {}, "without a head"), element("p", { class: "says" }, DROPS), drops),
   );
   let turns = 0;
@@ -72,10 +70,10 @@ export function createTelltale(context) {
   }
 
   function createRow({ title, says, signed, of }) {
-    const strip = createStrip(context, axis, tales.axis, signed);
+    const strip = createStrip(context, tales.axis, signed);
     const heading = element("h3", {}, title);
     const section = element("section", {}, heading, element("p", { class: "says" }, says), strip.root);
-    return { root: section, title, signed, of, strip };
+    return { root: section, title, of, strip };
   }
 
   async function update() {
@@ -109,9 +107,9 @@ export function createTelltale(context) {
     const drawn = [];
     let y = 0;
     for (const row of rows) {
-      const told = await row.of(context, tales, answer);
+      const numbers = await row.of(context, tales, answer);
       drawn.push(svg("text", { x: 12, y: y + 14, "font-weight": 600, fill: context.theme.text }, row.title));
-      const part = stripPicture(context, axis, told, row.signed, y + 22);
+      const part = numbers ? row.strip.picture(numbers, y + 22) : { drawn: [], end: y + 22 };
       drawn.push(...part.drawn);
       y = part.end + 16;
     }
@@ -128,131 +126,6 @@ async function rawWeights(context, tales) {
   const found = new Array(meta.axes[tales.axis].count).fill(0);
   attended?.weights.forEach((weight, i) => (found[attended.first + i] = weight));
   return found;
-}
-
-/** Colours for numbers, of which the largest (or farthest from 0) is 1. */
-function coloursOf(theme, numbers, signed) {
-  const largest = numbers.reduce((most, number) => Math.max(most, Math.abs(number)), 0) || 1;
-  return (number) => {
-    const share = Math.max(-1, Math.min(1, number / largest));
-    const place = signed
-      ? 255 + Math.round(255 * Math.sign(share) * Math.sqrt(Math.abs(share)))
-      : Math.round(255 * Math.sqrt(Math.max(0, share)));
-    return signed ? [theme.signedCss[place], theme.signedInk[place]] : [theme.css[place], theme.ink[place]];
-  };
-}
-
-/** Numbers by position: words with backgrounds, or bars over what has no words. */
-function createStrip(context, axis, name, signed) {
-  const { state } = context;
-  const choosePlace = (at) => state.set(state.axis() === name ? { at, until: null } : { side: "to", at, until: null });
-  const isText = axis.kind === "text" && axis.count <= 1000;
-  return isText
-    ? createWordStrip(context, axis, signed, choosePlace)
-    : createBarStrip(context, axis, signed, choosePlace);
-}
-
-function createWordStrip(context, axis, signed, choosePlace) {
-  const words = axis.names.map((name, i) =>
-    element(
-      "button",
-      { type: "button", class: "chip", onclick: () => choosePlace(i) },
-      element("bdi", {}, short(visibleName(name), 60)),
-    ),
-  );
-  const root = element("div", { class: "chips", dir: "auto" }, ...words);
-  const nothing = element("p", { class: "says", hidden: true }, "the chosen part attends to another sequence");
-  function update(numbers) {
-    root.hidden = !numbers;
-    nothing.hidden = Boolean(numbers);
-    const look = numbers && coloursOf(context.theme, numbers, signed);
-    words.forEach((word, i) => {
-      if (!numbers) return;
-      const [paper, ink] = look(numbers[i]);
-      Object.assign(word.style, { backgroundColor: paper, color: ink });
-      word.title = `${short(axis.names[i], 60)}: ${weightText(numbers[i])}`;
-    });
-  }
-  return { root: element("div", {}, root, nothing), update };
-}
-
-function createBarStrip(context, axis, signed, choosePlace) {
-  const canvas = element("canvas", { role: "img", "aria-label": "a number for each position" });
-  const tip = element("div", { class: "tip", hidden: true });
-  const root = element("div", { class: "frame" }, canvas, tip);
-  let told = null;
-  const placeOf = (event) => {
-    const box = canvas.getBoundingClientRect();
-    return Math.max(0, Math.min(axis.count - 1, Math.floor(((event.clientX - box.left) / box.width) * axis.count)));
-  };
-  canvas.addEventListener("click", (event) => choosePlace(placeOf(event)));
-  canvas.addEventListener("pointerleave", () => (tip.hidden = true));
-  canvas.addEventListener("pointermove", (event) => {
-    if (!told) return;
-    const place = placeOf(event);
-    tip.textContent = `${placeName(axis, place)}: ${weightText(told[place])}`;
-    tip.hidden = false;
-    tip.style.left = `${Math.min(event.offsetX + 12, root.clientWidth - 160)}px`;
-    tip.style.top = "4px";
-  });
-  function update(numbers) {
-    told = numbers;
-    const wide = root.clientWidth || 640;
-    const { pen } = fitCanvas(canvas, wide, HEIGHT);
-    pen.clearRect(0, 0, wide, HEIGHT);
-    if (!numbers) return;
-    const look = coloursOf(context.theme, numbers, signed);
-    for (const { x, width, value, top, height } of bars(numbers, signed, wide, HEIGHT)) {
-      pen.fillStyle = look(value)[0];
-      pen.fillRect(x, top, width, height);
-    }
-    pen.fillStyle = context.theme.line;
-    pen.fillRect(0, signed ? HEIGHT / 2 : HEIGHT - 1, wide, 1);
-  }
-  return { root, update };
-}
-
-/** Bars no narrower than a pixel: each is the number that is farthest from 0 of those that it stands for. */
-function bars(numbers, signed, wide, high) {
-  const count = Math.min(numbers.length, Math.floor(wide));
-  const largest = numbers.reduce((most, number) => Math.max(most, Math.abs(number)), 0) || 1;
-  return Array.from({ length: count }, (_, i) => {
-    const part = numbers.slice(
-      Math.floor((i * numbers.length) / count),
-      Math.floor(((i + 1) * numbers.length) / count),
-    );
-    const value = part.reduce((far, number) => (Math.abs(number) > Math.abs(far) ? number : far), 0);
-    const room = signed ? high / 2 : high;
-    const height = Math.max(1, (Math.abs(value) / largest) * room);
-    const top = signed ? (value >= 0 ? high / 2 - height : high / 2) : high - height;
-    return { x: (i * wide) / count, width: Math.max(1, wide / count - (wide / count > 4 ? 1 : 0)), value, top, height };
-  });
-}
-
-function stripPicture(context, axis, numbers, signed, top) {
-  const { theme } = context;
-  if (!numbers) return { drawn: [], end: top };
-  const look = coloursOf(theme, numbers, signed);
-  if (axis.kind !== "text" || axis.count > 1000) {
-    const drawn = bars(numbers, signed, WIDE - 24, HEIGHT).map(({ x, width, value, top: y, height }) =>
-      svg("rect", { x: 12 + x, y: top + y, width, height, fill: look(value)[0] }),
-    );
-    return { drawn, end: top + HEIGHT };
-  }
-  const pen = document.createElement("canvas").getContext("2d");
-  pen.font = "14px system-ui";
-  const drawn = [];
-  let [x, y] = [12, top];
-  axis.names.forEach((name, i) => {
-    const text = short(visibleName(name), 40);
-    const wide = pen.measureText(text).width + 12;
-    if (x + wide > WIDE - 12) [x, y] = [12, y + CHIP_LINE];
-    const [paper, ink] = look(numbers[i]);
-    drawn.push(svg("rect", { x, y, width: wide, height: 24, rx: 4, fill: paper }));
-    drawn.push(svg("text", { x: x + 6, y: y + 16.5, "font-size": 14, fill: ink }, text));
-    x += wide + 3;
-  });
-  return { drawn, end: y + CHIP_LINE };
 }
 
 /** Heads by layer, each with the drop of the answer. */

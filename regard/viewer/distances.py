@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from regard.errors import RegardError
-from regard.viewer.pictures import show, shown_as_html, shown_as_png, written
+from regard.viewer.pictures import Shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,29 +62,20 @@ class Distances:
 
     def save(self, path: str | Path) -> Path:
         """Writes ``.png``, ``.svg``, ``.pdf``, or one ``.html`` page with the picture inside."""
-        return written(path, self)
+        return self._shown().write(path)
 
     def show(self) -> None:
         """Displays the picture: in a notebook, or in a browser."""
-        show(self)
+        self._shown().show()
 
     def _repr_html_(self) -> str:
-        return shown_as_html(self)
+        return self._shown()._repr_html_()
 
     def _repr_png_(self) -> bytes | None:
-        return shown_as_png(self)
+        return self._shown()._repr_png_()
 
-    def _title(self) -> str:
-        return f"attention over {self.images} images"
-
-    def _picture(self) -> Figure:
-        return self.figure()
-
-    def _pictures(self) -> dict[str, Callable[[], Figure]]:
-        return {"": self.figure}
-
-    def _page(self) -> None:
-        """There is none."""
+    def _shown(self) -> Shown:
+        return Shown(f"attention over {self.images} images", self.figure)
 
 
 def draw_distances(axis: Axes, distances: Tensor) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,7 +17,7 @@ from regard.viewer.distances import draw_distances
 from regard.viewer.maps import dense
 from regard.viewer.page.axes import image_axis, text_axis
 from regard.viewer.page.build import Page, Stack
-from regard.viewer.pictures import show, shown_as_html, shown_as_png, written
+from regard.viewer.pictures import Shown
 from regard.viewer.recording import Recording
 
 if TYPE_CHECKING:
@@ -129,8 +130,11 @@ class ImageMaps:
         Arguments:
             at: (row, column) of the patch whose maps are drawn, from 0; None for the middle one.
         """
+        from matplotlib.figure import Figure
+
         parts = self._parts(at)
-        figure = _figure(max(part.width for part in parts), sum(part.height for part in parts))
+        size = max(part.width for part in parts), sum(part.height for part in parts)
+        figure = Figure(figsize=size, layout="constrained")
         places: Any = figure.subfigures(len(parts), 1, height_ratios=[part.height for part in parts], squeeze=False)
         for part, place in zip(parts, places[:, 0], strict=True):
             place.suptitle(part.title, fontsize=10, x=0.01, ha="left", fontweight="bold")
@@ -151,17 +155,20 @@ class ImageMaps:
 
     def save(self, path: str | Path, at: At = None) -> Path:
         """Writes ``.png``, ``.svg``, ``.pdf`` of :meth:`figure`, or ``.html``, a page that works offline."""
-        return written(path, _Seen(self, at))
+        return self._shown(at).write(path)
 
     def show(self, at: At = None) -> None:
         """Displays the pictures of :meth:`figure`: in a notebook, or in a browser."""
-        show(_Seen(self, at))
+        self._shown(at).show()
 
     def _repr_html_(self) -> str:
-        return shown_as_html(_Seen(self, None))
+        return self._shown()._repr_html_()
 
     def _repr_png_(self) -> bytes | None:
-        return shown_as_png(_Seen(self, None))
+        return self._shown()._repr_png_()
+
+    def _shown(self, at: At = None) -> Shown:
+        return Shown("attention", partial(self.figure, at), page=self.page)
 
     def _row(self, at: At) -> int:
         """Which of the vectors it is."""
@@ -269,32 +276,6 @@ class ImageMaps:
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """Maps from the place of a patch."""
-
-    maps: ImageMaps
-    at: At
-
-    def _repr_html_(self) -> str:
-        return shown_as_html(self)
-
-    def _repr_png_(self) -> bytes | None:
-        return shown_as_png(self)
-
-    def _title(self) -> str:
-        return "attention"
-
-    def _picture(self) -> Figure:
-        return self.maps.figure(self.at)
-
-    def _pictures(self) -> dict[str, Callable[[], Figure]]:
-        return {part.title: part.figure for part in self.maps._parts(self.at)}
-
-    def _page(self) -> Page:
-        return self.maps.page()
-
-
-@dataclass(frozen=True)
 class Part:
     """A part of a picture: what it is called, its size in inches, and what draws it."""
 
@@ -302,15 +283,3 @@ class Part:
     width: float
     height: float
     draw: Callable[[FigureBase], None]
-
-    def figure(self) -> Figure:
-        """By itself."""
-        figure = _figure(self.width, self.height)
-        self.draw(figure)
-        return figure
-
-
-def _figure(width: float, height: float) -> Figure:
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")

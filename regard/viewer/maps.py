@@ -6,6 +6,7 @@ import math
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from regard.ragged import counted
 from regard.viewer.fonts import families
 from regard.viewer.page.axes import Axis, text_axis
 from regard.viewer.page.build import Page, Stack
-from regard.viewer.pictures import show, shown_as_html, shown_as_png, written
+from regard.viewer.pictures import Shown
 from regard.viewer.recording import Recorded, Recording
 
 if TYPE_CHECKING:
@@ -145,29 +146,23 @@ class Maps:
 
     def save(self, path: str | Path, *, layer: int | None = None, head: int | None = None) -> Path:
         """Writes ``.html``, a page that works offline, or ``.png``, ``.svg``, ``.pdf`` of :meth:`figure`."""
-        return written(path, self if layer is None and head is None else _Chosen(self, layer, head))
+        return self._shown(layer, head).write(path)
 
     def show(self) -> None:
         """Displays the page: in a notebook, or in a browser."""
-        show(self)
+        self._shown().show()
 
     def _repr_html_(self) -> str:
-        return shown_as_html(self)
+        return self._shown()._repr_html_()
 
     def _repr_png_(self) -> bytes | None:
-        return shown_as_png(self)
+        return self._shown()._repr_png_()
+
+    def _shown(self, layer: int | None = None, head: int | None = None) -> Shown:
+        return Shown(self._title(), partial(self.figure, layer, head), page=self.page)
 
     def _title(self) -> str:
         return " ".join(self.items or ["attention"])
-
-    def _picture(self) -> Figure:
-        return self.figure()
-
-    def _pictures(self) -> dict[str, Callable[[], Figure]]:
-        return {"": self.figure}
-
-    def _page(self) -> Page:
-        return self.page()
 
     @property
     def _attentions(self) -> list[Recorded]:
@@ -208,55 +203,24 @@ class PairMaps:
         for (name, maps), (query, key) in zip(parts.items(), sides.values(), strict=True):
             axes |= {query: axis_of(maps._size[0], maps.items), key: axis_of(maps._size[1], maps.seen)}
             stacks.append(Stack(name, f"{query} to {key}", query, key, maps._attentions))
-        return Page(self._title()[:TITLE], axes, stacks)
+        return Page(self.encoder._title()[:TITLE], axes, stacks)
 
     def save(self, path: str | Path) -> Path:
         """Writes ``.html``, a page of all three, or ``.png``, ``.svg``, ``.pdf`` of the target to the source."""
-        return written(path, self)
+        return self._shown().write(path)
 
     def show(self) -> None:
         """Displays all three: in a notebook, or in a browser."""
-        show(self)
+        self._shown().show()
 
     def _repr_html_(self) -> str:
-        return shown_as_html(self)
+        return self._shown()._repr_html_()
 
     def _repr_png_(self) -> bytes | None:
-        return shown_as_png(self)
+        return self._shown()._repr_png_()
 
-    def _title(self) -> str:
-        return self.encoder._title()
-
-    def _picture(self) -> Figure:
-        return self.cross.figure()
-
-    def _pictures(self) -> dict[str, Callable[[], Figure]]:
-        parts = {"target to source": self.cross, "target to itself": self.decoder, "source to itself": self.encoder}
-        return {name: maps.figure for name, maps in parts.items()}
-
-    def _page(self) -> Page:
-        return self.page()
-
-
-@dataclass(frozen=True)
-class _Chosen:
-    """One layer or head of maps."""
-
-    maps: Maps
-    layer: int | None
-    head: int | None
-
-    def _title(self) -> str:
-        return self.maps._title()
-
-    def _picture(self) -> Figure:
-        return self.maps.figure(self.layer, self.head)
-
-    def _pictures(self) -> dict[str, Callable[[], Figure]]:
-        return {"": self._picture}
-
-    def _page(self) -> Page:
-        return self.maps.page()
+    def _shown(self) -> Shown:
+        return Shown(self.encoder._title(), self.cross.figure, page=self.page)
 
 
 def _heads(weights: Tensor, head: int | None) -> Tensor:

@@ -10,9 +10,10 @@ import tempfile
 import warnings
 import webbrowser
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from regard.errors import RegardError
 from regard.files import atomic_write
@@ -31,13 +32,73 @@ FRAME = (
 STYLE = "<style>body { font-family: sans-serif; margin: 2em } h1 { font-size: 1.2em } img { max-width: 100% }</style>"
 
 
-class Shown(Protocol):
-    """What can be shown: its title, one picture, those of a page by name, and a page that is more than pictures."""
+@dataclass(frozen=True)
+class Shown:
+    """What can be shown, as a file, in a notebook and in a browser.
 
-    def _title(self) -> str: ...
-    def _picture(self) -> Figure: ...
-    def _pictures(self) -> dict[str, Callable[[], Figure]]: ...
-    def _page(self) -> Page | None: ...
+    Arguments:
+        title: of a page that holds the picture alone.
+        picture: draws it.
+        page: makes a page that is more than the picture.
+    """
+
+    title: str
+    picture: Callable[[], Figure]
+    page: Callable[[], Page] | None = None
+
+    def write(self, path: str | Path) -> Path:
+        """Writes the picture, or the page.
+
+        Raises:
+            RegardError: the path ends in nothing of what there is.
+        """
+        path, kind = Path(path), kind_of(path)
+        content = self.html() if kind == "html" else drawn(self.picture(), kind)
+        with atomic_write(path, binary=True) as file:
+            file.write(content)
+        return path
+
+    def html(self) -> bytes:
+        """The page, or one with the picture inside."""
+        if self.page is not None:
+            return self.page().html()
+        head = html.escape(self.title)
+        page = f'<!doctype html><meta charset="utf-8"><title>{head}</title>{STYLE}<h1>{head}</h1>{self._inline()}'
+        return page.encode()
+
+    def show(self) -> None:
+        """Displays it in the notebook, or in a browser where Python runs in none.
+
+        Raises:
+            RegardError: there is no browser, or nothing to be drawn.
+        """
+        if _in_notebook():
+            import_module("IPython.display").display(self)
+            return
+        content = self.html()
+        with tempfile.NamedTemporaryFile(prefix="regard-", suffix=".html", delete=False) as file:
+            file.write(content)
+        if not webbrowser.open(Path(file.name).as_uri()):
+            Path(file.name).unlink()
+            raise RegardError("there is neither a notebook nor a browser to show it in; write it: .save('page.html')")
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the page in a frame of its own, or the picture; where there can be none, why not."""
+        try:
+            return self._inline() if self.page is None else framed(self.page())
+        except RegardError as error:
+            return f"<p>{html.escape(str(error))}</p>"
+
+    def _repr_png_(self) -> bytes | None:
+        """The same where there is no browser."""
+        try:
+            return drawn(self.picture(), "png")
+        except RegardError:
+            return None
+
+    def _inline(self) -> str:
+        source = base64.b64encode(drawn(self.picture(), "png")).decode()
+        return f'<img alt="attention" src="data:image/png;base64,{source}">\n'
 
 
 def kind_of(path: str | Path) -> str:
@@ -65,32 +126,6 @@ def drawn(figure: Figure, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def written(path: str | Path, thing: Shown) -> Path:
-    """Writes the picture of a thing, or a page with all of them."""
-    path, kind = Path(path), kind_of(path)
-    content = page(thing) if kind == "html" else drawn(thing._picture(), kind)
-    with atomic_write(path, binary=True) as file:
-        file.write(content)
-    return path
-
-
-def page(thing: Shown) -> bytes:
-    """The page of a thing, or one with PNGs, each under its name."""
-    if (made := thing._page()) is not None:
-        return made.html()
-    head = html.escape(thing._title())
-    return f'<!doctype html><meta charset="utf-8"><title>{head}</title>{STYLE}<h1>{head}</h1>{_body(thing)}'.encode()
-
-
-def shown_as_html(thing: Shown) -> str:
-    """What a notebook shows: the page in a frame of its own, or pictures; where there can be none, why not."""
-    try:
-        made = thing._page()
-        return _body(thing) if made is None else framed(made)
-    except RegardError as error:
-        return f"<p>{html.escape(str(error))}</p>"
-
-
 def framed(made: Page) -> str:
     """A page inside another: nothing of it reaches what is around it. One that is large is written into a file."""
     content = made.html()
@@ -102,40 +137,7 @@ def framed(made: Page) -> str:
     return f'<iframe {FRAME} srcdoc="{source}"></iframe>'
 
 
-def shown_as_png(thing: Shown) -> bytes | None:
-    """The same where there is no browser: the one picture."""
-    try:
-        return drawn(thing._picture(), "png")
-    except RegardError:
-        return None
-
-
-def show(thing: Any) -> None:
-    """Displays it in the notebook, or in a browser where Python runs in none.
-
-    Raises:
-        RegardError: there is no browser, or nothing to be drawn.
-    """
-    if _in_notebook():
-        import_module("IPython.display").display(thing)
-        return
-    with tempfile.NamedTemporaryFile(prefix="regard-", suffix=".html", delete=False) as file:
-        file.write(page(thing))
-    if not webbrowser.open(Path(file.name).as_uri()):
-        Path(file.name).unlink()
-        raise RegardError("there is neither a notebook nor a browser to show it in; write it: .save('page.html')")
-
-
 def _in_notebook() -> bool:
     """Whether a kernel of Jupyter runs this, which others have started."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     return getattr(shell, "kernel", None) is not None
-
-
-def _body(thing: Shown) -> str:
-    parts = []
-    for name, draw in thing._pictures().items():
-        source = base64.b64encode(drawn(draw(), "png")).decode()
-        heading = f"<h2>{html.escape(name)}</h2>" if name else ""
-        parts.append(f'{heading}<img alt="attention" src="data:image/png;base64,{source}">\n')
-    return "".join(parts)

@@ -46,7 +46,7 @@ MAY_IMPORT = {
 
 OPTIONAL = ("accelerate", "sklearn", "nervaluate", "matplotlib", "datasets", "pyarrow", "rich", "typer", "tensorboard")
 OPTIONAL += ("soundfile", "soxr", "kaldi_native_fbank", "pyannote", "PIL", "kornia")
-OPTIONAL += ("sacrebleu", "jiwer", "tokenizers", "transformers", "pandas", "polars")
+OPTIONAL += ("triton", "sacrebleu", "jiwer", "tokenizers", "transformers", "pandas", "polars")
 
 
 def imports_of(path):

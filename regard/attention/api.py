@@ -11,7 +11,7 @@ from torch.overrides import handle_torch_function, has_torch_function
 from regard.attention import operator, sdpa
 from regard.attention.check import check
 from regard.attention.choose import explained, fastest, is_logged, logger, named, untraced, weights
-from regard.attention.implementations import IMPLEMENTATIONS
+from regard.attention.implementations import IMPLEMENTATIONS, Implementation
 from regard.attention.signature import complete, defaults_of, spelled_out
 from regard.attention.spec import Additive, AttendOptions, RelativeBias, Spec, Window
 from regard.attention.weights import AttentionWeights
@@ -65,8 +65,8 @@ def attend(
         bias: broadcastable to ``[B, H, Q, K]``, dense only, −inf where a query may not see; or :class:`RelativeBias`.
         scale: of the dot product; None for ``1/√D``.
         dropout_p: chance that a weight is dropped; the rest are scaled up. Seeded by ``torch.manual_seed``.
-        implementation: ``"auto"``, ``"reference"``, ``"blocked"``, ``"sdpa"`` or ``"native"``; it never changes the
-            meaning.
+        implementation: ``"auto"``, ``"reference"``, ``"blocked"``, ``"sdpa"``, ``"triton"`` or ``"native"``; it never
+            changes the meaning.
 
     Returns:
         ``[B, H, Q, Dv]`` or ``[T, H, Dv]``, of query's dtype, or autocast's.
@@ -127,7 +127,8 @@ def attention_weights(
 
 def _weights(query: Tensor, key: Tensor, options: AttendOptions, implementation: str) -> AttentionWeights:
     query, key, _, spec = check(query, key, key, options)
-    return weights("attention_weights", IMPLEMENTATIONS, query, key, spec, implementation)
+    table = _near(query) if implementation == "auto" else IMPLEMENTATIONS
+    return weights("attention_weights", table, query, key, spec, implementation)
 
 
 def explain(query: Tensor, key: Tensor, value: Tensor, **options: Unpack[AttendOptions]) -> str:
@@ -155,11 +156,18 @@ def _choose(query: Tensor, key: Tensor, value: Tensor, spec: Spec, implementatio
 
 
 def _fastest(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> str:
-    # "sdpa" costs less to call, and where it is exported it runs anywhere; it has no ragged batches
-    preferred = spec.offsets is None and (torch.compiler.is_compiling() or _is_short(query, key))
+    # "sdpa" costs less to call, and where it is exported it runs anywhere; it has no ragged batches. On a GPU cuDNN is
+    # ahead of all where everyone sees all; causal calls must first be rid of what a product would spread
+    all_see_all = query.is_cuda and spec.right is None
+    preferred = spec.offsets is None and (torch.compiler.is_compiling() or _is_short(query, key) or all_see_all)
     if preferred and not sdpa.refusals(query, key, value, spec):
         return "sdpa"
-    return fastest(IMPLEMENTATIONS, query, key, value, spec)
+    return fastest(_near(query), query, key, value, spec)
+
+
+def _near(query: Tensor) -> dict[str, Implementation[Spec, AttentionWeights]]:
+    """What "auto" may take: kernels of a GPU are not interpreted on a CPU unless they are asked for by name."""
+    return {name: row for name, row in IMPLEMENTATIONS.items() if query.is_cuda or name != "triton"}
 
 
 def _is_short(query: Tensor, key: Tensor) -> bool:
@@ -168,4 +176,4 @@ def _is_short(query: Tensor, key: Tensor) -> bool:
 
 
 def _explain(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> str:
-    return explained(IMPLEMENTATIONS, _fastest(query, key, value, spec), query, key, value, spec)
+    return explained(_near(query), _fastest(query, key, value, spec), query, key, value, spec)

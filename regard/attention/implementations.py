@@ -8,7 +8,7 @@ from typing import Generic, Protocol, TypeVar
 
 from torch import Tensor
 
-from regard.attention import blocked, native, reference, sdpa
+from regard.attention import blocked, native, reference, sdpa, triton
 from regard.attention.spec import Spec
 from regard.attention.weights import AttentionWeights
 
@@ -51,5 +51,6 @@ IMPLEMENTATIONS: dict[str, Implementation[Spec, AttentionWeights]] = {
         blocked.refusals, blocked.attend, blocked.weights, blocked.gradients, blocked.saved_shape
     ),
     "sdpa": Implementation(sdpa.refusals, sdpa.attend, None),
+    "triton": Implementation(triton.refusals, triton.attend, triton.weights, triton.gradients, triton.saved_shape),
     "native": Implementation(native.refusals, native.attend, native.weights, native.gradients, native.saved_shape),
 }

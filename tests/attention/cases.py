@@ -184,6 +184,8 @@ def refuses(implementation: str, case: Case) -> dict[str, bool]:
     """Every reason that an implementation may refuse a call for, as its message words it, and whether it holds here."""
     if implementation == "native":
         return {"float64 has no kernel": case.dtype == torch.float64, "there is a bias tensor": case.bias is not None}
+    if implementation == "triton":
+        return {"float64 has no kernel": case.dtype == torch.float64}
     if implementation != "sdpa":
         return {}
     left, right = case.sides

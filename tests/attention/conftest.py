@@ -18,6 +18,8 @@ settings.register_profile(
 settings.register_profile("hunt", deadline=None, max_examples=2000, suppress_health_check=slow_is_fine)
 
 
+if not torch.cuda.is_available():  # before Triton is loaded: its kernels run on the CPU, by its interpreter
+    os.environ["TRITON_INTERPRET"] = "1"
 if path := os.environ.get("REGARD_TEST_KERNELS"):  # of another build, such as that of `make sanitize`
     spec = importlib.util.spec_from_file_location("_kernels", path)
     assert spec is not None

@@ -29,7 +29,7 @@ TABLE = [
     for score in ("dot", "additive")
     for normalizer in ("softmax", "relu", "sigmoid")
     for layout in LAYOUTS
-    if implementation not in ("sdpa", "native")  # which refuse float64
+    if implementation not in ("sdpa", "triton", "native")  # which refuse float64
 ]
 
 

@@ -38,6 +38,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "image, all pixels": {"size": (2, 3), "bias": BIAS},
 }
 SHORT = ("plain", "causal")  # what "sdpa" does, and "auto" leaves to it
+ONLY = {"sdpa": SHORT, "triton": (*SHORT, "window", "ragged", "additive")}
 
 
 def _attend(implementation: str, layout: str) -> Function:
@@ -105,7 +106,7 @@ CALLS = [
     for transform in ALL
     for implementation in (*IMPLEMENTATIONS, "auto")
     for layout in OPTIONS
-    if implementation != "sdpa" or layout in SHORT
+    if implementation not in ONLY or layout in ONLY[implementation]
 ]
 WORK = [call for call in CALLS if _runs(*call)]
 REFUSED = [call for call in CALLS if not _runs(*call) and call[0] not in TWICE]

@@ -1,0 +1,183 @@
+"""The kernels of GPUs: on one where there is one, else interpreted; in small tiles, so that few rows are many."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import regard
+from attention.calls import assert_blind_rows_are_zero, assert_poison_stays
+from attention.cases import Case, cases, make
+from attention.tolerances import assert_near
+from regard import UnsupportedError
+from regard.attention import triton
+
+pytest.importorskip("triton", reason="Triton is not installed")
+# NumPy, which stands for the GPU, says what a GPU keeps to itself: that of two infinities nothing is known
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning:triton.runtime.interpreter")
+ON_GPU = torch.cuda.is_available()
+HALVES = [torch.float32, torch.bfloat16, torch.float16]
+SHORT = st.lists(st.tuples(*[st.sampled_from([0, 1, 3, 17, 33])] * 2), min_size=1, max_size=3)
+DRAWN = cases(
+    dtype=st.sampled_from(HALVES),
+    dim=st.sampled_from([1, 4, 20]),
+    value_dim=st.sampled_from([1, 5, 16]),
+    **({} if ON_GPU else {"lengths": SHORT.map(tuple), "key_heads": st.just(1), "group": st.integers(1, 2)}),
+)
+few = settings(max_examples=settings().max_examples if ON_GPU else 12)
+
+BASE = Case(dtype=torch.float32, lengths=((40, 40), (40, 40)), dim=8, value_dim=5)
+ADDITIVE = replace(BASE, score="additive", lengths=((20, 20),), dim=3, value_dim=4)
+CASES = {
+    "full": BASE,
+    "window": replace(BASE, window=(5, 3), lengths=((63, 63),)),
+    "causal, grouped": replace(BASE, causal=True, group=2, lengths=((40, 40),)),
+    "inner tiles": replace(BASE, window=40, lengths=((130, 130),)),
+    "from the middle": replace(BASE, window=(9, 0), query_start=20, lengths=((17, 40),)),
+    "relu": replace(BASE, window=(3, None), normalizer="relu"),
+    "sigmoid": replace(BASE, causal=True, normalizer="sigmoid"),
+    "sigmoid, mask": replace(BASE, key_mask=True, normalizer="sigmoid"),
+    "dropout, mask": replace(BASE, key_mask=True, dropout_p=0.3),
+    "bias": replace(BASE, bias=(True, True, True, True), bias_hides=True, group=2, lengths=((17, 20), (17, 20))),
+    "bias of keys": replace(BASE, bias=(False, False, False, True), bias_hides=True, normalizer="sigmoid"),
+    "bias of queries": replace(BASE, bias=(False, True, True, False), normalizer="relu", dropout_p=0.2),
+    "one bias": replace(BASE, bias=(False, False, False, False), lengths=((20, 20), (20, 20))),
+    "table": replace(BASE, table=(4, 7), window=(6, None)),
+    "table that hides": replace(BASE, table=(9, 0), bias_hides=True, normalizer="relu", dropout_p=0.2),
+    "table of one": replace(BASE, table=(0, 0), normalizer="sigmoid"),
+    "ragged": replace(BASE, ragged=True, lengths=((3, 3), (0, 0), (40, 40), (1, 1), (17, 17)), key_heads=2),
+    "ragged, table": replace(BASE, ragged=True, lengths=((33, 33), (5, 5), (17, 17)), window=(2, 4), table=(3, 3)),
+    "crossed": replace(BASE, ragged=True, lengths=((3, 20), (9, 0), (0, 4), (33, 7)), dropout_p=0.2, causal=True),
+    "crossed, from the middle": replace(BASE, ragged=True, lengths=((3, 20), (9, 2)), query_start=5, window=6),
+    "bfloat16": replace(BASE, dtype=torch.bfloat16, dim=20, window=7, group=2),
+    "float16": replace(BASE, dtype=torch.float16, dim=16, value_dim=16, key_mask=True),
+    "additive": replace(ADDITIVE, lengths=((20, 33),), group=2),
+    "additive, relu": replace(ADDITIVE, normalizer="relu", window=4, bias=(True, False, True, True)),
+    "additive, sigmoid": replace(ADDITIVE, normalizer="sigmoid", causal=True, key_mask=True),
+    "additive, ragged": replace(ADDITIVE, ragged=True, lengths=((3, 3), (20, 20)), table=(2, 2), dropout_p=0.2),
+    "additive, bfloat16": replace(ADDITIVE, dtype=torch.bfloat16, window=(3, 1)),
+    "no keys": replace(BASE, lengths=((5, 0),)),
+    "no queries": replace(BASE, lengths=((0, 5),)),
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the borders of tiles are met."""
+    from regard.attention.triton import tuning
+
+    small = {256: tuning.Tiles(16, 16, 1, 1)}
+    for table in ("FORWARD", "FORWARD_LONG", "BY_QUERY", "BY_KEY", "RAGGED", "FLOAT32", "ADDITIVE", "PAIRS"):
+        monkeypatch.setattr(tuning, table, small)
+
+
+def compare(case: Case) -> None:
+    call = make(case)
+    actual, exact = call.run("triton"), call.to(torch.float64).run("reference")
+    for name, tensor in actual.items():
+        assert tensor.dtype == (case.dtype if name == "output" else call.leaves[name].dtype), name
+        assert_near(tensor, exact[name], case.dtype, name)
+    assert_blind_rows_are_zero(call, actual)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_values_and_gradients_are_the_references(name: str) -> None:
+    compare(CASES[name])
+
+
+@few
+@given(case=DRAWN)
+def test_any_other_case(case: Case) -> None:
+    compare(case)
+
+
+@pytest.mark.parametrize(
+    "name", ["window", "sigmoid, mask", "ragged, table", "crossed", "bfloat16", "additive", "no keys"]
+)
+def test_the_weights_are_those_the_output_was_made_from(name: str) -> None:
+    call = make(CASES[name])
+    weights, exact = call.weights("triton"), call.to(torch.float64).weights("reference")
+    assert torch.equal(weights.first, exact.first)
+    assert_near(weights.values, exact.values, call.case.dtype, "weights")
+
+
+@pytest.mark.parametrize("poison", [math.nan, -math.inf])
+@pytest.mark.parametrize(
+    "name", ["window", "causal, grouped", "dropout, mask", "bias", "ragged, table", "relu", "additive, ragged"]
+)
+def test_what_is_hidden_spoils_nothing(name: str, poison: float) -> None:
+    assert_poison_stays(make(CASES[name]), "triton", poison, in_queries=True)
+
+
+@pytest.mark.parametrize("normalizer", ["softmax", "relu", "sigmoid"])
+def test_who_sees_poison_shows_it(normalizer: str) -> None:
+    call = make(replace(BASE, window=2, normalizer=normalizer))
+    call.leaves["value"][:, :, 20] = math.nan
+    output = call.attend("triton")
+    assert output[:, :, 18:23].isnan().all()
+    assert not output[:, :, :18].isnan().any()
+
+
+@pytest.mark.parametrize("size", [0.01, 5.0, 30.0, 200.0])
+def test_additive_scores_of_any_size(size: float) -> None:
+    """Sums near 0 of numbers that are not, too."""
+    call = make(replace(ADDITIVE, lengths=((17, 17),), dim=4))
+    call.leaves["query"] *= size
+    call.leaves["key"] = call.leaves["key"] * size - (call.leaves["query"] if size > 1 else 0)
+    actual, exact = call.run("triton"), call.to(torch.float64).run("reference")
+    for name in actual:
+        assert_near(actual[name], exact[name], torch.float32, name)
+
+
+def test_memory_that_was_used_before_is_written_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever stood in it."""
+    empty, poisoned = torch.empty_like, []
+
+    def poison(*given: Any, **options: Any) -> torch.Tensor:
+        made = empty(*given, **options)
+        poisoned.append(made.fill_(math.nan) if made.is_floating_point() else made)
+        return made
+
+    call = make(CASES["crossed"])
+    exact = call.run("triton")
+    monkeypatch.setattr(torch, "empty_like", poison)
+    again = call.run("triton")
+    assert len(poisoned) > 3
+    assert all(torch.equal(again[name], exact[name]) for name in exact)
+
+
+@pytest.mark.parametrize("name", ["window", "table", "ragged", "bias of keys", "dropout, mask"])
+def test_the_same_bits_every_time(name: str) -> None:
+    call = make(CASES[name])
+    first = call.run("triton")
+    for _ in range(20 if ON_GPU else 1):
+        again = call.run("triton")
+        assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+def test_what_has_no_kernel_is_refused_with_every_reason() -> None:
+    x = torch.zeros(1, 1, 4, 300, dtype=torch.float64)
+    reasons = "float64 has no kernel; a head of more than 256 channels has no kernel"
+    with pytest.raises(UnsupportedError, match=reasons):
+        regard.attend(x, x, x, implementation="triton")
+
+
+def test_where_there_is_no_gpu_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    x = torch.zeros(1, 1, 4, 4)
+    with pytest.raises(UnsupportedError, match="the tensors are on cpu, not a GPU"):
+        regard.attend(x, x, x, implementation="triton")
+    assert "triton" not in regard.explain(x, x, x, window=1)
+
+
+def test_without_triton_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triton, "INSTALLED", False)
+    x = torch.zeros(1, 1, 4, 4)
+    with pytest.raises(UnsupportedError, match=r"Triton is not installed: pip install 'regard\[gpu\]'"):
+        regard.attend(x, x, x, implementation="triton")

@@ -78,16 +78,26 @@ class Call:
             arguments["bias"] = leaves["bias"]
         return arguments
 
+    def placed(self, implementation: str, leaves: dict[str, Tensor]) -> Call:
+        """The call where an implementation runs: kernels of a GPU on it, where there is one."""
+        if implementation != "triton" or not torch.cuda.is_available():
+            return Call(self.case, leaves, self.options)
+        options = {name: x.cuda() if isinstance(x, Tensor) else x for name, x in self.options.items()}
+        return Call(self.case, {name: x.cuda() for name, x in leaves.items()}, options)
+
     def attend(self, implementation: str, leaves: dict[str, Tensor] | None = None) -> Tensor:
         leaves = self.leaves if leaves is None else leaves
         torch.manual_seed(self.case.seed)  # of dropout
-        query, key, value = leaves["query"], leaves["key"], leaves["value"]
-        return regard.attend(query, key, value, implementation=implementation, **self.arguments(leaves))
+        there = self.placed(implementation, leaves)
+        inputs = (there.leaves[name] for name in ("query", "key", "value"))
+        output = regard.attend(*inputs, implementation=implementation, **there.arguments(there.leaves))
+        return output.to(leaves["query"].device)
 
     def weights(self, implementation: str) -> regard.AttentionWeights:
         torch.manual_seed(self.case.seed)
-        query, key = self.leaves["query"], self.leaves["key"]
-        return regard.attention_weights(query, key, implementation=implementation, **self.arguments(self.leaves))
+        there = self.placed(implementation, self.leaves)
+        query, key = there.leaves["query"], there.leaves["key"]
+        return regard.attention_weights(query, key, implementation=implementation, **there.arguments(there.leaves))
 
     def run(self, implementation: str) -> dict[str, Tensor]:
         """The output and the gradients of all leaves, for one fixed gradient of the output."""

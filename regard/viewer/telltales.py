@@ -60,7 +60,10 @@ class Telltales:
 
 @dataclass(eq=False)
 class _Heard:
-    """What one attention did in a run: its weights, values ``[K, H, D]``, and what its heads gave, ``[Q, H·D]``."""
+    """What one attention did in a run: its weights, values ``[K, H, D]``, and what its heads gave, ``[Q, H·D]``.
+
+    Of pooling without a query there are no heads, and ``mixed`` is None.
+    """
 
     weights: AttentionWeights
     values: Tensor
@@ -69,8 +72,9 @@ class _Heard:
 
 def telltales(watched: Watched) -> Telltales:
     """All of them, without a weight N×N of a window; one pass back for each answer, one forward for each head."""
-    attentions = _attentions(watched.network)
-    with torch.enable_grad(), _listening(attentions) as heard:
+    parts = _attentions(watched.network)
+    attentions = {name: part for name, part in parts.items() if _heads(part)}
+    with torch.enable_grad(), _listening(parts) as heard:
         log_probs = watched.run()
     gradient = _gradients(log_probs, heard)
     with torch.no_grad():
@@ -87,12 +91,15 @@ def _attentions(network: nn.Module) -> dict[str, Any]:
         f"{place}.{name}".rstrip("."): part
         for place in ("encoder", "decoder", "pool")
         for name, part in getattr(network, place, nn.Identity()).named_modules()
-        if isinstance(part, MultiHeadAttention) or (isinstance(part, Pooling) and part.kind == "query")
+        if isinstance(part, MultiHeadAttention | Pooling)
     }
 
 
 def _heads(attention: Any) -> int:
-    return len(attention.query) if isinstance(attention, Pooling) else int(attention.heads)
+    """Those that can be switched off: pooling has them with a learned query alone."""
+    if isinstance(attention, Pooling):
+        return len(attention.query) if attention.kind == "query" else 0
+    return int(attention.heads)
 
 
 def _reads_target(name: str) -> bool:
@@ -114,6 +121,8 @@ def _listening(attentions: dict[str, Any]) -> Iterator[dict[str, _Heard]]:
             heard[name].mixed = mixed
 
         yield part.register_forward_pre_hook(before, with_kwargs=True)
+        if not _heads(part):
+            return
         if isinstance(part, Pooling):
             yield part.register_forward_hook(lambda _, inputs, pooled: keep(pooled))
         else:
@@ -132,7 +141,7 @@ def _heard(part: Any, *inputs: Any, **keywords: Any) -> _Heard:
     if isinstance(part, Pooling):
         x = inputs[0].values
         weights = part.attention_weights(inputs[0])[0][:, None]  # [H, 1, K]
-        return _Heard(_as_band(weights), x.unflatten(1, part.query.shape))
+        return _Heard(_as_band(weights), x.unflatten(1, (len(weights), -1)))
     query, key = inputs[0], inputs[1] if len(inputs) > 1 else keywords.get("key")
     values = part.project(query if key is None else key).value  # [K, Hk, D]
     found = part.attention_weights(*inputs, **keywords)
@@ -189,8 +198,8 @@ def _columns(weights: AttentionWeights, keys: int) -> tuple[Tensor, Tensor]:
 def _rollout(watched: Watched, heard: dict[str, _Heard], answers: int) -> Tensor:
     """``a · A_L … A_1`` with ``A = (W + I)`` divided by its sums, W the mean over heads (Abnar and Zuidema 2020).
 
-    The answer's row a is where it stands; what pooling gives each vector, or all alike; or, of an output, the mean over
-    the layers that read the source.
+    The answer's row a is where it stands; what pooling gives each vector, all alike where there is none; or, of an
+    output, the mean over the layers that read the source.
     """
     own = [one.weights for name, one in heard.items() if name.startswith("encoder.")]
     crossed = [one.weights for name, one in heard.items() if name.endswith("cross_attention")]

@@ -1,6 +1,7 @@
 """Telltales against the same taken apart: dense products, autograd over the weights, networks with a head cut out."""
 
 from copy import deepcopy
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 
 from regard import Classifier, Labeler, MaskedModel, Seq2Seq, Transcriber
 from regard.nn import MultiHeadAttention
+from regard.nn.pooling import POOLINGS
 from regard.tasks.files import read
 from regard.viewer.recording import record
 from regard.viewer.telltales import telltales
@@ -37,7 +39,7 @@ CASES = {
     "subwords": lambda: labeler(front_end="subwords"),
     "relu": lambda: labeler(normalizer="relu"),
     "pooled": classifier,
-    "a mean": lambda: classifier(pooling="mean"),
+    **{pooling: partial(classifier, pooling=pooling) for pooling in POOLINGS if pooling != "query"},
 }
 
 
@@ -58,6 +60,8 @@ def test_rollout_is_the_product_of_what_layers_mix(case):
         expected = product[asked.places]
     elif model.config.pooling == "mean":
         expected = product.mean(0, keepdim=True)
+    elif model.config.pooling not in ("query", "max"):
+        expected = product[:1]  # the first vector alone
     else:
         hidden = model.network.encoder(model.network.front_end(model.network.front_end.encode([items])))
         expected = model.network.pool.attention_weights(hidden)[0].mean(0, keepdim=True) @ product

@@ -16,6 +16,7 @@ export function createMap(context) {
   let head = null;
   let other = null; // of the second model, whose difference is shown
   let seen = null;
+  let points = 0;
   const canvas = element("canvas", { class: "map", tabIndex: 0, role: "img", "aria-label": "the map of one head" });
   const tip = element("div", { class: "tip", hidden: true });
   const scale = element("div", { class: "scale" });
@@ -58,9 +59,11 @@ export function createMap(context) {
 
   async function point(x, y) {
     const cell = head && place.cellAt(x, y);
+    const turn = ++points;
     tip.hidden = !cell;
     if (!cell) return;
     const [one, second] = [await weightOf(head, cell), other && (await weightOf(other, cell))];
+    if (turn !== points) return; // another cell is pointed at, whose weight came sooner
     const names = `${nameOf("query", cell.query)} → ${nameOf("key", cell.key)}`;
     const told = one === null ? "outside the window" : `weight ${weightText(one)}`;
     const more = `, in the other ${weightText(second ?? 0)}: ${weightText((second ?? 0) - (one ?? 0))}`;

@@ -92,12 +92,22 @@ function createTold(axis, label, placeAt, choose) {
   const root = element("div", { class: "frame" }, canvas, tip);
   const told = { root, canvas, numbers: null };
   canvas.addEventListener("click", (event) => placeAt(event) !== null && choose(placeAt(event)));
-  canvas.addEventListener("pointerleave", () => (tip.hidden = true));
+  let pointed = null;
+  function tell() {
+    tip.hidden = pointed === null || !told.numbers;
+    if (!tip.hidden) tip.textContent = `${placeName(axis, pointed)}: ${weightText(told.numbers[pointed])}`;
+  }
+  told.update = (numbers) => {
+    told.numbers = numbers;
+    tell();
+  };
+  canvas.addEventListener("pointerleave", () => {
+    pointed = null;
+    tell();
+  });
   canvas.addEventListener("pointermove", (event) => {
-    const place = placeAt(event);
-    tip.hidden = place === null || !told.numbers;
-    if (tip.hidden) return;
-    tip.textContent = `${placeName(axis, place)}: ${weightText(told.numbers[place])}`;
+    pointed = placeAt(event);
+    tell();
     tip.style.left = `${Math.min(event.offsetX + 12, root.clientWidth - 160)}px`;
     tip.style.top = "4px";
   });
@@ -123,7 +133,7 @@ function createPatchStrip(context, axis, signed, choose) {
   }
 
   function update(numbers) {
-    told.numbers = numbers;
+    told.update(numbers);
     if (before) ofClass.textContent = `the vector of the class: ${weightText(numbers[0])}`;
     draw();
   }
@@ -144,7 +154,7 @@ function createBarStrip(context, axis, signed, choose) {
   }
 
   function update(numbers) {
-    told.numbers = numbers;
+    told.update(numbers);
     const wide = told.root.clientWidth || 640;
     const { pen } = fitCanvas(told.canvas, wide, HEIGHT);
     pen.clearRect(0, 0, wide, HEIGHT);

@@ -62,6 +62,7 @@ export function createTimeline(context, axisName, choose, hover) {
   };
 
   let brushed = null;
+  let pointed = null; // the position that the tip is of
   canvas.addEventListener("pointerdown", (event) => {
     brushed = { from: positionAt(event), x: event.clientX };
     canvas.setPointerCapture(event.pointerId);
@@ -109,12 +110,17 @@ export function createTimeline(context, axisName, choose, hover) {
     again();
   }
 
-  function showTip(event, position) {
+  function tell(position) {
     const parts = [placeName(axis, position)];
     const weight = last.weights?.[position - last.first];
     if (weight !== undefined) parts.push(`weight ${weightText(weight)}`);
     if (axis.labels) parts.push(axis.labels[position] + (axis.scores ? ` ${percent(axis.scores[position])}` : ""));
     tip.textContent = parts.join(" · ");
+  }
+
+  function showTip(event, position) {
+    pointed = position;
+    tell(position);
     tip.hidden = false;
     const place = frame.getBoundingClientRect();
     tip.style.left = `${clamp(event.clientX - place.left + 12, 0, Math.max(0, place.width - tip.offsetWidth))}px`;
@@ -274,6 +280,7 @@ export function createTimeline(context, axisName, choose, hover) {
 
   function update(told) {
     last = told;
+    if (!tip.hidden) tell(pointed);
     const { chosen, kept } = told;
     if (kept && chosen !== null && (chosen < box.start || chosen >= box.end)) {
       const length = box.end - box.start;

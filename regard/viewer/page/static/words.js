@@ -44,7 +44,10 @@ export function createWords(context, axisName, choose, hover) {
   let marked = null;
   function update({ weights, first, chosen, kept }) {
     const { theme } = context;
-    for (const i of coloured) words[i].firstChild.removeAttribute("style");
+    for (const i of coloured) {
+      words[i].firstChild.removeAttribute("style");
+      words[i].removeAttribute("title");
+    }
     coloured = [];
     let largest = 0;
     if (weights) for (const weight of weights) largest = Math.max(largest, weight);

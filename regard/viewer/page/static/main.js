@@ -59,6 +59,8 @@ function createContext(meta, source, heads, state) {
     const until = state.hover === null ? state.until() : null;
     return until === null ? name : `${name.split(" – ")[0]} – ${placeName(axis, until).split(" – ").pop()}`;
   };
+  /** Whether nothing attends in a stack, or there is nothing to attend to. */
+  context.isEmpty = (stack) => [stack.query, stack.key].some((name) => meta.axes[name]?.count === 0);
   context.layerReason = () => state.layerNow()?.reason ?? null;
   /** The stack of the other model that does the same; −1 where there is none. */
   context.partnerOf = (s) =>
@@ -155,18 +157,13 @@ function createFrame(context, views) {
     { type: "button", class: "quiet", title: "what is this? (?)", "aria-label": "help", onclick: help.toggle },
     "?",
   );
+  const save = createExport(context, () => view());
   const header = element(
     "header",
     {},
     element("h1", { dir: "auto", title: short(meta.title, 400) }, short(meta.title, 160)),
     answer(meta),
-    element(
-      "div",
-      { class: "right" },
-      createExport(context, () => view()),
-      theme,
-      ask,
-    ),
+    element("div", { class: "right" }, save, theme, ask),
   );
   const nav = element(
     "nav",
@@ -195,11 +192,12 @@ function createFrame(context, views) {
     const why = state.stackNow() ? current.why(context) : "Nothing was recorded: no layer of this network attends.";
     reason.hidden = !why;
     reason.textContent = why ?? "";
-    place.hidden = Boolean(why);
+    place.hidden = save.hidden = Boolean(why);
     tabs.forEach((tab, i) => tab.setAttribute("aria-selected", String(views[i].name === state.view)));
     place.setAttribute("aria-labelledby", `tab-${state.view}`);
     controls.update();
-    if (meta.stacks.length) panel.update(changes);
+    if (meta.stacks.length) panel.root.hidden = context.isEmpty(state.stackNow());
+    if (meta.stacks.length && !panel.root.hidden) panel.update(changes);
     if (why) return;
     const fresh = shown !== view();
     shown = view();

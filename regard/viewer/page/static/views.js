@@ -14,10 +14,17 @@ import { createAggregate } from "./aggregate.js";
  * picture() → SVG, numbers() → rows } and, where it has them, resize(), zoom(closer), whole().
  */
 export const VIEWS = [
-  { name: "overview", title: "Overview", help: HELP.overview, create: createOverview, why: () => null, there: isOfOne },
+  {
+    name: "overview",
+    title: "Overview",
+    help: HELP.overview,
+    create: createOverview,
+    why: nothingAtAll,
+    there: isOfOne,
+  },
   { name: "map", title: "Map", help: HELP.map, create: createMap, why: nothingThere, there: isOfOne },
   { name: "lines", title: "Lines", help: HELP.lines, create: createLines, why: linesOf, there: hasText },
-  { name: "input", title: "Input", help: HELP.input, create: createInput, why: () => null, there: isOfOne },
+  { name: "input", title: "Input", help: HELP.input, create: createInput, why: nothingRead, there: isOfOne },
   {
     name: "telltale",
     title: "Telltales",
@@ -49,12 +56,24 @@ function hasTelltales(meta) {
   return Boolean(meta.telltales);
 }
 
+const EMPTY = "The sequence is empty: nothing attends, and there is nothing to attend to.";
+
+function nothingAtAll(context) {
+  return context.meta.stacks.every(context.isEmpty) ? EMPTY : null;
+}
+
+function nothingRead(context) {
+  return context.isEmpty(context.state.stackNow()) ? EMPTY : null;
+}
+
 function untold(context) {
+  const { axis } = context.meta.telltales;
+  if (context.meta.axes[axis]?.count === 0) return EMPTY;
   return context.meta.telltales.why ? `Nothing is told here: ${context.meta.telltales.why}.` : null;
 }
 
 function nothingThere(context) {
-  return context.state.layerNow()?.reason ?? null;
+  return nothingRead(context) ?? context.layerReason();
 }
 
 function hasText(meta) {

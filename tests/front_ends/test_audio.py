@@ -210,5 +210,6 @@ def test_parts_and_names():
     parts = front_end.split(recording, 60)
     assert [front_end.count(part) for part in parts] == [60] * len(parts)
     assert front_end.names(recording)[:3] == ["0.00", "0.02", "0.04"]
+    assert front_end.names(recording.part(0.5, 1.0))[:2] == ["0.50", "0.52"]
     assert len(front_end.names(recording)) == front_end.count(recording) == 150
     assert isinstance(front_end, Audio)

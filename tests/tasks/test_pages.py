@@ -111,8 +111,11 @@ def test_of_arrays_recordings_and_images():
     assert (page.meta["axes"]["input"]["kind"], page.meta["axes"]["input"]["channels"]) == ("vectors", 3)
 
     sounds = [(Recording.from_samples(rng.normal(size=4000) * 0.1, 8000), "+-"[n % 2]) for n in range(8)]
-    page = page_of(Classifier(front_end="audio", **SMALL).fit(sounds, **TRAINING), sounds[0][0])
+    model = Classifier(front_end="audio", **SMALL).fit(sounds, **TRAINING)
+    assert page_of(model, sounds[0][0].part(0.2, 0.4)).meta["axes"]["input"]["start"] == 0.2
+    page = page_of(model, sounds[0][0])
     axis = page.meta["axes"]["input"]
+    assert axis["start"] == 0.0
     assert (axis["kind"], axis["count"]) == ("audio", page.meta["stacks"][0]["layers"][0]["queries"])
     assert page.block("media/input")[:4] == b"RIFF"
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from regard.attention import AttentionWeights
+from regard.viewer.measures import measures
 
 REACH = 32  # positions to each side that are told apart
 GRID_REACH = 12  # the same of rows and columns of images
@@ -101,7 +102,7 @@ class Aggregate:
         self.is_grid = example.grid is not None
         if example.whole is not None:
             for layer, weights in enumerate(example.weights):
-                self._add_whole(layer, example.whole, weights)
+                self._add_whole(layer, example, weights)
         if example.labels is not None:
             self._labels.update(label for label in example.labels if label is not None)
 
@@ -120,7 +121,7 @@ class Aggregate:
         images a list of rows of such lists, from 12 rows above to 12 below, and as many columns.
         ``distances``: the share of the weight on keys 0, 1, 2, 3–4, 5–8, ... positions away. ``labels``: of queries
         with a label (rows) the share of weight on keys with each. ``wholes``: of examples with one label how many there
-        are, the mean entropy in nats and distance in positions. ``certain``: where it is most certain.
+        are, the mean entropy in nats and distance in positions, or patches. ``certain``: where it is most certain.
         """
         counts = self._heads[layer, head]
         means = (counts.mass / counts.pairs.clamp(min=1)).tolist()
@@ -174,12 +175,11 @@ class Aggregate:
             self._add_labels(counts, example.labels, shares, columns, inside)
         _add_certain(counts, example, shares, columns, inside)
 
-    def _add_whole(self, layer: int, label: str, weights: AttentionWeights) -> None:
-        by_row = (0, 2) if weights.offsets is None else (0,)
-        entropy, distance = (numbers.double().mean(by_row) for numbers in (weights.entropy(), weights.distance()))
-        for head, (nats, positions) in enumerate(zip(entropy.tolist(), distance.tolist(), strict=True)):
-            sums = self._heads[layer, head].wholes[label]
-            sums[:] = sums[0] + 1, sums[1] + nats, sums[2] + positions
+    def _add_whole(self, layer: int, example: Attended, weights: AttentionWeights) -> None:
+        found = measures(weights, positions=True, grid=example.grid, before=example.before)
+        for head, (nats, far) in enumerate(zip(found["entropy"] or (), found["distance"] or (), strict=True)):
+            sums = self._heads[layer, head].wholes[str(example.whole)]
+            sums[:] = sums[0] + 1, sums[1] + nats, sums[2] + far
 
     def _add_labels(
         self, counts: HeadCounts, labels: Sequence[str | None], shares: Tensor, columns: Tensor, inside: Tensor

@@ -25,8 +25,9 @@ def measures(
 ) -> dict[str, list[float] | None]:
     """Means over the queries that attend to anything, of each head; weights are divided by their sum first.
 
-    ``entropy`` in nats: 0, all on one key, to ln K. ``distance`` of key and query, in positions, or patches of an
-    image. The shares of the weight on ``self``, on ``neighbours``, on the ``first`` key and on ``punctuation``.
+    ``entropy`` in nats: 0, all on one key, to ln K. ``distance`` of key and query, in positions; of an image between
+    patches alone, in patches. The shares of the weight on ``self``, on ``neighbours``, on the ``first`` key and on
+    ``punctuation``.
 
     Arguments:
         weights: of one example.
@@ -37,7 +38,7 @@ def measures(
     """
     values, left = heads_first(weights), left_of(weights)
     sums: dict[str, Tensor] = {}
-    count = torch.zeros(len(values), dtype=torch.float64)
+    count, placed = torch.zeros(2, len(values), dtype=torch.float64)
     for row, part, first in _parts(values, weights.first):
         total = part.sum(-1)  # [H, q]
         some = total > 0
@@ -55,10 +56,16 @@ def measures(
             far, near = _distances(queries[:1] if straight else queries, keys[:1] if straight else keys, grid, before)
             given |= {"distance": far, "self": keys[: len(far)] == queries[: len(far), None], "neighbours": near}
         found |= {name: _weighed(part, numbers) / total for name, numbers in given.items()}
+        if positions and before:
+            between = _weighed(part, (queries[:, None] >= before) & (keys >= before))
+            some = between > 0
+            found["distance"] *= total / torch.where(some, between, 1)
+        placed += some.sum(1)
         for name, means in found.items():
             sums[name] = sums.get(name, 0) + means.sum(1, dtype=torch.float64)
     order = ("entropy", "distance", "self", "neighbours", "first", "punctuation")
-    return {name: (sums[name] / count.clamp(min=1)).tolist() if name in sums else None for name in order}
+    counts = {name: placed if name == "distance" else count for name in order}
+    return {name: (sums[name] / counts[name].clamp(min=1)).tolist() if name in sums else None for name in order}
 
 
 def is_punctuation(names: Sequence[str]) -> Tensor:

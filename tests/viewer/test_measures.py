@@ -7,7 +7,9 @@ import torch
 
 from regard import AttentionWeights, attention_weights
 from regard.viewer import measures as module
+from regard.viewer.images import ImageMaps
 from regard.viewer.measures import is_punctuation, measures
+from regard.viewer.recording import Recorded, Recording
 
 
 def weights_of(queries, keys=None, *, window=None, normalizer="softmax"):
@@ -67,8 +69,19 @@ def test_of_an_image_over_rows_and_columns(before):
         lambda q, k: max(apart(q, k) or (0, 0)) == 1,
     )
     assert found["punctuation"] is None
-    for name in ("entropy", "distance", "self", "neighbours", "first"):
+    for name in ("entropy", "self", "neighbours", "first"):
         assert found[name] == pytest.approx(expected[name], abs=1e-5), name
+    layers = Recording([Recorded("layers.0", "attention", weights)])
+    maps = ImageMaps(layers, torch.zeros(12, 16, 1), grid=(3, 4), stride=4, before=before)
+    assert found["distance"] == pytest.approx((maps.distance()[0] / 4).tolist(), abs=1e-5)  # in patches
+    if not before:
+        assert found["distance"] == pytest.approx(expected["distance"], abs=1e-5)
+
+
+def test_patches_that_attend_to_the_class_alone_have_no_distance():
+    values = torch.tensor([[0.0, 0.5, 0.5], [0.2, 0.0, 0.8], [1.0, 0.0, 0.0]])[None, None]
+    weights = AttentionWeights.from_dense([values], heads=1, left=None, right=None)
+    assert measures(weights, positions=True, grid=(1, 2), before=1)["distance"] == [1.0]
 
 
 def test_of_two_sequences_places_tell_nothing():

@@ -27,7 +27,7 @@ from regard.viewer.page.pack import ROWS, Packed
 MODULES = (
     *("tools", "colours", "source", "heads", "state", "help", "measures", "draw", "export"),
     *("words", "rows", "timeline", "patches", "picture", "strips"),
-    *("overview", "place", "cells", "map", "lines", "input", "telltale", "ask", "aggregate"),
+    *("overview", "place", "cells", "map", "lines", "input", "telltale", "ask", "curves", "aggregate"),
     *("views", "panel", "menus", "keys", "main"),
 )
 IMPORT, EXPORT = re.compile(r"^import [^;]*;\n", re.MULTILINE), re.compile(r"^export ", re.MULTILINE)

@@ -10,8 +10,10 @@ from typing import Any, cast
 import numpy as np
 import torch
 
+from regard.attention.grid.check import window_sides
 from regard.data import Example, Source
 from regard.errors import RegardError
+from regard.nn import MultiHeadAttention
 from regard.tasks import files
 from regard.tasks.files import item_kind
 from regard.tasks.fitting import device_of
@@ -270,23 +272,32 @@ def _attended(model: Model, example: Example, number: int, layers: Recording, *,
     kind = item_kind(model.config)
     names = front_end.names(example.items) if kind in ("text", "words") else None
     weights = [layer.weights for layer in layers if layer.weights is not None]
+    reach = [_reach(model, layer.name) for layer in layers if layer.weights is not None]
     if kind == "images":
         whole = example.goal if labelled and model.config.goal == "label" else None
         own = front_end.names(example.items)
         return Attended(
             number, weights, own, text=_title(example), whole=whole, grid=front_end.grid(example.items),
-            before=front_end.before,
+            before=front_end.before, reach=reach,
         )  # fmt: skip
     if model.config.goal == "label":
         whole = example.goal if labelled else model.answers([example])[0]["label"]
-        return Attended(number, weights, names, whole=whole)
+        return Attended(number, weights, names, whole=whole, reach=reach)
     found = (
         _labels(model, example, _watched(model, example)[0]) if model.config.goal in ("labels", "segments") else None
     )
     if found is None:
-        return Attended(number, weights, names)
+        return Attended(number, weights, names, reach=reach)
     labels = found.get("gold", found["labels"])
-    return Attended(number, weights, names, [label or None for label in labels])
+    return Attended(number, weights, names, [label or None for label in labels], reach=reach)
+
+
+def _reach(model: Model, name: str) -> Sequence[int | None]:
+    """How far the attention of a name may look: before and after, or up, down, left and right; () where none tells."""
+    part = model.network.get_submodule(name.partition("#")[0])
+    if not isinstance(part, MultiHeadAttention):
+        return ()
+    return window_sides(part.window) if part.grid else part.sides
 
 
 def _alike(first: Axis | None, second: Axis) -> bool:

@@ -6,7 +6,7 @@ import heapq
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -31,6 +31,8 @@ class Attended:
     Arguments:
         number: of the example, from 1.
         weights: of each layer, one sequence each.
+        reach: how far each layer may look: positions before and after, or rows up and down, columns left and right;
+            None for no end, () where all is seen.
         names: of its positions; None: their numbers.
         labels: of its positions; None: they have none.
         whole: the label of the whole example; None: it has none.
@@ -47,6 +49,7 @@ class Attended:
     grid: tuple[int, int] | None = None
     before: int = 0
     text: str | None = None
+    reach: Sequence[Sequence[int | None]] | None = None
 
 
 @dataclass(order=True)
@@ -98,7 +101,8 @@ class Aggregate:
         for layer, weights in enumerate(example.weights):
             for head, values in enumerate(_by_head(weights)):
                 counts = self._heads.setdefault((layer, head), HeadCounts(_offsets(example.grid)))
-                self._add(counts, example, values, weights.first)
+                reach = () if example.reach is None else example.reach[layer]
+                self._add(counts, example, values, _columns(weights.first, values), reach)
         self.is_grid = example.grid is not None
         if example.whole is not None:
             for layer, weights in enumerate(example.weights):
@@ -117,8 +121,8 @@ class Aggregate:
     def head(self, layer: int, head: int) -> dict[str, Any]:
         """What one head does, ready for JSON.
 
-        ``relative``: the mean weight on a key so many positions later, from −32 to 32; None where no query has one. Of
-        images a list of rows of such lists, from 12 rows above to 12 below, and as many columns.
+        ``relative``: the mean weight on a key so many positions later, from −32 to 32; None where no query may see one.
+        Of images a list of rows of such lists, from 12 rows above to 12 below, and as many columns.
         ``distances``: the share of the weight on keys 0, 1, 2, 3–4, 5–8, ... positions away. ``labels``: of queries
         with a label (rows) the share of weight on keys with each. ``wholes``: of examples with one label how many there
         are, the mean entropy in nats and distance in positions, or patches. ``certain``: where it is most certain.
@@ -156,12 +160,12 @@ class Aggregate:
         own = set(self.labels())
         return [other for other in self._labels if other not in own]
 
-    def _add(self, counts: HeadCounts, example: Attended, values: Tensor, first: Tensor) -> None:
-        """``values`` ``[Q, W]``."""
-        Q, W = values.shape
-        columns = first[:, None] + torch.arange(W)  # [Q, W]
-        keys = int(example.weights[0].key_lengths[0])
-        inside = (columns >= 0) & (columns < keys)
+    def _add(
+        self, counts: HeadCounts, example: Attended, values: Tensor, columns: Tensor, reach: Sequence[int | None]
+    ) -> None:
+        """``values`` ``[Q, W]``, of the keys ``columns``."""
+        Q, keys = len(values), int(example.weights[0].key_lengths[0])
+        inside = (columns >= 0) & (columns < keys) & _within(example, columns, reach)
         far, offset = _away(example, columns, inside)
         near = inside & (offset >= 0)
         shares = values.double() / values.double().sum(1, keepdim=True).clamp(min=1e-12)
@@ -202,17 +206,38 @@ def _offsets(grid: tuple[int, int] | None) -> int:
 
 def _away(example: Attended, columns: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
     """How far each key is, ``[Q, W]``, −1 where that means nothing, and the number of its relative position, or −1."""
-    queries = torch.arange(len(columns))[:, None]
     if example.grid is None:
-        away = columns - queries
+        (away,) = _steps(example, columns)
         return away.abs().double(), torch.where(away.abs() <= REACH, away + REACH, -1)
-    own, other = queries - example.before, columns - example.before
-    side = example.grid[1]
-    down, across = other // side - own // side, other % side - own % side
-    real = inside & (own >= 0) & (other >= 0)
+    down, across = _steps(example, columns)
+    real = inside & (torch.arange(len(columns))[:, None] >= example.before) & (columns >= example.before)
     near = real & (down.abs() <= GRID_REACH) & (across.abs() <= GRID_REACH)
     far = (down.double().square() + across.double().square()).sqrt()
     return torch.where(real, far, -1), torch.where(near, (down + GRID_REACH) * WIDE + across + GRID_REACH, -1)
+
+
+def _columns(first: Tensor, values: Tensor) -> Tensor:
+    """``[Q, W]``: the key of each weight."""
+    return first[:, None] + torch.arange(values.shape[1])
+
+
+def _steps(example: Attended, columns: Tensor) -> tuple[Tensor, ...]:
+    """How many positions later each key is, ``[Q, W]``; of an image how many rows further down, and columns across."""
+    queries = torch.arange(len(columns))[:, None]
+    if example.grid is None:
+        return (columns - queries,)
+    own, other, side = queries - example.before, columns - example.before, example.grid[1]
+    return other // side - own // side, other % side - own % side
+
+
+def _within(example: Attended, columns: Tensor, reach: Sequence[int | None]) -> Tensor:
+    """Which keys a query may see, ``[Q, W]``: a window that is held as weights of every pair has zeros for the rest."""
+    inside = torch.ones_like(columns, dtype=torch.bool)
+    in_line = example if len(reach) == 4 else replace(example, grid=None)
+    for steps, before, after in zip(_steps(in_line, columns), reach[::2], reach[1::2], strict=False):
+        inside &= (-math.inf if before is None else -before) <= steps
+        inside &= steps <= (math.inf if after is None else after)
+    return inside
 
 
 def _trimmed(relative: Sequence[float | None]) -> list[list[float | None]]:
@@ -238,6 +263,7 @@ def _add_certain(counts: HeadCounts, example: Attended, shares: Tensor, columns:
         return
     entropy = torch.special.entr(shares[several]).sum(1) / seen[several].double().log()
     value = float(entropy.mean())
+    shares = torch.where(several[:, None], shares, 0)  # one key alone says nothing
     if math.isnan(value) or (len(counts.certain) == CERTAIN and value >= -counts.certain[0][0]):
         return
     query, column = divmod(int(shares.argmax()), shares.shape[1])

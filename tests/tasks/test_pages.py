@@ -188,6 +188,16 @@ def test_many_examples(labeler, labelled):
     assert json.dumps(told)
 
 
+def test_a_head_is_certain_among_what_it_may_see():
+    model = Labeler(causal=True, **SMALL).fit([(WORDS, TAGS)] * 4, **TRAINING)
+    found = aggregate_page(model, [(WORDS, TAGS)]).meta["aggregate"]["layers"][1]["found"][0]
+    rows = [row[: place + 1].double() for place, row in enumerate(model.attention(WORDS)[1][0])][2:]
+    expected = np.mean([float(-(row * row.log()).sum() / np.log(len(row))) for row in rows])
+    assert found["certain"][0]["entropy"] == pytest.approx(expected, abs=1e-6)
+    assert found["certain"][0]["link"][0] in WORDS[2:]
+    assert found["relative"][33:] == [None] * 32
+
+
 def test_many_examples_with_a_label_for_each(classifier):
     told = aggregate_page(classifier, TEXTS, most=4).meta["aggregate"]
     assert (told["examples"], told["of"]) == (4, 8)

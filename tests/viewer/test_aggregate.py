@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from regard.attention import AttentionWeights, attention_weights
+from regard.attention import AttentionWeights, attention_weights, attention_weights2d
 from regard.viewer.aggregate import OTHERS, REACH, Aggregate, Attended
+from regard.viewer.images import ImageMaps
+from regard.viewer.recording import Recording
 
 HEADS = 2
 
@@ -102,3 +104,48 @@ def test_positions_without_a_label_and_without_a_name():
     told.add(Attended(7, [diagonal(3)], None, [None, "X", None]))
     assert told.head(0, 0)["labels"] == [[1.0]]
     assert told.head(0, 0)["certain"][0]["link"] == ["1", "1", 1.0]
+
+
+@pytest.mark.parametrize("window", [(None, 0), (2, 0), (None, 2), (3, None), (5, 5)])
+def test_what_a_window_hides_is_nothing_to_choose_from(window):
+    """All alike is certain of nothing, however few keys can be seen; and no mean is of keys that cannot."""
+    q = torch.zeros(1, 1, 6, 4)
+    weights = attention_weights(q, q, window=window)
+    for whole in (weights, AttentionWeights.from_dense([weights.dense()], heads=1, left=None, right=None)):
+        told = Aggregate(["layers.0.attention"])
+        told.add(Attended(1, [whole], [*"abcdef"], reach=[window]))
+        found = told.head(0, 0)
+        assert found["certain"][0]["entropy"] == pytest.approx(1.0)
+        who, _, weight = found["certain"][0]["link"]
+        seen = (weights.dense()[0, 0, "abcdef".index(who)] > 0).sum()
+        assert seen > 2
+        assert weight == pytest.approx(1 / int(seen))
+        left, right = (5 if side is None else min(side, 5) for side in window)
+        known = [place - REACH for place, mean in enumerate(found["relative"]) if mean is not None]
+        assert known == list(range(-left, right + 1))
+
+
+def test_of_images_over_rows_and_columns():
+    generator = torch.Generator().manual_seed(0)
+    q, k = torch.randn(2, 1, HEADS, 12, 4, generator=generator)
+    window = (1, 0, 2, 1)
+    weights = [attention_weights2d(x, k, size=(3, 4), window=window).dense() for x in (q, torch.zeros_like(q))]
+    layers = Recording.of([layer[0] for layer in weights])
+    told = Aggregate([layer.name for layer in layers])
+    told.add(Attended(1, [layer.weights for layer in layers], whole="a", grid=(3, 4), reach=[window] * 2))
+    far = ImageMaps(layers, torch.zeros(3, 4, 1), grid=(3, 4), stride=1).distance()
+    for layer in range(2):
+        for head in range(HEADS):
+            assert told.head(layer, head)["wholes"]["a"]["distance"] == pytest.approx(float(far[layer, head]), abs=1e-5)
+    assert told.head(1, 0)["certain"][0]["entropy"] == pytest.approx(1.0)
+    assert np.shape(told.head(1, 0)["relative"]) == (3, 5)
+    assert told.head(1, 0)["relative"][2] == [None] * 5  # nothing below is seen
+
+
+def test_the_class_is_in_no_row():
+    weights = torch.full((1, 7, 7), 1 / 7)
+    layers = Recording.of([weights])
+    told = Aggregate(["layers.0"])
+    told.add(Attended(1, [layers[0].weights], whole="a", grid=(2, 3), before=1))
+    far = ImageMaps(layers, torch.zeros(2, 3, 1), grid=(2, 3), stride=1, before=1).distance()
+    assert told.head(0, 0)["wholes"]["a"]["distance"] == pytest.approx(float(far[0, 0]))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,61 +15,49 @@ from regard.data import Example, Source
 from regard.errors import RegardError
 from regard.nn import MultiHeadAttention
 from regard.tasks import files
+from regard.tasks.compared import as_read_by, beside
 from regard.tasks.files import item_kind
-from regard.tasks.fitting import device_of
 from regard.tasks.model import Model
+from regard.tasks.seen import DIGITS, Seen, labels_of, recorded, see, watched_of
 from regard.viewer.aggregate import Aggregate, Attended
-from regard.viewer.page.axes import Axis, audio_axis, image_axis, text_axis, vectors_axis
-from regard.viewer.page.build import Page, Stack
-from regard.viewer.recording import Recording, record
-from regard.viewer.telltales import Watched, telltales
+from regard.viewer.page.build import Page
+from regard.viewer.recording import Recording
+from regard.viewer.telltales import telltales
 
-MOST_ANSWERS, MOST_POSITIONS = 64, 4096  # of which telltales are told
+MOST_ANSWERS = 64  # of which telltales are told
 MOST_EXAMPLES = 1000  # looked at together
-TOP = 5
 TITLE = 400  # characters, which the page shortens as it has room
-DIGITS = 5  # of a number that is drawn
-
-
-@dataclass(frozen=True, eq=False)
-class Seen:
-    """One example as a model sees it."""
-
-    axes: dict[str, Axis]
-    stacks: list[Stack]
-    answer: dict[str, Any] | None
-    watched: Watched | None  # None: it cannot be asked again, and ``why``
-    why: str = ""
 
 
 def page_of(
-    model: Model, items: Any, *, other: Model | None = None, names: Sequence[str] = ("model",), tales: bool = True
+    model: Model, items: Any, *, other: Model | None = None, names: Sequence[str] | None = None, tales: bool = True
 ) -> Page:
     """The page of one example.
 
     Arguments:
         items: of the example, as ``predict`` takes them, or an :class:`Example`.
         other: a second model, which is shown beside the first and compared with it.
-        names: of the models.
-        tales: whether telltales are told, which take a pass back for each answer and one forward for each head.
+        names: of the models; None: "model", or "first" and "second".
+        tales: whether telltales of the first are told, which take a pass back for each answer and one forward for each
+            head.
 
     Raises:
         DataError: what the model does not take, or is too long for it.
+        ConfigError: a second model that reads another kind of items.
         RegardError: its encoder does not attend.
     """
+    if names is None:
+        names = ("model",) if other is None else ("first", "second")
     example = _read(model, items)
-    seen = _seen(model, example, 0)
-    axes, stacks = seen.axes, seen.stacks
-    if other is not None:
-        second = _seen(other, _read(other, items), 1)
-        renamed = {name: name if _alike(axes.get(name), axis) else f"{name}-2" for name, axis in second.axes.items()}
-        axes = {renamed[name]: axis for name, axis in second.axes.items()} | axes
-        stacks = stacks + [
-            replace(stack, id=f"{stack.id}-2", query=renamed[stack.query], key=renamed[stack.key])
-            for stack in second.stacks
-        ]
+    read = None if other is None else as_read_by(other, example, model, names)
+    seen = see(model, example, 0)
     further = {"telltales": _tales(seen)} if tales else {}
-    return Page(_title(example), axes, stacks, answer=seen.answer, models=list(names), further=further)
+    if other is None or read is None:
+        return Page(_title(example), seen.axes, seen.stacks, answers=[seen.answer], models=names, further=further)
+    second = see(other, read, 1)
+    axes, stacks = beside(seen, second)
+    answers = [seen.answer, second.answer]
+    return Page(_title(example), axes, stacks, answers=answers, models=names, further=further)
 
 
 def aggregate_page(model: Model, source: Source, *, most: int = MOST_EXAMPLES, **how: Any) -> Page:
@@ -90,7 +78,7 @@ def aggregate_page(model: Model, source: Source, *, most: int = MOST_EXAMPLES, *
         example = examples[number]
         if not len(example):
             continue
-        recording, _ = _recorded(model, example)
+        recording, _ = recorded(model, example)
         layers = recording.within("encoder")
         told = Aggregate([layer.name for layer in layers]) if told is None else told
         told.add(_attended(model, example, number + 1, layers, labelled=labelled))
@@ -127,114 +115,6 @@ def _examples(model: Model, source: Source, how: dict[str, Any]) -> tuple[Sequen
         return files.read(model, source, **how), True
     except RegardError:  # which have none
         return files.read(model, source, labelled=False, **how), False
-
-
-@torch.inference_mode()
-def _recorded(model: Model, example: Example) -> tuple[Recording, Example]:
-    """What attends, and the example with the target that was made of it, where one is."""
-    network = model.network.eval()
-    files.check_length(model.config, example, network.front_end.count(example.items), windowed=model.config.is_windowed)
-    if hasattr(network, "decoder"):
-        model_any: Any = model
-        written = model_any.predict([example])[0] if example.goal is None else example.goal
-        example = replace(example, goal=written)
-        batch: Any = model.collate([example]).to(device_of(network))
-        with record(network) as recording:
-            network(batch.inputs, batch.tokens)
-        return recording, example
-    inputs = network.front_end.encode([example.items]).to(device_of(network))
-    with record(network) as recording:
-        hidden = network.encoder(network.front_end(inputs))
-        if hasattr(network, "pool"):
-            network.pool(hidden)
-    return recording, example
-
-
-def _seen(model: Model, example: Example, number: int) -> Seen:
-    """The axes, stacks and answer of one model, which is the ``number``-th."""
-    recording, example = _recorded(model, example)
-    axes = {"input": _axis(model, example)}
-    stacks = [Stack("encoder", "input to itself", "input", "input", recording.within("encoder"), number)]
-    if pooling := recording.of_role("pooling"):
-        axes["answer"] = text_axis(["answer"])
-        stacks.append(Stack("pool", "answer to input", "answer", "input", pooling, number))
-    decoder = recording.within("decoder")
-    if decoder:
-        tokens = model.network.target.names(example.goal)
-        axes |= {"output": text_axis(tokens[1:]), "before": text_axis(tokens[:-1])}
-        own, cross = decoder.of_role("attention"), decoder.of_role("cross_attention")
-        stacks.append(Stack("cross", "output to input", "output", "input", cross, number))
-        stacks.append(Stack("decoder", "output to what is written before", "output", "before", own, number))
-    stacks = [stack for stack in stacks if len(stack.layers)]
-    if not stacks:
-        raise RegardError("this encoder does not attend, so there is nothing to show; see the option `encoder`")
-    watched, why = _watched(model, example)
-    if not decoder and (labels := _labels(model, example, watched)) is not None:
-        axes["input"] = axes["input"].named(**labels)
-    return Seen(axes, stacks, _answer(model, example), watched, why)
-
-
-def _axis(model: Model, example: Example) -> Axis:
-    """What stands at each position of the input."""
-    front_end, items = model.network.front_end, cast(Any, example.items)
-    kind, count = item_kind(model.config), front_end.count(items)
-    if kind == "recordings":
-        rate = front_end.settings.sample_rate
-        samples = np.concatenate([np.zeros(0, np.float32), *items.blocks(rate)])
-        start = items.first / items.rate
-        return audio_axis(samples, rate, count=count, seconds=front_end.seconds, start=start)
-    if kind == "images":
-        picture, grid = front_end.pixels(items), front_end.grid(items)
-        return image_axis(picture, grid=grid, stride=front_end.stride, before=front_end.before)
-    return vectors_axis(np.asarray(items)) if kind == "vectors" else text_axis(front_end.names(items))
-
-
-def _watched(model: Model, example: Example) -> tuple[Watched | None, str]:
-    """What asks the network again; or why it cannot be asked."""
-    count = model.network.front_end.count(example.items)
-    if count > MOST_POSITIONS:
-        return None, f"of at most {MOST_POSITIONS:,} positions, and this has {count:,}; show a part of it"
-    try:
-        watched = model.watched(example)
-    except RegardError as error:
-        return None, str(error)
-    return (watched, "") if watched.names else (None, "the model gave no answer")
-
-
-def _labels(model: Model, example: Example, watched: Watched | None) -> dict[str, Any] | None:
-    """What was predicted at each position, and what is true, as an axis has it; None where it is not of positions."""
-    count = model.network.front_end.count(example.items)
-    if model.config.goal == "segments":
-        by_frame: Any = model
-        return {"labels": by_frame.answers([example], frames=True)[0]["labels"]}
-    if watched is None or watched.places is None:
-        return None
-    with torch.no_grad():
-        chances = watched.run().exp().tolist()
-    labels, scores = [""] * count, [0.0] * count
-    places = watched.places.tolist()
-    for place, name, chance in zip(places, watched.names, chances, strict=True):
-        labels[place], scores[place] = name, round(chance, DIGITS)
-    told = {"labels": labels, "scores": scores}
-    if model.config.goal == "labels" and example.goal is not None:
-        gold = [""] * count
-        for place, label in zip(places, example.goal, strict=True):
-            gold[place] = label
-        told["gold"] = gold
-    return told
-
-
-def _answer(model: Model, example: Example) -> dict[str, Any] | None:
-    """That for the whole, as the page shows it; None where answers are of positions."""
-    if model.config.goal == "label":
-        found = model.answers([example], top=TOP)[0]
-        candidates = [[one["label"], one["score"]] for one in found["candidates"]]
-        gold = {} if example.goal is None else {"gold": example.goal}
-        return {"kind": "label", "label": found["label"], "score": found["score"], "candidates": candidates} | gold
-    if model.config.goal not in ("target", "nothing") or item_kind(model.config) == "vectors":
-        return None
-    found = model.answers([example])[0]
-    return {"kind": "text", "text": found["target"], "score": found.get("score")}
 
 
 def _tales(seen: Seen) -> dict[str, Any]:
@@ -284,7 +164,9 @@ def _attended(model: Model, example: Example, number: int, layers: Recording, *,
         whole = example.goal if labelled else model.answers([example])[0]["label"]
         return Attended(number, weights, names, whole=whole, reach=reach)
     found = (
-        _labels(model, example, _watched(model, example)[0]) if model.config.goal in ("labels", "segments") else None
+        labels_of(model, example, watched_of(model, example)[0])
+        if model.config.goal in ("labels", "segments")
+        else None
     )
     if found is None:
         return Attended(number, weights, names, reach=reach)
@@ -298,11 +180,6 @@ def _reach(model: Model, name: str) -> Sequence[int | None]:
     if not isinstance(part, MultiHeadAttention):
         return ()
     return window_sides(part.window) if part.grid else part.sides
-
-
-def _alike(first: Axis | None, second: Axis) -> bool:
-    """Whether two models read the same positions."""
-    return first is not None and (first.kind, first.count, first.names) == (second.kind, second.count, second.names)
 
 
 def _title(example: Example) -> str:

@@ -88,7 +88,7 @@ def classified_page():
         "score": 0.93,
         "candidates": [["positive", 0.93], ["negative", 0.07]],
     }
-    return Page("a warm and funny film", axes, stacks, answer=answer)
+    return Page("a warm and funny film", axes, stacks, answers=[answer])
 
 
 def pair_page():
@@ -100,7 +100,7 @@ def pair_page():
         Stack("cross", "target to source", "target", "source", layers(6, 5, role="cross_attention", seed=2)),
     ]
     answer = {"kind": "text", "text": " ".join(target), "score": -0.4}
-    return Page("ein kleiner Hund bellt .", axes, stacks, answer=answer)
+    return Page("ein kleiner Hund bellt .", axes, stacks, answers=[answer])
 
 
 def tones(seconds=2.0, rate=8000):
@@ -127,7 +127,10 @@ def image_page(before=1):
     axis = image_axis(picture, grid=(rows, columns), stride=stride, before=before)
     answer = {"kind": "label", "label": "a disc", "score": 0.71, "candidates": [["a disc", 0.71], ["a box", 0.29]]}
     return Page(
-        "disc.png", {"image": axis}, [Stack("encoder", "encoder", "image", "image", layers(axis.count))], answer=answer
+        "disc.png",
+        {"image": axis},
+        [Stack("encoder", "encoder", "image", "image", layers(axis.count))],
+        answers=[answer],
     )
 
 

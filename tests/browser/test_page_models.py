@@ -130,7 +130,7 @@ def test_every_view_of_a_model(opened, saved, kind):
 
 
 def test_why_nothing_is_told(opened, labeler, monkeypatch):
-    monkeypatch.setattr("regard.tasks.pages.MOST_POSITIONS", 3)
+    monkeypatch.setattr("regard.tasks.seen.MOST_POSITIONS", 3)
     tab = opened(page_of(labeler, WORDS), "#view=telltale")
     assert tab.locator(".reason").inner_text().startswith("Nothing is told here: of at most 3 positions")
 

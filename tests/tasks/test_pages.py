@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from regard import Classifier, DataError, Labeler, MaskedModel, RegardError, Seq2Seq, Transcriber
+from regard import Classifier, ConfigError, DataError, Labeler, MaskedModel, RegardError, Seq2Seq, Transcriber
 from regard.tasks.files import read
 from regard.tasks.pages import MOST_ANSWERS, aggregate_page, page_of
 from regard.viewer.page.pack import ROWS
@@ -54,7 +54,7 @@ def test_the_page_of_a_labeler(labeler):
         for head in range(2):
             shown, largest = weights_of(page, "encoder", layer, head)
             np.testing.assert_allclose(shown, maps[layer][head].numpy(), atol=0.004 * largest)
-    assert page.meta["answer"] is None
+    assert page.meta["answers"] == [None]
 
 
 def test_telltales_are_those_of_the_network(labeler):
@@ -76,7 +76,7 @@ def test_the_page_of_a_classifier(classifier):
     page = page_of(classifier, "a good night")
     assert [stack["id"] for stack in page.meta["stacks"]] == ["encoder", "pool"]
     assert page.meta["axes"]["input"]["names"] == classifier.network.front_end.names("a good night")
-    told = page.meta["answer"]
+    (told,) = page.meta["answers"]
     chances = classifier.probabilities(["a good night"])[0]
     assert told["label"] == max(chances, key=chances.get)
     np.testing.assert_allclose(dict(map(tuple, told["candidates"]))[told["label"]], max(chances.values()), atol=1e-5)
@@ -94,7 +94,7 @@ def test_the_page_of_a_new_sequence(pronouncer):
         "cross": ("output", "input"),
         "decoder": ("output", "before"),
     }
-    assert page.meta["answer"]["text"] == pronouncer.predict(["abb"])[0]
+    assert page.meta["answers"][0]["text"] == pronouncer.predict(["abb"])[0]
     maps = pronouncer.attention("abb")
     shown, largest = weights_of(page, "cross", 1, 0)
     np.testing.assert_allclose(shown, maps.cross[1][0].numpy(), atol=0.004 * largest)
@@ -131,7 +131,7 @@ def test_what_cannot_be_asked_says_why(monkeypatch):
     model = MaskedModel(front_end="symbols", **SMALL).fit(texts, **TRAINING)
     assert page_of(model, "one two three").meta["telltales"] == {"why": "the model gave no answer"}
     assert page_of(model, "one [MASK] three").meta["telltales"]["why"] == ""
-    monkeypatch.setattr("regard.tasks.pages.MOST_POSITIONS", 2)
+    monkeypatch.setattr("regard.tasks.seen.MOST_POSITIONS", 2)
     assert "of at most 2 positions, and this has" in page_of(model, "one [MASK] three").meta["telltales"]["why"]
 
 
@@ -146,21 +146,64 @@ def test_a_transcriber(capsys):
     model = Transcriber(front_end="characters", target_units="symbols", **SMALL)
     model.fit([("ab", "A B"), ("ba", "B A")] * 20, **{**TRAINING, "epochs": 15})
     page = page_of(model, "ab")
-    assert page.meta["answer"]["text"] == model.predict(["ab"])[0]
+    assert page.meta["answers"][0]["text"] == model.predict(["ab"])[0]
 
 
-def test_two_models_share_what_they_read_alike(labeler):
-    other = Labeler(**SMALL, seed=2).fit([(WORDS, TAGS)] * 4, **TRAINING)
-    page = page_of(labeler, WORDS, other=other, names=["a", "b"])
+def test_two_models_each_tell_their_own(labeler):
+    other = Labeler(**SMALL, seed=2).fit([(WORDS, TAGS[::-1])] * 4, **TRAINING)
+    (example,) = read(labeler, [(WORDS, TAGS)])
+    page = page_of(labeler, example, other=other, names=["a", "b"])
     assert [(one["id"], one["model"], one["query"]) for one in page.meta["stacks"]] == [
         ("encoder", 0, "input"),
-        ("encoder-2", 1, "input"),
+        ("encoder-2", 1, "input-2"),
     ]
+    axes = page.meta["axes"]
+    assert (axes["input"]["labels"], axes["input-2"]["labels"]) == (
+        labeler.predict([WORDS])[0],
+        other.predict([WORDS])[0],
+    )
+    assert axes["input"]["labels"] != axes["input-2"]["labels"]
+    assert axes["input"]["gold"] == axes["input-2"]["gold"] == TAGS
     assert [model["name"] for model in page.meta["models"]] == ["a", "b"]
     shown, largest = weights_of(page, "encoder-2", 1, 1)
     np.testing.assert_allclose(shown, other.attention(WORDS)[1][1].numpy(), atol=0.004 * largest)
     subwords = Labeler(front_end="subwords", **SMALL).fit([(WORDS, TAGS)] * 4, **TRAINING)
     assert {*page_of(labeler, WORDS, other=subwords).meta["axes"]} == {"input", "input-2"}
+
+
+def test_two_models_share_what_they_read_alike(classifier):
+    other = Classifier(front_end="characters", **SMALL, seed=2).fit(TEXTS, **TRAINING)
+    page = page_of(classifier, "a good night", other=other)
+    assert {*page.meta["axes"]} == {"input", "answer"}
+    told = [
+        (one["name"], answer["score"]) for one, answer in zip(page.meta["models"], page.meta["answers"], strict=True)
+    ]
+    assert [name for name, _ in told] == ["first", "second"]
+    for model, (_, score) in zip((classifier, other), told, strict=True):
+        assert score == pytest.approx(max(model.probabilities(["a good night"])[0].values()), abs=1e-5)
+    assert told[0][1] != told[1][1]
+
+
+@pytest.mark.parametrize("given", ["text", "words"])
+def test_each_of_two_models_reads_the_input_in_its_own_way(labeler, classifier, given):
+    """Characters of a text, and words of a sentence."""
+    models, items = (classifier, labeler), " ".join(WORDS)
+    if given == "words":
+        models, items = models[::-1], WORDS
+    page = page_of(models[0], items, other=models[1])
+    names = [page.meta["axes"][name]["names"] for name in ("input", "input-2")]
+    assert sorted(names, key=len) == [WORDS, classifier.network.front_end.names(" ".join(WORDS))]
+
+
+def test_two_models_that_share_no_input(classifier):
+    image = np.zeros((8, 8), np.uint8)
+    other = Classifier(front_end="patches", patch_size=4, **SMALL).fit([(image, "+"), (image, "-")] * 2, **TRAINING)
+    for models, items, kinds in (
+        ((classifier, other), "a good night", "a reads text, and b reads images"),
+        ((other, classifier), image, "a reads images, and b reads text"),
+    ):
+        with pytest.raises(ConfigError, match=f"compare: {kinds}, so that no input is for both; name a model that"):
+            page_of(models[0], items, other=models[1], names=["a", "b"])
 
 
 def test_an_encoder_that_does_not_attend():

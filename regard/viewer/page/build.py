@@ -50,7 +50,7 @@ class Stack:
 
     Arguments:
         id: a name without "/" that no other stack has.
-        title: as people read it; two models are compared in stacks of one title.
+        title: as people read it; two models are compared in stacks of one title over the same positions.
         query, key: the axes, by name.
         layers: from the first to the last, each of one example.
         model: the first, 0, or the second, 1.
@@ -71,8 +71,8 @@ class Page:
         title: of the page.
         axes: by name, without "/".
         stacks: which name them.
-        answer: what the network said: ``{"kind": "label", "label", "score", "candidates"}`` or ``{"kind": "text",
-            "text", "score"}``.
+        answers: what each model said: ``{"kind": "label", "label", "score", "candidates"}`` or ``{"kind": "text",
+            "text", "score"}``, or None.
         models: names; two are compared.
         further: what further views are told, by the name of the view.
 
@@ -88,12 +88,12 @@ class Page:
         axes: Mapping[str, Axis],
         stacks: Sequence[Stack],
         *,
-        answer: Mapping[str, Any] | None = None,
+        answers: Sequence[Mapping[str, Any] | None] = (),
         models: Sequence[str] = ("model",),
         further: Mapping[str, Any] | None = None,
     ) -> None:
         self.title, self.axes, self.stacks = title, dict(axes), list(stacks)
-        self.answer, self.models, self.further = answer, list(models), dict(further or {})
+        self.answers, self.models, self.further = list(answers), list(models), dict(further or {})
         self.packed = {
             (stack.id, number): Packed.of(layer.weights)
             for stack in self.stacks
@@ -110,7 +110,7 @@ class Page:
             "models": [{"name": name} for name in self.models],
             "axes": {name: axis.meta(name) for name, axis in self.axes.items()},
             "stacks": [self._stack(stack) for stack in self.stacks],
-            "answer": self.answer,
+            "answers": self.answers,
             "telltales": None,
             "aggregate": None,
             **self.further,

@@ -73,7 +73,7 @@ def read(page):
 
 
 def test_a_file_holds_what_its_page_says():
-    page = page_of(answer={"kind": "label", "label": "x", "score": 0.5, "candidates": [["x", 0.5]]})
+    page = page_of(answers=[{"kind": "label", "label": "x", "score": 0.5, "candidates": [["x", 0.5]]}])
     meta, blocks, found = read(page)
     assert meta == json.loads(json.dumps(page.meta))
     assert meta["version"] == 1

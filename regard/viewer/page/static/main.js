@@ -162,7 +162,7 @@ function createFrame(context, views) {
     "header",
     {},
     element("h1", { dir: "auto", title: short(meta.title, 400) }, short(meta.title, 160)),
-    answer(meta),
+    ...meta.answers.map((told, model) => answer(meta, told, model)),
     element("div", { class: "right" }, save, theme, ask),
   );
   const nav = element(
@@ -210,19 +210,22 @@ function createFrame(context, views) {
   return frame;
 }
 
-function answer(meta) {
-  const told = meta.answer;
+/** What a model said, which is named where there are two. */
+function answer(meta, told, model) {
   if (!told) return "";
   const score =
     told.score === undefined || told.score === null
       ? ""
+  const way = told.kind === "label" ? "predicted" : "written";
+  const { name } = meta.models[model];
+  const named = meta.models.length > 1 ? [element("bdi", {}, short(name, 40)), " "] : [];
       : element("small", {}, told.kind === "label" ? percent(told.score) : weightText(told.score));
   const others = (told.candidates ?? []).map(([label, share]) => `${label} ${percent(share)}`).join("\n");
   const text = told.kind === "label" ? told.label : told.text;
   return element(
     "p",
-    { class: "answer", title: others },
-    element("span", {}, told.kind === "label" ? "predicted" : "written"),
+    { class: "answer", title: meta.models.length > 1 ? `${name}\n${others}` : others },
+    element("span", {}, ...named, way),
     element("b", { dir: "auto" }, short(text, 200)),
     score,
   );

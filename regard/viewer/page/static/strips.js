@@ -38,7 +38,8 @@ export function createStrip(context, name, signed) {
   const asWords = axis.kind === "text" && axis.count <= MOST_WORDS;
   const create = asWords ? createWordStrip : axis.kind === "image" ? createPatchStrip : createBarStrip;
   const strip = create(context, axis, signed, choose);
-  const nothing = element("p", { class: "says", hidden: true }, "the chosen part attends to another sequence");
+  const more = meta.models.length > 1 ? ", or is of the other model" : "";
+  const nothing = element("p", { class: "says", hidden: true }, `the chosen part attends to another sequence${more}`);
   function update(numbers) {
     strip.root.hidden = !numbers;
     nothing.hidden = Boolean(numbers);

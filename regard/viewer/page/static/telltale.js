@@ -82,7 +82,8 @@ export function createTelltale(context) {
     answers.select.value = String(answer);
     const chance = Math.exp(tales.log_probs[answer]);
     const log = tales.log_probs[answer].toFixed(3).replace("-", "−");
-    told.textContent = `probability ${percent(chance)}, log probability ${log}`;
+    const whose = meta.models.length > 1 ? `${meta.models[0].name}: ` : "";
+    told.textContent = `${whose}probability ${percent(chance)}, log probability ${log}`;
     for (const row of rows) {
       const numbers = await row.of(context, tales, answer);
       if (turn !== turns) return;
@@ -118,10 +119,10 @@ export function createTelltale(context) {
   return { root, update, picture, numbers, resize: () => update({}) };
 }
 
-/** What the chosen head gives to each position, from the chosen one; null where it attends to another sequence. */
+/** What the chosen head gives to each position, from the chosen one; null where it is of another sequence, or model. */
 async function rawWeights(context, tales) {
   const { meta, state } = context;
-  if (state.other() !== tales.axis) return null;
+  if (state.other() !== tales.axis || state.stackNow().model !== 0) return null;
   const attended = await context.attended();
   const found = new Array(meta.axes[tales.axis].count).fill(0);
   attended?.weights.forEach((weight, i) => (found[attended.first + i] = weight));

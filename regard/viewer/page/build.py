@@ -25,7 +25,7 @@ from regard.viewer.page.pack import ROWS, Packed
 
 # In the order in which they stand in the page: each uses those before it.
 MODULES = (
-    *("tools", "colours", "source", "heads", "state", "help", "measures", "draw", "export"),
+    *("tools", "colours", "source", "heads", "state", "compare", "help", "measures", "draw", "export"),
     *("words", "rows", "timeline", "patches", "picture", "strips"),
     *("overview", "place", "cells", "map", "lines", "input", "telltale", "ask", "curves", "aggregate"),
     *("views", "panel", "menus", "keys", "main"),

@@ -5,6 +5,7 @@ import { makeTheme } from "./colours.js";
 import { createSource, readMeta } from "./source.js";
 import { createHeads } from "./heads.js";
 import { createState } from "./state.js";
+import { createCompare } from "./compare.js";
 import { VIEWS } from "./views.js";
 import { createControls, createExport, createHelp } from "./menus.js";
 import { onKey } from "./keys.js";
@@ -40,7 +41,7 @@ function start() {
 
 /** What all views share. */
 function createContext(meta, source, heads, state) {
-  const context = { meta, source, state, theme: null };
+  const context = { meta, source, state, theme: null, compare: createCompare(meta) };
   context.headOf = (stack) => heads.get(stack, state.layer, state.head);
   context.head = () => context.headOf(state.stack);
   context.stackTitle = (stack) =>
@@ -49,8 +50,7 @@ function createContext(meta, source, heads, state) {
   context.headTitle = () => ofHead(context.stackTitle(state.stackNow()));
   /** The same of a view that can show a difference. */
   context.viewTitle = () => {
-    const differs = state.show === "difference" && context.partner() >= 0;
-    return differs ? ofHead(context.differenceTitle(state.stack)) : context.headTitle();
+    return context.otherHead() ? ofHead(context.compare.title(state.stack)) : context.headTitle();
   };
   /** What is chosen, or pointed at, as people call it. */
   context.chosenName = (most) => {
@@ -62,14 +62,11 @@ function createContext(meta, source, heads, state) {
   /** Whether nothing attends in a stack, or there is nothing to attend to. */
   context.isEmpty = (stack) => [stack.query, stack.key].some((name) => meta.axes[name]?.count === 0);
   context.layerReason = () => state.layerNow()?.reason ?? null;
-  /** The stack of the other model that does the same; −1 where there is none. */
-  context.partnerOf = (s) =>
-    meta.stacks.findIndex(({ title, model }) => title === meta.stacks[s].title && model !== meta.stacks[s].model);
-  context.partner = () => context.partnerOf(state.stack);
-  context.differenceTitle = (s) => {
-    const [one, other] = [meta.stacks[s], meta.stacks[context.partnerOf(s)]];
-    return `${one.title}, ${meta.models[other.model].name} − ${meta.models[one.model].name}`;
-  };
+  context.differs = () => state.show === "difference";
+  /** The head of the other model whose difference to the chosen one is shown; null where none is. */
+  context.otherHead = () => (context.differs() ? context.headOf(context.compare.partnerOf(state.stack)) : null);
+  context.differenceReason = () =>
+    context.differs() ? context.compare.reason(state.stack, state.layer, state.head) : null;
   context.turn = () => {
     const at = state.axis() === state.other() ? state.at() : undefined;
     state.set({ side: state.side === "from" ? "to" : "from", cell: null, ...(at === undefined ? {} : { at }) });
@@ -127,7 +124,7 @@ function createFrame(context, views) {
   const place = element("div", { class: "view", role: "tabpanel", id: "view", "aria-label": "the view" });
   const reason = element("p", { class: "reason", hidden: true });
   const help = createHelp(context, views);
-  const controls = createControls(context);
+  const controls = createControls(context, views);
   const tabs = views.map(({ name, title }) =>
     element(
       "button",
@@ -216,12 +213,12 @@ function answer(meta, told, model) {
   const score =
     told.score === undefined || told.score === null
       ? ""
-  const way = told.kind === "label" ? "predicted" : "written";
-  const { name } = meta.models[model];
-  const named = meta.models.length > 1 ? [element("bdi", {}, short(name, 40)), " "] : [];
       : element("small", {}, told.kind === "label" ? percent(told.score) : weightText(told.score));
   const others = (told.candidates ?? []).map(([label, share]) => `${label} ${percent(share)}`).join("\n");
   const text = told.kind === "label" ? told.label : told.text;
+  const way = told.kind === "label" ? "predicted" : "written";
+  const { name } = meta.models[model];
+  const named = meta.models.length > 1 ? [element("bdi", {}, short(name, 40)), " "] : [];
   return element(
     "p",
     { class: "answer", title: meta.models.length > 1 ? `${name}\n${others}` : others },

@@ -172,7 +172,7 @@ export function createMap(context) {
 
   function update(changes) {
     head = context.head();
-    other = head && state.show === "difference" ? context.headOf(context.partner()) : null;
+    other = head && context.otherHead();
     tip.hidden = true;
     frame.hidden = !head;
     if (!head) return;

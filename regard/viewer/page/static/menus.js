@@ -6,7 +6,7 @@ import { csvText, download, pngOf, svgText } from "./export.js";
 import { choice } from "./overview.js";
 
 /** Which stack, layer and head; of two models, whether their difference. */
-export function createControls(context) {
+export function createControls(context, views) {
   const { meta, state } = context;
   const stacks = choice(
     "Part",
@@ -50,6 +50,7 @@ export function createControls(context) {
     stacks.select.value = String(state.stack);
     layers.select.value = String(state.layer);
     shows.select.value = state.show;
+    shows.root.hidden = !views.find(({ name }) => name === state.view).differs;
     [...heads.children].forEach((one, i) => one.setAttribute("aria-pressed", String(i === state.head)));
   }
   return { root, update };

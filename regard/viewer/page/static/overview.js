@@ -6,7 +6,7 @@ import { pictureOf, signedShareOf } from "./draw.js";
 import { sheet, embedded } from "./export.js";
 
 export function createOverview(context) {
-  const { meta, state, source } = context;
+  const { meta, state, source, compare, differs } = context;
   const chosen = { measure: "entropy", order: "layers" };
   let thumbs = null;
   let tiles = [];
@@ -40,15 +40,14 @@ export function createOverview(context) {
   const root = element("div", {}, element("div", { class: "bar" }, measure.root, order.root), place);
 
   const keyAxis = (s) => meta.axes[meta.stacks[s].key];
-  const differs = () => state.show === "difference";
   /** The stacks that are shown: of two models, whose difference is, those of the first. */
   const shownStacks = () =>
-    meta.stacks.map((_, s) => s).filter((s) => !differs() || (meta.stacks[s].model === 0 && context.partnerOf(s) >= 0));
+    meta.stacks.map((_, s) => s).filter((s) => !differs() || (meta.stacks[s].model === 0 && compare.partnerOf(s) >= 0));
 
   function valueOf(s, l, h) {
     const value = meta.stacks[s].layers[l].measures[chosen.measure]?.[h] ?? null;
     if (!differs() || value === null) return value;
-    const there = meta.stacks[context.partnerOf(s)].layers[l]?.measures[chosen.measure]?.[h];
+    const there = meta.stacks[compare.partnerOf(s)].layers[l]?.measures[chosen.measure]?.[h];
     return there == null ? null : there - value;
   }
 
@@ -62,10 +61,11 @@ export function createOverview(context) {
     const { thumb: size, largest } = meta.stacks[s].layers[l];
     const bytes = thumbs.get(`${s}/${l}/${h}`);
     if (!differs()) return pictureOf(bytes.length, size, (i) => context.theme.pixels[bytes[i]]);
-    const other = context.partnerOf(s);
+    const other = compare.partnerOf(s);
     const there = thumbs.get(`${other}/${l}/${h}`);
-    if (there?.length !== bytes.length) return "";
-    const second = meta.stacks[other].layers[l].largest[h];
+    const layer = meta.stacks[other].layers[l];
+    if (!there || JSON.stringify(layer.thumb) !== JSON.stringify(size)) return ""; // a band beside a whole, say
+    const second = layer.largest[h];
     const most = Math.max(largest[h], second) || 1;
     return pictureOf(bytes.length, size, (i) => {
       const more = second * (there[i] / 255) ** 2 - largest[h] * (bytes[i] / 255) ** 2;
@@ -91,7 +91,7 @@ export function createOverview(context) {
       {
         class: "tile",
         type: "button",
-        title: `${name}\n${words.join("\n")}`,
+        title: [name, ...(differs() ? [`${meta.models[0].name}:`] : []), ...words].join("\n"),
         "aria-label": `${meta.stacks[s].title}, ${name}: ${words.join(", ")}`,
         onclick: () => state.set({ stack: s, layer: l, head: h }),
         ondblclick: () => state.set({ stack: s, layer: l, head: h, view: "map" }),
@@ -127,7 +127,7 @@ export function createOverview(context) {
   }
 
   function heading(s) {
-    return element("h3", {}, differs() ? context.differenceTitle(s) : context.stackTitle(meta.stacks[s]));
+    return element("h3", {}, differs() ? compare.title(s) : context.stackTitle(meta.stacks[s]));
   }
 
   function grid(s) {

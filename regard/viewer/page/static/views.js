@@ -10,7 +10,8 @@ import { createAggregate } from "./aggregate.js";
 
 /**
  * name: in the address; title: of its tab; help: paragraphs; there(meta): whether a page has it, if not all have;
- * why(context): null, or why it shows nothing of what is chosen; create(context): { root, update(changes),
+ * why(context): null, or why it shows nothing of what is chosen; differs: whether it can show the difference of two
+ * models; create(context): { root, update(changes),
  * picture() → SVG, numbers() → rows } and, where it has them, resize(), zoom(closer), whole().
  */
 export const VIEWS = [
@@ -20,9 +21,10 @@ export const VIEWS = [
     help: HELP.overview,
     create: createOverview,
     why: nothingAtAll,
+    differs: true,
     there: isOfOne,
   },
-  { name: "map", title: "Map", help: HELP.map, create: createMap, why: nothingThere, there: isOfOne },
+  { name: "map", title: "Map", help: HELP.map, create: createMap, why: nothingToMap, there: isOfOne, differs: true },
   { name: "lines", title: "Lines", help: HELP.lines, create: createLines, why: linesOf, there: hasText },
   { name: "input", title: "Input", help: HELP.input, create: createInput, why: nothingRead, there: isOfOne },
   {
@@ -59,7 +61,14 @@ function hasTelltales(meta) {
 const EMPTY = "The sequence is empty: nothing attends, and there is nothing to attend to.";
 
 function nothingAtAll(context) {
-  return context.meta.stacks.every(context.isEmpty) ? EMPTY : null;
+  const { meta, compare } = context;
+  if (meta.stacks.every(context.isEmpty)) return EMPTY;
+  const none = context.differs() && meta.stacks.every((_, s) => compare.partnerOf(s) < 0);
+  return none ? context.differenceReason() : null;
+}
+
+function nothingToMap(context) {
+  return nothingThere(context) ?? context.differenceReason();
 }
 
 function nothingRead(context) {

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from regard.data.bad import BadRecords
-from regard.data.records import NOWHERE, Columns, Example, Place, Record, named_labels, short
+from regard.data.records import NOWHERE, Columns, Example, NoGoal, Place, Record, named_labels, short
 from regard.data.tables import find_table, of_sentences, read_table, values_of
 from regard.errors import DataError
 from regard.recording import Recording
@@ -47,7 +47,7 @@ def _record(entry: Any, columns: Columns, place: Place, names: Sequence[str] | N
     if isinstance(entry, Example):
         here = place if entry.place == NOWHERE else entry.place
         if columns.labelled and entry.goal is None:
-            raise here.error(expected, "none; read it with labelled=True")
+            raise NoGoal.of(here.error(expected, "none; read it with labelled=True"))
         record = Record({}, here) if entry.record is None else replace(entry.record, is_row=False)
         return replace(record, values={items: entry.found, goal: entry.goal})
     if isinstance(entry, Mapping):
@@ -57,14 +57,18 @@ def _record(entry: Any, columns: Columns, place: Place, names: Sequence[str] | N
             values[name] = named_labels(values[name], names, place)
         return Record(values, place)
     if columns.labelled:
-        if not isinstance(entry, tuple | list) or len(entry) != 2:
+        if not isinstance(entry, tuple | list) or len(entry) != 2 or (columns.per_item and _are_words(entry)):
             found = f"{short(entry)} ({type(entry).__name__}); zip(items, goals) makes pairs"
-            raise place.error(f"a pair (items, {columns.key}), a dict or an Example", found)
+            raise NoGoal.of(place.error(f"a pair (items, {columns.key}), a dict or an Example", found))
         if entry[1] is None:
-            raise place.error(expected, "None")
+            raise NoGoal.of(place.error(expected, "None"))
         return Record({items: _given(entry[0], columns, place), goal: entry[1]}, place)
     bare = entry[0] if _is_pair(entry, columns) else entry
     return Record({items: _given(bare, columns, place)}, place)
+
+
+def _are_words(entry: Sequence[Any]) -> bool:
+    return isinstance(entry, list) and all(isinstance(part, str) for part in entry)
 
 
 def _is_row_of_pandas(entry: tuple[Any, ...]) -> bool:

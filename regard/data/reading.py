@@ -12,7 +12,7 @@ from typing import Any
 from regard.data.bad import REFUSED, BadRecords
 from regard.data.encodings import UTF8, checked_encoding, is_by_lines
 from regard.data.formats import Format, find_format
-from regard.data.goals import GOALS, check_not_blank, check_spans, columns_of
+from regard.data.goals import GOALS, Goal, check_not_blank, check_spans, columns_of
 from regard.data.images import as_image
 from regard.data.items import (
     LIST_NAMES,
@@ -30,7 +30,7 @@ from regard.data.lines import RECORD, STDIN, UNPACKED, File, Limits, is_gzip, sh
 from regard.data.paths import MissingFile, missing_files
 from regard.data.python_values import read_python
 from regard.data.recordings import as_recording
-from regard.data.records import Columns, Example, Items, Record, describe_keys
+from regard.data.records import Columns, Example, Items, NoGoal, Record, describe_keys
 from regard.errors import ConfigError, DataError
 
 Source = str | Path | Iterable[Any]
@@ -235,7 +235,7 @@ def _example(record: Record, columns: Columns, goal: str, items: str | None, *, 
         check_not_blank(made, record.place)
     found: Any = None
     if columns.labelled:
-        found = row.make(_goal(record, columns, row.article), made, record.goal_place or record.place)
+        found = _made_goal(record, columns, row, made)
     return Example(made, found, record.place)  # nothing is to be written of it
 
 
@@ -268,11 +268,27 @@ def _items(record: Record, columns: Columns, kind: str | None) -> Items:
     return as_lists(value, place) if columns.per_item else as_found(value, place)
 
 
+def _made_goal(record: Record, columns: Columns, row: Goal, made: Items) -> Any:
+    value = _goal(record, columns, row.article)
+    try:
+        return row.make(value, made, record.goal_place or record.place)
+    except DataError as error:
+        raise NoGoal.of(error) if _is_nothing(value) else error from None
+
+
+def _is_nothing(value: Any) -> bool:
+    """Whether a goal was left blank; tables have NaN where nothing stands."""
+    if isinstance(value, str):
+        return not value.strip()
+    return value is None or (isinstance(value, list) and not value) or (isinstance(value, float) and value != value)
+
+
 def _goal(record: Record, columns: Columns, article: str) -> Any:
     values = _flat(record.values)
     name = columns.goal.find(key for key in values if values[key] is not None)
     if name is None:
-        raise record.place.error(f"{article} under the key {columns.goal.described()}", describe_keys(values))
+        expected = f"{article} under the key {columns.goal.described()}"
+        raise NoGoal.of(record.place.error(expected, describe_keys(values)))
     value = values[name]
     return split_cell(value) if record.is_row and columns.per_item and isinstance(value, str) else value
 

@@ -53,6 +53,15 @@ class Place:
 NOWHERE = Place()
 
 
+class NoGoal(DataError):
+    """A record that does not tell its goal, where one was asked for."""
+
+    @classmethod
+    def of(cls, error: DataError) -> NoGoal:
+        """The same error, told apart from that of a goal which is wrong."""
+        return cls(error.expected, error.found, path=error.path, line=error.line)
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """What a format yields: named values, and where they stand.

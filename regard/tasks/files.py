@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from pathlib import Path
@@ -16,7 +17,8 @@ from regard.data.formats import ending, find_format
 from regard.data.goals import FILE_NAMES, GOALS
 from regard.data.items import identity_of
 from regard.data.lines import STDIN, show
-from regard.errors import ConfigError, DataError
+from regard.data.records import NoGoal
+from regard.errors import ConfigError, DataError, RegardError
 from regard.front_ends import items_of
 from regard.image import Image
 from regard.tasks.model import Model
@@ -46,6 +48,32 @@ def read(
         examples = undamaged(examples, bad)
     bad.warn(show(source) if isinstance(source, str | Path) else "examples")
     return examples
+
+
+def read_partly(model: Model, source: Source, **how: Any) -> Sequence[Example]:
+    """All examples, each with its goal if it has one.
+
+    Raises:
+        DataError: a goal that is wrong; and what :func:`read` raises without goals.
+    """
+    if isinstance(source, Iterator):
+        source = list(source)  # which is read twice
+    bad = BadRecords(skip=True, shown=sys.maxsize)
+    labelled: Sequence[Example] = []
+    try:
+        labelled = reading.read(source, **_how(model, source, labelled=True, **how)[1], bad=bad)
+    except RegardError as error:
+        of_a_file = isinstance(source, str | Path) and getattr(error, "line", None) is None and not bad.count
+        if not (isinstance(error, NoGoal) or of_a_file):  # such as a folder, of which no record tells a goal
+            raise
+    wrong = [error for error in bad.first if not isinstance(error, NoGoal)]
+    if wrong and model.config.bad_records == "refuse":
+        raise wrong[0]
+    if labelled and not bad.count:
+        return labelled
+    known = {(example.place.line, example.place.number): example for example in labelled}
+    every = read(model, source, labelled=False, **how)
+    return [known.get((example.place.line, example.place.number), example) for example in every]
 
 
 def iter_read(model: Model, source: Source, *, labelled: bool = False, **how: Any) -> Iterator[Example]:

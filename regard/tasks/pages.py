@@ -68,12 +68,13 @@ def aggregate_page(model: Model, source: Source, *, most: int = MOST_EXAMPLES, *
         how: options of reading, as in :func:`regard.tasks.files.read`.
 
     Raises:
-        DataError: a record that cannot be read.
+        DataError: a record that cannot be read, or whose goal is wrong; one without a goal is given the predicted one.
         RegardError: there is no example, or the encoder does not attend.
     """
-    examples, labelled = _examples(model, source, how)
+    examples = files.read_partly(model, source, **how)
     step = -(-len(examples) // most) or 1
     told: Aggregate | None = None
+    predicted = 0  # examples whose labels are
     for number in range(0, len(examples), step):
         example = examples[number]
         if not len(example):
@@ -81,7 +82,8 @@ def aggregate_page(model: Model, source: Source, *, most: int = MOST_EXAMPLES, *
         recording, _ = recorded(model, example)
         layers = recording.within("encoder")
         told = Aggregate([layer.name for layer in layers]) if told is None else told
-        told.add(_attended(model, example, number + 1, layers, labelled=labelled))
+        told.add(_attended(model, example, number + 1, layers))
+        predicted += _is_predicted(model, example)
     if told is None or not told.layers:
         raise RegardError("there is nothing to show: no example, or an encoder that does not attend")
     found = {
@@ -100,21 +102,16 @@ def aggregate_page(model: Model, source: Source, *, most: int = MOST_EXAMPLES, *
         ],
     }
     where = str(source) if isinstance(source, str | Path) else "examples"
-    return Page(f"{where}: {told.examples:,} examples", {}, [], further={"aggregate": found})
+    title = f"{where}: {told.examples:,} {'example' if told.examples == 1 else 'examples'}"
+    if predicted:
+        title += f", labels {'' if predicted == told.examples else f'of {predicted:,} '}predicted"
+    return Page(title, {}, [], further={"aggregate": found})
 
 
 def _read(model: Model, items: Any) -> Example:
     if isinstance(items, Example):
         return items
     return files.read(model, [items], labelled=False, items=item_kind(model.config))[0]
-
-
-def _examples(model: Model, source: Source, how: dict[str, Any]) -> tuple[Sequence[Example], bool]:
-    """All of them, and whether they have labels."""
-    try:
-        return files.read(model, source, **how), True
-    except RegardError:  # which have none
-        return files.read(model, source, labelled=False, **how), False
 
 
 def _tales(seen: Seen) -> dict[str, Any]:
@@ -146,22 +143,28 @@ def _tales(seen: Seen) -> dict[str, Any]:
     }
 
 
-def _attended(model: Model, example: Example, number: int, layers: Recording, *, labelled: bool) -> Attended:
+def _is_predicted(model: Model, example: Example) -> bool:
+    """Whether the labels that are told are those that the model gives, as the example has none of its own."""
+    return model.config.goal == "segments" or (model.config.goal in ("label", "labels") and example.goal is None)
+
+
+def _attended(model: Model, example: Example, number: int, layers: Recording) -> Attended:
     """What is looked at of one of many examples."""
     front_end = model.network.front_end
     kind = item_kind(model.config)
     names = front_end.names(example.items) if kind in ("text", "words") else None
     weights = [layer.weights for layer in layers if layer.weights is not None]
     reach = [_reach(model, layer.name) for layer in layers if layer.weights is not None]
+    whole = None
+    if model.config.goal == "label":
+        whole = model.answers([example])[0]["label"] if example.goal is None else example.goal
     if kind == "images":
-        whole = example.goal if labelled and model.config.goal == "label" else None
         own = front_end.names(example.items)
         return Attended(
             number, weights, own, text=_title(example), whole=whole, grid=front_end.grid(example.items),
             before=front_end.before, reach=reach,
         )  # fmt: skip
     if model.config.goal == "label":
-        whole = example.goal if labelled else model.answers([example])[0]["label"]
         return Attended(number, weights, names, whole=whole, reach=reach)
     found = (
         labels_of(model, example, watched_of(model, example)[0])

@@ -247,6 +247,40 @@ def test_many_examples_with_a_label_for_each(classifier):
     assert set(told["layers"][0]["found"][0]["wholes"]) == {"+"}  # every second
 
 
+def test_of_many_examples_each_has_its_own_label_or_the_predicted_one(classifier, tmp_path):
+    path = tmp_path / "part.csv"
+    path.write_text("text,label\na good day,rare\na bad night,\n")
+    page = aggregate_page(classifier, path)
+    assert page.title == f"{path}: 2 examples, labels of 1 predicted"
+    wholes = page.meta["aggregate"]["layers"][0]["found"][0]["wholes"]
+    assert {name: one["examples"] for name, one in wholes.items()} == {
+        "rare": 1,
+        classifier.predict(["a bad night"])[0]: 1,
+    }
+    path.write_text("text\na good day\na bad night\n")
+    assert aggregate_page(classifier, path).title == f"{path}: 2 examples, labels predicted"
+    assert aggregate_page(classifier, iter(TEXTS[:2])).title == "examples: 2 examples"
+    assert aggregate_page(classifier, ["a good day"]).title == "examples: 1 example, labels predicted"
+
+
+def test_of_many_images_labels_are_predicted_too():
+    images = [(np.full((8, 8), 30 * n, np.uint8), "ab"[n % 2]) for n in range(6)]
+    model = Classifier(front_end="patches", patch_size=4, **SMALL).fit(images, **TRAINING)
+    page = aggregate_page(model, [(images[0][0], "rare"), (images[1][0], None)])
+    assert page.title == "examples: 2 examples, labels of 1 predicted"
+    wholes = page.meta["aggregate"]["layers"][0]["found"][0]["wholes"]
+    assert {*wholes} == {"rare", model.predict([images[1][0]])[0]}
+
+
+def test_a_wrong_label_is_no_missing_one(labeler, tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"words": ["we"]}\n{"words": ["we", "saw"], "upos": ["PRON"]}\n')
+    with pytest.raises(DataError, match=r"a\.jsonl:2: expected as many labels as items \(2\), found 1 labels"):
+        aggregate_page(labeler, path)
+    with pytest.raises(DataError, match="expected span labels B-X, I-X, O"):
+        aggregate_page(labeler, [(["we", "saw"], ["B-X", "Q"]), (["we"], ["O"])])
+
+
 def test_no_example_is_changed(labeler):
     (example,) = read(labeler, [WORDS], labelled=False)
     page_of(labeler, example)

@@ -10,7 +10,7 @@ from typing import TextIO
 from regard.data.formats import Answer, Put
 from regard.data.formats.refused import refuse, words_of
 from regard.data.lines import File
-from regard.data.records import Columns, Example, Field, Place, Record, number_of, short
+from regard.data.records import Columns, Example, Field, NoGoal, Place, Record, number_of, short
 from regard.errors import DataError
 
 _DOCUMENT_START = "-DOCSTART-"
@@ -128,4 +128,4 @@ def _label(fields: list[str], index: int, first: tuple[int, int], path: str, lin
         expected = f"a label in column {index % len(fields) + 1}"
     else:
         return fields[index]
-    raise DataError(expected, f"{len(fields)}: {short(chr(9).join(fields))}", path=path, line=line)
+    raise NoGoal(expected, f"{len(fields)}: {short(chr(9).join(fields))}", path=path, line=line)

@@ -16,7 +16,7 @@ from typing import TextIO
 from regard.data.formats import Answer, Put
 from regard.data.formats.refused import refuse, words_of
 from regard.data.lines import File
-from regard.data.records import Columns, Example, Place, Record, number_of, short
+from regard.data.records import Columns, Example, NoGoal, Place, Record, number_of, short
 from regard.errors import DataError
 
 COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
@@ -213,5 +213,5 @@ def _is_word(fields: Sequence[str], expected_id: int, path: str, line: int) -> b
 def _label(column: Column, fields: Sequence[str], path: str, line: int) -> str:
     label = column.get(fields)
     if label == NOTHING and column.key is None and COLUMNS[column.index] in _ALWAYS_GIVEN:
-        raise DataError(f"a label in column {COLUMNS[column.index]}", f"'{NOTHING}' (none given)", path=path, line=line)
+        raise NoGoal(f"a label in column {COLUMNS[column.index]}", f"'{NOTHING}' (none given)", path=path, line=line)
     return label

@@ -12,7 +12,7 @@ from regard.data.formats.pixel_tables import holds_pixels, pixel_records
 from regard.data.formats.refused import path_of, text_of, words_of
 from regard.data.items import join_cell
 from regard.data.lines import File
-from regard.data.records import Columns, Example, Field, Place, Record, name_columns, short
+from regard.data.records import Columns, Example, Field, NoGoal, Place, Record, name_columns, short
 
 
 def table_records(
@@ -78,11 +78,11 @@ def check_header(names: Sequence[str], fields: Iterable[Field], place: Place, *,
         DataError: there is none of a name, or two.
     """
     header = name_columns(names, fields, place)
-    for field in fields:
+    for number, field in enumerate(fields):
         if field.find(header) is None:
-            raise place.error(
-                f"a column {field.described()}", f"the columns {', '.join(header)}{hint}" if header else "no columns"
-            )
+            found = f"the columns {', '.join(header)}{hint}" if header else "no columns"
+            error = place.error(f"a column {field.described()}", found)
+            raise NoGoal.of(error) if number else error  # items come first
     return header
 
 

@@ -106,3 +106,29 @@ def trimmed(weights: AttentionWeights, seen: Tensor, *, crosses: bool) -> Attent
 def is_whole(weights: AttentionWeights) -> bool:
     """Whether they are those of every pair, and not a band."""
     return weights.values.shape[-1] == int(weights.key_lengths) and not bool(weights.first.any())
+
+
+def beside(given: list[Tensor]) -> list[Tensor]:
+    """With as many axes before ``[H, N, D]`` each, so that a mask ``[H, Q, K]`` holds for every example."""
+    if any(x.is_nested for x in given):
+        return given
+    batch = torch.broadcast_shapes(*(x.shape[:-3] for x in given))  # type: ignore[no-untyped-call]
+    return [x.expand(*batch, *x.shape[-3:]) if x.dim() > 2 or batch else x for x in given]
+
+
+def one_of(place: Place, x: Tensor) -> Tensor:
+    """The example of what PyTorch's kernels take, ``[..., H, N, D]``, as ``[1, H, N, D]``; without H there is one."""
+    if x.is_nested:
+        x = x.unbind()[place.example][None]
+    if x.dim() < 4:
+        x = x.expand(1, *x.shape[-2:])[:, None] if x.dim() == 2 else x[:, None]
+    return place.of(x.flatten(0, -4))
+
+
+def is_bool(mask: Tensor) -> bool:
+    return mask.dtype == torch.bool
+
+
+def lets_see(mask: Tensor) -> Tensor:
+    """Where it lets see: instead of −inf many add the least number that there is."""
+    return mask if is_bool(mask) else mask > torch.finfo(mask.dtype).min / 2

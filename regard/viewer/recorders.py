@@ -21,7 +21,7 @@ from regard.attention.check import window_sides
 from regard.errors import ConfigError
 from regard.nn import Pooling
 from regard.ragged import Ragged
-from regard.viewer.heard import Heard, Place, trimmed, whole_weights
+from regard.viewer.heard import Heard, Place, beside, is_bool, lets_see, one_of, trimmed, whole_weights
 
 Row = Callable[..., Heard | None]
 
@@ -109,17 +109,17 @@ def _scaled_dot_product(
     enable_gqa: bool = False,
 ) -> Heard:
     """PyTorch's own kernels, called by whomever."""
-    query, key = (_one_of(place, x) for x in (query, key))  # [1, H, Q, D]
-    mask = None
-    if attn_mask is not None:
-        mask = _one_of(place, attn_mask) if attn_mask.dim() > 2 else attn_mask[None, None]
-        bias = torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, -torch.inf) if _is_bool(mask) else mask
+    given = [query, key] if attn_mask is None else [query, key, attn_mask if attn_mask.dim() > 2 else attn_mask[None]]
+    query, key, *masks = (one_of(place, x) for x in beside(given))  # [1, H, Q, D]
     Q, K = query.shape[2], key.shape[2]
+    mask = masks[0] if masks else None
+    if mask is not None:
+        bias = torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, -torch.inf) if is_bool(mask) else mask
     weights = _found(place, query, key, causal=is_causal, bias=None if mask is None else bias, scale=scale)
     if Q < K and not is_causal and not place.crosses:
         weights = _at(weights, K - Q)  # what came before is in a cache
     if mask is not None:
-        weights = trimmed(weights, _seen(mask).flatten(0, -2).any(0).expand(K), crosses=place.crosses)
+        weights = trimmed(weights, lets_see(mask).flatten(0, -2).any(0).expand(K), crosses=place.crosses)
     return Heard(weights, place.crosses)
 
 
@@ -136,7 +136,7 @@ def _softmax(place: Place, scores: Tensor, dim: int | None = None, *rest: Any, *
     _, H, Q, K = scores.shape
     place.check_room(H, Q, K)
     weights = whole_weights(scores.float().softmax(-1), K - Q if Q < K and not place.crosses else 0)
-    return Heard(trimmed(weights, _seen(scores)[0].flatten(0, 1).any(0), crosses=place.crosses), place.crosses)
+    return Heard(trimmed(weights, lets_see(scores)[0].flatten(0, 1).any(0), crosses=place.crosses), place.crosses)
 
 
 def _multi_head_forward(place: Place, *args: Any, **options: Any) -> Heard:
@@ -266,24 +266,6 @@ def _bounds(place: Place, offsets: Tensor) -> tuple[int, int]:
     return counts[place.example], counts[place.example + 1]
 
 
-def _one_of(place: Place, x: Tensor) -> Tensor:
-    """The example of what PyTorch's kernels take, ``[..., H, N, D]``, as ``[1, H, N, D]``; without H there is one."""
-    if x.is_nested:
-        x = x.unbind()[place.example][None]
-    if x.dim() < 4:
-        x = x.expand(1, *x.shape[-2:])[:, None] if x.dim() == 2 else x[:, None]
-    return place.of(x.flatten(0, -4))
-
-
-def _is_bool(mask: Tensor) -> bool:
-    return mask.dtype == torch.bool
-
-
-def _seen(mask: Tensor) -> Tensor:
-    """Where it lets see: instead of −inf many add the least number that there is."""
-    return mask if _is_bool(mask) else mask > torch.finfo(mask.dtype).min / 2
-
-
 def _differ(query: Tensor, key: Tensor) -> bool:
     """Whether one attends to other vectors than itself."""
     return query is not key and (query.is_nested or query.shape != key.shape or not torch.equal(query, key))
@@ -304,6 +286,6 @@ def _given(weights: Tensor | None, padding: Tensor | None, crosses: bool) -> Hea
     found = whole_weights(weights if weights.dim() == 4 else weights[None])
     if padding is None:
         return Heard(found, crosses)
-    seen = (~padding if _is_bool(padding) else _seen(padding)).flatten()
+    seen = (~padding if is_bool(padding) else lets_see(padding)).flatten()
     seen = F.pad(seen, (0, found.values.shape[-1] - len(seen)), value=True)  # what bias_k and add_zero_attn add
     return Heard(trimmed(found, seen, crosses=crosses), crosses)

@@ -224,6 +224,43 @@ def test_scaled_dot_product_attention_that_anybody_calls(form, key_heads):
     same(layer.weights.dense(), by_definition(query[1:], repeated[1:], wanted, 0.3))
 
 
+@pytest.mark.parametrize(
+    ("leading", "mask"),
+    [
+        ((2, 3), (3, 5, 5)),  # of each head, for the whole batch
+        ((1, 3), (3, 5, 5)),
+        ((2, 3), (3, 1, 5)),
+        ((2, 3), (1, 5, 5)),
+        ((2, 3), (1, 5)),
+        ((2,), (2, 5, 5)),  # without heads it is of each example
+        ((2,), (1, 5, 5)),
+        ((), (5, 5)),
+        ((2, 2, 3), (3, 5, 5)),
+        ((2, 2, 3), (2, 1, 5, 5)),
+        ((2, 2, 3), (2, 2, 3, 5, 5)),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("is_bool", [False, True])
+def test_masks_of_any_shape_are_those_that_pytorch_broadcasts(leading, mask, is_bool):
+    """Values that are an identity give the weights as the output."""
+    query, key = torch.randn(2, *leading, 5, 8)
+    identity = torch.eye(5).expand(*leading, 5, 5)
+    added = torch.randn(mask)
+    given = (added > -0.5) | torch.eye(5, dtype=torch.bool)[: mask[-2]] if is_bool else added
+    wanted = F.scaled_dot_product_attention(query, key, identity, attn_mask=given)
+    wanted = wanted.flatten(0, -4) if len(leading) > 1 else wanted.view(-1, 1, 5, 5)
+    example = len(wanted) - 1
+    network = Calls(F.scaled_dot_product_attention, attn_mask=given)
+    same(recorded(network, query, key, identity, example=example)[0].weights.dense(), wanted[example:])
+
+
+def test_a_key_that_a_batch_shares():
+    query, key = torch.randn(3, 2, 5, 8), torch.randn(1, 2, 5, 8)
+    layer = recorded(Calls(F.scaled_dot_product_attention), query, key, key, example=2)[0]
+    same(layer.weights.dense(), by_definition(query[2:], key))
+
+
 def test_attend_and_the_older_functions():
     query, key = torch.randn(2, 2, 5, 8), torch.randn(2, 2, 5, 8)
     mask = torch.tensor([[True] * 5, [False, True, True, True, False]])

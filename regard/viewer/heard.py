@@ -49,8 +49,7 @@ class Place:
     @property
     def attends(self) -> bool:
         """Whether it is an attention by its name or that of its class."""
-        names = (name.lower() for name in (*self.name.split(".")[-2:], type(self.module).__name__))
-        return any(name == "att" or "attn" in name or "atten" in name for name in names)
+        return is_attention(*self.name.split(".")[-2:], type(self.module).__name__)
 
     @property
     def heads(self) -> int | None:
@@ -80,6 +79,15 @@ class Place:
                 f"{heads} heads of {queries:,} × {keys:,} weights take {needed / 2**30:,.1f} GiB, more than there is; "
                 "record a shorter sequence, or an attention with a window"
             )
+
+
+def is_attention(*names: str) -> bool:
+    """Whether one of the names is that of an attention.
+
+    >>> is_attention("self_attn"), is_attention("Att"), is_attention("attribute", "softmax")
+    (True, True, False)
+    """
+    return any(name == "att" or "attn" in name or "atten" in name for name in map(str.lower, names))
 
 
 def whole_weights(weights: Tensor, query_start: int = 0) -> AttentionWeights:

@@ -25,7 +25,7 @@ from regard.attention import AttentionWeights
 from regard.errors import ConfigError, RegardError
 from regard.machine import memory
 from regard.nn import Pooling
-from regard.viewer.heard import Heard, Place
+from regard.viewer.heard import Heard, Place, is_attention
 from regard.viewer.recorders import FUNCTIONS, QUICK, SILENT, Row, row_of, runs_as
 
 
@@ -109,14 +109,22 @@ class Listener:
             self._end_pass()
 
     def _caller(self) -> nn.Module | None:
-        """The innermost module of which a method runs, be it forward or another."""
+        """The innermost module of which a method runs, be it forward or another; of a step, as nn.Softmax, its caller.
+
+        A step has no parameters, and is not called an attention itself.
+        """
+        innermost: nn.Module | None = None
         frame: FrameType | None = sys._getframe(3)
         while frame is not None:
             caller = frame.f_locals.get("self")
             if isinstance(caller, nn.Module) and caller in self.names:
-                return caller
+                innermost = caller if innermost is None else innermost
+                if is_attention(self.names[caller].rpartition(".")[2], type(caller).__name__):
+                    return caller
+                if next(caller.parameters(), None) is not None:
+                    break
             frame = frame.f_back
-        return None
+        return innermost
 
     def _enter(self, module: nn.Module, inputs: Any) -> None:
         if not self._hears(module):

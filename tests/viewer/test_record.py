@@ -301,6 +301,41 @@ def test_attention_that_is_written_by_hand_is_known_by_its_name():
     assert not recorded(nn.Sequential(WrittenByHand(PADDED)), torch.randn(2, 6, 8))
 
 
+class SelfAttention(nn.Module):
+    """Its softmax is a module, as it is often written."""
+
+    def __init__(self, softmax):
+        super().__init__()
+        self.num_heads, self.linear, self.softmax = 3, nn.Linear(4, 4), softmax
+
+    def forward(self, x):
+        return self.softmax(self.linear(x) @ x.transpose(-1, -2))
+
+
+@pytest.mark.parametrize(
+    "softmax",
+    [
+        lambda: nn.Softmax(dim=-1),
+        lambda: nn.Sequential(nn.Identity(), nn.Softmax(dim=-1), nn.Dropout(0.0)),
+        lambda: Calls(lambda scores: scores.softmax(-1)),
+    ],
+    ids=["softmax", "with others", "of their own"],
+)
+@pytest.mark.parametrize("name", ["sa", "attn"])
+def test_a_softmax_that_is_a_module_is_that_of_the_attention_around_it(softmax, name):
+    network = nn.ModuleDict({name: SelfAttention(softmax())})
+    for scores in (torch.randn(2, 3, 5, 4), torch.randn(6, 5, 4)):  # [B, H, Q, D], and heads beside the batch
+        with regard.record(network, example=1) as recording:
+            wanted = network[name](scores)
+        assert [(layer.name, layer.role) for layer in recording] == [(name, "attention")]
+        same(recording[0].weights.dense()[0], wanted.view(2, 3, 5, 5)[1].detach())
+
+
+def test_a_softmax_that_is_a_module_of_no_attention_is_none():
+    network = nn.Sequential(nn.Linear(4, 4), nn.Softmax(dim=-1))
+    assert not recorded(network, torch.randn(2, 3, 5, 4))
+
+
 class WithOtherAxes(nn.Module):
     """As Longformer's: ``[B, N, H, W]``."""
 

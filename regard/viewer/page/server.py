@@ -7,7 +7,6 @@ import socket
 import tempfile
 import threading
 import webbrowser
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,7 +33,9 @@ Ask = Callable[[str], "Page"]
 
 
 class Pages:
-    """The pages of a server, by number: the first, and one for each input that was typed since; the oldest are let go.
+    """The pages of a server, by number: the first, and one for each input that was typed since.
+
+    The first stays, as it is where one begins, and comes back to; of the others the oldest are let go.
 
     Arguments:
         first: the page that is opened.
@@ -44,7 +45,7 @@ class Pages:
 
     def __init__(self, first: Page, ask: Ask | None = None, *, asks: str = "text") -> None:
         self._count, self._ask, self._asks = 1, ask, asks
-        self._pages = OrderedDict({1: self._ready(first)})
+        self._pages = {1: self._ready(first)}
         self._busy = threading.Lock()
         self._folder = tempfile.TemporaryDirectory(prefix="regard-")
 
@@ -68,7 +69,7 @@ class Pages:
             self._count += 1
             self._pages[self._count] = made
             while len(self._pages) > KEPT:
-                self._pages.popitem(last=False)
+                del self._pages[min(self._pages.keys() - {1})]
             return self._count
 
     def _ready(self, page: Page) -> Page:

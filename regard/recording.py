@@ -90,6 +90,11 @@ class Recording:
         return self.length / self.rate
 
     @property
+    def start(self) -> float:
+        """The second of the file, or of the samples in memory, at which it begins."""
+        return self.first / self.rate
+
+    @property
     def name(self) -> str:
         """As messages call it."""
         return "a recording in memory" if self.path is None else self.path

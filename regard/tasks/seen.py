@@ -87,8 +87,7 @@ def _axis(model: Model, example: Example) -> Axis:
     if kind == "recordings":
         rate = front_end.settings.sample_rate
         samples = np.concatenate([np.zeros(0, np.float32), *items.blocks(rate)])
-        start = items.first / items.rate
-        return audio_axis(samples, rate, count=count, seconds=front_end.seconds, start=start)
+        return audio_axis(samples, rate, count=count, seconds=front_end.seconds, start=items.start)
     if kind == "images":
         picture, grid = front_end.pixels(items), front_end.grid(items)
         return image_axis(picture, grid=grid, stride=front_end.stride, before=front_end.before)

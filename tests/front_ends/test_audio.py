@@ -212,4 +212,5 @@ def test_parts_and_names():
     assert front_end.names(recording)[:3] == ["0.00", "0.02", "0.04"]
     assert front_end.names(recording.part(0.5, 1.0))[:2] == ["0.50", "0.52"]
     assert len(front_end.names(recording)) == front_end.count(recording) == 150
+    assert front_end.names(recording.part(1.0, 2.0).part(0.5, 1.0))[:2] == ["1.50", "1.52"]
     assert isinstance(front_end, Audio)

@@ -99,7 +99,7 @@ def sound_name(example: Example, format: str, written: dict[str, str]) -> tuple[
     """
     if not isinstance(example.items, Recording):
         raise example.place.error(f"recordings, which {format} is about", "something else; format=jsonl takes it")
-    return file_name(example, format, written), example.items.first / example.items.rate
+    return file_name(example, format, written), example.items.start
 
 
 def refuse(example: Example, texts: Iterable[str], wrong: re.Pattern[str], expected: str) -> None:

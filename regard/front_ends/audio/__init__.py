@@ -112,9 +112,8 @@ class Audio(nn.Module):
         return [recording.part(start * self.seconds, stop * self.seconds) for start, stop in parts]
 
     def names(self, recording: Recording) -> list[str]:
-        """The time at which each vector's frames begin, in seconds; of a part, those of the whole."""
-        start = recording.first / recording.rate
-        return [f"{start + number * self.seconds:.2f}" for number in range(self.count(recording))]
+        """The time at which each vector's frames begin, in seconds of the file of which the recording may be a part."""
+        return [f"{recording.start + number * self.seconds:.2f}" for number in range(self.count(recording))]
 
     def frames(self, recording: Recording) -> NDArray[np.float32]:
         """``[N, bins]``, of the recording as it is or as it was kept."""

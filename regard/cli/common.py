@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from regard.errors import ConfigError
+from regard.files import IMAGE_ENDINGS, SOUND_ENDINGS
 from regard.tasks import load
 from regard.training.config import ImageSize, Window, Windows, make_config
 
@@ -142,6 +145,27 @@ def open_model(run: str, device: str = "cpu") -> Any:
     model = load(run)
     model.network.to(choose_device(device))
     return model
+
+
+def check_apart(output: str, *given: str | None, option: str = "output") -> None:
+    """Refuses to write in the place of what is read, be it through links, or of a recording or image in its folder.
+
+    Arguments:
+        given: paths, or texts that are none.
+
+    Raises:
+        ConfigError: with the ``option`` that names the output.
+    """
+    if not os.path.isfile(output):
+        return
+    for read in given:
+        try:
+            is_same = read is not None and os.path.samefile(read, output)
+        except (OSError, ValueError):  # no such file, or a text
+            continue
+        is_media = Path(output).suffix.lower() in SOUND_ENDINGS + IMAGE_ENDINGS
+        if is_same or (read and is_media and Path(os.path.realpath(read)) in Path(os.path.realpath(output)).parents):
+            raise ConfigError(f"{option}: {output} is read, and would be written over; name another place")
 
 
 def change_options(model: Any, **options: Any) -> None:

@@ -23,6 +23,7 @@ from regard.cli.common import (
     change_columns,
     change_options,
     change_window,
+    check_apart,
     open_model,
     refuse_unknown,
 )
@@ -105,6 +106,7 @@ def evaluate(
     for name, written in (("confusion", confusion), ("calibration", calibration), ("errors", errors)):
         if written is not None:
             check_output(written, name)
+            check_apart(written, file, target, option=name)
     if errors is not None:
         check_ending(errors)
     model = open_model(run, device)

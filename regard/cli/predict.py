@@ -28,6 +28,7 @@ from regard.cli.common import (
     Smooth,
     change_options,
     change_window,
+    check_apart,
     open_model,
     refuse_unknown,
 )
@@ -126,6 +127,7 @@ def predict(
     columns = {name: value for name, value in names.items() if value is not None}
     if output is not None:
         check_output(output)
+        check_apart(output, file)
     model = open_model(run, device)
     change_options(
         model,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from regard.cli.common import open_model
+from regard.cli.common import check_apart, open_model
 from regard.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ def view(
     kind = "" if output is None else Path(output).suffix.lower()
     if output is not None:
         check_output(output)
+        check_apart(output, given)
         if kind not in (*PAGES, *PICTURES, ".csv"):
             raise ConfigError(f"output: must end in .html, .png, .svg, .pdf or .csv, got '{Path(output).name}'")
     chosen = {"show": show, "layer": layer, "head": head, "at": at}

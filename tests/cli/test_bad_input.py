@@ -164,3 +164,32 @@ def test_memory_that_ends_while_data_are_read(tmp_path, monkeypatch, capsys):
     message = capsys.readouterr().err
     assert "out of memory while data were read; unpack or split the file" in message
     assert "batch-tokens" not in message
+
+
+@pytest.mark.parametrize("through", ["itself", "link", "hard link"])
+def test_what_is_read_is_not_written_over(call, trained, tmp_path, through):
+    given, named = tmp_path / "given.csv", tmp_path / ("given.csv" if through == "itself" else "named.csv")
+    given.write_text("words,labels\nWe fish,PRON VERB\n")
+    if through == "link":
+        named.symlink_to(given)
+    elif through == "hard link":
+        named.hardlink_to(given)
+    before = given.read_bytes()
+    for arguments, option in (
+        (("view", trained, given, "--save", named), "output"),
+        (("predict", trained, given, "--output", named), "output"),
+        (("evaluate", trained, given, "--errors", named), "errors"),
+    ):
+        complaint = call(*arguments).complaint
+        assert complaint == f"{option}: {named} is read, and would be written over; name another place"
+    assert given.read_bytes() == before
+
+
+def test_an_image_of_a_folder_that_is_read_is_not_written_over(call, trained, tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.png").write_bytes(b"image")
+    for command, option in (("view", "--save"), ("evaluate", "--confusion")):
+        complaint = call(command, trained, tmp_path / "images", option, tmp_path / "images" / "a.png").complaint
+        assert "a.png is read, and would be written over" in complaint
+    assert (tmp_path / "images" / "a.png").read_bytes() == b"image"
+    assert "is read" not in call("view", trained, "We " * 3000, "--save", tmp_path / "images" / "a.png").err

@@ -42,7 +42,7 @@ def page_of(
             head.
 
     Raises:
-        DataError: what the model does not take, or is too long for it.
+        DataError: what the model does not take, is empty, or is too long for it.
         ConfigError: a second model that reads another kind of items.
         RegardError: its encoder does not attend.
     """

@@ -63,7 +63,10 @@ def see(model: Model, example: Example, number: int) -> Seen:
 def recorded(model: Model, example: Example) -> tuple[Recording, Example]:
     """What attends, and the example with the target that was made of it, where one is."""
     network = model.network.eval()
-    files.check_length(model.config, example, network.front_end.count(example.items), windowed=model.config.is_windowed)
+    count = network.front_end.count(example.items)
+    if not count:
+        raise example.place.error("an input of at least one position", "an empty one")
+    files.check_length(model.config, example, count, windowed=model.config.is_windowed)
     if hasattr(network, "decoder"):
         model_any: Any = model
         written = model_any.predict([example])[0] if example.goal is None else example.goal

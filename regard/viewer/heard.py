@@ -67,9 +67,15 @@ class Place:
         """The example of a batch ``[B, ...]``, as a batch of one."""
         if len(x) == 1:  # shared by all
             return x
-        if self.example >= len(x):
-            raise ConfigError(f"example: there are {len(x)} in the batch of '{self.name}', from 0; got {self.example}")
+        self.check_example(len(x))
         return x[self.example][None]
+
+    def check_example(self, there: int) -> None:
+        """Refuses to take an example that a batch of so many has not; of none the network goes on."""
+        if not there:
+            raise ShapeError("its batch is empty")
+        if self.example >= there:
+            raise ConfigError(f"example: there are {there} in the batch of '{self.name}', from 0; got {self.example}")
 
     def check_room(self, heads: int, queries: int, keys: int) -> None:
         """Refuses weights that would fill the memory."""

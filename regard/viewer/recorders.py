@@ -18,7 +18,6 @@ from torch.nn import functional as F
 from regard.attention import AttentionWeights, GridWeights, attend, attend2d, attention_weights, attention_weights2d
 from regard.attention.api import Window
 from regard.attention.check import window_sides
-from regard.errors import ConfigError
 from regard.nn import Pooling
 from regard.ragged import Ragged
 from regard.viewer.heard import Heard, Place, beside, is_bool, lets_see, one_of, trimmed, whole_weights
@@ -259,10 +258,7 @@ def _at(weights: AttentionWeights, query_start: int) -> AttentionWeights:
 def _bounds(place: Place, offsets: Tensor) -> tuple[int, int]:
     """Where the example of a ragged batch begins and ends."""
     counts = offsets.tolist()
-    if place.example >= len(counts) - 1:
-        raise ConfigError(
-            f"example: there are {len(counts) - 1} in the batch of '{place.name}', from 0; got {place.example}"
-        )
+    place.check_example(len(counts) - 1)
     return counts[place.example], counts[place.example + 1]
 
 

@@ -74,6 +74,14 @@ def test_what_is_missing_is_told(call, trained, tmp_path):
     assert "output: must end in .html, .png, .svg, .pdf or .csv" in call("view", trained, TEXT, "-o", "a.doc").complaint
 
 
+def test_an_empty_input_is_told(call, trained, tmp_path):
+    for text in ("", "  "):
+        for ending in ("html", "csv"):
+            complaint = call("view", trained, text, "-o", tmp_path / f"a.{ending}").complaint
+            assert complaint.endswith("expected an input of at least one position, found an empty one")
+    assert not list(tmp_path.iterdir())
+
+
 def test_it_is_served_until_it_is_interrupted(trained):
     command = [sys.executable, "-m", "regard", "view", str(trained), TEXT, "--no-open"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -1,5 +1,6 @@
 """The server of pages, as a browser and as a foreign site ask it: a real one, on a port of the machine itself."""
 
+import asyncio
 import http.client
 import json
 import os
@@ -17,7 +18,7 @@ from regard import ConfigError, DataError
 from regard.attention import attention_weights
 from regard.viewer.page.axes import audio_axis, text_axis
 from regard.viewer.page.build import Page, Stack
-from regard.viewer.page.server import KEPT, MOST_TEXT, Pages, _listening, application, serve
+from regard.viewer.page.server import KEPT, MOST_TEXT, Guard, Pages, _listening, application, serve
 from regard.viewer.recording import Recorded
 
 RATE = 8000
@@ -136,6 +137,7 @@ def test_an_input_that_cannot_be_taken_is_told(server):
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
         {"Origin": "http://127.0.0.1:1"},
+        {"Origin": "http://["},
     ],
 )
 def test_foreign_hosts_and_origins_are_refused(server, path, headers):
@@ -143,6 +145,37 @@ def test_foreign_hosts_and_origins_are_refused(server, path, headers):
     assert status in (400, 403)
     assert b"words" not in body
     assert request(server, "/inputs", "POST", "x", **headers)[0] in (400, 403)
+
+
+@pytest.mark.parametrize(
+    ("host", "own", "foreign"),
+    [
+        ("127.0.0.2", ("127.0.0.2:80", "127.0.0.1", "localhost:80", "[::1]:80"), ("evil.com", "192.168.0.1", "[::2]")),
+        ("localhost", ("localhost", "LOCALHOST:80", "127.9.9.9"), ("evil.com", "localhost.evil.com", "8.8.8.8")),
+        ("::1", ("[::1]:80",), ("evil.com", "[::1", "evil.com@127.0.0.1.x", "")),
+        ("0.0.0.0", ("192.168.0.1:80", "[fe80::1]", "localhost", "here", "here.local:80"), ("evil.com", "")),
+        ("desk.lan", ("desk.lan:80", "DESK.lan", "10.0.0.1"), ("evil.com", "lan", "10.0.0.1.evil.com")),
+    ],
+)
+def test_names_that_a_server_goes_by(monkeypatch, host, own, foreign):
+    """However it listens, a name that another site chose is none of them."""
+    monkeypatch.setattr("socket.gethostname", lambda: "Here")
+    monkeypatch.setattr("socket.getfqdn", lambda: "here")
+
+    def status(named):
+        told = []
+
+        async def app(scope, receive, send):
+            told.append(200)
+
+        async def send(message):
+            told.append(message.get("status"))
+
+        asyncio.run(Guard(app, host)({"type": "http", "headers": [(b"host", named.encode())]}, None, send))
+        return told[0]
+
+    assert [status(name) for name in own] == [200] * len(own)
+    assert [status(name) for name in foreign] == [403] * len(foreign)
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])

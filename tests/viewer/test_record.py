@@ -451,6 +451,17 @@ def test_bad_choices_are_refused():
         pass
 
 
+def test_of_an_empty_batch_there_is_no_example():
+    attention, x = nn.MultiheadAttention(8, 2, batch_first=True), torch.zeros(0, 4, 8)
+    ours = MultiHeadAttention(8, heads=2)
+    with regard.record(nn.ModuleList([attention, ours])) as recording:
+        attention(x, x, x)
+        ours(Ragged(x[:, 0], torch.zeros(1, dtype=torch.int64)))
+    assert [(layer.weights, layer.why) for run in recording.runs for layer in run] == [
+        (None, "its weights could not be computed: its batch is empty")
+    ] * 2
+
+
 def test_weights_go_with_their_recording():
     network = nn.MultiheadAttention(8, 2, batch_first=True)
     gc.disable()

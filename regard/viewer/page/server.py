@@ -8,9 +8,10 @@ import tempfile
 import threading
 import webbrowser
 from collections.abc import Callable, Iterator
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -24,7 +25,6 @@ from regard.errors import ConfigError, RegardError
 if TYPE_CHECKING:
     from regard.viewer.page.build import Page
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 KEPT = 8  # pages
 MOST_TEXT = 2**20  # bytes of an input that is typed
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
@@ -92,11 +92,11 @@ class Pages:
         self._folder.cleanup()
 
 
-def application(pages: Pages, hosts: tuple[str, ...] = LOOPBACK) -> ASGIApp:
+def application(pages: Pages, host: str = "127.0.0.1") -> ASGIApp:
     """All that is served: ``/N/``, a page, and ``/N/blocks/NAME``; ``POST /inputs`` asks for a new one.
 
     Arguments:
-        hosts: names that a browser may call this server by; none: any.
+        host: where it is served.
     """
 
     def index(request: Request) -> Response:
@@ -140,7 +140,7 @@ def application(pages: Pages, hosts: tuple[str, ...] = LOOPBACK) -> ASGIApp:
         Route("/{number:int}/blocks/{name:path}", block),
         Route("/inputs", inputs, methods=["POST"]),
     ]
-    return Guard(Starlette(routes=routes), hosts)
+    return Guard(Starlette(routes=routes), host)
 
 
 class Guard:
@@ -148,11 +148,16 @@ class Guard:
 
     Arguments:
         app: answers the others.
-        hosts: that a request may name; none: any, with the Origin of the same.
+        host: where the server listens, by which a request may call it; also by names of this machine, and, where others
+            reach it, by any address: what rebinds is a name.
     """
 
-    def __init__(self, app: ASGIApp, hosts: tuple[str, ...]) -> None:
-        self.app, self.hosts = app, hosts
+    def __init__(self, app: ASGIApp, host: str) -> None:
+        self.app, self.is_open = app, not _is_loopback(host)
+        self.names = {"localhost", host.lower()}
+        if self.is_open:
+            own = socket.gethostname().lower()
+            self.names |= {own, f"{own}.local", socket.getfqdn().lower()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and (reason := self._refused(Request(scope))):
@@ -162,18 +167,34 @@ class Guard:
 
     def _refused(self, request: Request) -> str | None:
         host, origin = request.headers.get("host", ""), request.headers.get("origin")
-        if self.hosts and _name_of(f"//{host}") not in self.hosts:
-            return f"this server is none of {host!r}"
-        if origin is not None and urlsplit(origin).netloc != host:
+        if not self._is_own(_split(f"//{host}")):
+            return f"this server is none of {host!r}; open it by its address, or by the name that --host was given"
+        if origin is not None and ((found := _split(origin)) is None or found.netloc != host):
             return f"a page of {origin!r} may ask nothing here"
         return None
 
+    def _is_own(self, address: SplitResult | None) -> bool:
+        name = None if address is None else address.hostname
+        return name is not None and (name in self.names or _is_loopback(name) or (self.is_open and _is_address(name)))
 
-def _name_of(address: str) -> str | None:
+
+def _split(address: str) -> SplitResult | None:
     try:
-        return urlsplit(address).hostname
+        return urlsplit(address)
     except ValueError:
         return None
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_loopback(name: str) -> bool:
+    return name == "localhost" or (_is_address(name) and ip_address(name).is_loopback)
 
 
 def serve(
@@ -195,8 +216,7 @@ def serve(
     with contextlib.closing(pages), _listening(host, port) as listener:
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{listener.getsockname()[1]}/"
-        hosts = LOOPBACK if host in LOOPBACK else ()
-        config = uvicorn.Config(application(pages, hosts), log_level="warning", lifespan="off", access_log=False)
+        config = uvicorn.Config(application(pages, host), log_level="warning", lifespan="off", access_log=False)
         say(address)
         if opens:
             threading.Timer(0.3, webbrowser.open, [address]).start()

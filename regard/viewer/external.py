@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from regard.errors import ConfigError, RegardError, UnsupportedError
 from regard.viewer.page.axes import Axis, text_axis
@@ -51,7 +52,7 @@ def recording_page(recording: Recording, names: Sequence[str] | None = None, *, 
     """The page of what was recorded.
 
     Arguments:
-        names: of the positions, for those axes that have as many; None: their numbers.
+        names: of the positions, for those axes that have as many, texts or numbers; None: their numbers.
 
     Raises:
         RegardError: nothing in it attends, or what attends gives no weights.
@@ -61,6 +62,8 @@ def recording_page(recording: Recording, names: Sequence[str] | None = None, *, 
     heard = [layer for layer in recording if layer.weights is not None]
     if not heard:
         raise RegardError(f"{recording[0].name} gives no weights: {recording[0].why}")
+    if names is not None:
+        names = [str(name) for name in (names.tolist() if isinstance(names, Tensor | np.ndarray) else names)]
     axes: dict[str, Axis] = {}
     stacks = []
     for number, layers in enumerate(_alike(recording)):

@@ -64,6 +64,17 @@ def test_a_function_of_the_input_with_names(file):
     assert page.meta["title"] == "we saw it"
 
 
+@pytest.mark.parametrize("names", [[1, 2, 3], torch.arange(3), np.arange(3.0), ("a", None, "c")], ids=str)
+def test_names_that_are_numbers(names):
+    network = torch.nn.MultiheadAttention(8, 2, batch_first=True)
+    with record(network) as recording:
+        network(*[torch.randn(1, 3, 8)] * 3)
+    page = recording.page(names)
+    wanted = names.tolist() if hasattr(names, "tolist") else names
+    assert page.meta["axes"]["positions-3"]["names"] == [str(name) for name in wanted]
+    assert b"positions-3" in page.html()
+
+
 def test_a_function_of_a_module(tmp_path, monkeypatch):
     (tmp_path / "mine_too.py").write_text(MODULE)
     monkeypatch.chdir(tmp_path)

@@ -19,8 +19,9 @@ from regard.tasks.fitting import device_of
 from regard.tasks.model import Model
 from regard.tasks.pages import page_of
 from regard.viewer.distances import Distances
+from regard.viewer.heatmaps import check_drawable
 from regard.viewer.images import ImageMaps
-from regard.viewer.maps import Maps, check_drawable
+from regard.viewer.maps import Maps
 from regard.viewer.page.build import Page
 from regard.viewer.recording import Recording, record
 

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from regard.errors import RegardError
+from regard.viewer.chosen import Chosen, title_of
 from regard.viewer.fonts import families
-from regard.viewer.maps import Maps, check_drawable
-from regard.viewer.recording import Recording
+from regard.viewer.heatmaps import MapRow, check_drawable, draw_maps
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from regard.viewer.page.axes import Axis
-    from regard.viewer.page.build import Page, Stack
+    from regard.viewer.page.build import Page
 
 COLORS, SIGNED = "Blues", "PuOr_r"
 MARK = "#e8590c"
@@ -31,78 +30,69 @@ OPAQUE = 0.85  # how much of an image the largest weight hides
 Row = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """What of a page is drawn, all from 0; ``layer`` and ``head`` None: all of them, where a view has room for all."""
-
-    layer: int | None = None
-    head: int | None = None
-    at: int = 0
-
-
-def row_of(stack: Stack, chosen: Chosen) -> Row:
-    """``[keys]``: what the chosen position gives to each key in the chosen head."""
-    weights = stack.layers[chosen.layer or 0].weights
-    assert weights is not None
-    return weights.row(chosen.at)[chosen.head or 0].double().numpy()
-
-
 def draw_heads(page: Page, chosen: Chosen) -> Figure:
-    """Maps of all heads, or of those that are chosen."""
-    stack = page.stacks[0]
-    names = page.axes[stack.query].names, page.axes[stack.key].names
-    own, seen = (None if found is None else list(found) for found in names)
-    layers: Any = stack.layers
-    return Maps(Recording(layers), own, seen).figure(chosen.layer, chosen.head)
+    """Maps of all heads, or of those that are chosen; of a position its row."""
+    stack = chosen.stack
+    items, seen = (page.axes[axis].names for axis in (stack.query, stack.key))
+    check_drawable(*(page.axes[axis].count for axis in (stack.query, stack.key)))
+    is_strip, rows = chosen.at is not None or stack.layers[0].role == "pooling", []
+    for number in dict.fromkeys(number for number, _, _ in chosen.heads(stack)):
+        weights = stack.layers[number].weights
+        assert weights is not None
+        dense = weights.dense()[0] if chosen.at is None else weights.row(chosen.at)[:, None]
+        rows.append(MapRow.of(f"layer {number + 1}", dense, chosen.head, is_strip=is_strip))
+    position = [] if chosen.at is None else [f"what “{_short(_names(page.axes[stack.query])[chosen.at])}” attends to"]
+    return draw_maps(rows, items, seen, title=", ".join(filter(None, [title_of(page, stack), *position])))
 
 
 def draw_lines(page: Page, chosen: Chosen) -> Figure:
     """Words in two columns, and lines as thick as the weights of one head; those of the chosen word are dark."""
-    stack = page.stacks[0]
+    stack, (layer, head), at = chosen.stack, chosen.one(), chosen.at or 0
     names = [_names(page.axes[axis]) for axis in (stack.query, stack.key)]
     check_drawable(*map(len, names))
-    weights = stack.layers[chosen.layer or 0].weights
+    weights = stack.layers[layer].weights
     assert weights is not None
-    dense = weights.dense()[0][chosen.head or 0].numpy()
+    dense = weights.dense()[0][head].numpy()
     height = max(map(len, names))
-    figure, axis = _figure(WIDTH * 0.7, LINE * (height + 1))
+    figure, ((axis,),) = _figures(WIDTH * 0.7, LINE * (height + 1), 1, 1)
+    axis.set_axis_off()
     largest = float(dense.max()) or 1.0
     bend = np.linspace(0, 1, 24)
     smooth = bend**2 * (3 - 2 * bend)
     for query, key in zip(*np.nonzero(dense > 0.03 * largest), strict=True):
         share = float(dense[query, key]) / largest
-        own = query == chosen.at
+        own = query == at
         curve = query + (key - query) * smooth
         axis.plot(bend, curve, color=MARK if own else "0.6", alpha=0.25 + 0.7 * share if own else 0.35 * share,
                   linewidth=0.4 + 4 * share, solid_capstyle="round")  # fmt: skip
     fonts = families([*names[0], *names[1]])
     for side, (words, place) in enumerate(zip(names, ((-0.03, "right"), (1.03, "left")), strict=True)):
         for number, word in enumerate(words):
-            heavy = side == 0 and number == chosen.at
+            heavy = side == 0 and number == at
             axis.text(place[0], number, _short(word), ha=place[1], va="center", fontsize=9, fontfamily=fonts,
                       color=MARK if heavy else "black", parse_math=False)  # fmt: skip
     axis.set_xlim(-0.6, 1.6)
     axis.set_ylim(height - 0.5, -0.8)
-    return figure
+    return _entitled(figure, title_of(page, stack))
 
 
 def draw_input(page: Page, chosen: Chosen) -> Figure:
     """The input itself, coloured by what the chosen position attends to."""
-    stack = page.stacks[0]
-    axis = page.axes[stack.key]
-    return KINDS[axis.kind](axis, [row_of(stack, chosen)], [_title(stack, chosen, page)], chosen.at)
+    stack = chosen.stack
+    axis, own = page.axes[stack.key], chosen.at or 0 if stack.query == stack.key else None
+    return KINDS[axis.kind](axis, [_row(chosen)], [_title(page, chosen)], own)
 
 
 def draw_telltales(page: Page, chosen: Chosen) -> Figure:
     """Weights, rollout and gradient × attention of one answer, and what it loses without each head."""
     tales = page.meta["telltales"]
-    answer = answer_at(tales, chosen.at)
+    answer, chosen = answer_at(tales, chosen)
     axis = page.axes[tales["axis"]]
     rows = [np.array(tales[name][answer]) for name in ("rollout", "gradient")]
     titles = ["rollout", "gradient × attention"]
-    if page.stacks[0].key == tales["axis"]:
-        rows.insert(0, row_of(page.stacks[0], chosen))
-        titles.insert(0, f"weights: {_title(page.stacks[0], chosen, page)}")
+    if chosen.stack.key == tales["axis"]:
+        rows.insert(0, _row(chosen))
+        titles.insert(0, f"weights: {_title(page, chosen)}")
     figure = KINDS[axis.kind](axis, rows, titles, None, extra=1)
     shown = figure.axes[-1]
     drops = tales["drops"][answer]
@@ -113,8 +103,8 @@ def draw_telltales(page: Page, chosen: Chosen) -> Figure:
     if len(names) <= 64:
         shown.set_xticks(range(len(names)), names, fontsize=6)
     shown.set_title("log probability that is lost without a head (stack, layer · head)", fontsize=9, loc="left")
-    figure.suptitle(f"answer: {_short(tales['names'][answer])}", fontsize=10, x=0.01, ha="left", parse_math=False)
-    return figure
+    model = f"{page.models[0]}: " if len(page.models) > 1 else ""
+    return _entitled(figure, f"{model}answer: {_short(tales['names'][answer])}")
 
 
 def draw_examples(page: Page, chosen: Chosen) -> Figure:
@@ -126,6 +116,9 @@ def draw_examples(page: Page, chosen: Chosen) -> Figure:
     figure, axes = _figures(2.2 * len(shown), 1.7 * len(layers), len(layers), len(shown))
     for layer, places in zip(layers, axes, strict=True):
         for head, axis in zip(shown, places, strict=True):
+            if head >= layer["heads"]:
+                axis.set_axis_off()
+                continue
             relative = np.array(layer["found"][head]["relative"], dtype=float)
             if relative.ndim == 2:
                 axis.imshow(relative, cmap=COLORS, extent=_around(relative.shape))
@@ -139,10 +132,13 @@ def draw_examples(page: Page, chosen: Chosen) -> Figure:
     return figure
 
 
-def answer_at(tales: dict[str, Any], at: int) -> int:
-    """The answer nearest to a position."""
+def answer_at(tales: dict[str, Any], chosen: Chosen) -> tuple[int, Chosen]:
+    """The answer nearest to the chosen position, and its own position in the place of that, where it has one."""
     places = tales["places"]
-    return 0 if places is None else min(range(len(places)), key=lambda number: abs(places[number] - at))
+    if places is None:
+        return 0, chosen
+    answer = min(range(len(places)), key=lambda number: abs(places[number] - (chosen.at or 0)))
+    return answer, replace(chosen, at=places[answer]) if chosen.stack.query == tales["query"] else chosen
 
 
 def _draw_words(axis: Axis, rows: Sequence[Row], titles: Sequence[str], at: int | None, *, extra: int = 0) -> Figure:
@@ -230,9 +226,22 @@ KINDS: dict[str, Callable[..., Figure]] = {
 }
 
 
-def _title(stack: Stack, chosen: Chosen, page: Page) -> str:
-    name = _short(_names(page.axes[stack.query])[chosen.at])
-    return f"layer {(chosen.layer or 0) + 1}, head {(chosen.head or 0) + 1}: what “{name}” attends to"
+def _row(chosen: Chosen) -> Row:
+    row: Row = chosen.row().double().numpy()
+    return row
+
+
+def _title(page: Page, chosen: Chosen) -> str:
+    layer, head = chosen.one()
+    name = _short(_names(page.axes[chosen.stack.query])[chosen.at or 0])
+    told = f"layer {layer + 1}, head {head + 1}: what “{name}” attends to"
+    return ", ".join(filter(None, [title_of(page, chosen.stack), told]))
+
+
+def _entitled(figure: Figure, title: str) -> Figure:
+    if title:
+        figure.suptitle(title, fontsize=10, x=0.01, ha="left", parse_math=False)
+    return figure
 
 
 def _names(axis: Axis) -> list[str]:
@@ -276,12 +285,6 @@ def _colour(row: Row) -> Callable[[float], Any]:
 def _around(shape: tuple[int, ...]) -> tuple[float, float, float, float]:
     rows, columns = shape
     return (-columns / 2, columns / 2, rows / 2, -rows / 2)
-
-
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    figure, axes = _figures(width, height, 1, 1)
-    axes[0, 0].set_axis_off()
-    return figure, axes[0, 0]
 
 
 def _figures(width: float, height: float, rows: int, columns: int) -> tuple[Figure, Any]:

@@ -9,25 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from regard.errors import ConfigError
 from regard.files import atomic_write
-from regard.viewer.drawings import (
-    Chosen,
-    answer_at,
-    draw_examples,
-    draw_heads,
-    draw_input,
-    draw_lines,
-    draw_telltales,
-    row_of,
-)
+from regard.ragged import counted
+from regard.viewer.chosen import Chosen, choose
+from regard.viewer.drawings import answer_at, draw_examples, draw_heads, draw_input, draw_lines, draw_telltales
 from regard.viewer.pictures import drawn
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from regard.attention import AttentionWeights
-    from regard.viewer.page.build import Page
+    from regard.viewer.page.build import Page, Stack
 
 Rows = Iterable[tuple[Any, ...]]
 
@@ -52,6 +46,7 @@ def save_view(
     path: str | Path,
     *,
     show: str | None = None,
+    part: str | None = None,
     layer: int | None = None,
     head: int | None = None,
     at: int | None = None,
@@ -60,10 +55,12 @@ def save_view(
 
     Arguments:
         show: its name; None: all heads that are chosen, or of many examples what there is.
+        part: the stack, by its id or title; None: of a picture that of an output to what was read, or the first; of a
+            table all.
         layer, head, at: which of them, and which position, from 1; None: all, or the first.
 
     Raises:
-        ConfigError: there is no such view of this page, layer, head or position.
+        ConfigError: there is no such view of this page, part, layer, head or position.
         RegardError: a sequence that is too long for a picture.
     """
     path = Path(path)
@@ -74,8 +71,12 @@ def save_view(
     if view is None or name not in there:
         why = _untold(page, name) if view is not None and view.many == many else ""
         raise ConfigError(f"show: of this page {', '.join(there)} can be written, got '{name}'{why and f': {why}'}")
-    chosen = _chosen(page, layer, head, at)
-    if path.suffix.lower() != ".csv":
+    fills = path.suffix.lower() == ".csv"
+    if many:
+        chosen = _chosen_of_many(page, part, layer, head, at)
+    else:
+        chosen = choose(page, part, layer, head, at, tells=name == "telltale", fills=fills)
+    if not fills:
         content = drawn(view.draw(page, chosen), path.suffix.lower()[1:])
         with atomic_write(path, binary=True) as file:
             file.write(content)
@@ -96,27 +97,24 @@ def _untold(page: Page, name: str) -> str:
     return "nothing is told" if tales is None else str(tales["why"])
 
 
-def _chosen(page: Page, layer: int | None, head: int | None, at: int | None) -> Chosen:
-    if page.stacks:
-        counts = [_heads(one) for one in page.stacks[0].layers]
-        positions = page.axes[page.stacks[0].query].count
-    else:
-        counts, positions = [one["heads"] for one in page.meta["aggregate"]["layers"]], 1
-    if (layer or 1) > len(counts) or (head or 1) > max(counts):
-        told = f"{len(counts)} layers of {max(counts)} heads"
+def _chosen_of_many(page: Page, part: str | None, layer: int | None, head: int | None, at: int | None) -> Chosen:
+    if part is not None or at is not None:
+        raise ConfigError(f"{'at' if part is None else 'part'}: of one example, and this page is of many; leave it out")
+    counts = [one["heads"] for one in page.meta["aggregate"]["layers"]]
+    if (layer or 1) > len(counts) or (head or 1) > (max(counts) if layer is None else counts[layer - 1]):
+        told = f"{counted(len(counts), 'layer')} of {' and '.join(map(str, sorted(set(counts))))} heads"
         raise ConfigError(f"layer, head: {page.title!r} has {told}, got {layer or 'all'} and {head or 'all'}")
-    if (at or 1) > positions:
-        raise ConfigError(f"at: {page.title!r} has {positions:,} positions, got {at}")
-    return Chosen(None if layer is None else layer - 1, None if head is None else head - 1, (at or 1) - 1)
+    return Chosen((), 0, None if layer is None else layer - 1, None if head is None else head - 1)
 
 
-def _heads(layer: Any) -> int:
-    return 0 if layer.weights is None else len(_by_head(layer.weights))
+def _model(page: Page, stack: Stack | None = None) -> tuple[str, ...]:
+    """The column that tells two models apart, or its title."""
+    return () if len(page.models) < 2 else ("model" if stack is None else page.models[stack.model],)
 
 
-def _by_head(weights: AttentionWeights) -> Any:
-    """``[H, Q, W]``."""
-    return weights.values[0] if weights.offsets is None else weights.values.transpose(0, 1)
+def _digits(weight: Any) -> str:
+    """All digits of a float32, and no more."""
+    return str(np.float32(weight))
 
 
 def _name(page: Page, axis: str, place: int) -> str:
@@ -126,48 +124,60 @@ def _name(page: Page, axis: str, place: int) -> str:
 
 def _weights(page: Page, chosen: Chosen) -> Iterator[tuple[Any, ...]]:
     """Every weight that is not 0."""
-    stack = page.stacks[0]
-    yield "stack", "layer", "head", "query", "query_name", "key", "key_name", "weight"
-    for number, layer in enumerate(stack.layers):
-        if layer.weights is None or chosen.layer not in (None, number):
-            continue
-        for head, values in enumerate(_by_head(layer.weights)):
-            if chosen.head not in (None, head):
-                continue
-            for query, column in values.nonzero().tolist():
-                key = int(layer.weights.first[query]) + column
-                own = query + 1, _name(page, stack.query, query), key + 1, _name(page, stack.key, key)
-                yield stack.id, number + 1, head + 1, *own, f"{float(values[query, column]):.6g}"
+    yield *_model(page), "stack", "layer", "head", "query", "query_name", "key", "key_name", "weight"
+    for stack in chosen.stacks:
+        for number, head, values in chosen.heads(stack):
+            first = stack.layers[number].weights.first.tolist()  # type: ignore[union-attr]
+            queries = range(len(values)) if chosen.at is None else [chosen.at]
+            for query in queries:
+                row = values[query]
+                for column in row.nonzero().flatten().tolist():
+                    key = first[query] + column
+                    own = query + 1, _name(page, stack.query, query), key + 1, _name(page, stack.key, key)
+                    yield *_model(page, stack), stack.id, number + 1, head + 1, *own, _digits(row[column])
 
 
 def _measures(page: Page, chosen: Chosen) -> Iterator[tuple[Any, ...]]:
     """What is told of each head in one number."""
     names = ("entropy", "distance", "self", "neighbours", "first", "punctuation")
-    yield "stack", "layer", "head", *names
-    for stack in page.meta["stacks"]:
-        for number, layer in enumerate(stack["layers"], 1):
-            for head in range(layer["heads"]):
-                found = (layer["measures"].get(name) for name in names)
-                yield stack["id"], number, head + 1, *("" if one is None else one[head] for one in found)
+    if chosen.at is not None:
+        raise ConfigError("at: the numbers of the overview are of all positions; leave it out, or add --show map")
+    yield *_model(page), "stack", "layer", "head", *names
+    told = {stack["id"]: stack["layers"] for stack in page.meta["stacks"]}
+    for stack in chosen.stacks:
+        for number, head, _ in chosen.heads(stack):
+            found = (told[stack.id][number]["measures"].get(name) for name in names)
+            numbers = ("" if one is None else one[head] for one in found)
+            yield *_model(page, stack), stack.id, number + 1, head + 1, *numbers
 
 
 def _row(page: Page, chosen: Chosen) -> Iterator[tuple[Any, ...]]:
-    """What one position gives to each."""
-    stack = page.stacks[0]
-    yield "key", "key_name", "weight"
-    for key, weight in enumerate(row_of(stack, chosen).tolist()):
-        yield key + 1, _name(page, stack.key, key), f"{weight:.6g}"
+    """What one position gives to each; in the other model too."""
+    yield *_model(page), "stack", "layer", "head", "key", "key_name", "weight"
+    for stack in chosen.stacks:
+        if stack.title == chosen.stack.title:
+            layer, head = chosen.one(stack)
+            for key, weight in enumerate(chosen.row(stack)):
+                own = stack.id, layer + 1, head + 1, key + 1, _name(page, stack.key, key)
+                yield *_model(page, stack), *own, _digits(weight)
 
 
 def _tales(page: Page, chosen: Chosen) -> Iterator[tuple[Any, ...]]:
+    """Of the first model."""
     tales = page.meta["telltales"]
-    answer = answer_at(tales, chosen.at)
+    answer, chosen = answer_at(tales, chosen)
+    said = tales["names"][answer]
     yield "answer", "what", "where", "name", "number"
+    if chosen.stack.key == tales["axis"]:
+        layer, head = chosen.one()
+        for place, weight in enumerate(chosen.row()):
+            name = _name(page, tales["axis"], place)
+            yield said, f"weight in {chosen.stack.id} {layer + 1} {head + 1}", place + 1, name, _digits(weight)
     for what in ("rollout", "gradient"):
         for place, number in enumerate(tales[what][answer]):
-            yield tales["names"][answer], what, place + 1, _name(page, tales["axis"], place), number
+            yield said, what, place + 1, _name(page, tales["axis"], place), number
     for (stack, layer, head), drop in zip(tales["heads"], tales["drops"][answer], strict=True):
-        yield tales["names"][answer], "without a head", f"{stack} {layer + 1} {head + 1}", "", drop
+        yield said, "without a head", f"{stack} {layer + 1} {head + 1}", "", drop
 
 
 def _many(page: Page, chosen: Chosen) -> Iterator[tuple[Any, ...]]:

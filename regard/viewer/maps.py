@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
-import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from regard.errors import RegardError
+from regard.errors import ConfigError, RegardError
 from regard.ragged import counted
-from regard.viewer.fonts import families
+from regard.viewer.heatmaps import MapRow, check_drawable, draw_maps
 from regard.viewer.page.axes import Axis, text_axis
 from regard.viewer.page.build import Page, Stack
 from regard.viewer.pictures import Shown
@@ -23,12 +21,6 @@ from regard.viewer.recording import Recorded, Recording
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST_ITEMS = 300  # of a longer sequence no picture can be read
-LARGEST = 16.0  # inches, of one map
-NAME_SPACE = 0.1  # inches that a name needs
-NARROWEST = 1.4  # inches, so that titles have room
-POOLING = 0.4  # inches of its one row
-LONGEST_NAME = 14
 TITLE = 400  # characters, which the page shortens as it has room
 
 
@@ -87,49 +79,22 @@ class Maps:
         """Layers as rows, heads as columns; below them the pooling.
 
         Arguments:
-            layer, head: one of them alone, from 0.
-        """
-        from matplotlib.figure import Figure
+            layer, head: one of them alone, from 0, or from the last, −1; of a head the layers that have it.
 
-        rows, columns = self._size
-        check_drawable(rows, columns)
-        chosen = range(len(self)) if layer is None else [range(len(self))[layer]]
-        pooling = self.pooling if layer is None else None
-        first = 0 if head is None else head
-        titled = [(f"layer {number + 1}", _heads(self[number], head)) for number in chosen]
-        titled += [] if pooling is None else [("pooling", _heads(pooling[:, None], head))]
-        cell = min(_side(columns) / columns, _side(rows) / rows)
-        width, height = max(NARROWEST, cell * columns), max(POOLING, cell * rows)
-        heights = [height] * len(chosen) + [POOLING] * (len(titled) - len(chosen))
-        heads = max(len(weights) for _, weights in titled)
-        size = width * heads + _room(self.items) + 1, sum(heights) + (_room(self.seen) + 0.35) * len(titled)
-        figure = Figure(figsize=size, layout="constrained")
-        figure.get_layout_engine().set(h_pad=0.1)  # type: ignore[union-attr, call-arg]
-        axes = figure.subplots(len(titled), heads, squeeze=False, height_ratios=heights)
-        top = max(float(weights.max()) for _, weights in titled) or 1.0
-        fonts = families([*(self.items or ()), *(self.seen or ())])
-        for (title, weights), places in zip(titled, axes, strict=True):
-            apart = width / columns if title == "pooling" else cell  # inches from one name to the next
-            for column, axis in enumerate(places):
-                if column >= len(weights):
-                    axis.set_axis_off()
-                    continue
-                shape = "auto" if title == "pooling" else "equal"
-                colors: Any = {"cmap": "Blues", "vmin": 0.0, "vmax": top}
-                picture = axis.imshow(weights[column].numpy(), aspect=shape, interpolation="nearest", **colors)
-                axis.set_title(f"{title}, head {first + column + 1}", fontsize=9)
-                _name(axis.xaxis, self.seen, columns, apart, fonts, rotation=90)
-                if title == "pooling":
-                    axis.set_yticks([])
-                elif column == 0:
-                    _name(axis.yaxis, self.items, rows, cell, fonts)
-                else:
-                    axis.tick_params(labelleft=False)
-                axis.tick_params(length=0)
-        figure.colorbar(picture, ax=axes, shrink=0.5, label="weight")
-        figure.supylabel("who attends", fontsize=9)
-        figure.supxlabel("to whom", fontsize=9)
-        return figure
+        Raises:
+            ConfigError: there is no such layer or head.
+        """
+        check_drawable(*self._size)
+        chosen = list(enumerate(self._attentions))
+        if layer is not None:
+            chosen = [chosen[_within(layer, len(chosen), "layer", "layers")]]
+        layers = [(f"layer {number + 1}", dense(one)) for number, one in chosen]
+        if head is not None:
+            head = _within(head, max(len(weights) for _, weights in layers), "head", "heads")
+        rows = [MapRow.of(title, weights, head) for title, weights in layers]
+        if layer is None and (pooling := self.pooling) is not None:
+            rows.append(MapRow.of("pooling", pooling[:, None], head, is_strip=True))
+        return draw_maps([row for row in rows if len(row.weights)], self.items, self.seen)
 
     def page(self) -> Page:
         """The page that shows them, which :meth:`save` writes and a notebook displays."""
@@ -223,10 +188,6 @@ class PairMaps:
         return Shown(self.encoder._title(), self.cross.figure, page=self.page)
 
 
-def _heads(weights: Tensor, head: int | None) -> Tensor:
-    return weights if head is None else weights[head : head + 1]
-
-
 def axis_of(count: int, names: list[str] | None) -> Axis:
     """Positions with names, or numbers."""
     return Axis(kind="vectors", count=count) if names is None else text_axis(names)
@@ -239,57 +200,8 @@ def dense(layer: Recorded) -> Tensor:
     return found[0]
 
 
-def check_drawable(*counts: int) -> None:
-    """Refuses maps of no items, or of more than can be told apart.
-
-    Raises:
-        RegardError: how many there are, and what to do.
-    """
-    if not all(0 < count <= MOST_ITEMS for count in counts):
-        found = " and ".join(str(count) for count in dict.fromkeys(counts))
-        raise RegardError(
-            f"a map can be drawn of 1 to {MOST_ITEMS} items, got {found}; take a part of the sequence, of a recording "
-            "by the times `start` and `end`"
-        )
-
-
-def _side(count: int) -> float:
-    """Inches of a map with so many rows or columns, so that as many as can be have names."""
-    return min(LARGEST, max(2.2, min(6.0, 0.24 * count + 0.8), NAME_SPACE * count))
-
-
-def _room(names: Sequence[str] | None) -> float:
-    """Inches beside a map for names."""
-    return 0.065 * min(LONGEST_NAME, max((len(name) for name in names or ()), default=2))
-
-
-def _name(axis: Any, names: Sequence[str] | None, count: int, cell: float, fonts: list[str], **options: Any) -> None:
-    """Names items on an axis, every second or third where all have no room; or counts them."""
-    from matplotlib.ticker import MaxNLocator
-
-    if names is None:
-        axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        return
-    step = math.ceil(NAME_SPACE / cell - 1e-9)
-    places = range(0, count, step)
-    size = 7 if step * cell >= 0.12 else 6
-    axis.set_ticks(
-        places,
-        [_written(names[place]) for place in places],
-        fontsize=size,
-        fontfamily=fonts,
-        parse_math=False,
-        **options,
-    )
-
-
-def _written(name: str) -> str:
-    """What stands beside an axis: not too long, in one line, and nothing that cannot be seen.
-
-    >>> _written("a\\n"), _written(" "), _written("a very long word")
-    ('a⟨0a⟩', '␣', 'a very long w…')
-    """
-    if name.isspace() and name.isprintable():
-        return "␣"
-    short = name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
-    return "".join(f"⟨{ord(letter):02x}⟩" if unicodedata.category(letter) == "Cc" else letter for letter in short)
+def _within(number: int, count: int, name: str, many: str) -> int:
+    """A number as Python counts, from 0 or from the last."""
+    if not -count <= number < count:
+        raise ConfigError(f"{name}: there are {count} {many}, counted from 0; got {number}")
+    return number % count

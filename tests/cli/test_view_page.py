@@ -34,6 +34,8 @@ def test_many_sequences(call, trained, files, tmp_path):
     assert meta_of(tmp_path / "a.html")["aggregate"]["examples"] > 1
     complaint = call("view", trained, files / "dev.conllu", "--aggregate", "--compare", trained).complaint
     assert "compare: shows two models on one sequence" in complaint
+    complaint = call("view", trained, files / "dev.conllu", "--aggregate", "--number", 1).complaint
+    assert "number: of one sequence, and this shows many" in complaint
 
 
 def test_two_models(call, trained, tmp_path):
@@ -67,6 +69,26 @@ def test_another_network(call, tmp_path):
     assert outcome.code == 0, outcome.err
     assert meta_of(tmp_path / "a.html")["axes"]["positions-4"]["names"] == TEXT.split()
     assert "there is no function 'x'" in call("view", "--torch", f"{tmp_path}/mine.py:x", TEXT).complaint
+    for option in (("--compare", "run"), ("--number", 1), ("--aggregate",), ("--start", 0), ("--end", 1)):
+        complaint = call("view", "--torch", f"{tmp_path}/mine.py:make", TEXT, *option).complaint
+        assert complaint == f"{option[0][2:]}: of a run folder, and --torch shows another network; leave it out"
+    complaint = call("view", "--torch", f"{tmp_path}/mine.py:make", "run", TEXT).complaint
+    assert complaint == f"INPUT: with --torch there is no RUN before it; leave out one of two, got '{TEXT}'"
+
+
+def test_a_part_of_two_models(call, trained, tmp_path):
+    both = ("view", trained, TEXT, "--compare", trained, "--save", tmp_path / "a.csv")
+    assert call(*both, "--at", 2).code == 0
+    with (tmp_path / "a.csv").open(newline="") as file:
+        assert {(row["model"], row["stack"]) for row in csv.DictReader(file)} == {
+            (str(trained), "encoder"),
+            (str(trained), "encoder-2"),
+        }
+    assert call(*both, "--part", "encoder-2").code == 0
+    with (tmp_path / "a.csv").open(newline="") as file:
+        assert {row["stack"] for row in csv.DictReader(file)} == {"encoder-2"}
+    assert "part: 'I saw a saw' has encoder, encoder-2, got 'x'" in call(*both, "--part", "x").complaint
+    assert "part: of a picture or a table" in call("view", trained, TEXT, "--part", "encoder").complaint
 
 
 def test_what_is_missing_is_told(call, trained, tmp_path):

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import regard
-from regard import RegardError
+from regard import ConfigError, RegardError
 from regard.viewer import fonts
 from regard.viewer.distances import Distances
 from regard.viewer.images import ImageMaps
@@ -227,3 +227,24 @@ maps
         assert data["text/html"].startswith("<iframe ")
         assert base64.b64decode(data["image/png"])[:4] == b"\x89PNG"
         assert "<Figure" not in data["text/plain"]
+
+
+def test_a_layer_and_a_head_that_are_not_there(tmp_path):
+    layers = Recording.of([torch.rand(2, 3, 3), torch.rand(4, 3, 3)])
+    maps = Maps(Recording([*layers, *Recording.of([torch.rand(1, 1, 3)], "pooling")]))
+
+    def titles(**chosen):
+        return [axis.get_title() for axis in maps.figure(**chosen).axes if axis.get_title()]
+
+    assert titles(head=2) == ["layer 2, head 3"]
+    assert titles(layer=-1, head=-1) == ["layer 2, head 4"]
+    assert titles(head=0) == ["layer 1, head 1", "layer 2, head 1", "pooling, head 1"]
+    for chosen, message in (
+        ({"layer": 9}, "layer: there are 2 layers, counted from 0; got 9"),
+        ({"layer": -3}, "layer: there are 2 layers"),
+        ({"head": 9}, "head: there are 4 heads, counted from 0; got 9"),
+        ({"layer": 0, "head": 2}, "head: there are 2 heads"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            maps.save(tmp_path / "a.svg", **chosen)
+    assert not list(tmp_path.iterdir())

@@ -14,7 +14,8 @@ def main() -> None:
     settle()
     keep_freed_memory()
     code = run(sys.argv[1:])
-    gc.freeze()  # what is alive goes with the process; searching it for cycles first takes a quarter of a second
+    if "triton" not in sys.modules:  # PyTorch loads it where it is installed; at the end it complains of what is alive
+        gc.freeze()  # that goes with the process; searching it for cycles first takes a quarter of a second
     sys.exit(code)
 
 

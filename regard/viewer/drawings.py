@@ -26,6 +26,7 @@ MARK = "#e8590c"
 LINE = 0.28  # inches of a line of words
 WIDTH = 8.0  # inches
 LONGEST = 24  # characters of a word
+MOST_LEVEL = 12  # names side by side; more are turned
 OPAQUE = 0.85  # how much of an image the largest weight hides
 Row = NDArray[np.float64]
 
@@ -96,12 +97,14 @@ def draw_telltales(page: Page, chosen: Chosen) -> Figure:
     figure = KINDS[axis.kind](axis, rows, titles, None, extra=1)
     shown = figure.axes[-1]
     drops = tales["drops"][answer]
-    names = [f"{stack}\n{layer + 1}·{head + 1}" for stack, layer, head in tales["heads"]]
+    turned = len(tales["heads"]) > MOST_LEVEL
+    between = " " if turned else "\n"
+    names = [f"{stack}{between}{layer + 1}·{head + 1}" for stack, layer, head in tales["heads"]]
     shown.bar(range(len(drops)), drops, color=[MARK if drop > 0 else "#2b6cb0" for drop in drops])
     shown.axhline(0, color="0.6", linewidth=0.8)
     shown.set_axis_on()
     if len(names) <= 64:
-        shown.set_xticks(range(len(names)), names, fontsize=6)
+        shown.set_xticks(range(len(names)), names, fontsize=6, rotation=90 if turned else 0)
     shown.set_title("log probability that is lost without a head (stack, layer · head)", fontsize=9, loc="left")
     model = f"{page.models[0]}: " if len(page.models) > 1 else ""
     return _entitled(figure, f"{model}answer: {_short(tales['names'][answer])}")

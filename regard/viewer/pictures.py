@@ -83,11 +83,8 @@ class Shown:
             raise RegardError("there is neither a notebook nor a browser to show it in; write it: .save('page.html')")
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the page in a frame of its own, or the picture; where there can be none, why not."""
-        try:
-            return self._inline() if self.page is None else framed(self.page())
-        except RegardError as error:
-            return f"<p>{html.escape(str(error))}</p>"
+        """What a notebook shows: the page in a frame of its own, or the picture."""
+        return self._inline() if self.page is None else framed_or_why(self.page)
 
     def _repr_png_(self) -> bytes | None:
         """The same where there is no browser."""
@@ -124,6 +121,14 @@ def drawn(figure: Figure, kind: str) -> bytes:
         warnings.filterwarnings("ignore", message="(Glyph|Matplotlib currently does not support)")  # see fonts.py
         figure.savefig(buffer, format=kind, dpi=dpi, bbox_inches="tight")
     return buffer.getvalue()
+
+
+def framed_or_why(make: Callable[[], Page]) -> str:
+    """A page in a frame of its own; where there can be none, why not."""
+    try:
+        return framed(make())
+    except RegardError as error:
+        return f"<p>{html.escape(str(error))}</p>"
 
 
 def framed(made: Page) -> str:

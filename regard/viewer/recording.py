@@ -98,9 +98,9 @@ class Recording(Sequence[Recorded]):
         return recording_page(self, names)
 
     def _repr_html_(self) -> str:
-        from regard.viewer.pictures import framed
+        from regard.viewer.pictures import framed_or_why
 
-        return framed(self.page()) if self else repr(self)
+        return framed_or_why(self.page) if self else repr(self)
 
     def _last(self) -> list[Recorded]:
         runs = self._runs()

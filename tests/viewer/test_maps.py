@@ -187,6 +187,8 @@ def test_a_recording_shows_itself():
     assert "<iframe" in recording._repr_html_()
     assert recording.page(["a", "b", "c"]).meta["axes"]["positions-3"]["names"] == ["a", "b", "c"]
     assert Recording()._repr_html_() == "Recording(nothing)"
+    silent = Recording([Recorded("a", "attention", None, "do that")])
+    assert silent._repr_html_() == "<p>a gives no weights: do that</p>"
 
 
 def test_show_opens_a_browser_where_there_is_no_notebook(monkeypatch):

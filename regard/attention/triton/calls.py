@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
-import triton
 from torch import Tensor
 
 from regard.attention.band import Band
@@ -51,7 +50,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> tuple[Tenso
     statistics = query.new_empty(saved_shape(query), dtype=torch.float32)
     call = _call(query, key, value, spec)
     tiles = _forward_tiles(query, value, spec, call.numbers.keys)
-    blocks = triton.cdiv(call.numbers.queries, tiles.rows)
+    blocks = _blocks(call.numbers.queries, tiles.rows)
     count = blocks * call.batches * call.inputs.heads
     call.launch(forward, tiles, count, matrix(output), statistics, call.by_query, call.extra, *call.numbers, blocks)
     return output, statistics
@@ -71,7 +70,7 @@ def gradients(
     }
     by_distance = None if spec.table is None else saved.new_zeros(*saved.shape, spec.table.shape[1])
     tiles = _backward_tiles(tuning.BY_QUERY, query, value, spec)
-    blocks = triton.cdiv(call.numbers.queries, tiles.rows)
+    blocks = _blocks(call.numbers.queries, tiles.rows)
     parts = None if spec.additive_weight is None else saved.new_empty(*saved.shape[:2], blocks, query.shape[-1])
     given = Given(matrix(grad), saved, torch.empty_like(saved), by_distance, parts)
     told: tuple[Any, ...] = (matrix(output), given, matrix(found["query"]), call.by_query)
@@ -79,7 +78,7 @@ def gradients(
     call.launch(by_query, tiles, count, *told, extra, *call.numbers, blocks, scale)
 
     tiles = _backward_tiles(tuning.BY_KEY, query, value, spec)
-    blocks = triton.cdiv(call.numbers.keys, tiles.rows)
+    blocks = _blocks(call.numbers.keys, tiles.rows)
     told = (given, matrix(found["key"]), matrix(found["value"]), call.by_key)
     count = blocks * call.batches * (inputs.heads // inputs.group)
     call.launch(by_key, tiles, count, *told, extra, *call.numbers, blocks, scale)
@@ -99,7 +98,7 @@ def _by_bias(call: Call, given: Given, bias: Tensor) -> Tensor:
     over = {f"OVER_{axis}": own == 1 and size != 1 for axis, own, size in zip("BHQK", shape, sizes, strict=True)}
     found = torch.zeros(shape, dtype=torch.float32, device=bias.device)
     tiles = tuning.tiles_of(tuning.PAIRS, max(how.D, how.DV))
-    blocks, key_blocks = triton.cdiv(sizes[2], tiles.rows), triton.cdiv(sizes[3], tiles.columns)
+    blocks, key_blocks = _blocks(sizes[2], tiles.rows), _blocks(sizes[3], tiles.columns)
     count = shape[0] * shape[1] * (1 if over["OVER_Q"] else blocks) * (1 if over["OVER_K"] else key_blocks)
     told = given, found, call.batches, key_blocks, call.by_query, call.extra, *call.numbers, blocks
     call.launch(by_bias, tiles, count if all(sizes) else 0, *told, **over)
@@ -114,7 +113,7 @@ def weights(query: Tensor, key: Tensor, spec: Spec) -> AttentionWeights:
     held = Band.of(spec, sequences_of(query, key, spec), query.device)
     values = query.new_zeros(*statistics.shape, held.width, dtype=torch.float32)  # [B, H, Q, W]
     tiles = tuning.tiles_of(tuning.PAIRS, query.shape[-1])
-    blocks = triton.cdiv(call.numbers.queries, tiles.rows)
+    blocks = _blocks(call.numbers.queries, tiles.rows)
     told = values, held.first + held.starts, statistics, held.width, call.by_query, call.extra, *call.numbers, blocks
     call.launch(band, tiles, blocks * call.batches * call.inputs.heads, *told)
     if spec.offsets is not None:
@@ -124,9 +123,18 @@ def weights(query: Tensor, key: Tensor, spec: Spec) -> AttentionWeights:
 
 def matrix(x: Tensor) -> Matrix:
     """``[B, H, N, D]``, or ``[T, H, D]`` as one of them."""
-    if x.dim() == 3:
-        return Matrix(x, 0, x.stride(1), x.stride(0))
-    return Matrix(x, x.stride(0), x.stride(1), x.stride(2))
+    strides = x.stride()
+    return Matrix(x, 0, strides[1], strides[0]) if len(strides) == 3 else Matrix(x, *strides[:3])
+
+
+def _blocks(rows: int, of: int) -> int:
+    """How many of so many rows; Triton's own function for this is slow outside of kernels."""
+    return -(-rows // of)
+
+
+def _width(dim: int) -> int:
+    """The power of two that holds a head."""
+    return max(LEAST, 1 << (dim - 1).bit_length())
 
 
 def _rows_whole(x: Tensor) -> Tensor:
@@ -142,8 +150,8 @@ def _call(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> Call:
         N=0,
         D=dim,
         DV=value_dim,
-        WIDTH=max(LEAST, triton.next_power_of_2(dim)),
-        WIDTH_V=max(LEAST, triton.next_power_of_2(value_dim)),
+        WIDTH=_width(dim),
+        WIDTH_V=_width(value_dim),
         ADDITIVE=spec.additive_weight is not None,
         NORMALIZER=spec.normalizer,
         PRECISION=exact if query.dtype == torch.float32 else "ieee",

@@ -161,6 +161,23 @@ def test_the_same_bits_every_time(name: str) -> None:
         assert all(torch.equal(first[name], again[name]) for name in first)
 
 
+def test_runs_are_those_of_the_offsets_as_they_are() -> None:
+    """They are kept beside them, until they change."""
+    x = torch.randn(20, 1, 4, device="cuda" if ON_GPU else "cpu")
+    offsets, others = torch.tensor([0, 5, 20]), torch.tensor([0, 15, 20])
+
+    def call(implementation: str, **options: Any) -> torch.Tensor:
+        return regard.attend(x, x, x, offsets=offsets, implementation=implementation, **options)
+
+    for options in ({}, {"window": 2}, {"key_offsets": others}, {"key_offsets": others.clone()}, {"window": 2}):
+        for _ in range(2):
+            assert_near(call("triton", **options), call("reference", **options).double(), torch.float32)
+    offsets[1] = 12
+    others[1] = 3
+    for options in ({}, {"key_offsets": others}):
+        assert_near(call("triton", **options), call("reference", **options).double(), torch.float32)
+
+
 def test_what_has_no_kernel_is_refused_with_every_reason() -> None:
     x = torch.zeros(1, 1, 4, 300, dtype=torch.float64)
     reasons = "float64 has no kernel; a head of more than 256 channels has no kernel"

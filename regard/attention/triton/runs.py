@@ -12,11 +12,28 @@ from regard.attention.triton.arguments import Runs
 def runs_of(query: Tensor, key: Tensor, spec: Spec) -> tuple[Runs, Runs]:
     """Those of queries and of keys; a dense batch has none, for a kernel knows its windows.
 
+    They are kept beside the offsets, so that all layers share them, forward and backward.
+
     Raises:
         ShapeError: offsets that are none.
     """
     if spec.offsets is None:
         return Runs(None, None, None), Runs(None, None, None)
+    asked = (query.device, len(query), len(key), int(spec.query_start), *window_of(query, key, spec))
+    lasting = not spec.offsets.is_inference() and not (query.is_cuda and torch.cuda.is_current_stream_capturing())
+    known: dict[tuple[object, ...], tuple[Tensor | None, object, tuple[Runs, Runs]]] = {}
+    if lasting:
+        known = spec.offsets.__dict__.setdefault("_runs", known)
+    others, versions, found = known.get(asked, (None, None, None))
+    now = tuple(None if x is None or x.is_inference() else x._version for x in (spec.offsets, spec.key_offsets))
+    if found is None or others is not spec.key_offsets or versions != now:
+        found = _found(query, key, spec)
+        known[asked] = spec.key_offsets, now, found
+    return found
+
+
+def _found(query: Tensor, key: Tensor, spec: Spec) -> tuple[Runs, Runs]:
+    assert spec.offsets is not None
     sequences_of(query, key, spec)  # refuses what is malformed
     own = spec.offsets.to(query.device, torch.int32, non_blocking=True)
     other = own if spec.key_offsets is None else spec.key_offsets.to(query.device, torch.int32, non_blocking=True)

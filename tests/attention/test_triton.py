@@ -38,7 +38,7 @@ CASES = {
     "full": BASE,
     "window": replace(BASE, window=(5, 3), lengths=((63, 63),)),
     "causal, grouped": replace(BASE, causal=True, group=2, lengths=((40, 40),)),
-    "inner tiles": replace(BASE, window=40, lengths=((130, 130),)),
+    "inner tiles": replace(BASE, window=40, lengths=((130, 130),), dim=16, value_dim=16),
     "from the middle": replace(BASE, window=(9, 0), query_start=20, lengths=((17, 40),)),
     "relu": replace(BASE, window=(3, None), normalizer="relu"),
     "sigmoid": replace(BASE, causal=True, normalizer="sigmoid"),
@@ -72,9 +72,9 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that the borders of tiles are met."""
     from regard.attention.triton import tuning
 
-    small = {256: tuning.Tiles(16, 16, 1, 1)}
     for table in ("FORWARD", "FORWARD_LONG", "BY_QUERY", "BY_KEY", "RAGGED", "FLOAT32", "ADDITIVE", "PAIRS"):
-        monkeypatch.setattr(tuning, table, small)
+        registers = None if table == "PAIRS" else 168
+        monkeypatch.setattr(tuning, table, {256: tuning.Tiles(16, 16, 1, 1, registers)})
 
 
 def compare(case: Case) -> None:
@@ -172,6 +172,10 @@ def test_runs_are_those_of_the_offsets_as_they_are() -> None:
     for options in ({}, {"window": 2}, {"key_offsets": others}, {"key_offsets": others.clone()}, {"window": 2}):
         for _ in range(2):
             assert_near(call("triton", **options), call("reference", **options).double(), torch.float32)
+    with torch.inference_mode():
+        lasting, offsets = offsets, offsets.clone()
+        assert_near(call("triton"), call("reference").double(), torch.float32)
+    offsets = lasting
     offsets[1] = 12
     others[1] = 3
     for options in ({}, {"key_offsets": others}):

@@ -139,7 +139,6 @@ def by_query(
             begins = begin + number * HOW.N
             sums = query_step(sums, q, do, of_row, inner, given, call, block, begins, True, True, HOW)
         summed = sums.by_query
-    put(result, queries, block.batch, block.head, block.first, rows, summed * scale, HOW.D, HOW.WIDTH)
     if given.weight is not None:
         channels = tl.arange(0, HOW.WIDTH)
         of_program = given.weight + tl.program_id(0).to(tl.int64) * HOW.D
@@ -148,6 +147,7 @@ def by_query(
         last = extra.left + extra.right
         tl.store(given.band + at * (last + 1), sums.left, mask=there)
         tl.store(given.band + at * (last + 1) + last, sums.right, mask=there & (rows * 0 + last > 0))
+    put(result, queries, block.batch, block.head, block.first, rows, summed * scale, HOW.D, HOW.WIDTH)
 
 
 @triton.jit

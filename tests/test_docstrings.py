@@ -9,6 +9,7 @@ import regard.decoding.ctc
 import regard.decoding.search
 import regard.front_ends
 import regard.nn
+import regard.parallel
 import regard.tasks
 from regard.tasks.model import Model
 
@@ -19,7 +20,7 @@ FRONT_ENDS = ["FrontEnd", "Stream", "learn_front_end", "restore_front_end"]
 
 
 def modules():
-    yield from ((module, module.__all__) for module in (regard, regard.nn, regard.data))
+    yield from ((module, module.__all__) for module in (regard, regard.nn, regard.parallel, regard.data))
     yield regard.front_ends, FRONT_ENDS
     for module in (regard.decoding.ctc, regard.decoding.search):
         yield module, [name for name in vars(module) if not name.startswith("_")]

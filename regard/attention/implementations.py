@@ -35,6 +35,8 @@ class Implementation(Generic[S, W]):
         gradients: of ``(grad, query, key, value, output, saved, spec)``: those of query, key, value, and of
             ``spec.learned()``, by name and in this order.
         saved_shape: of ``(query,)``: the shape of what ``attend`` saves, which is float32.
+        mute: of ``(saved, spec)``, some rows of what ``attend`` saved, in place: they weigh no key any more in
+            ``gradients``; None where nothing is saved of rows.
     """
 
     refusals: Callable[[Tensor, Tensor, Tensor, S], list[str]]
@@ -42,6 +44,7 @@ class Implementation(Generic[S, W]):
     weights: Callable[[Tensor, Tensor, S], W] | None
     gradients: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, S], dict[str, Tensor]] | None = None
     saved_shape: Callable[[Tensor], tuple[int, ...]] | None = None
+    mute: Callable[[Tensor, S], object] | None = None
 
 
 # From the plainest to the fastest: "auto" asks from the bottom up.
@@ -51,6 +54,10 @@ IMPLEMENTATIONS: dict[str, Implementation[Spec, AttentionWeights]] = {
         blocked.refusals, blocked.attend, blocked.weights, blocked.gradients, blocked.saved_shape
     ),
     "sdpa": Implementation(sdpa.refusals, sdpa.attend, None),
-    "triton": Implementation(triton.refusals, triton.attend, triton.weights, triton.gradients, triton.saved_shape),
-    "native": Implementation(native.refusals, native.attend, native.weights, native.gradients, native.saved_shape),
+    "triton": Implementation(
+        triton.refusals, triton.attend, triton.weights, triton.gradients, triton.saved_shape, native.mute
+    ),
+    "native": Implementation(
+        native.refusals, native.attend, native.weights, native.gradients, native.saved_shape, native.mute
+    ),
 }

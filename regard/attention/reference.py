@@ -83,7 +83,7 @@ def _one(
     keep: Tensor | None = None
     if spec.seed is not None:
         planes = torch.arange(B * H, device=query.device)
-        places = ((first_row, Q), (first_key, K))
+        places = ((first_row + spec.first_row, Q), (first_key + spec.first_key, K))
         rows, keys = (torch.arange(first, first + n, device=query.device)[None] for first, n in places)
         keep = keep_mask(int(spec.seed), planes, rows, keys, spec.dropout_p).view(B, H, Q, K)
     careful = not all(is_seen_finite(x) for x in (query, key, value))

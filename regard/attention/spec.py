@@ -176,6 +176,8 @@ class Spec(NamedTuple):
     query_start: int
     scale: float
     dropout_p: float
+    first_row: int = 0  # of a call that is a part of another: which row of it is this one's first, for dropout
+    first_key: int = 0
 
     def learned(self) -> dict[str, Tensor]:
         """What may need a gradient beside query, key and value, by name, where it is given."""

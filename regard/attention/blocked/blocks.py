@@ -92,7 +92,8 @@ class Blocks:
         if spec.seed is None:
             return weights
         planes = (self.batch * self.operands.heads + self.heads).repeat_interleave(self.piece.size[0])
-        rows, keys = (x.repeat(self.count, 1) for x in (self.piece.row_numbers(device), self.piece.key_numbers(device)))
+        rows, keys = self.piece.row_numbers(device) + spec.first_row, self.piece.key_numbers(device) + spec.first_key
+        rows, keys = (x.repeat(self.count, 1) for x in (rows, keys))
         keep = keep_mask(int(spec.seed), planes, rows, keys, spec.dropout_p)
         return torch.where(keep, weights / (1 - spec.dropout_p), 0)
 

@@ -115,6 +115,11 @@ def saved_shape(query: Tensor) -> tuple[int, ...]:
     return (1, query.shape[1], query.shape[0]) if query.dim() == 3 else tuple(query.shape[:3])
 
 
+def mute(saved: Tensor, spec: Spec) -> None:
+    """Makes rows ``[B, H, r]`` of what :func:`attend` saved such that to :func:`gradients` they see nothing."""
+    saved.fill_(0 if spec.normalizer == "relu" else torch.inf)
+
+
 def new_call(query: Tensor, key: Tensor, value: Tensor, normalizer: str, scale: float) -> Any:
     """What every call for the kernels says."""
     call = _kernels.Call(instruction_set(), TYPES[query.dtype])
@@ -133,6 +138,7 @@ def _call(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> Any:
         call.right = spec.right
     if spec.seed is not None:
         call.seed, call.dropout_p = int(spec.seed), spec.dropout_p
+        call.first_row, call.first_key = spec.first_row, spec.first_key
     tensors: list[Tensor] = []  # beside query, key and value
     call.tensors = tensors
 

@@ -47,7 +47,8 @@ class Numbers(NamedTuple):
     start: int  # position of the first query
     left: int | None  # of the window; None: there is no limit
     right: int | None
-    seed: int | None  # the lower half; None: there is no dropout, see regard.attention.dropout
+    row_seed: int | None  # None: there is no dropout; see regard.attention.dropout, and Spec.first_row
+    key_seed: int
     seed_high: int
 
 

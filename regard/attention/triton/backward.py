@@ -110,11 +110,12 @@ def query_step(
 
 @triton.jit(do_not_specialize=NUMBERS)
 def by_query(
-    inputs, output, given, result, runs, extra, queries, keys, start, left, right, seed, seed_high, blocks, scale,
+    inputs, output, given, result, runs, extra,
+    queries, keys, start, left, right, row_seed, key_seed, seed_high, blocks, scale,
     HOW: tl.constexpr,
 ):  # fmt: skip
     """``result [B, H, Q, D]``; writes δ too, which :func:`by_key` reads. A program for each block of M queries."""
-    call = Call(inputs, extra, Numbers(queries, keys, start, left, right, seed, seed_high))
+    call = Call(inputs, extra, Numbers(queries, keys, start, left, right, row_seed, key_seed, seed_high))
     (block, sight), rows = of_queries(call, runs, blocks, HOW.M), tl.arange(0, HOW.M)
     begin, before, inside, tiles = plan(sight, block.first, HOW.M, HOW.N, HOW.HIDDEN)
     q = tile(inputs.query, queries, block.batch, block.head, block.first, rows, True, HOW.D, HOW.WIDTH)
@@ -176,11 +177,11 @@ def key_step(by_key, by_value, k, v, given, call, block, begin, EDGE: tl.constex
 
 @triton.jit(do_not_specialize=NUMBERS)
 def by_key(
-    inputs, given, key_result, value_result, runs, extra, queries, keys, start, left, right, seed, seed_high, blocks,
-    scale, HOW: tl.constexpr,
+    inputs, given, key_result, value_result, runs, extra,
+    queries, keys, start, left, right, row_seed, key_seed, seed_high, blocks, scale, HOW: tl.constexpr,
 ):  # fmt: skip
     """``[B, Hk, K, D]`` and ``[B, Hk, K, Dv]``; a program for each block of M keys, over all query heads of theirs."""
-    call = Call(inputs, extra, Numbers(queries, keys, start, left, right, seed, seed_high))
+    call = Call(inputs, extra, Numbers(queries, keys, start, left, right, row_seed, key_seed, seed_high))
     key_heads = inputs.heads // inputs.group
     sight = Sight(runs, -start, right, left, keys, queries)
     key_plane, first, rows = tl.program_id(0) // blocks, tl.program_id(0) % blocks * HOW.M, tl.arange(0, HOW.M)

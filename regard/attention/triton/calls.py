@@ -16,6 +16,7 @@ from regard.attention.triton.backward import Given, by_key, by_query
 from regard.attention.triton.forward import forward
 from regard.attention.triton.pairs import band, by_bias
 from regard.attention.triton.runs import runs_of, window_of
+from regard.attention.triton.tiles import FIRST
 from regard.attention.weights import AttentionWeights
 
 LEAST = 16  # channels that a matrix unit takes
@@ -164,9 +165,18 @@ def _call(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> Call:
 
 def _numbers(query: Tensor, key: Tensor, spec: Spec) -> Numbers:
     axis, seed = 2 if spec.offsets is None else 0, None if spec.seed is None else int(spec.seed)
-    halves = (None, 0) if seed is None else (seed & 0x7FFFFFFF, seed >> 31)
-    window = window_of(query, key, spec)
-    return Numbers(query.shape[axis], key.shape[axis], int(spec.query_start), *window, *halves)
+    left, right = window_of(query, key, spec)
+    numbers = Numbers(query.shape[axis], key.shape[axis], int(spec.query_start), left, right, None, 0, 0)
+    if seed is None:
+        return numbers
+    low, high = seed & 0x7FFFFFFF, seed >> 31
+    by_row, by_key = _int32(low + spec.first_row), _int32(low - spec.first_key * FIRST.value)
+    return numbers._replace(row_seed=by_row, key_seed=by_key, seed_high=high)
+
+
+def _int32(x: int) -> int:
+    """As it is when it has gone round."""
+    return (x + 2**31) % 2**32 - 2**31
 
 
 def _extra(query: Tensor, key: Tensor, spec: Spec, runs: Runs) -> Extra:

@@ -88,11 +88,11 @@ def step(sums, q, of_row, call, block, begin, EDGE: tl.constexpr, CAREFUL: tl.co
 
 @triton.jit(do_not_specialize=NUMBERS)
 def forward(
-    inputs, output, statistics, runs, extra, queries, keys, start, left, right, seed, seed_high, blocks,
-    HOW: tl.constexpr,
+    inputs, output, statistics, runs, extra,
+    queries, keys, start, left, right, row_seed, key_seed, seed_high, blocks, HOW: tl.constexpr,
 ):  # fmt: skip
     """``output [B, H, Q, Dv]`` and ``statistics [B, H, Q]``; a program for each block of M queries."""
-    call = Call(inputs, extra, Numbers(queries, keys, start, left, right, seed, seed_high))
+    call = Call(inputs, extra, Numbers(queries, keys, start, left, right, row_seed, key_seed, seed_high))
     (block, sight), rows = of_queries(call, runs, blocks, HOW.M), tl.arange(0, HOW.M)
     begin, before, inner, tiles = plan(sight, block.first, HOW.M, HOW.N, HOW.HIDDEN)
     q = tile(inputs.query, queries, block.batch, block.head, block.first, rows, True, HOW.D, HOW.WIDTH)

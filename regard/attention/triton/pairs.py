@@ -24,11 +24,11 @@ from regard.attention.triton.tiles import (
 
 @triton.jit(do_not_specialize=NUMBERS)
 def band(
-    inputs, result, first_keys, statistics, width, runs, extra, queries, keys, start, left, right, seed, seed_high,
-    blocks, HOW: tl.constexpr,
+    inputs, result, first_keys, statistics, width, runs, extra,
+    queries, keys, start, left, right, row_seed, key_seed, seed_high, blocks, HOW: tl.constexpr,
 ):  # fmt: skip
     """``result [B, H, Q, width]``, zero at first; ``first_keys [Q]`` is the key of a row's first column."""
-    call = Call(inputs, extra, Numbers(queries, keys, start, left, right, seed, seed_high))
+    call = Call(inputs, extra, Numbers(queries, keys, start, left, right, row_seed, key_seed, seed_high))
     (block, sight), rows = of_queries(call, runs, blocks, HOW.M), tl.arange(0, HOW.M)
     columns, there = tl.arange(0, HOW.N), block.first + rows < queries
     begin, _, _, tiles = plan(sight, block.first, HOW.M, HOW.N, True)
@@ -50,11 +50,12 @@ def band(
 
 @triton.jit(do_not_specialize=NUMBERS)
 def by_bias(
-    inputs, given, result, batches, key_blocks, runs, extra, queries, keys, start, left, right, seed, seed_high, blocks,
+    inputs, given, result, batches, key_blocks, runs, extra,
+    queries, keys, start, left, right, row_seed, key_seed, seed_high, blocks,
     OVER_B: tl.constexpr, OVER_H: tl.constexpr, OVER_Q: tl.constexpr, OVER_K: tl.constexpr, HOW: tl.constexpr,
 ):  # fmt: skip
     """``result``, contiguous and of the bias's shape: a program for each of its tiles sums over axes it lacks."""
-    call = Call(inputs, extra, Numbers(queries, keys, start, left, right, seed, seed_high))
+    call = Call(inputs, extra, Numbers(queries, keys, start, left, right, row_seed, key_seed, seed_high))
     sight = Sight(runs, start, left, right, queries, keys)
     own_rows, own_columns = 1 if OVER_Q else blocks, 1 if OVER_K else key_blocks
     own_column, program = tl.program_id(0) % own_columns, tl.program_id(0) // own_columns

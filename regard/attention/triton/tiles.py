@@ -194,9 +194,9 @@ def weights_of(scores, seen, statistics, EDGE: tl.constexpr, HOW: tl.constexpr):
 @triton.jit
 def dropped(weights, call, plane, i, j):
     """Weights, or their gradients, after dropout."""
-    if call.numbers.seed is not None:
-        row = hashed(hashed(i + call.numbers.seed) ^ hashed(plane * SECOND + call.numbers.seed_high))
-        x = (row ^ hashed(j * FIRST - call.numbers.seed)) * FIRST
+    if call.numbers.row_seed is not None:
+        row = hashed(hashed(i + call.numbers.row_seed) ^ hashed(plane * SECOND + call.numbers.seed_high))
+        x = (row ^ hashed(j * FIRST - call.numbers.key_seed)) * FIRST
         x = (x ^ (x >> 15)) * SECOND
         weights = tl.where(x >= call.extra.threshold, weights * call.extra.kept, 0.0)
     return weights

@@ -61,8 +61,8 @@ inline void prepare_keys(const Area& area) {
   const Call& call = area.call;
   for (Index k = 0; call.key_mask && k < area.keys(); ++k) area.hiding[k] = area.attended()[k] ? 0 : -INFINITE;
   for (Index k = 0; call.dropout > 0 && k < area.keys(); ++k)
-    area.key_hashes[k] =
-        hashed(std::int32_t(std::uint32_t(area.key_start + k) * FIRST - std::uint32_t(call.seed & 0x7FFFFFFF)));
+    area.key_hashes[k] = hashed(std::int32_t(std::uint32_t(call.first_key + area.key_start + k) * FIRST -
+                                             std::uint32_t(call.seed & 0x7FFFFFFF)));
 }
 
 // What scores are multiplied with besides the scale of a call: e^x is 2^(x log2 e), and powers of two cost less.
@@ -117,7 +117,7 @@ class Dropout {
     const Call& call = area.call;
     const std::uint32_t plane = std::uint32_t(area.batch * call.heads + area.head);
     by_plane_ = hashed(std::int32_t(plane * SECOND + std::uint32_t(call.seed >> 31)));
-    seed_ = std::uint32_t(call.seed & 0x7FFFFFFF);
+    seed_ = std::uint32_t(call.seed & 0x7FFFFFFF) + std::uint32_t(call.first_row);
     threshold_ = std::int32_t(Index(call.dropout * 4294967296.0) - (Index(1) << 31));
     scale_ = float(1 / (1 - call.dropout));
   }

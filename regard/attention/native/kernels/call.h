@@ -49,6 +49,7 @@ struct Call {
   const bool* key_mask;  // [B, K]; null: all keys may be attended
   double dropout;
   std::uint64_t seed;
+  Index first_row, first_key;  // of a call that is a part of another: where it stands in it, for dropout
   int threads;
 
   // Of windows over rows and columns: `table` [H, left+right+1] and `row_table` have an entry for each offset.

@@ -1,0 +1,6 @@
+"""One long sequence over many processes: each holds a part of its rows."""
+
+from regard.parallel.api import attend
+from regard.parallel.group import Traffic, traffic
+
+__all__ = ["Traffic", "attend", "traffic"]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from regard.errors import DataError, ShapeError
+from regard.part import Part
 
 B = TypeVar("B")
 P = ParamSpec("P")
@@ -105,6 +106,8 @@ class Ragged:
         offsets: ``[B+1]`` int64, from 0 to T, never falling; on the device of ``values``.
         grid: ``[B, 2]`` int64, on the CPU: rows and columns of each sequence whose vectors stand in a grid, row by row;
             None where they stand in a line.
+        part: which rows of a whole batch these are, where other processes have the rest; see
+            :func:`regard.parallel.split`.
 
     >>> batch = Ragged.from_list([torch.ones(3, 2), torch.zeros(1, 2)])
     >>> batch.values.shape, batch.offsets.tolist(), batch.lengths.tolist()
@@ -114,11 +117,13 @@ class Ragged:
     values: Tensor
     offsets: Tensor
     grid: Tensor | None = None
+    part: Part | None = None
 
     def __repr__(self) -> str:
         """What it holds, and no tensor of it."""
         grids = "" if self.grid is None else " in grids"
-        return f"Ragged({counted(len(self.offsets) - 1, 'sequence')}{grids}, values {shape_of(self.values)})"
+        whole = "" if self.part is None else f" of {self.part.starts[-1]} rows"
+        return f"Ragged({counted(len(self.offsets) - 1, 'sequence')}{grids}, values {shape_of(self.values)}{whole})"
 
     @classmethod
     def from_list(cls, sequences: Sequence[Tensor]) -> Ragged:
@@ -170,13 +175,13 @@ class Ragged:
 
     def with_values(self, values: Tensor) -> Ragged:
         """The same sequences with other vectors ``[T, ...]``."""
-        return Ragged(values, self.offsets, self.grid)
+        return Ragged(values, self.offsets, self.grid, self.part)
 
     def to(self, device: torch.device | str) -> Ragged:
         """The batch on a device, values ``[T, ...]`` and all that tells of them."""
         values = self.values.to(device)
         offsets = beside(values, self.offsets) if self.offsets.is_cpu else self.offsets.to(device)
-        return Ragged(values, offsets, self.grid)
+        return Ragged(values, offsets, self.grid, self.part)
 
     def map_grids(self, function: Callable[[Tensor], Tensor]) -> Ragged:
         """The images that a function makes of images of one size together, ``[b, rows, columns, …]`` each time.
@@ -220,8 +225,9 @@ class Ragged:
 
     @property
     def positions(self) -> Tensor:
-        """``[T]`` int64: each row's position in its own sequence, from 0."""
-        return torch.arange(len(self.values), device=self.values.device) - self.offsets[self.sequence_ids]
+        """``[T]`` int64: each row's position in its own sequence, from 0; of a part, in the whole one."""
+        starts = self.offsets[:-1] if self.part is None else self.offsets[:-1] - beside(self.values, self.part.skipped)
+        return torch.arange(len(self.values), device=self.values.device) - starts[self.sequence_ids]
 
     def __len__(self) -> int:
         """The number of sequences, B."""

@@ -14,7 +14,8 @@ ROOT = Path(regard.__file__).parent
 # Each part with the parts it may import from, beside itself: design.md, "Layout".
 MAY_IMPORT = {
     "errors": set(),
-    "ragged": {"errors"},
+    "part": set(),
+    "ragged": {"errors", "part"},
     "files": {"errors"},
     "recording": {"errors"},
     "image": {"errors", "image_file"},
@@ -24,8 +25,8 @@ MAY_IMPORT = {
     "tensors": set(),
     "machine": set(),
     "attention": {"errors", "ragged", "files"},
-    "parallel": {"errors", "ragged", "attention"},
-    "nn": {"errors", "ragged", "files", "attention", "parallel"},
+    "parallel": {"errors", "part", "ragged", "attention"},
+    "nn": {"errors", "part", "ragged", "files", "attention", "parallel"},
     "front_ends": {"errors", "ragged", "files", "recording", "image", "attention", "nn"},
     "data": {"errors", "files", "recording", "image"},
     "decoding": {"errors"},

@@ -22,11 +22,13 @@ from regard.attention.api import Window
 from regard.attention.check import NORMALIZERS, window_sides
 from regard.attention.grid.check import window_sides as grid_sides
 from regard.attention.grid.spec import Window2d
-from regard.errors import ConfigError, ShapeError
+from regard.errors import ConfigError, ShapeError, UnsupportedError
 from regard.nn.cache import Projected
 from regard.nn.chunk import Chunk, Held, on_device_of, packed
 from regard.nn.positions import NO_ORDER, Order, rotate
 from regard.nn.streaming import AttentionState, Buffer
+from regard.parallel import attend as attend_over_processes
+from regard.part import Part
 from regard.ragged import Ragged, takes_ragged, takes_tensors
 
 
@@ -115,7 +117,9 @@ class MultiHeadAttention(nn.Module):
             order: what positions tell this layer.
         """
         q, k, v, key_offsets = self._project(query, key, order)
-        if self.grid:
+        if query.part is not None:
+            mixed = self._attend_part(q, k, v, query.part, key_offsets, order)
+        elif self.grid:
             mixed = attend2d(q, k, v, **self._grid_options(query, key_offsets, order))  # [T, H, D]
         else:
             mixed = attend(q, k, v, offsets=query.offsets, key_offsets=key_offsets, **self._options(order))
@@ -141,6 +145,8 @@ class MultiHeadAttention(nn.Module):
         self, query: Ragged, key: Ragged | None = None, order: Order = NO_ORDER
     ) -> AttentionWeights | GridWeights:
         """Who attends to whom, ``[T, H, W]``; the arguments are those of :meth:`forward`."""
+        if query.part is not None:
+            raise UnsupportedError("attention_weights: a whole batch is wanted, got a part of one; see parallel.gather")
         q, k, _, key_offsets = self._project(query, key, order)
         if self.grid:
             return attention_weights2d(q, k, **self._grid_options(query, key_offsets, order))
@@ -203,6 +209,16 @@ class MultiHeadAttention(nn.Module):
         if not held.full:
             options["key_mask"] = on_device_of(key, np.arange(K) >= K - held.counts[:, None])  # [R, K]
         return attend(query, key, value, query_start=position, **options)
+
+    def _attend_part(
+        self, q: Tensor, k: Tensor, v: Tensor, part: Part, key_offsets: Tensor | None, order: Order
+    ) -> Tensor:
+        """``[t, H, D]``, of the rows that this process has."""
+        if key_offsets is not None:
+            raise UnsupportedError("a part of a batch attends to itself, got a key of its own; see parallel.gather")
+        group = part.processes.handle
+        mixed: Tensor = attend_over_processes(q, k, v, group=group, offsets=part.offsets, **self._options(order))
+        return mixed
 
     def _project(self, query: Ragged, key: Ragged | None, order: Order) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """Query ``[Tq, H, D]``, key and value ``[Tk, Hk, D]``, and the offsets of keys that are not the query's."""

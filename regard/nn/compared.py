@@ -12,6 +12,7 @@ from regard.nn.chunk import Chunk, on_device_of, packed
 from regard.nn.layers import NORM_EPS, FeedForward, Residual
 from regard.nn.positions import NO_ORDER, Order
 from regard.nn.streaming import Buffer, LayerState
+from regard.parallel.rows import with_neighbours
 from regard.ragged import Ragged, takes_ragged
 
 
@@ -58,6 +59,9 @@ class NeighbourLayer(nn.Module):
 
         def read(x: Tensor) -> Tensor:
             at, sides = batch.with_values(x), {"left": self.left, "right": self.right}
+            if at.part is not None:
+                around, (first, stop) = with_neighbours(at, at.part, **sides)
+                return self.feed_forward(neighbours(around, **sides)[first:stop])  # type: ignore[no-any-return]
             near = neighbours(at, **sides) if self.rows is None else neighbours2d(at, *self.rows, **sides)
             return self.feed_forward(near)  # type: ignore[no-any-return]
 

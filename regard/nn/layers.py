@@ -16,6 +16,8 @@ from regard.nn.attention import MultiHeadAttention
 from regard.nn.chunk import Chunk
 from regard.nn.positions import NO_ORDER, Order, Ordering, enter, orders_of_layers
 from regard.nn.streaming import AttentionState, Buffer, LayerState, Streams
+from regard.parallel import split
+from regard.parallel.group import Group
 from regard.ragged import Ragged, takes_ragged, takes_tensors
 
 Activation = Callable[[Tensor], Tensor]
@@ -263,10 +265,13 @@ class Encoder(nn.Module):
         self.layers = nn.ModuleList(layers)
         self.positions, self.order, self.norm = positions, order, norm
         self.embedding_norm = embedding_norm
+        self.processes: Group | None = None  # over which it spreads the rows of whole batches
 
     @takes_ragged
     def forward(self, batch: Ragged) -> Ragged:
-        """``[T, E]`` → ``[T, E]``."""
+        """``[T, E]`` → ``[T, E]``; where ``processes`` are set, the part of this one of a batch that all have."""
+        if self.processes is not None:
+            batch = split(batch, self.processes)
         batch = enter(batch, self.positions, self.embedding_norm)
         for layer, order in zip(self.layers, orders_of_layers(self.order, batch), strict=False):
             batch = layer(batch, order)

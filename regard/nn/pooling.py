@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from regard.errors import ConfigError
 from regard.nn.attention import attention_pooling, pooling_weights
 from regard.nn.layers import Activation
+from regard.parallel import gather
 from regard.ragged import Ragged, takes_ragged
 
 LAYERS: dict[str, Activation] = {"bert": torch.tanh, "distilbert": F.relu, "electra": F.gelu}  # on the first vector
@@ -54,7 +55,8 @@ class Pooling(nn.Module):
 
     @takes_ragged
     def forward(self, batch: Ragged) -> Tensor:
-        """``Ragged [T, E]`` → ``[B, E]``."""
+        """``Ragged [T, E]`` → ``[B, E]``; of a part, what its whole batch is pooled to."""
+        batch = gather(batch)
         if self.kind == "query":
             key, value = (x.unflatten(1, self.query.shape) for x in (self.key(batch.values), batch.values))  # [T, H, D]
             return attention_pooling(self.query, key, value, batch.offsets, implementation=self.implementation)

@@ -248,6 +248,8 @@ def _positions(batch: Ragged, start: Tensor | None) -> Tensor:
 
 def _longest(batch: Ragged, start: Tensor | None) -> int:
     """How many positions the longest sequence has with this batch."""
+    if batch.part is not None:
+        return batch.part.longest
     if start is None:
         return batch.longest
     return int((batch.lengths + start).max()) if len(batch) else 0

@@ -2,5 +2,6 @@
 
 from regard.parallel.api import attend
 from regard.parallel.group import Traffic, traffic
+from regard.parallel.rows import gather, split
 
-__all__ = ["Traffic", "attend", "traffic"]
+__all__ = ["Traffic", "attend", "gather", "split", "traffic"]

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
@@ -14,7 +14,10 @@ from torch import Tensor
 
 from regard.errors import ConfigError, RegardError, ShapeError
 
-Handle = dist.ProcessGroup | None  # None: all processes
+if TYPE_CHECKING:
+    Handle = dist.ProcessGroup | None  # None: all processes
+else:
+    Handle = Any  # a PyTorch that was built without processes has no such thing
 
 
 @dataclass

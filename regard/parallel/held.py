@@ -45,6 +45,14 @@ class Held:
         """The rows that a process owns."""
         return next(rows for owner, _, rows in self.pieces if owner == rank)
 
+    def cut(self, rows: Tensor, start: int) -> Held:
+        """The same places in rows that are all there, ``start`` the place of their first; copies."""
+        pieces = []
+        for owner, first, like in self.pieces:
+            part = rows.narrow(self.axis, first - start, like.shape[self.axis])
+            pieces.append((owner, first, part.clone(memory_format=torch.contiguous_format)))
+        return Held(self.axis, pieces)
+
     def sums(self, rank: int, own: Tensor) -> Held:
         """The same places, with ``own`` as those of this process, and zeros in the others."""
         pieces = ((owner, start, own if owner == rank else torch.zeros_like(x)) for owner, start, x in self.pieces)
@@ -56,19 +64,50 @@ class Held:
         return rows.narrow(self.axis, low - start, high - low) if low < high else None
 
 
-def fetch(group: Group, layout: Layout, tensors: Sequence[tuple[Tensor, int]]) -> tuple[list[Held], Exchange]:
-    """The keys that each process needs of others are on their way to it, of each tensor with the axis of its rows."""
+@dataclass(frozen=True)
+class Needs:
+    """Which rows each process has, and which it needs.
+
+    Arguments:
+        starts: where the rows of each begin in the whole batch, and where the last end.
+        spans: what each needs, its own or not.
+    """
+
+    starts: tuple[int, ...]
+    spans: tuple[Span, ...]
+
+    @classmethod
+    def of(cls, layout: Layout) -> Needs:
+        """Keys, as the window wants them."""
+        return cls(layout.keys, tuple(layout.needed(rank) for rank in range(len(layout.keys) - 1)))
+
+    def own(self, rank: int) -> Span:
+        """The rows that a process has."""
+        return self.starts[rank], self.starts[rank + 1]
+
+    def held(self, rank: int) -> Span:
+        """The rows that a process has or needs, which follow each other."""
+        (first, stop), (low, high) = self.own(rank), self.spans[rank]
+        return (min(first, low), max(stop, high)) if low < high else (first, stop)
+
+    def between(self, asking: int, holding: int) -> Span:
+        """The rows of one process that another needs."""
+        return overlap(self.spans[asking], self.own(holding))
+
+
+def fetch(group: Group, needs: Needs, tensors: Sequence[tuple[Tensor, int]]) -> tuple[list[Held], Exchange]:
+    """The rows that each process needs of others are on their way to it, of each tensor with the axis of its rows."""
     sent, received, found = [], [], []
     for x, axis in tensors:
         pieces: list[Piece] = []
         for rank in range(group.size):
             if rank == group.rank:
-                pieces.append((rank, layout.keys[rank], x))
+                pieces.append((rank, needs.starts[rank], x))
                 continue
-            low, high = _between(layout, rank, group.rank)
+            low, high = needs.between(rank, group.rank)
             if low < high:
-                sent.append((rank, x.narrow(axis, low - layout.keys[group.rank], high - low).contiguous()))
-            low, high = _between(layout, group.rank, rank)
+                sent.append((rank, x.narrow(axis, low - needs.starts[group.rank], high - low).contiguous()))
+            low, high = needs.between(group.rank, rank)
             if low < high:
                 rows = x.new_empty(*x.shape[:axis], high - low, *x.shape[axis + 1 :])
                 pieces.append((rank, low, rows))
@@ -77,22 +116,17 @@ def fetch(group: Group, layout: Layout, tensors: Sequence[tuple[Tensor, int]]) -
     return found, group.exchange(sent, received)
 
 
-def send_home(group: Group, layout: Layout, sums: Sequence[Held]) -> None:
+def send_home(group: Group, needs: Needs, sums: Sequence[Held]) -> None:
     """What each process has for rows of others is added to their own, in the order of the processes."""
     sent, received = [], []
     for held in sums:
         own = held.of(group.rank)
         sent += [(rank, rows) for rank, _, rows in held.pieces if rank != group.rank]
         for rank in range(group.size):
-            low, high = _between(layout, rank, group.rank) if rank != group.rank else NOTHING
+            low, high = needs.between(rank, group.rank) if rank != group.rank else NOTHING
             if low < high:
-                part = own.narrow(held.axis, low - layout.keys[group.rank], high - low)
+                part = own.narrow(held.axis, low - needs.starts[group.rank], high - low)
                 received.append((rank, part, torch.empty_like(part, memory_format=torch.contiguous_format)))
     group.exchange(sent, [(rank, rows) for rank, _, rows in received]).wait()
     for _, part, rows in received:
         part.add_(rows)
-
-
-def _between(layout: Layout, asking: int, holding: int) -> Span:
-    """The keys of one process that another needs."""
-    return overlap(layout.needed(asking), layout.keys_of(holding))

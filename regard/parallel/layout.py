@@ -77,8 +77,7 @@ class Layout:
 
     def needed(self, rank: int) -> Span:
         """The keys that the rows of a process see, and what lies between them."""
-        spans = [span for span in (self.seen(run) for run in self.runs(rank)) if span != NOTHING]
-        return (min(low for low, _ in spans), max(high for _, high in spans)) if spans else NOTHING
+        return _needed(self, rank)
 
     def is_local(self, rank: int, run: Run) -> bool:
         """Whether the process holds all keys that the run sees."""
@@ -95,6 +94,12 @@ def _runs(layout: Layout, rank: int) -> list[Run]:
         if first < last:
             found.append(Run(first, last, first - q0 + layout.query_start, (k0, k1)))
     return found
+
+
+@lru_cache(maxsize=256)
+def _needed(layout: Layout, rank: int) -> Span:
+    spans = [span for span in (layout.seen(run) for run in layout.runs(rank)) if span != NOTHING]
+    return (min(low for low, _ in spans), max(high for _, high in spans)) if spans else NOTHING
 
 
 def overlap(a: Span, b: Span) -> Span:

@@ -14,7 +14,7 @@ from torch import Tensor
 from regard.attention.implementations import IMPLEMENTATIONS
 from regard.attention.spec import Spec, compute_dtype
 from regard.parallel.group import Group
-from regard.parallel.held import Held, fetch, send_home
+from regard.parallel.held import Held, Needs, fetch, send_home
 from regard.parallel.layout import Layout, Span, Step, steps
 
 Gradients = dict[str, Tensor]  # of query, key, value and what is learned
@@ -107,7 +107,7 @@ class Work:
 
 def forward(work: Work, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, list[Held], list[Tensor]]:
     """The output of this process's rows, the keys that were at hand, and what each step saved."""
-    held, exchange = fetch(work.group, work.layout, work.to_hold(key, value))
+    held, exchange = fetch(work.group, Needs.of(work.layout), work.to_hold(key, value))
     output, saved = query.new_empty(*query.shape[:-1], value.shape[-1]), []
     for number, step in enumerate(steps(work.layout, work.group.rank)):
         if number > 0 or step.keys != work.layout.keys_of(work.group.rank):
@@ -143,5 +143,5 @@ def backward(
         values.add(step.keys, found["value"])
         for name in work.spec.learned():
             sums[name] += found[name]
-    send_home(work.group, layout, [keys, values])
+    send_home(work.group, Needs.of(layout), [keys, values])
     return sums

@@ -27,6 +27,8 @@ from attention.tolerances import assert_near
 import regard
 from parallel.cases import check, own_part, splits
 from regard import parallel
+from regard.nn import MultiHeadAttention, Pooling, build_encoder
+from regard.nn.build import POSITIONS
 
 CALLS = 60
 Found = dict[str, str | None]
@@ -172,6 +174,53 @@ def what_cannot_be_is_refused(rank: int) -> None:
     assert found.endswith("implementation must be one of auto, blocked, native; got 'sdpa'"), found
 
 
+def encoders(rank: int) -> None:
+    """Whole encoders of every kind, in float64: vectors, and the gradients of vectors and weights."""
+    common: dict[str, Any] = {"dim": 8, "depth": 2, "heads": 2}
+    kinds = [{"kind": "attention", "positions": x, "window": w, **common} for x in POSITIONS for w in (None, (6, 2))]
+    kinds += [{"kind": x, "positions": "sinusoidal", "window": 3, **common} for x in ("sliding", "convolution")]
+    kinds += [{"kind": "pointwise", "positions": "none", **common}]
+    lengths = [37, 1, 0, 42]
+    for number, options in enumerate(kinds):
+        torch.manual_seed(number)
+        encoder = build_encoder(options.pop("kind"), position_reach=64, **options).double()
+        pool = Pooling(("query", "mean", "max", "bert")[number % 4], dim=8, heads=2).double()
+        weights = [*encoder.parameters(), *pool.parameters()]
+        whole = torch.randn(80, 8, dtype=torch.float64, requires_grad=True)
+        factors = torch.randn(80, 8, dtype=torch.float64)
+        results = []
+        for spread in (False, True):
+            x = whole.detach().clone().requires_grad_()
+            batch = regard.Ragged.from_lengths(x, lengths)
+            out = encoder(parallel.split(batch) if spread else batch)
+            pooled = pool(out)
+            mine = factors[20 * rank : 20 * rank + 20] if spread else factors
+            loss = (out.values * mine).sum() + (pooled.square().sum() if rank == 0 or not spread else pooled.sum() * 0)
+            gradients = torch.autograd.grad(loss, [x, *weights], allow_unused=True, materialize_grads=True)
+            if spread:
+                for gradient in gradients:
+                    dist.all_reduce(gradient)
+                out = parallel.gather(out)
+            assert out.part is None
+            assert out.offsets.tolist() == batch.offsets.tolist()
+            results.append([out.values, pooled, *gradients])
+        for one, several in zip(*results, strict=True):
+            torch.testing.assert_close(several, one, rtol=1e-10, atol=1e-10, msg=lambda text, o=options: f"{o}: {text}")
+
+
+def networks_refuse(rank: int) -> None:
+    images = regard.Ragged.from_grids([torch.zeros(2, 3, 8)])
+    assert refusal(lambda: parallel.split(images)).startswith("UnsupportedError: parallel.split: sequences are wanted")
+    batch = regard.Ragged.from_lengths(torch.zeros(8 + rank, 8), [8 + rank])
+    found = refusal(lambda: parallel.split(batch))
+    assert found.startswith("ShapeError: parallel.split: offsets must be the same in all 4 processes"), found
+    part = parallel.split(regard.Ragged.from_lengths(torch.zeros(8, 8), [8]))
+    assert repr(part) == "Ragged(1 sequence, values [2, 8] float32 of 8 rows)"
+    attention = MultiHeadAttention(8, heads=2)
+    assert "a part of a batch attends to itself" in refusal(lambda: attention(part, part))
+    assert "a whole batch is wanted" in refusal(lambda: attention.attention_weights(part))
+
+
 CHECKS: dict[str, Callable[[int], None]] = {
     f.__name__: f
     for f in (
@@ -183,6 +232,8 @@ CHECKS: dict[str, Callable[[int], None]] = {
         what_differs_is_told,
         a_process_that_refuses_ends_the_others,
         what_cannot_be_is_refused,
+        encoders,
+        networks_refuse,
     )
 }
 

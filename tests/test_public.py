@@ -31,11 +31,11 @@ MAY_IMPORT = {
     "data": {"errors", "files", "recording", "image"},
     "decoding": {"errors"},
     "formats": {"errors", "files", "tensors", "nn", "front_ends"},
-    "training": {"errors", "ragged", "files", "tensors", "data", "front_ends"},
+    "training": {"errors", "ragged", "files", "tensors", "data", "front_ends", "parallel"},
     "viewer": {"errors", "ragged", "files", "machine", "attention", "nn"},
     "tasks": {
         *("errors", "ragged", "files", "attention", "nn", "front_ends", "data", "decoding", "formats", "training"),
-        *("viewer", "recording", "image", "machine"),
+        *("viewer", "recording", "image", "machine", "parallel"),
     },
     "cli": {
         *("regard", "errors", "files", "streams", "recording", "piped", "data", "training", "tasks", "demo"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -77,8 +78,12 @@ def with_neighbours(batch: Ragged, part: Part, left: int, right: int) -> tuple[R
     return Ragged(values, offsets), (part.rows[0] - first, part.rows[1] - first)
 
 
-def counted_once(processes: Group | None, loss: Tensor, count: int) -> tuple[Tensor, int]:
-    """A loss ``[]`` that all processes of a group came to alike, as it counts in each: in the first alone."""
+def counted_once(processes: Any, loss: Tensor, count: int) -> tuple[Tensor, int]:
+    """A loss ``[]`` that all processes of a group came to alike, as it counts in each: in the first alone.
+
+    Arguments:
+        processes: an encoder's, None where it takes whole batches.
+    """
     return (loss, count) if processes is None or processes.rank == 0 else (loss * 0, 0)
 
 

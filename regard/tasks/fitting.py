@@ -77,13 +77,7 @@ def fit(
     if isinstance(dev, int | float) or (isinstance(dev, Path) and share_of(str(dev)) is not None):
         options["dev"] = os.path.join(".", dev) if isinstance(dev, Path) else dev
     model.config = make_config(type(model.config), model.config.model_dump(exclude_unset=True) | options)
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        if output is None:
-            raise ConfigError("output: required with several processes, which share the run folder")
-        if model.config.folds is not None:
-            raise ConfigError("folds: one process trains a network for each; leave them out, or start it alone")
-        if model.config.baselines == "all":
-            raise ConfigError("baselines: all trains other encoders, which one process does; choose simple or none")
+    _check_processes(model.config, int(os.environ.get("WORLD_SIZE", "1")), output)
     if model.config.folds is not None and dev is not None:
         raise ConfigError("folds: each is scored on its own part of train, got dev data too; leave one of both out")
     with ExitStack() as stack:
@@ -104,6 +98,28 @@ def fit(
         if (share := share_of(model.config.dev)) is not None:
             about["measured_on"] = f"{100 * share:g} % of train, seed {model.config.seed}"
         return train_on(model, cut(examples), dev_examples, Path(folder), start, resume=resume, about=about, warn=warn)
+
+
+def _check_processes(config: Config, processes: int, output: str | Path | None) -> None:
+    """Refuses what several processes do not do, and sequences that are shared by more than there are."""
+    if config.sequence_parallel > 1 and processes % config.sequence_parallel:
+        raise ConfigError(
+            f"sequence_parallel: {config.sequence_parallel} processes are to share each sequence, got {processes} in "
+            f"all, no multiple of it; start them with torchrun --nproc-per-node={config.sequence_parallel}"
+        )
+    if config.sequence_parallel > 1 and config.is_grid:
+        raise ConfigError(
+            f"sequence_parallel: rows and columns of images are not cut yet, got front_end {config.front_end}; leave "
+            "it out"
+        )
+    if processes == 1:
+        return
+    if output is None:
+        raise ConfigError("output: required with several processes, which share the run folder")
+    if config.folds is not None:
+        raise ConfigError("folds: one process trains a network for each; leave them out, or start it alone")
+    if config.baselines == "all":
+        raise ConfigError("baselines: all trains other encoders, which one process does; choose simple or none")
 
 
 def resolve(model: Model) -> Start:

@@ -214,6 +214,9 @@ class Config(BaseModel):
         1000, "Vectors in a batch, as the network reads them: of words, subwords, frames, ...", gt=0, le=LONGEST
     )
     accumulate: int = training(1, "Batches summed before each step.", gt=0, le=WIDEST)
+    sequence_parallel: int = training(
+        1, "Processes that share each sequence, a part of its rows each; torchrun starts a multiple.", gt=0, le=WIDEST
+    )
     learning_rate: float = training(2e-3, "Peak of the one-cycle schedule.", gt=0)
     layer_decay: float = training(
         1.0,

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from regard.errors import ConfigError, RegardError, UnsupportedError
 from regard.training.checkpoint import states
 from regard.training.config import Config
+from regard.training.spread import sharers, spread
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -54,7 +55,10 @@ class Learner:
 
     def __init__(self, network: nn.Module, *, collate: Collate, loss: Loss, config: Config) -> None:
         self.accelerator, self.device = start_processes(config.device)
-        self.rank, self.processes = self.accelerator.process_index, self.accelerator.num_processes
+        self.processes = self.accelerator.num_processes
+        self.over = sharers(config.sequence_parallel, self.processes)
+        self.shares = self.processes // config.sequence_parallel  # into which a batch is cut
+        self.share = self.accelerator.process_index // config.sequence_parallel  # of this process, and those beside it
         self.network = network.to(self.device)
         self.model: nn.Module = self.accelerator.prepare_model(self.network)  # wrapped for several processes
         self.parameters = list(self.network.parameters())
@@ -70,9 +74,10 @@ class Learner:
         """Step ``number`` on this process's micro-batches, which hold numbers of sequences; ``spare`` is any sequence.
 
         The gradient is that of the mean loss over the micro-batches of all processes. Randomness comes from the seed,
-        the number of the step and the process alone, so that a resumed training draws what an unbroken one draws.
+        the number of the step and the share of the batch alone, so that a resumed training draws what an unbroken one
+        draws, and processes that share sequences see the same.
         """
-        self._draw_from(_mixed(self.seed, number, self.rank))
+        self._draw_from(_mixed(self.seed, number, self.share))
         total, count = torch.zeros((), device=self.device), 0
         for place, share in enumerate(shares):
             with self._sharing_gradients(last=place == len(shares) - 1):
@@ -97,7 +102,7 @@ class Learner:
 
     def _loss_of(self, share: list[int], spare: int) -> tuple[Tensor, int]:
         batch = self.collate(share or [spare]).to(self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half), spread(self.network, self.over):
             loss, count = self.loss(self.model, batch)
         # With more processes than sequences, every process must still take part in the exchange of gradients.
         return (loss, count) if share else (loss * 0, 0)

@@ -184,7 +184,7 @@ class _Run:
     def steps_of_epoch(self) -> bool:
         """The steps of the present epoch that are still to do; True if a signal ended them."""
         config, state, learner = self.config, self.state, self.learner
-        parts = learner.processes * config.accumulate
+        parts = learner.shares * config.accumulate
         plan = plan_epoch(self.lengths, budget=config.batch_tokens * parts, seed=config.seed, epoch=state.epoch)
         learner.network.train()
         for sequences in plan[state.step_of_epoch :]:
@@ -192,7 +192,7 @@ class _Run:
             items = sum(self.lengths[index] for index in sequences)
             rate = one_cycle((state.tokens + items / 2) / self.total, peak=config.learning_rate, warmup=config.warmup)
             step = learner.step(
-                split_step(sequences, self.lengths, parts)[learner.rank :: learner.processes],
+                split_step(sequences, self.lengths, parts)[learner.share :: learner.shares],
                 spare=int(sequences[0]),
                 number=state.step,
                 rate=rate,

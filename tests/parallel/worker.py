@@ -30,7 +30,7 @@ from regard import parallel
 from regard.nn import MultiHeadAttention, Pooling, build_encoder
 from regard.nn.build import POSITIONS
 
-CALLS = 60
+CALLS = 40
 Found = dict[str, str | None]
 
 

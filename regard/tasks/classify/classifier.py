@@ -20,6 +20,7 @@ from regard.data.items import fewest
 from regard.errors import ConfigError, RegardError
 from regard.front_ends import FRONT_ENDS
 from regard.nn import Pooling
+from regard.parallel.rows import counted_once
 from regard.ragged import offsets_of
 from regard.recording import Recording
 from regard.tasks import files, fitting
@@ -301,9 +302,11 @@ class Classifier(ModelBase[ClassifyConfig, ClassNetwork]):
     def loss(self, network: nn.Module, batch: ClassBatch) -> tuple[Tensor, int]:
         logits = network(batch.inputs, batch.offsets).float()
         if batch.others is None or batch.shares is None:
-            return self._cross_entropy(logits, batch.labels).sum(), len(batch.labels)
-        own, other = (self._cross_entropy(logits, labels) for labels in (batch.labels, batch.others))
-        return (batch.shares * own + (1 - batch.shares) * other).sum(), len(batch.labels)
+            losses = self._cross_entropy(logits, batch.labels)
+        else:
+            own, other = (self._cross_entropy(logits, labels) for labels in (batch.labels, batch.others))
+            losses = batch.shares * own + (1 - batch.shares) * other
+        return counted_once(self.network.encoder.processes, losses.sum(), len(batch.labels))
 
     def _cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
         """``[B]``."""

@@ -299,9 +299,11 @@ class Labeler(ModelBase[LabelConfig, LabelNetwork]):
         return self._kind.collate(self.network.front_end, examples, self.labels)
 
     def loss(self, network: nn.Module, batch: LabelBatch) -> tuple[Tensor, int]:
-        logits = network(batch.inputs).values.float()
-        loss = F.cross_entropy(logits, batch.labels, reduction="sum", label_smoothing=self.config.label_smoothing)
-        return loss, max(1, int((batch.labels >= 0).sum()))  # a vector of pixels without a label has none
+        rows = network(batch.inputs)
+        labels = batch.labels if rows.part is None else rows.part.own(batch.labels)
+        smoothing, fewest = self.config.label_smoothing, 1 if rows.part is None else 0
+        loss = F.cross_entropy(rows.values.float(), labels, reduction="sum", label_smoothing=smoothing)
+        return loss, max(fewest, int((labels >= 0).sum()))  # a vector of pixels without a label has none
 
     def metric(self, train: Sequence[Example], dev: Sequence[Example] | None) -> str:
         return self._kind.metric(train, dev or [])

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from regard.data import Example
-from regard.ragged import Ragged, on_device
+from regard.parallel.rows import of_part
+from regard.ragged import Ragged, on_device, on_host
 from regard.tasks.label.frames import Smoothing
 
 
@@ -29,10 +30,13 @@ class LabelNetwork(nn.Module):
         self.head = nn.Linear(dim, labels)
 
     def forward(self, inputs: Any) -> Ragged:
-        """``[T, labels]``, a row for each item."""
+        """``[T, labels]``, a row for each item; of a part of a batch, for each of its items."""
         vectors: Ragged = self.encoder(self.front_end(inputs))
         firsts = getattr(inputs, "firsts", None)
-        if firsts is not None:
+        if firsts is not None and vectors.part is not None:
+            rows, part = vectors.part.picked(firsts, on_host(inputs.word_offsets)[0])
+            vectors = of_part(F.embedding(rows, vectors.values), part)
+        elif firsts is not None:
             vectors = Ragged(F.embedding(firsts, vectors.values), inputs.word_offsets)
         return vectors.with_values(self.head(vectors.values))
 

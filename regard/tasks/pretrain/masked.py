@@ -15,6 +15,7 @@ from regard.data import Example, Source
 from regard.data.items import fewest
 from regard.errors import ConfigError, DataError, UnsupportedError
 from regard.front_ends import FRONT_ENDS
+from regard.parallel.rows import counted_once
 from regard.tasks import files, fitting
 from regard.tasks.candidates import USUAL, as_pairs, best_of, check_top, given
 from regard.tasks.model import Columns, Details, Scores
@@ -207,7 +208,7 @@ class MaskedModel(ModelBase[PretrainConfig, MaskedNetwork]):
         chosen = choose(batch.groups, self.config.mask_share)
         scores = network(batch.inputs, chosen)
         loss, count, _ = self.truth.guessed(scores, batch.truth[chosen], label_smoothing=self.config.label_smoothing)
-        return loss, count
+        return counted_once(self.network.encoder.processes, loss, count)
 
     def metric(self, train: Sequence[Example], dev: Sequence[Example] | None) -> str:
         return self.truth.metric

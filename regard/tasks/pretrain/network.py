@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from regard.front_ends.tokens import MASK, SPECIAL
 from regard.nn import MaskedHead
 from regard.nn.layers import find_activation
+from regard.parallel import gather
 from regard.ragged import Ragged, on_device
 from regard.tasks.pretrain.masking import corrupt, corrupt_vectors
 
@@ -77,7 +78,7 @@ class MaskedNetwork(nn.Module):
 
     def guess(self, vectors: Ragged, chosen: Tensor) -> Tensor:
         """Scores of what the chosen vectors stand for."""
-        rows = self.encoder(vectors).values[chosen]
+        rows = gather(self.encoder(vectors)).values[chosen]
         table = () if self.mask is not None else (self.front_end.embedding.weight,)
         scores: Tensor = self.masked_head(rows, *table)
         return scores

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from regard.errors import ModelError
 from regard.front_ends.tokens import END, MASK, PAD, START, UNKNOWN
+from regard.parallel import gather
 from regard.ragged import Ragged, on_device
 
 
@@ -41,7 +42,7 @@ class TranscriptNetwork(nn.Module):
 
     def forward(self, inputs: Any) -> Ragged:
         """``[T, V]``, not normalized."""
-        vectors: Ragged = self.encoder(self.front_end(inputs))
+        vectors = gather(self.encoder(self.front_end(inputs)))
         if vectors.grid is not None:
             vectors = vectors.map_grids(lambda images: images.mean(1, keepdim=True))
         return vectors.with_values(self.head(vectors.values))

@@ -17,6 +17,7 @@ from regard.data.items import fewest
 from regard.decoding.ctc import Transcript, fewest_frames, greedy, prefix_search
 from regard.errors import ConfigError
 from regard.image import Image
+from regard.parallel.rows import counted_once
 from regard.ragged import Ragged
 from regard.tasks import files, fitting
 from regard.tasks.candidates import USUAL, as_pairs, given, width_of
@@ -235,7 +236,7 @@ class Transcriber(ModelBase[TranscribeConfig, TranscriptNetwork]):
     def loss(self, network: nn.Module, batch: TranscriptBatch) -> tuple[Tensor, int]:
         smoothing, blank = self.config.label_smoothing, self.network.blank
         loss = ctc_loss(network(batch.inputs), batch.targets, blank=blank, smoothing=smoothing)
-        return loss, len(batch.targets.values)
+        return counted_once(self.network.encoder.processes, loss, len(batch.targets.values))
 
     def metric(self, train: Sequence[Example], dev: Sequence[Example] | None) -> str:
         return self.config.select

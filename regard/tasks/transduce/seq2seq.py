@@ -210,6 +210,10 @@ class Seq2Seq(ModelBase[TransduceConfig, Transformer]):
 
     def front_ends(self) -> dict[str, str]:
         config = self.config
+        if config.sequence_parallel > 1:
+            raise ConfigError(
+                f"sequence_parallel: a decoder reads each sequence whole, got {config.sequence_parallel}; leave it out"
+            )
         if not config.shared_vocabulary:
             return {"front_end": config.front_end, "target": config.target_units}
         if config.front_end != config.target_units:

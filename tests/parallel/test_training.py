@@ -1,0 +1,73 @@
+"""Sequences shared by processes train as whole ones do, beside data parallelism, and go on bit for bit."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import regard
+from parallel.training import tasks, train
+from regard.errors import ConfigError
+from regard.training.progress import read_journal
+
+DRAWS = ("label", "pretrain")  # rare words are dropped, and items hidden, by chance
+TASKS = [name for name, _, _ in tasks()]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Those of four processes, started once, and of one process with as many vectors in a batch."""
+    folder = tmp_path_factory.mktemp("runs")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=4"]
+    script = str(Path(__file__).with_name("training.py"))
+    done = subprocess.run(
+        [*command, script, str(folder)], capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
+    assert done.returncode == 0, done.stderr
+    train(folder / "by one", batch_tokens=120)
+    return folder
+
+
+def losses(run: Path) -> list[float]:
+    return [line["loss"] for line in read_journal(run / "metrics.jsonl") if line["kind"] == "step"]
+
+
+@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("by", ["by two", "by four"])
+def test_shared_sequences_train_as_whole_ones(runs: Path, by: str, name: str) -> None:
+    one, several = runs / "by one" / name, runs / by / name
+    if name in DRAWS and by == "by two":
+        assert losses(several) == pytest.approx(losses(one), rel=0.2)  # each share of a batch draws by itself
+        return
+    assert losses(several) == pytest.approx(losses(one), rel=1e-5)
+    expected = load_file(one / "model.safetensors")
+    for key, tensor in load_file(several / "model.safetensors").items():
+        if key.endswith(("attention.input.bias", "pool.key.bias")):
+            continue  # what all keys have in common moves nothing: its gradient is rounding, of which Adam makes steps
+        torch.testing.assert_close(tensor, expected[key], rtol=1e-3, atol=1e-4)
+
+
+def test_a_stopped_training_goes_on_bit_for_bit(runs: Path) -> None:
+    whole, parts = (load_file(runs / name / "model.safetensors") for name in ("unbroken", "stopped"))
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    assert losses(runs / "unbroken") == losses(runs / "stopped")
+
+
+def test_what_cannot_be_shared_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    model = regard.Labeler()
+    with pytest.raises(ConfigError, match=r"sequence_parallel: 2 processes are to share each sequence, got 1 in all"):
+        model.fit([(["a"], ["X"])], sequence_parallel=2)
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(ConfigError, match=r"got 3 in all, no multiple .* torchrun --nproc-per-node=2"):
+        model.fit([(["a"], ["X"])], sequence_parallel=2, output=tmp_path / "run")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match=r"sequence_parallel: a decoder reads each sequence whole, got 2"):
+        regard.Seq2Seq().fit([("a", "b")], sequence_parallel=2, output=tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"sequence_parallel: rows and columns of images .* got front_end pixels"):
+        regard.Classifier(front_end="pixels").fit([], sequence_parallel=2, output=tmp_path / "run")

@@ -1,0 +1,86 @@
+"""Small trainings whose sequences are shared: `training.py FOLDER` runs them all in each of the processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import regard
+
+torch.set_num_threads(1)
+
+COMMON: dict[str, Any] = {"dim": 16, "depth": 2, "heads": 2, "dropout": 0.0}
+TRAINING: dict[str, Any] = {"epochs": 1, "average": 0, "device": "cpu", "baselines": "none", "quiet": True}
+LETTERS = "abcde"
+
+
+def words() -> list[tuple[list[str], list[str]]]:
+    """Some long, some short."""
+    random = np.random.default_rng(0)
+    sentences = ["".join(random.choice(list(LETTERS), n)) for n in (40, 3, 1, 25, 60, 7, 12, 2)]
+    return [(list(sentence), ["X" if x == "a" else "Y" for x in sentence]) for sentence in sentences]
+
+
+def arrays() -> list[tuple[Any, list[str]]]:
+    """The same as vectors of three numbers."""
+    return [(np.array([[ord(x), n, n % 7] for n, x in enumerate(items)], np.float32), y) for items, y in words()]
+
+
+def texts(of: dict[str, str]) -> list[tuple[str, str]]:
+    return [("".join(items), of["a" if items.count("a") > len(items) / 5 else "b"]) for items, _ in words()]
+
+
+def tasks() -> Iterator[tuple[str, Any, Any]]:
+    """A model of each task, and the examples that it learns from."""
+    labels = {"a": "A", "b": "B"}
+    yield "label", regard.Labeler(window=(6, 3), positions="rotary", **COMMON), words()
+    yield "subwords", regard.Labeler(front_end="subwords", subwords=50, **COMMON), words()
+    convolution = regard.Labeler(front_end="vectors", encoder="convolution", positions="sinusoidal", **COMMON)
+    yield "convolution", convolution, arrays()
+    yield "classify", regard.Classifier(front_end="characters", normalizer="sigmoid", **COMMON), texts(labels)
+    yield "pretrain", regard.MaskedModel(front_end="characters", **COMMON), [text for text, _ in texts(labels)]
+    transcriber = regard.Transcriber(front_end="characters", target_units="symbols", window=8, **COMMON)
+    yield "transcribe", transcriber, [(text, label) for text, label in texts(labels) if len(text) > 2]
+
+
+def train(folder: Path, *, batch_tokens: int, **options: Any) -> None:
+    """All of them, each into its own run folder."""
+    for name, model, examples in tasks():
+        model.fit(examples, output=folder / name, batch_tokens=batch_tokens, **TRAINING, **options)
+
+
+def stopped_and_gone_on(folder: Path, **options: Any) -> None:
+    """The same training twice, once in two sittings; dropout draws, and so do the weights that it drops."""
+    choices = COMMON | {"dropout": 0.3, "window": 5}
+    options = TRAINING | {"epochs": 3, "batch_tokens": 30, "checkpoint_seconds": 0} | options
+    regard.Labeler(**choices).fit(words(), output=folder / "unbroken", **options)
+    model = regard.Labeler(**choices)
+    if int(os.environ["RANK"]) == 3:
+        model.collate = partial(_collate_or_stop, model.collate, iter(range(10**6)))  # type: ignore[method-assign]
+    try:
+        model.fit(words(), output=folder / "stopped", **options)
+        raise AssertionError("nothing stopped it")
+    except KeyboardInterrupt:
+        pass
+    regard.Labeler(**choices).fit(words(), output=folder / "stopped", resume=True, **options)
+
+
+def _collate_or_stop(collate: Any, numbers: Iterator[int], examples: Any) -> Any:
+    if next(numbers) == 3:
+        signal.raise_signal(signal.SIGINT)
+    return collate(examples)
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    train(folder / "by two", batch_tokens=60, sequence_parallel=2)
+    train(folder / "by four", batch_tokens=120, sequence_parallel=4)
+    stopped_and_gone_on(folder, sequence_parallel=2)

@@ -14,7 +14,10 @@ import json
 import os
 import sys
 
-QUICK = ("startup", "attention", "native", "memory", "throughput", "prediction", "transduce", "streaming", "recording")
+QUICK = (
+    *("startup", "attention", "native", "memory", "throughput", "prediction", "transduce", "streaming", "recording"),
+    "parallel",
+)
 SPEECH = ("speech.voices", "speech.frames", "speech.windows", "speech.length", "speech.hour")
 IMAGES = ("images.digits", "images.mnist", "images.strokes", "images.strings", "images.fashion")
 SLOW = (

@@ -18,7 +18,7 @@ from torch import Tensor
 import regard
 from regard import parallel
 
-ROUNDS = 15
+ROUNDS = 9
 LENGTHS = (4096, 16384, 65536, 262144)  # of the whole sequence
 WINDOWS = (16, 128, 1024)  # to each side
 ROWS, WINDOW, HEADS, HEAD_DIM = 65536, 128, 4, 64  # of each process, where time is taken

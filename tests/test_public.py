@@ -39,7 +39,7 @@ MAY_IMPORT = {
     },
     "cli": {
         *("regard", "errors", "files", "streams", "recording", "piped", "data", "training", "tasks", "demo"),
-        "viewer",
+        *("viewer", "parallel"),
     },
     "demo": {"errors", "files", "recording", "front_ends", "data", "training", "viewer", "tasks", "cli"},
     "__main__": {"cli", "streams"},

@@ -18,12 +18,14 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 # The sources are the root of the repository, so that a link between pages is the same here and on a forge.
 root_doc = "README"
 include_patterns = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "RELEASING.md", "docs/*.md", "docs/api/*.rst"]
+GUIDE = ("mechanism", "network", "convolution", "tasks", "viewer", "training", "parallel", "formats")
 CONTENTS = {
-    "Guide": [
-        f"docs/{name}" for name in ("mechanism", "network", "convolution", "tasks", "viewer", "training", "formats")
-    ],
+    "Guide": [f"docs/{name}" for name in GUIDE],
     "Measured": ["docs/results", "docs/performance"],
-    "API": [f"docs/api/{name}" for name in ("attention", "tasks", "nn", "front_ends", "data", "decoding", "errors")],
+    "API": [
+        f"docs/api/{name}"
+        for name in ("attention", "parallel", "tasks", "nn", "front_ends", "data", "decoding", "errors")
+    ],
     "Development": ["docs/design", "CONTRIBUTING", "RELEASING", "CHANGELOG"],
 }
 

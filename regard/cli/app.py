@@ -122,7 +122,7 @@ def train(task: Task, flags: dict[str, Any], *, config: str | None, resume: bool
     except KeyboardInterrupt:
         typer.echo(_stopped("stopped", Path(options["output"])), err=True)
         raise typer.Exit(INTERRUPTED) from None
-    except RuntimeError as error:
+    except (RuntimeError, RegardError) as error:
         if not _lost_another(error):
             raise
         raise RegardError(_stopped("another process of this training ended", Path(options["output"]))) from error
@@ -134,11 +134,11 @@ def train(task: Task, flags: dict[str, Any], *, config: str | None, resume: bool
         print_trained(model, options["output"], options.get("dev"))
 
 
-def _lost_another(error: RuntimeError) -> bool:
+def _lost_another(error: Exception) -> bool:
     """Whether what a process of a launch met is the end of another."""
-    from torch import distributed
+    from regard.parallel.group import is_of_another
 
-    return distributed.is_available() and (isinstance(error, distributed.DistError) or "/gloo/" in str(error))
+    return is_of_another(error) or is_of_another(error.__cause__)
 
 
 def _stopped(why: str, output: Path) -> str:

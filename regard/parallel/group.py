@@ -139,11 +139,18 @@ class Group:
         try:
             yield
         except RuntimeError as error:
+            if not is_of_another(error):
+                raise
             reason = str(error).splitlines()[0]
             raise RegardError(
                 f"process {self.rank} of {self.size} cannot reach another any more: it has ended, or waits for "
                 f"something else; what it printed says why ({reason})"
-            ) from None
+            ) from error
+
+
+def is_of_another(error: BaseException | None) -> bool:
+    """Whether what a process met is the end, or the silence, of another."""
+    return dist.is_available() and (isinstance(error, dist.DistError) or "/gloo/" in str(error))
 
 
 REFUSED = "refused"

@@ -136,6 +136,15 @@ class Sums:
         self.output.mul_(kept[..., None]).add_(_mix(area.drop(weights), value, visible))
         self.most.copy_(most)
 
+    def merge(self, output: Tensor, logarithms: Tensor) -> None:
+        """In place, what rows made of some more keys under softmax: ``[B, H, R, Dv]``, and ``log Σ e^score``."""
+        most = torch.maximum(self.most, logarithms)
+        base = most.masked_fill(most == -math.inf, 0)
+        kept, new = torch.exp(self.most - base), torch.exp(logarithms - base)
+        self.total.mul_(kept).add_(new)
+        self.output.mul_(kept[..., None]).add_(output * new[..., None])
+        self.most.copy_(most)
+
     def statistic(self, normalizer: str) -> Tensor:
         """``[B, H, R]``: what makes weights of scores, as :func:`add_gradients` takes it."""
         if self.seen is not None:

@@ -14,14 +14,11 @@ import torch
 from torch import Tensor
 
 from regard.attention.spec import compute_dtype, without_autocast
+from regard.parallel import blocks
+from regard.parallel.blocks import Block
 from regard.parallel.held import Held
-from regard.parallel.layout import Layout, Run, Span, local_steps, overlap
-from regard.parallel.pairs import Area, Slopes, Sums
+from regard.parallel.layout import Layout, local_steps, overlap
 from regard.parallel.windowed import Gradients, Work
-
-BUDGET = 1 << 20  # pairs of a row and a key, over all heads, whose scores are held at a time
-ROWS = 512  # most of them at a time
-Block = list[Tensor]  # keys and values of a process, and their gradients in backward
 
 
 def forward(work: Work, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, list[Held], list[Tensor]]:
@@ -33,20 +30,20 @@ def forward(work: Work, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tens
     output, saved = query.new_zeros(*query.shape[:-1], value.shape[-1]), []
     mask = _whole_mask(work)
     with without_autocast(query.device):
-        sums = [_begun(work, run, query, value, mask) for run in runs]
-        for rank, block in _round(work, [key, value]):
+        sums = [blocks.begun(work, run, query, value, mask) for run in runs]
+        for owner, block in _round(work, [key, value]):
             for run, own in zip(runs, sums, strict=True):
-                rows = work.lines(query, (run.first, run.stop))
-                for area, (a, b), keys in _areas(work, run, rank, mask):
-                    k, v = (_lines_of(work, x, keys, rank) for x in block)
-                    own.rows(a, b).add(rows[:, :, a:b], k, v, area)
+                blocks.add(work, run, owner, query, block, mask, own)
     for step in steps:
         made, beside = work.run(step, query, held)
         work.own(output, step.rows).copy_(made)
         saved.append(beside)
+    saved += [own.statistic(work.spec.normalizer) for own in sums]
     for run, own in zip(runs, sums, strict=True):
-        work.lines(output, (run.first, run.stop), cast=False).copy_(own.finished())
-        saved.append(own.statistic(work.spec.normalizer))
+        finished = own.finished()
+        work.lines(output, (run.first, run.stop), cast=False).copy_(finished)
+        if finished.dtype != output.dtype:  # backward sums what cancels, by an output that is not rounded
+            saved.append(finished)
     return output, [*held, *([] if mask is None else [Held(1, [(work.group.rank, 0, mask)])])], saved
 
 
@@ -62,17 +59,14 @@ def backward(
     sums = {"query": torch.zeros_like(query, dtype=kind, memory_format=torch.contiguous_format)}
     sums |= {name: torch.zeros_like(x, dtype=kind) for name, x in work.spec.learned().items()}
     own = [torch.zeros_like(x, dtype=kind, memory_format=torch.contiguous_format) for x in (key, value)]
+    statistics, kept = saved[len(steps) :][: len(runs)], saved[len(steps) + len(runs) :]
     with without_autocast(query.device):
+        exact = kept or [work.lines(output, (run.first, run.stop)) for run in runs]
+        slopes = [work.lines(grad, (run.first, run.stop)) for run in runs]
+        rows = [(x, (y * z).sum(-1)) for x, y, z in zip(statistics, exact, slopes, strict=True)]
         for owner, block in _round(work, [key, value, *own], own):
-            for run, statistic in zip(runs, saved[len(steps) :], strict=True):
-                rows, slopes, made = (work.lines(x, (run.first, run.stop)) for x in (query, grad, output))
-                inner, by_query = (slopes * made).sum(-1), work.lines(sums["query"], (run.first, run.stop), cast=False)
-                for area, (a, b), keys in _areas(work, run, owner, mask):
-                    k, v = (_lines_of(work, x, keys, owner) for x in block[:2])
-                    by_key, by_value = (_lines_of(work, x, keys, owner, cast=False) for x in block[2:])
-                    into = Slopes(by_query[:, :, a:b], by_key, by_value, sums)
-                    known = (statistic[:, :, a:b], inner[:, :, a:b])
-                    into.add(rows[:, :, a:b], k, v, slopes[:, :, a:b], known, area)
+            for run, known in zip(runs, rows, strict=True):
+                blocks.add_gradients(work, run, owner, (query, grad), known, block, mask, sums)
     by_place = [x.sums(rank, sum_of) for x, sum_of in zip(held, own, strict=False)]
     for step, beside in zip(steps, saved, strict=False):
         found = work.gradients(step, grad, beside, query=query, held=own_keys, output=output)
@@ -136,52 +130,6 @@ def _hops(layout: Layout, owner: int) -> int:
     """How far the block of a process goes: to the last that sees a key of it."""
     size = len(layout.rows) - 1
     return max((hops for hops in range(size) if _sees(layout, (owner + hops) % size, owner)), default=0)
-
-
-def _areas(work: Work, run: Run, rank: int, mask: Tensor | None) -> Iterator[tuple[Area, Span, Span]]:
-    """The rows of a run, counted from its first, against the keys of a process, a bounded part at a time."""
-    layout, spec = work.layout, work.spec
-    low, high = overlap(layout.seen(run), layout.keys_of(rank))
-    rows, keys = _sizes(work)
-    for a in range(0, run.stop - run.first, rows):
-        b = min(a + rows, run.stop - run.first)
-        for first in range(low, high, keys):
-            stop = min(first + keys, high)
-            seen = None if mask is None else mask[:, first:stop]
-            place = (run.first + a, first, run.position + a, first - run.keys[0])
-            area = Area(spec, b - a, stop - first, *place, seen)
-            if not area.is_empty:
-                yield area, (a, b), (first, stop)
-
-
-def _sizes(work: Work) -> tuple[int, int]:
-    """How many rows and keys at a time."""
-    held = 1 if work.spec.additive_weight is None else work.dim  # additive scores hold a vector for each pair
-    rows = max(1, min(ROWS, BUDGET // (work.planes * held * ROWS)))
-    return rows, max(1, min(ROWS, BUDGET // (work.planes * held * rows)))
-
-
-def _lines_of(work: Work, x: Tensor, keys: Span, rank: int, *, cast: bool = True) -> Tensor:
-    """Keys of a process's block, ``[B, H or Hk, W, D]``: of each query head, or a view of what they are made of."""
-    x = x.narrow(work.axis, keys[0] - work.layout.keys[rank], keys[1] - keys[0])
-    x = x if work.spec.offsets is None else x.transpose(0, 1)[None]
-    if not cast:
-        return x
-    return x.to(compute_dtype(x.dtype)).repeat_interleave(work.heads // x.shape[1], 1)
-
-
-def _begun(work: Work, run: Run, query: Tensor, value: Tensor, mask: Tensor | None) -> Sums:
-    """Nothing yet, of the rows of a run."""
-    rows = work.lines(query, (run.first, run.stop))
-    output, most = rows.new_zeros(*rows.shape[:3], value.shape[-1]), rows.new_full(rows.shape[:3], -torch.inf)
-    if work.spec.normalizer == "softmax":
-        return Sums(output, most, torch.zeros_like(most), None)
-    seen = torch.zeros_like(most)
-    for rank in range(work.group.size):
-        for area, (a, b), _ in _areas(work, run, rank, mask):
-            visible = area.visible(rows.device)
-            seen[:, :, a:b] += area.keys if visible is None else visible.sum(-1)
-    return Sums(output, most, most, seen.clamp_(min=1))
 
 
 def _whole_mask(work: Work) -> Tensor | None:

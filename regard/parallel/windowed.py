@@ -15,7 +15,7 @@ from regard.attention.implementations import IMPLEMENTATIONS
 from regard.attention.spec import Spec, compute_dtype
 from regard.parallel.group import Group
 from regard.parallel.held import Held, Needs, fetch, send_home
-from regard.parallel.layout import Layout, Span, Step, steps
+from regard.parallel.layout import Layout, Span, Step, overlap, steps
 
 Gradients = dict[str, Tensor]  # of query, key, value and what is learned
 
@@ -87,16 +87,15 @@ class Work:
         grad, query, output = (self.own(x, step.rows) for x in (grad, query, output))
         return gradients(grad, query, key, value, output, saved, spec)
 
-    def without(self, ends: Sequence[Span], grad: Tensor, saved: Tensor) -> tuple[Tensor, Tensor]:
-        """The gradient of the output, and what the step of all rows saved, as if some of them saw nothing."""
+    def without(self, later: Sequence[Step], step: Step, grad: Tensor, saved: Tensor) -> tuple[Tensor, Tensor]:
+        """The gradient of the output, and what a step saved, as if those of its rows that come later saw nothing."""
         mute = IMPLEMENTATIONS[self.implementation].mute
-        for rows in ends:
-            first = rows[0] - self.layout.rows[self.group.rank]
-            if mute is not None:
-                mute(saved.narrow(2, first, rows[1] - rows[0]), self.spec)
-                continue
-            grad = grad.clone(memory_format=torch.contiguous_format)
-            self.own(grad, rows).zero_()
+        for first, stop in (overlap(other.rows, step.rows) for other in later):
+            if first < stop and mute is not None:
+                mute(saved.narrow(2, first - step.rows[0], stop - first), self.spec)
+            elif first < stop:
+                grad = grad.clone(memory_format=torch.contiguous_format)
+                self.own(grad, (first, stop)).zero_()
         return grad, saved
 
     def to_hold(self, key: Tensor, value: Tensor) -> list[tuple[Tensor, int]]:
@@ -127,17 +126,18 @@ def backward(
 ) -> Gradients:
     """The gradients of this process's query, key and value, and its share of those of what is learned."""
     layout, rank = work.layout, work.group.rank
-    todo = list(zip(steps(layout, rank), saved, strict=True))
-    if todo and todo[0][0][:2] == (layout.rows_of(rank), layout.keys_of(rank)):
-        (step, beside), *todo = todo
-        ends = [end.rows for end, _ in todo]
-        sums = work.gradients(step, *work.without(ends, grad, beside), query=query, held=held, output=output)
+    every, whole = steps(layout, rank), (layout.rows_of(rank), layout.keys_of(rank))
+    each: list[tuple[Step, Gradients]] = []
+    for number, (step, beside) in enumerate(zip(every, saved, strict=True)):
+        slopes, beside = work.without(every[number + 1 :], step, grad, beside)
+        each.append((step, work.gradients(step, slopes, beside, query=query, held=held, output=output)))
+    if each and each[0][0][:2] == whole:  # nothing to be added to zeros
+        sums = each.pop(0)[1]
     else:
         given = {"query": query, "key": held[0].of(rank), "value": held[1].of(rank)} | work.spec.learned()
         sums = {name: torch.zeros_like(x, memory_format=torch.contiguous_format) for name, x in given.items()}
     keys, values = (x.sums(rank, sums[name]) for x, name in zip(held, ("key", "value"), strict=False))
-    for step, beside in todo:
-        found = work.gradients(step, grad, beside, query=query, held=held, output=output)
+    for step, found in each:
         work.own(sums["query"], step.rows).copy_(found["query"])
         keys.add(step.keys, found["key"])
         values.add(step.keys, found["value"])

@@ -31,6 +31,7 @@ class Split:
 
     case: Case
     shares: tuple[int, ...]
+    implementation: str
 
     def parts(self, count: int) -> list[int]:
         """Where each process's part of so many rows begins, and where the last ends."""
@@ -57,7 +58,7 @@ def splits(count: int, processes: int) -> Iterator[Split]:
             table=draw.choice([None, None, (2, 3), (6, 0)]),
             bias_hides=draw.random() < 0.3,
             dropout_p=draw.choice([0.0, 0.0, 0.3]),
-            dtype=draw.choice([torch.float64, torch.float32, torch.float32, torch.bfloat16]),
+            dtype=draw.choice([torch.float64, torch.float32, torch.float32, torch.bfloat16, torch.float16]),
             seed=number,
         )
         if draw.random() < 0.15:  # keys of their own
@@ -68,7 +69,8 @@ def splits(count: int, processes: int) -> Iterator[Split]:
             )
         elif draw.random() < 0.15:
             case = replace(case, lengths=tuple((q, q + 7) for q, _ in case.lengths), query_start=7)
-        yield Split(case, tuple(draw.choice([(1,) * processes, (1, 0, 3, 2)[:processes], (0, 1, 1, 1)[:processes]])))
+        shares = draw.choice([(1,) * processes, (1, 0, 3, 2)[:processes], (0, 1, 1, 1)[:processes]])
+        yield Split(case, shares, draw.choice(["auto", "auto", "blocked"]))
 
 
 def own_part(x: Tensor, axis: int, starts: Sequence[int], rank: int) -> Tensor:
@@ -80,6 +82,8 @@ def check(split: Split, group: Any) -> None:
     case, rank = split.case, dist.get_rank(group)
     exact = make(case).to(torch.float64).run("reference")
     call, axis = make(case), 0 if case.ragged else 2
+    for name in call.leaves.keys() - {"query", "key", "value"}:  # summed over processes, where halves would lose more
+        call.leaves[name] = call.leaves[name].to(torch.promote_types(case.dtype, torch.float32))
     cuts = {name: split.parts(call.leaves[name].shape[axis]) for name in ("query", "key")}
     cuts["value"] = cuts["key"]
     leaves = {
@@ -91,7 +95,7 @@ def check(split: Split, group: Any) -> None:
         arguments["key_mask"] = own_part(arguments["key_mask"], 1, cuts["key"], rank)
     torch.manual_seed(case.seed if rank == 0 else 1000 + rank)  # of dropout: the first process draws it
     query, key, value = (leaves[name] for name in ("query", "key", "value"))
-    output = parallel.attend(query, key, value, group=group, **arguments)
+    output = parallel.attend(query, key, value, group=group, implementation=split.implementation, **arguments)
     grad = torch.randn(exact["output"].shape, dtype=torch.float64, generator=generator(case.seed + 1)).to(case.dtype)
     grad = own_part(grad, axis, cuts["query"], rank)
     gradients = torch.autograd.grad(output, list(leaves.values()), grad)

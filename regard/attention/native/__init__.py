@@ -72,12 +72,27 @@ def instruction_set() -> str:
 
 def attend(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> tuple[Tensor, Tensor]:
     """The output, ``[B, H, Q, Dv]`` or ``[T, H, Dv]``; what :func:`gradients` needs beside it, ``[B, H, Q]``."""
-    call = _call(query, key, value, spec)
-    output = empty(*query.shape[:-1], value.shape[-1], dtype=query.dtype)
     saved = empty(*saved_shape(query))
-    call.output, call.statistics = array(output), saved.data_ptr()
+    return _forward(_call(query, key, value, spec), query, value, saved), saved
+
+
+def attend_part(query: Tensor, key: Tensor, value: Tensor, spec: Spec, statistics: Tensor) -> Tensor:
+    """What rows that see other keys too make of these, ``[B, H, Q, Dv]``.
+
+    Arguments:
+        statistics: ``[B, H, Q]``, what the weights are made by: under relu 1/n, under sigmoid log₂ n, n keys in all.
+            Under softmax the weights are of these keys alone, and ``log₂ Σ e^score`` is written there, Inf for none.
+    """
+    call = _call(query, key, value, spec)
+    call.part = True
+    return _forward(call, query, value, statistics)
+
+
+def _forward(call: Any, query: Tensor, value: Tensor, statistics: Tensor) -> Tensor:
+    output = empty(*query.shape[:-1], value.shape[-1], dtype=query.dtype)
+    call.output, call.statistics = array(output), statistics.data_ptr()
     call.forward()
-    return output, saved
+    return output
 
 
 def gradients(
@@ -85,17 +100,36 @@ def gradients(
 ) -> dict[str, Tensor]:
     """The gradients of query, key, value and what is learned."""
     call = _call(query, key, value, spec)
-    call.output, call.statistics, call.grad = array(output), saved.data_ptr(), array(grad)
-    found = {"query": _gradient(query), "key": _gradient(key), "value": _gradient(value)}
+    call.output = array(output)
+    return _backward(call, grad, (query, key, value), torch.empty_like(saved), saved, spec)
+
+
+def gradients_of_part(
+    grad: Tensor, query: Tensor, key: Tensor, value: Tensor, inner: Tensor, statistics: Tensor, spec: Spec
+) -> dict[str, Tensor]:
+    """The same of rows that see other keys too.
+
+    Arguments:
+        inner: ``[B, H, Q]``, ``output · grad`` of all keys; read under softmax.
+        statistics: ``[B, H, Q]`` of all keys: under softmax the logarithm, else as in :func:`attend_part`.
+    """
+    call = _call(query, key, value, spec)
+    call.part = True
+    return _backward(call, grad, (query, key, value), inner, statistics, spec)
+
+
+def _backward(
+    call: Any, grad: Tensor, inputs: tuple[Tensor, Tensor, Tensor], inner: Tensor, statistics: Tensor, spec: Spec
+) -> dict[str, Tensor]:
+    call.statistics, call.grad, call.inner = statistics.data_ptr(), array(grad), inner.data_ptr()
+    found = {name: _gradient(x) for name, x in zip(("query", "key", "value"), inputs, strict=True)}
     call.by_query, call.by_key, call.by_value = (array(x) for x in found.values())
     learned = spec.learned()
-    parts = {name: zeros(call.row_runs(), saved.shape[0], *x.shape) for name, x in learned.items()}
+    parts = {name: zeros(call.row_runs(), statistics.shape[0], *x.shape) for name, x in learned.items()}
     if "table" in parts:
         call.table_parts = parts["table"].data_ptr()
     if "additive_weight" in parts:
         call.weight_parts = parts["additive_weight"].data_ptr()
-    inner = torch.empty_like(saved)
-    call.inner = inner.data_ptr()
     call.backward()
     return found | {name: x.sum((0, 1)).to(learned[name].dtype) for name, x in parts.items()}
 

@@ -12,8 +12,8 @@ namespace regard::REGARD_ISA {
 template <bool pairs>
 inline bool look_over(const Call& call, const Gradients& out, const BackwardSizes& size, const RowBlock& run,
                       Index plane) {
-  const bool wanted =
-      call.normalizer == Normalizer::softmax && run.sequence->key_stop - run.sequence->key_start > size.keys;
+  const bool apart = run.sequence->key_stop - run.sequence->key_start > size.keys;
+  const bool wanted = call.normalizer == Normalizer::softmax && apart && !call.part;
   float *query_copy, *output_copy, *grad_copy;
   scratch().lay_out([&](Scratch& memory) {
     query_copy = memory.take(size.rows * size.dim);

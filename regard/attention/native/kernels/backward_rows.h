@@ -284,7 +284,7 @@ class BackwardRows {
     float inner = 0;
     if (call_.normalizer == Normalizer::softmax) {
       const Span all = seen_by(call_, area_.sequence, row);
-      const bool here = all.low >= area_.key_start && all.high <= area_.key_stop;
+      const bool here = !call_.part && all.low >= area_.key_start && all.high <= area_.key_stop;
       inner = here ? inner_product(weights, slopes, whole) : out_.inner[place];
     }
     through_normalizer(call_.normalizer, call_.statistics[place], inner, whole, weights, slopes);

@@ -49,6 +49,7 @@ struct Call {
   const bool* key_mask;  // [B, K]; null: all keys may be attended
   double dropout;
   std::uint64_t seed;
+  bool part;  // rows see other keys too: statistics, and inner in backward, are those of all keys, and given
   Index first_row, first_key;  // of a call that is a part of another: where it stands in it, for dropout
   int threads;
 

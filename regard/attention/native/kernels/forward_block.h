@@ -168,7 +168,7 @@ class ForwardBlock {
   void begin_rows(Index first) {
     for (Index r = first; r < first + height(first); ++r) {
       largest_[r] = -INFINITE, sums_[r] = 0;
-      if (softmax_) continue;
+      if (softmax_ || call_.part) continue;
       const Index row = block_.row_start + r;
       const float count = float(count_seen(call_, *block_.sequence, batch_, head_, row));
       call_.statistics[plane() + row] =

@@ -270,6 +270,7 @@ NB_MODULE(_kernels, module) {
   address(call, "key_mask", &Call::key_mask);
   value(call, "dropout_p", &Call::dropout);
   value(call, "seed", &Call::seed);
+  value(call, "part", &Call::part);
   value(call, "first_row", &Call::first_row);
   value(call, "first_key", &Call::first_key);
   value(call, "threads", &Call::threads);

@@ -30,8 +30,9 @@ from regard.training.config import Config
 from regard.training.config_file import FILE as CONFIG
 from regard.training.config_file import write_config
 from regard.training.curves import draw_curves
-from regard.training.learner import Collate, Learner, Loss, is_main_process, one_cycle
+from regard.training.learner import Collate, Learner, Loss, is_main_process, one_cycle, start_processes
 from regard.training.progress import GRACE, Interrupt, Journal, Progress, last_line, say
+from regard.training.spread import check_same
 
 __all__ = ["Result", "is_main_process", "train"]
 
@@ -93,14 +94,18 @@ def train(
 
     Raises:
         ConfigError: ``output`` holds an interrupted training and ``resume`` is not given, or holds a different one.
+        ShapeError: processes have different options or data.
         RegardError: the loss is no longer finite, or the disk is full.
     """
     left_off = is_interrupted(output)
     if left_off and not resume:
         raise ConfigError(f"output: {output} holds an interrupted training; resume it, delete it or name another one")
     shown = is_main_process() and not config.quiet
+    accelerator, device = start_processes(config.device)
+    identity = Identity.of(config, lengths, data_digest, network, accelerator.num_processes, dev_digest)
+    if accelerator.num_processes > 1:
+        check_same(identity, device)
     learner = Learner(network, collate=collate, loss=loss, config=config)
-    identity = Identity.of(config, lengths, data_digest, network, learner.processes, dev_digest)
     state, note = State(), f"{output} holds no checkpoint yet; training from the beginning" if resume else ""
     if left_off:
         state, tensors = read_checkpoint(output, identity)

@@ -1,4 +1,4 @@
-"""Processes that share each sequence: which of them belong together, and a network that spreads its rows over them."""
+"""Processes that train together: whether they do the same, which share sequences, and a network spread over those."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 import torch.distributed as dist
 
 from regard.parallel.group import Group
+from regard.training.checkpoint import Identity
 
 
 def sharers(together: int, processes: int) -> Group | None:
@@ -23,6 +25,16 @@ def sharers(together: int, processes: int) -> Group | None:
         handle = dist.new_group(list(range(first, first + together)))
         own = handle if first <= rank < first + together else own
     return Group.of(own)
+
+
+def check_same(identity: Identity, device: torch.device) -> None:
+    """Refuses processes that do not train the same with the same, in all of them, before one waits for another.
+
+    Raises:
+        ShapeError: the first thing that differs.
+    """
+    said = identity.config | {"the training data": identity.data, "the dev data": identity.dev}
+    Group.of(None).agree("training", said, [], device)
 
 
 @contextmanager

@@ -59,6 +59,15 @@ def test_a_stopped_training_goes_on_bit_for_bit(runs: Path) -> None:
     assert losses(runs / "unbroken") == losses(runs / "stopped")
 
 
+def test_processes_that_differ_say_so(runs: Path) -> None:
+    for rank in range(4):
+        option, data = (runs / f"refused by {rank}.txt").read_text().splitlines()
+        same = "must be the same in all 4 processes"
+        assert option == f"training: dropout {same}, got 0.0 in process 0 and 0.1 in process 3"
+        assert data.startswith(f"training: the training data {same}, got "), data
+        assert data.endswith("in process 1"), data
+
+
 def test_what_cannot_be_shared_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     model = regard.Labeler()
     with pytest.raises(ConfigError, match=r"sequence_parallel: 2 processes are to share each sequence, got 1 in all"):

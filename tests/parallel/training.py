@@ -79,8 +79,25 @@ def _collate_or_stop(collate: Any, numbers: Iterator[int], examples: Any) -> Any
     return collate(examples)
 
 
+def refused(folder: Path, **options: Any) -> None:
+    """Processes that differ in an option, and in how many labels there are: what each of them says goes into a file."""
+    rank = int(os.environ["RANK"])
+    other = [(items, ["X"] * (len(items) - 1) + ["Z" if rank == 1 else "X"]) for items, _ in words()]
+    told = []
+    for dropout, examples in ((0.1 if rank == 3 else 0.0, words()), (0.0, other)):
+        try:
+            regard.Labeler(dim=16, heads=2, depth=1, dropout=dropout).fit(
+                examples, output=folder / f"refused {len(told)}", **TRAINING, **options
+            )
+            told.append("nothing was refused")
+        except regard.RegardError as error:
+            told.append(str(error))
+    (folder / f"refused by {rank}.txt").write_text("\n".join(told))
+
+
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     train(folder / "by two", batch_tokens=60, sequence_parallel=2)
     train(folder / "by four", batch_tokens=120, sequence_parallel=4)
     stopped_and_gone_on(folder, sequence_parallel=2)
+    refused(folder, sequence_parallel=2)

@@ -12,6 +12,9 @@ from torch import Tensor
 import regard
 from attention.cases import Case, make
 from attention.tolerances import assert_near
+from regard.attention.api import DEFAULTS
+from regard.attention.check import check
+from regard.attention.implementations import IMPLEMENTATIONS
 
 P = 0.3
 named = pytest.mark.parametrize("implementation", ["reference", "blocked", "native", "auto"])
@@ -107,3 +110,16 @@ def test_gradient_goes_where_the_output_came_from(implementation: str) -> None:
     assert 0.5 < (weights > 0).double().mean() < 0.9
     gradient = torch.randn_like(weights)
     assert_near(torch.autograd.grad(weights, value, gradient)[0], weights.mT @ gradient, torch.float32)
+
+
+@pytest.mark.parametrize("implementation", ["reference", "blocked", "native"])
+def test_a_part_of_a_call_drops_what_the_whole_drops(implementation: str) -> None:
+    """Rows 20 to 39 with keys 10 to 49, told where they stand in a call of 40 rows and 50 keys."""
+    query, key = torch.zeros(1, 2, 40, 1), torch.zeros(1, 2, 50, 1)
+    row = IMPLEMENTATIONS[implementation]
+    assert row.weights is not None
+    _, _, _, spec = check(query, key, key, {**DEFAULTS, "dropout_p": P})
+    whole = row.weights(query, key, spec).values
+    part = row.weights(query[:, :, 20:], key[:, :, 10:], spec._replace(first_row=20, first_key=10)).values
+    assert torch.equal(part > 0, whole[:, :, 20:, 10:] > 0)
+    assert 0 < int((part > 0).sum()) < part.numel()

@@ -19,6 +19,8 @@ from attention.cases import RUNS, Case, cases, make
 from attention.tolerances import assert_near
 from regard import ShapeError
 from regard.attention import native
+from regard.attention.api import DEFAULTS
+from regard.attention.check import check
 
 pytestmark = pytest.mark.skipif(native._kernels is None, reason=native.NOT_BUILT)
 SETS = native._kernels.instruction_sets() if native._kernels is not None else []
@@ -230,3 +232,29 @@ def test_threads_are_pytorchs_own() -> None:
     of_torch = {path for path in runtimes if "/torch/lib/" in path}
     assert of_torch
     assert not any("libgomp.so" in path for path in runtimes - of_torch), runtimes
+
+
+@pytest.mark.parametrize("normalizer", ["softmax", "relu", "sigmoid"])
+@pytest.mark.parametrize("score", ["dot", "additive"])
+def test_keys_in_two_parts_are_the_same_keys(normalizer: str, score: str) -> None:
+    """As blocks of a sequence come from other processes: statistics and `output · grad` are those of all keys."""
+    case = Case(score=score, normalizer=normalizer, lengths=((40, 150),), table=(3, 3), window=(None, 90), value_dim=4)
+    call = make(replace(case, dtype=torch.float32))
+    query, key, value = (call.leaves[name] for name in ("query", "key", "value"))
+    _, _, _, spec = check(query, key, value, {**DEFAULTS, **call.arguments(call.leaves)})
+    grad = torch.randn(query.shape, generator=torch.Generator().manual_seed(1))  # as wide as values
+    output, saved = native.attend(query, key, value, spec)
+    exact = native.gradients(grad, query, key, value, output, saved, spec)
+    parts, made, found = (slice(0, 33), slice(33, 150)), [], []
+    for keys in parts:
+        here, statistics = spec._replace(query_start=-keys.start), saved.clone()
+        made.append(native.attend_part(query, key[:, :, keys], value[:, :, keys], here, statistics))
+        share = (statistics - saved).masked_fill(statistics == torch.inf, -torch.inf).exp2()  # 1 but under softmax
+        made[-1] = made[-1] * share[..., None]
+        inner = (output * grad).sum(-1)
+        found.append(native.gradients_of_part(grad, query, key[:, :, keys], value[:, :, keys], inner, saved, here))
+    assert_near(made[0] + made[1], output.double(), torch.float32)
+    for name, expected in exact.items():
+        both = [part[name] for part in found]
+        actual = torch.cat(both, 2) if name in ("key", "value") else both[0] + both[1]
+        assert_near(actual, expected.double(), torch.float32, name)

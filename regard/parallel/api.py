@@ -40,7 +40,7 @@ def attend(
     The rows of the first process come first, then those of the second, and so on; processes may have different numbers
     of rows, or none. Values, gradients and what dropout drops are those of one process with all rows. A window that
     ends on both sides lets neighbours exchange the keys and values within it, ``O(window · D)``; without one, keys
-    and values go round from process to process, ``O(N · D)``, and none holds more than one part besides its own.
+    and values go round from process to process, ``O(N · D)``, and none holds more than two parts besides its own.
     All processes must call this, and run backward, in the same order.
 
     Arguments:

@@ -24,9 +24,9 @@ BLUR = 0.02  # lengths up to so much apart may share a step; few lengths make la
 
 
 def on_device(batch: B, device: torch.device | str) -> B:
-    """A dataclass of tensors, and of other batches, on a device; None stays None. The ``to`` of every batch."""
+    """A dataclass of tensors, and of other batches, on a device; all else stays. The ``to`` of every batch."""
     parts = {field.name: getattr(batch, field.name) for field in fields(batch)}  # type: ignore[arg-type]
-    moved = {name: part if part is None else part.to(device) for name, part in parts.items()}
+    moved = {name: part.to(device) if hasattr(part, "to") else part for name, part in parts.items()}
     return replace(batch, **moved)  # type: ignore[type-var]
 
 

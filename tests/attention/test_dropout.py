@@ -112,10 +112,13 @@ def test_gradient_goes_where_the_output_came_from(implementation: str) -> None:
     assert_near(torch.autograd.grad(weights, value, gradient)[0], weights.mT @ gradient, torch.float32)
 
 
-@pytest.mark.parametrize("implementation", ["reference", "blocked", "native"])
+@pytest.mark.parametrize("implementation", ["reference", "blocked", "triton", "native"])
 def test_a_part_of_a_call_drops_what_the_whole_drops(implementation: str) -> None:
     """Rows 20 to 39 with keys 10 to 49, told where they stand in a call of 40 rows and 50 keys."""
     query, key = torch.zeros(1, 2, 40, 1), torch.zeros(1, 2, 50, 1)
+    if implementation == "triton":
+        pytest.importorskip("triton", reason="Triton is not installed")
+        query, key = (x.cuda() if torch.cuda.is_available() else x for x in (query, key))
     row = IMPLEMENTATIONS[implementation]
     assert row.weights is not None
     _, _, _, spec = check(query, key, key, {**DEFAULTS, "dropout_p": P})

@@ -171,7 +171,7 @@ def what_cannot_be_is_refused(rank: int) -> None:
     found = refusal(lambda: parallel.attend(query, key, value, bias=torch.zeros(1, 1, 15, 15)))
     assert found.startswith("UnsupportedError: parallel.attend: bias: a tensor has an entry for each pair"), found
     found = refusal(lambda: parallel.attend(query, key, value, implementation="sdpa"))
-    assert found.endswith("implementation must be one of auto, blocked, native; got 'sdpa'"), found
+    assert found.endswith("implementation must be one of auto, blocked, triton, native; got 'sdpa'"), found
 
 
 def encoders(rank: int) -> None:

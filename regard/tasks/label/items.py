@@ -28,7 +28,7 @@ def known_labels(examples: Sequence[Example]) -> list[str]:
 def collate(front_end: Any, examples: Sequence[Example], labels: Sequence[str]) -> LabelBatch:
     """Encoded sequences, and the row of each item's label."""
     inputs = front_end.encode([example.items for example in examples])
-    return LabelBatch(inputs, rows_of((example.goal for example in examples), labels))
+    return LabelBatch.of(inputs, rows_of((example.goal for example in examples), labels))
 
 
 def answers_of(seen: Seen, *, frames: bool, top: int | None) -> list[dict[str, Any]]:

@@ -300,10 +300,12 @@ class Labeler(ModelBase[LabelConfig, LabelNetwork]):
 
     def loss(self, network: nn.Module, batch: LabelBatch) -> tuple[Tensor, int]:
         rows = network(batch.inputs)
-        labels = batch.labels if rows.part is None else rows.part.own(batch.labels)
-        smoothing, fewest = self.config.label_smoothing, 1 if rows.part is None else 0
-        loss = F.cross_entropy(rows.values.float(), labels, reduction="sum", label_smoothing=smoothing)
-        return loss, max(fewest, int((labels >= 0).sum()))  # a vector of pixels without a label has none
+        labels, count = batch.labels, max(1, batch.count)  # a vector of pixels without a label has none
+        if rows.part is not None:
+            labels = rows.part.own(batch.labels)
+            count = int((labels >= 0).sum())
+        smoothing = self.config.label_smoothing
+        return F.cross_entropy(rows.values.float(), labels, reduction="sum", label_smoothing=smoothing), count
 
     def metric(self, train: Sequence[Example], dev: Sequence[Example] | None) -> str:
         return self._kind.metric(train, dev or [])

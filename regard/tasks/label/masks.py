@@ -174,7 +174,7 @@ def collate(front_end: Any, examples: Sequence[Example], labels: Sequence[str]) 
     rows = [rows_of(example.goal.numbers(), labels) for example in examples]
     inputs, rows = front_end.encode_with([example.items for example in examples], rows)
     of_vectors = [Cells.of(front_end, own.shape).most(own, len(labels)) for own in rows]
-    return LabelBatch(inputs, torch.from_numpy(np.concatenate(of_vectors)))
+    return LabelBatch.of(inputs, torch.from_numpy(np.concatenate(of_vectors)))
 
 
 def answers_of(seen: Seen, *, frames: bool, top: int | None) -> list[dict[str, Any]]:

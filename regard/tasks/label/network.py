@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +47,12 @@ class LabelBatch:
 
     inputs: Any
     labels: Tensor
+    count: int  # of the labels, which a GPU is not asked for
+
+    @classmethod
+    def of(cls, inputs: Any, labels: Tensor) -> Self:
+        """One whose labels are on the CPU."""
+        return cls(inputs, labels, int((labels >= 0).sum()))
 
     to = on_device
 

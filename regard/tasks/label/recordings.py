@@ -82,7 +82,7 @@ def collate(front_end: Any, examples: Sequence[Example], labels: Sequence[str]) 
         Timing.of(front_end, example.items, speed).labels(example.goal)
         for example, speed in zip(examples, inputs.speeds.tolist(), strict=True)
     )
-    return LabelBatch(inputs, rows_of(goals, labels))
+    return LabelBatch.of(inputs, rows_of(goals, labels))
 
 
 def pieces(examples: Sequence[Example], longest: float) -> list[Example]:

@@ -25,7 +25,6 @@ from regard.parallel.windowed import Work
 WHERE = "parallel.attend"
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]
 def attend(
     query: Tensor,
     key: Tensor,
@@ -61,11 +60,18 @@ def attend(
 
     Liu, Zaharia and Abbeel 2023, "Ring Attention with Blockwise Transformers for Near-Infinite Context".
     """
-    options = complete("attend", options, DEFAULTS)
-    processes = Group.of(group)
-    if processes.size == 1:
+    options, run = complete("attend", options, DEFAULTS), _attend
+    if torch.compiler.is_compiling():  # others are waited for
+        run = torch.compiler.disable(_attend)  # type: ignore[no-untyped-call]
+    return run(Group.of(group), query, key, value, implementation, options)
+
+
+def _attend(
+    group: Group, query: Tensor, key: Tensor, value: Tensor, implementation: str, options: AttendOptions
+) -> Tensor:
+    if group.size == 1:
         return attend_alone(query, key, value, implementation=implementation, **options)
-    query, key, value, work = _agreed(processes, query, key, value, options, implementation)
+    query, key, value, work = _agreed(group, query, key, value, options, implementation)
     learned = work.spec.learned()
     output: Tensor = _Rows.apply(work, query, key, value, *learned.values())  # type: ignore[no-untyped-call]
     return output
@@ -73,7 +79,7 @@ def attend(
 
 _taken = list(inspect.signature(attend_alone).parameters.values())
 _taken.insert(3, inspect.Parameter("group", inspect.Parameter.KEYWORD_ONLY, default=None, annotation="Handle"))
-attend.__signature__ = inspect.Signature(_taken, return_annotation="Tensor")
+attend.__signature__ = inspect.Signature(_taken, return_annotation="Tensor")  # type: ignore[attr-defined]
 
 
 def _agreed(

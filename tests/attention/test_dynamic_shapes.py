@@ -27,7 +27,7 @@ TABLE = [
     if not (i == 2 and causal)  # which is causal already
     and not (implementation == "reference" and (ragged or i == 2 or causal == i))  # cannot be traced; or like others
     and not (implementation == "sdpa" and (ragged or window is not None))
-    and not (implementation == "auto" and (ragged, i, causal) not in ((False, 0, False), (True, 1, True)))
+    and not (implementation in ("auto", "triton") and (ragged, i, causal) not in ((False, 0, False), (True, 1, True)))
 ]
 IDS = [
     "-".join((name, "ragged" if ragged else "dense", f"{window}", "causal" * causal, f"{group}"))

@@ -30,7 +30,7 @@ DRAWN = cases(
     value_dim=st.sampled_from([1, 5, 16]),
     **({} if ON_GPU else {"lengths": SHORT.map(tuple), "key_heads": st.just(1), "group": st.integers(1, 2)}),
 )
-few = settings(max_examples=settings().max_examples if ON_GPU else 8)
+few = settings(max_examples=settings().max_examples if ON_GPU else 5)
 
 BASE = Case(dtype=torch.float32, lengths=((40, 40), (40, 40)), dim=8, value_dim=5)
 ADDITIVE = replace(BASE, score="additive", lengths=((20, 20),), dim=3, value_dim=4)
@@ -152,7 +152,7 @@ def test_memory_that_was_used_before_is_written_whole(monkeypatch: pytest.Monkey
     assert all(torch.equal(again[name], exact[name]) for name in exact)
 
 
-@pytest.mark.parametrize("name", ["table", "ragged", "bias of keys"])
+@pytest.mark.parametrize("name", ["table", "ragged"])
 def test_the_same_bits_every_time(name: str) -> None:
     call = make(CASES[name])
     first = call.run("triton")

@@ -6,12 +6,28 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+from filelock import FileLock
 
-def run_together(processes: int, folder: Path) -> tuple[list[int], list[dict[str, Any]]]:
-    """Their exit codes, and what each of them found."""
+
+def once(factory: pytest.TempPathFactory, name: str, fill: Callable[[Path], None]) -> Path:
+    """A folder that the first of all of pytest's own processes fills, for all of them."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "filled").exists():
+            folder.mkdir(exist_ok=True)
+            fill(folder)
+            (folder / "filled").touch()
+    return folder
+
+
+def run_together(processes: int, folder: Path) -> None:
+    """What each of them finds is in the folder, and their exit codes."""
     worker = Path(__file__).with_name("worker.py")
     running = [
         subprocess.Popen(
@@ -20,5 +36,10 @@ def run_together(processes: int, folder: Path) -> tuple[list[int], list[dict[str
         )
         for rank in range(processes)
     ]
-    codes = [process.wait(timeout=300) for process in running]
-    return codes, [json.loads((folder / f"{rank}.json").read_text()) for rank in range(processes)]
+    (folder / "codes.json").write_text(json.dumps([process.wait(timeout=300) for process in running]))
+
+
+def found_by(processes: int, folder: Path) -> tuple[list[int], list[dict[str, Any]]]:
+    """Their exit codes, and what each of them found."""
+    told = [json.loads((folder / f"{name}.json").read_text()) for name in ("codes", *range(processes))]
+    return told[0], told[1:]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from parallel.processes import run_together
+from parallel.processes import found_by, once, run_together
 from parallel.worker import CALLS, CHECKS
 from regard import parallel
 from regard.errors import ConfigError
@@ -18,7 +18,7 @@ Found = list[dict[str, Any]]
 @pytest.fixture(scope="module")
 def four(tmp_path_factory: pytest.TempPathFactory) -> Found:
     """What four processes found, started once for all checks."""
-    codes, found = run_together(4, tmp_path_factory.mktemp("four"))
+    codes, found = found_by(4, once(tmp_path_factory, "four", lambda folder: run_together(4, folder)))
     assert codes == [0, -9, 0, 0]  # the second is killed at last
     return found
 

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 import regard
+from parallel.processes import once
 from parallel.training import tasks, train
 from regard.errors import ConfigError
 from regard.training.progress import read_journal
@@ -23,7 +24,10 @@ TASKS = [name for name, _, _ in tasks()]
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Those of four processes, started once, and of one process with as many vectors in a batch."""
-    folder = tmp_path_factory.mktemp("runs")
+    return once(tmp_path_factory, "runs", fill)
+
+
+def fill(folder: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=4"]
     script = str(Path(__file__).with_name("training.py"))
     done = subprocess.run(
@@ -31,7 +35,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert done.returncode == 0, done.stderr
     train(folder / "by one", batch_tokens=120)
-    return folder
 
 
 def losses(run: Path) -> list[float]:

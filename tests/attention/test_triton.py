@@ -56,6 +56,7 @@ CASES = {
     "crossed": replace(BASE, ragged=True, lengths=((3, 20), (9, 0), (0, 4), (33, 7)), dropout_p=0.2, causal=True),
     "crossed, from the middle": replace(BASE, ragged=True, lengths=((3, 20), (9, 2)), query_start=5, window=6),
     "bfloat16": replace(BASE, dtype=torch.bfloat16, dim=20, window=7, group=2),
+    "ragged, bfloat16": replace(BASE, ragged=True, lengths=((3, 3), (17, 17)), dtype=torch.bfloat16),
     "float16": replace(BASE, dtype=torch.float16, dim=16, value_dim=16, key_mask=True),
     "additive": replace(ADDITIVE, lengths=((20, 33),), group=2),
     "additive, relu": replace(ADDITIVE, normalizer="relu", window=4, bias=(True, False, True, True)),

@@ -9,6 +9,7 @@ from functools import cached_property
 from itertools import chain
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -115,8 +116,8 @@ class Words(nn.Module):
 
         self.features = nn.EmbeddingBag(len(features) + 1, feature_dim, mode="sum")
         nn.init.normal_(self.features.weight, std=0.3)
-        counts = torch.tensor([0, *features.values()], dtype=torch.float32)
-        self.register_buffer("drop_chance", rarity / (rarity + counts), persistent=False)
+        counts = np.array([0, *features.values()], dtype=np.float32)
+        self.register_buffer("drop_chance", torch.from_numpy(rarity / (rarity + counts)), persistent=False)
 
         self.character = nn.Embedding(len(self.characters) + 1, character_dim)
         self.from_start = nn.Embedding(CHARACTER_REACH + 1, character_dim)

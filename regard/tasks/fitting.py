@@ -21,6 +21,7 @@ from regard.front_ends import learn_front_end, restore_front_end
 from regard.image import check_whole
 from regard.machine import memory
 from regard.nn import build_encoder, set_window
+from regard.nn.undrawn import undrawn
 from regard.ragged import fill
 from regard.tasks.card import data_of, write_scores
 from regard.tasks.continuing import continued
@@ -137,7 +138,7 @@ def resolve(model: Model) -> Start:
     config = model.config
     check_tokenizer(config, model.front_ends().values())
     device = choose_device(config.device)
-    with torch.device("meta"):
+    with undrawn("meta"):
         encoder = make_encoder(config)  # which refuses sizes that do not go together
     _check_memory(count_parameters(encoder), device)
     return start
@@ -309,7 +310,7 @@ def _other_encoder(
 
 def _equal_size(config: Config, parameters: int) -> int:
     """The inner width that gives an encoder so many parameters."""
-    with torch.device("meta"):
+    with undrawn("meta"):
         fewer, more = (
             count_parameters(make_encoder(config.model_copy(update={"feed_forward_dim": width}))) for width in (64, 128)
         )

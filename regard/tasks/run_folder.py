@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
 from torch import nn
 
 from regard.errors import ConfigError, ModelError
 from regard.files import LOCK, only_writer, parts_in, read_json, sealed, unsealed, write_json
 from regard.front_ends import restore_front_end
 from regard.front_ends.stored import are_names
+from regard.nn.undrawn import undrawn
 from regard.tasks import MODEL
 from regard.tasks.model import Model
 from regard.training.checkpoint import (
@@ -169,14 +169,15 @@ def open_run(model: M, folder: Path) -> M:
     is_sealed = check_beside(folder / WEIGHTS, config=model.config, vocabulary=vocabulary)
     try:
         model.restore(vocabulary)
-        with torch.device("meta"):  # without memory: options that were altered may ask for any amount
+        with undrawn("meta"):  # without memory: options that were altered may ask for any amount
             front_ends = _front_ends(model, vocabulary)
     except ModelError as error:
         raise ModelError(f"{folder / MODEL}: a part is missing or altered: {error}; copy it again") from None
     try:
-        with torch.device("meta"):
+        with undrawn("meta"):
             check_weights(model.build(front_ends), folder / WEIGHTS)
-        model.network = model.build(_front_ends(model, vocabulary))
+        with undrawn():
+            model.network = model.build(_front_ends(model, vocabulary))
     except ConfigError as error:
         raise ConfigError(f"{folder / CONFIG}: {error}") from None
     load_weights(model.network, folder / WEIGHTS)

@@ -134,17 +134,22 @@ def parse_size(text: str) -> ImageSize:
 
 
 def open_model(run: str, device: str = "cpu") -> Any:
-    """The trained model, its network on ``device``.
+    """The trained model, its network on ``device``; under ``torchrun`` this process joins the others.
 
     Raises:
         ModelError: no such run folder, or a damaged one.
         ConfigError: no such device.
     """
-    from regard.training.learner import choose_device
+    from regard.training.learner import choose_device, start_processes
 
     model = load(run)
-    model.network.to(choose_device(device))
+    model.network.to(start_processes(device)[1] if is_one_of_several() else choose_device(device))
     return model
+
+
+def is_one_of_several() -> bool:
+    """Whether ``torchrun`` started this process beside others."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def check_apart(output: str, *given: str | None, option: str = "output") -> None:

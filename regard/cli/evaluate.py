@@ -91,6 +91,8 @@ def evaluate(
     from regard.cli.report import print_by_label, print_json, print_table
     from regard.tasks.run_folder import check_output
     from regard.tasks.wrong import check_ending
+    from regard.training.learner import is_main_process
+    from regard.training.spread import shared
 
     options = {
         "unseen_labels": unseen_labels,
@@ -126,7 +128,13 @@ def evaluate(
     refuse_unknown(given, model.evaluate, model.config.task)
     if hasattr(model, "labels"):
         given["by_label"] = True
-    scores = model.evaluate(file, format=format, **given)
+    if not is_main_process():  # which writes, and tells
+        for name in ("confusion", "calibration", "errors"):
+            given.pop(name, None)
+    with shared():
+        scores = model.evaluate(file, format=format, **given)
+    if not is_main_process():
+        return
     if as_json:
         print_json(scores)
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections import deque
 from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import islice
@@ -29,6 +30,7 @@ from regard.cli.common import (
     change_options,
     change_window,
     check_apart,
+    is_one_of_several,
     open_model,
     refuse_unknown,
 )
@@ -107,7 +109,10 @@ def predict(
     ] = None,
     seed: Annotated[int | None, _decoding(metavar="N", help="Draw the same again.")] = None,
 ) -> None:
-    """Answer for new data: texts, one a line, recordings, images, or any format that training reads."""
+    """Answer for new data: texts, one a line, recordings, images, or any format that training reads.
+
+    Under torchrun all processes answer together, and one writes.
+    """
     from regard.tasks.run_folder import check_output
 
     answering: dict[str, Any] = {
@@ -125,6 +130,8 @@ def predict(
     written = "jsonl" if as_json else output_format
     names = {"column": column, "item_column": item_column}
     columns = {name: value for name, value in names.items() if value is not None}
+    if file == "-" and is_one_of_several():
+        raise ConfigError("standard input comes to one process and not to the others; name a file")
     if output is not None:
         check_output(output)
         check_apart(output, file)
@@ -162,6 +169,8 @@ def _predict(
     """
     from regard.data import open_writer
     from regard.tasks.files import columns_of, item_kind, iter_read
+    from regard.training.learner import is_main_process
+    from regard.training.spread import shared
 
     seeded = "generator" in inspect.signature(model.answers).parameters
     refuse_unknown({name for name in options if name != "seed" or not seeded}, model.answers, model.config.task)
@@ -172,13 +181,21 @@ def _predict(
     several = "top" in options or options.get("samples", 1) > 1
     row = _written_as(model, source, format, known, written, output, several=several)
 
+    def answered() -> Iterator[tuple[list[Any], list[dict[str, Any]]]]:
+        with shared():
+            yield from ((some, model.answers(some, **options)) for some in growing(examples))
+
+    if not is_main_process():  # which writes what all answer
+        deque(answered(), maxlen=0)
+        return
+
     def write(file: IO[Any] | Path) -> None:
         names: dict[str, Any] = (columns_of(model, kind) if model.config.goal == goal else {}) | columns
         how: dict[str, Any] = {"several": several, "items": kind, "fills": "column" in columns}
         how["delimiter"] = model.config.delimiter
         with open_writer(file, format=row.name, goal=goal, **how, **names) as put:
-            for some in growing(examples):
-                for example, answer in zip(some, model.answers(some, **options), strict=True):
+            for some, answers in answered():
+                for example, answer in zip(some, answers, strict=True):
                     put(example, answer)
                 if not isinstance(file, Path):
                     file.flush()

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -22,7 +21,6 @@ from regard.image import check_whole
 from regard.machine import memory
 from regard.nn import build_encoder, set_window
 from regard.nn.undrawn import undrawn
-from regard.ragged import fill
 from regard.tasks.card import data_of, write_scores
 from regard.tasks.continuing import continued
 from regard.tasks.examples import read_both, warn_of
@@ -34,9 +32,9 @@ from regard.tasks.wrong import check_ending, write_wrong
 from regard.training.checkpoint import WEIGHTS, load_weights
 from regard.training.config import Config, Window, Windows, check_tokenizer, make_config
 from regard.training.learner import choose_device, is_main_process
+from regard.training.spread import shared
 
 M = TypeVar("M", bound=Model)
-PREDICT_TOKENS = 4000  # items in a batch of prediction; larger ones leave the cache, and their memory is mapped anew
 
 
 def made(network: Any, model: object) -> Any:
@@ -173,17 +171,18 @@ def train_on(
     """
     scored = train if dev is None else dev
     training = learn(model, train, dev, output, start, resume=resume, warn=warn)
+    details = Details()
+    with shared():
+        own = model.score(model.network, scored, pictures=output if is_main_process() else None, details=details)
     if is_main_process():
         model.scores = {"measured_on": "train" if dev is None else "dev", "training": training, **about}
         model.scores["data"] = data_of(model, train=train, dev=dev)
-        details = Details()
-        own = {"regard": model.score(model.network, scored, pictures=output, details=details)}
-        model.scores["scores"] = own
+        model.scores["scores"] = {"regard": own}
         if details.by_label:
             model.scores["by_label"] = details.by_label
         write_scores(model, output)  # whatever becomes of the baselines, the run is whole
         if model.config.baselines != "none":
-            model.scores["scores"] = own | baselines_of(model, train, dev, scored)
+            model.scores["scores"] |= baselines_of(model, train, dev, scored)
             write_scores(model, output)
     return model
 
@@ -316,17 +315,6 @@ def _equal_size(config: Config, parameters: int) -> int:
         )
     # Without layers they are as many with any width.
     return 64 if more == fewer else max(1, 64 + round((parameters - fewer) * 64 / (more - fewer)))
-
-
-def batches_by_length(model: Model, examples: Sequence[Example]) -> Iterator[list[int]]:
-    """Numbers of examples of about one length, at most `PREDICT_TOKENS` items in all; a longer one stands alone."""
-    return in_batches([model.length(example) for example in examples])
-
-
-def in_batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """The same of sequences of these lengths."""
-    order = np.argsort(np.asarray(lengths, dtype=np.int64), kind="stable")
-    return (numbers.tolist() for numbers in fill(order, lengths, PREDICT_TOKENS))
 
 
 def change_window(model: Model, *, window: Window = None, windows: Windows = None) -> None:

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from regard.data import Example
 from regard.nn import Pooling
 from regard.tasks import files, fitting
+from regard.tasks.batches import in_batches
 from regard.tasks.model import Model
 
 Rows = Callable[[Any, int], Tensor]  # encoded sequences, and how many they are → [B, width]
@@ -53,7 +54,11 @@ def pooled(front_end: Any, read: Rows, windows: Sequence[Sequence[Any]], width: 
     parts = [(number, window) for number, own in enumerate(windows) for window in own]
     owners = torch.tensor([number for number, _ in parts], dtype=torch.int64)
     sums, device = torch.zeros(len(windows), width), fitting.device_of(front_end)
-    for numbers in fitting.in_batches([front_end.count(window) for _, window in parts]):
+
+    def rows_of(numbers: list[int]) -> Tensor:
         inputs = front_end.encode([parts[number][1] for number in numbers]).to(device)
-        sums.index_add_(0, owners[numbers], read(inputs, len(numbers)).float().cpu())
+        return read(inputs, len(numbers)).float().cpu()
+
+    for numbers, rows in in_batches([front_end.count(window) for _, window in parts], device, rows_of):
+        sums.index_add_(0, owners[numbers], rows)
     return sums / owners.bincount(minlength=len(windows))[:, None]

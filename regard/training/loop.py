@@ -32,7 +32,7 @@ from regard.training.config_file import write_config
 from regard.training.curves import draw_curves
 from regard.training.learner import Collate, Learner, Loss, is_main_process, one_cycle, start_processes
 from regard.training.progress import GRACE, Interrupt, Journal, Progress, last_line, say
-from regard.training.spread import check_same
+from regard.training.spread import check_same, shared
 
 __all__ = ["Result", "is_main_process", "train"]
 
@@ -78,7 +78,7 @@ def train(
 ) -> Result:
     """Trains a network, and leaves the weights that scored best with ``save``.
 
-    Under ``torchrun`` or ``accelerate launch`` every process calls this; the main one evaluates, writes and prints.
+    Under ``torchrun`` or ``accelerate launch`` every process calls this; all evaluate, the main one writes and prints.
 
     Arguments:
         lengths: items in each training sequence.
@@ -224,17 +224,17 @@ class _Run:
 
     def end_epoch(self, evaluate: Evaluate | None, select: str, save: Save) -> None:
         """Evaluates the averaged weights, keeps them if they are the best so far, and writes a checkpoint."""
-        state, score, better = self.state, None, False
+        state = self.state
+        with self.learner.averaged(), shared():
+            scores = {} if evaluate is None else evaluate(self.learner.network)
+            if evaluate is not None and select not in scores:
+                raise RegardError(f"select: evaluation gave {', '.join(scores)}, not {select}; is dev like train?")
+            self.interrupt.heeded()  # the score is there; what it says is kept
+            score = scores.get(select)
+            better = score is None or state.best is None or score > state.best
+            if better and self.journal is not None:
+                save(self.learner.network, self.output)
         if self.journal is not None:
-            with self.learner.averaged():
-                scores = {} if evaluate is None else evaluate(self.learner.network)
-                if evaluate is not None and select not in scores:
-                    raise RegardError(f"select: evaluation gave {', '.join(scores)}, not {select}; is dev like train?")
-                self.interrupt.heeded()  # the score is there; what it says is kept
-                score = scores.get(select)
-                better = score is None or state.best is None or score > state.best
-                if better:
-                    save(self.learner.network, self.output)
             self.progress.evaluation(state.epoch, select, score, best=better)
             values = {"epoch": state.epoch + 1, "seconds": self.seconds(), **scores, "best": better}
             state.journal_bytes, state.journal_digest = self.journal.write("evaluation", state.step, values)

@@ -1,15 +1,16 @@
-"""Processes that train together: whether they do the same, which share sequences, and a network spread over those."""
+"""Processes of one launch: whether they do the same, what they share, and a network spread over some of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
 import torch.distributed as dist
 
 from regard.parallel.group import Group
+from regard.parallel.sharing import sharing
 from regard.training.checkpoint import Identity
 
 
@@ -25,6 +26,12 @@ def sharers(together: int, processes: int) -> Group | None:
         handle = dist.new_group(list(range(first, first + together)))
         own = handle if first <= rank < first + together else own
     return Group.of(own)
+
+
+def shared() -> AbstractContextManager[None]:
+    """Within, the processes of a launch, where there are several, share predictions and evaluations."""
+    launched = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+    return sharing() if launched else nullcontext()
 
 
 def check_same(identity: Identity, device: torch.device) -> None:

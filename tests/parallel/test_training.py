@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,7 +14,8 @@ from safetensors.torch import load_file
 
 import regard
 from parallel.processes import once
-from parallel.training import tasks, train
+from parallel.training import commands, found_by_models, tasks, texts, train, translated
+from regard.cli import run
 from regard.errors import ConfigError
 from regard.training.progress import read_journal
 
@@ -28,6 +30,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def fill(folder: Path) -> None:
+    rows = "".join(f"{text},{label}\n" for text, label in texts({"a": "A", "b": "B"}))
+    (folder / "texts.csv").write_text(f"text,label\n{rows}")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=4"]
     script = str(Path(__file__).with_name("training.py"))
     done = subprocess.run(
@@ -60,6 +64,36 @@ def test_a_stopped_training_goes_on_bit_for_bit(runs: Path) -> None:
     whole, parts = (load_file(runs / name / "model.safetensors") for name in ("unbroken", "stopped"))
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
     assert losses(runs / "unbroken") == losses(runs / "stopped")
+
+
+def test_shared_batches_are_answered_as_by_one(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("regard.tasks.batches.ON_CPU", 40)
+    alone = json.loads(json.dumps(found_by_models(runs / "by two")))
+    for rank in range(4):
+        found = json.loads((runs / "by two" / f"shared by {rank}.json").read_text())
+        assert found == alone
+
+
+def test_dev_is_scored_together_as_by_one(runs: Path) -> None:
+    journal = read_journal(runs / "by two" / "transduce" / "metrics.jsonl")
+    told = next(line for line in journal if line["kind"] == "evaluation")
+    scores = regard.load(runs / "by two" / "transduce").evaluate(translated(), beam=1)
+    assert {name: told[name] for name in scores} == scores
+
+
+def test_commands_of_several_processes_write_what_one_writes(runs: Path, tmp_path: Path) -> None:
+    for command in commands(runs / "by two", tmp_path):
+        assert run(command) == 0
+        name = Path(command[-1]).name
+        assert (tmp_path / name).read_bytes() == (runs / "by two" / name).read_bytes()
+
+
+def test_standard_input_is_refused_by_several(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert run(["predict", "nowhere"]) == 1
+    assert "standard input comes to one process and not to the others; name a file" in capsys.readouterr().err
 
 
 def test_processes_that_differ_say_so(runs: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -14,6 +15,9 @@ import numpy as np
 import torch
 
 import regard
+from regard.cli import run
+from regard.parallel import sharing
+from regard.tasks import batches
 
 torch.set_num_threads(1)
 
@@ -95,9 +99,55 @@ def refused(folder: Path, **options: Any) -> None:
     (folder / f"refused by {rank}.txt").write_text("\n".join(told))
 
 
+def translate(folder: Path) -> None:
+    """A training with dev data, which all processes score together."""
+    translator = regard.Seq2Seq(front_end="characters", target_units="characters", **COMMON)
+    pairs = translated()
+    translator.fit(pairs, dev=pairs, output=folder / "transduce", batch_tokens=60, **TRAINING)
+
+
+def translated() -> list[tuple[str, str]]:
+    return [(text, label * 3) for text, label in texts({"a": "A", "b": "B"})]
+
+
+def found_by_models(folder: Path) -> dict[str, Any]:
+    """How good the models of these runs are, what they answer, and what they draw."""
+    found: dict[str, Any] = {}
+    for name, _, examples in (*tasks(), ("transduce", None, translated())):
+        model = regard.load(folder / name)
+        items = [example if isinstance(example, str) else example[0] for example in examples]
+        found[f"scores of {name}"] = model.evaluate(examples)
+        found[f"vectors of {name}"] = model.encode(items).tolist()
+        if name != "pretrain":
+            found[f"answers of {name}"] = model.answers(items, top=2)
+    found["drawn"] = regard.load(folder / "transduce").sample(items, samples=2, seed=1)
+    return found
+
+
+def commands(folder: Path, written: Path) -> list[list[str]]:
+    """Each reads a file of labelled texts, and writes one."""
+    data, own = folder.parent / "texts.csv", str(folder / "classify")
+    return [
+        ["predict", own, str(data), "--top", "2", "--output", str(written / "predicted.csv")],
+        ["evaluate", own, str(data), "--json", "--errors", str(written / "errors.csv")],
+    ]
+
+
+def share(folder: Path) -> None:
+    """What processes that share batches find goes into a file of each."""
+    batches.ON_CPU = 40  # a sequence or two
+    with sharing():
+        found = found_by_models(folder)
+    (folder / f"shared by {os.environ['RANK']}.json").write_text(json.dumps(found))
+    for command in commands(folder, folder):
+        assert run(command) == 0
+
+
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     train(folder / "by two", batch_tokens=60, sequence_parallel=2)
     train(folder / "by four", batch_tokens=120, sequence_parallel=4)
     stopped_and_gone_on(folder, sequence_parallel=2)
     refused(folder, sequence_parallel=2)
+    translate(folder / "by two")
+    share(folder / "by two")

@@ -18,6 +18,7 @@ from regard.data.masks import NAMES
 from regard.errors import ConfigError
 from regard.ragged import Ragged
 from regard.tasks import files, fitting
+from regard.tasks.batches import in_batches
 from regard.tasks.candidates import USUAL, check_top, given
 from regard.tasks.continuing import check_no_new
 from regard.tasks.label import masks
@@ -341,11 +342,15 @@ class Labeler(ModelBase[LabelConfig, LabelNetwork]):
         """The number of each example that has items, and the scores of its labels, ``[N, labels]``."""
         network.eval()
         device, encode = fitting.device_of(network), self.network.front_end.encode
-        for numbers in fitting.batches_by_length(self, examples):
-            if self._in_pieces(examples[numbers[0]]):
-                yield numbers[0], in_pieces(self.network, examples[numbers[0]].items)
-                continue
+
+        def logits_of(numbers: list[int]) -> Ragged:
+            first = examples[numbers[0]]
+            if self._in_pieces(first):  # which stands alone
+                return Ragged.from_list([in_pieces(self.network, first.items).cpu()])
             logits: Ragged = network(encode([examples[number].items for number in numbers]).to(device))
+            return logits.to("cpu")
+
+        for numbers, logits in in_batches([self.length(example) for example in examples], device, logits_of):
             yield from zip(numbers, logits.unbind(), strict=True)
 
     def _in_pieces(self, example: Example) -> bool:

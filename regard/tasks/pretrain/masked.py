@@ -17,6 +17,7 @@ from regard.errors import ConfigError, DataError, UnsupportedError
 from regard.front_ends import FRONT_ENDS
 from regard.parallel.rows import counted_once
 from regard.tasks import files, fitting
+from regard.tasks.batches import in_batches
 from regard.tasks.candidates import USUAL, as_pairs, best_of, check_top, given
 from regard.tasks.model import Columns, Details, Scores
 from regard.tasks.model_base import ModelBase
@@ -226,14 +227,19 @@ class MaskedModel(ModelBase[PretrainConfig, MaskedNetwork]):
         """Always with the same items hidden."""
         network.eval()
         device, truth = fitting.device_of(network), self.truth
-        generator = torch.Generator(device).manual_seed(0)
-        total, count, right = 0.0, 0, 0.0
-        for numbers in fitting.batches_by_length(self, examples):
+
+        def guessed(numbers: list[int]) -> tuple[float, int, float]:
+            generator = torch.Generator(device).manual_seed(numbers[0])
             batch = self.collate([examples[number] for number in numbers]).to(device)
             chosen = choose(batch.groups, self.config.mask_share, generator)
-            scores = network(batch.inputs, chosen, generator)
-            loss, some, hits = truth.guessed(scores, batch.truth[chosen], label_smoothing=0.0)
-            total, count, right = total + float(loss), count + some, right + hits
+            loss, count, right = truth.guessed(
+                network(batch.inputs, chosen, generator), batch.truth[chosen], label_smoothing=0.0
+            )
+            return float(loss), count, right
+
+        total, count, right = 0.0, 0, 0.0
+        for _, (loss, some, hits) in in_batches([self.length(example) for example in examples], device, guessed):
+            total, count, right = total + loss, count + some, right + hits
         return truth.metrics(total, count, right)
 
     @torch.no_grad()

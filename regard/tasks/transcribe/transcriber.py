@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from regard.image import Image
 from regard.parallel.rows import counted_once
 from regard.ragged import Ragged
 from regard.tasks import files, fitting
+from regard.tasks.batches import in_batches
 from regard.tasks.candidates import USUAL, as_pairs, given, width_of
 from regard.tasks.model import Columns, Details, Scores
 from regard.tasks.model_base import ModelBase
@@ -32,6 +33,8 @@ from regard.tasks.wrong import wrong_texts
 from regard.training.config import make_config, with_options
 from regard.training.metrics import transcript_scores
 from regard.viewer.telltales import Watched
+
+T = TypeVar("T")
 
 
 class Transcriber(ModelBase[TranscribeConfig, TranscriptNetwork]):
@@ -136,7 +139,7 @@ class Transcriber(ModelBase[TranscribeConfig, TranscriptNetwork]):
         """
         examples = files.read(self, source, labelled=False, format=format, **reading)
         self._check_lengths(examples, in_pieces=True)
-        found = dict(self._log_probs(self.network, examples))
+        found = dict(self._each(self.network, examples, lambda log_probs: log_probs))
         return [found[number] for number in range(len(examples))]
 
     @with_options(TranscribeConfig, "Reading")
@@ -256,8 +259,7 @@ class Transcriber(ModelBase[TranscribeConfig, TranscriptNetwork]):
         self, network: nn.Module, examples: Sequence[Example], beam: int, details: Details | None
     ) -> dict[str, float]:
         outputs, scores = [""] * len(examples), [0.0] * len(examples)
-        for number, log_probs in self._log_probs(network, examples):
-            best = self._search(log_probs, beam, 1)[0]
+        for number, (best,) in self._transcripts(network, examples, beam, 1):
             outputs[number], scores[number] = self.network.target.text(best.ids), best.log_prob
         if details is not None:
             details.wrong = wrong_texts(examples, outputs, scores)
@@ -269,8 +271,8 @@ class Transcriber(ModelBase[TranscribeConfig, TranscriptNetwork]):
         self._check_lengths(examples, in_pieces=True)
         seconds, target = getattr(self.network.front_end, "seconds", None), self.network.target
         found: list[list[dict[str, Any]]] = [[] for _ in examples]
-        for number, log_probs in self._log_probs(self.network, examples):
-            for one in self._search(log_probs, width, count):
+        for number, best in self._transcripts(self.network, examples, width, count):
+            for one in best:
                 times = one.frames if seconds is None else [round(frame * seconds, 3) for frame in one.frames]
                 found[number].append({"target": target.text(one.ids), "score": one.log_prob, "times": times})
         return found
@@ -281,20 +283,31 @@ class Transcriber(ModelBase[TranscribeConfig, TranscriptNetwork]):
             return [greedy(log_probs, blank=blank)]
         return prefix_search(log_probs, blank=blank, beam=beam, n_best=n_best)
 
+    def _transcripts(
+        self, network: Any, examples: Sequence[Example], beam: int, n_best: int
+    ) -> Iterator[tuple[int, list[Transcript]]]:
+        """The number of each example, and its best transcripts."""
+        return self._each(network, examples, lambda log_probs: self._search(log_probs, beam, n_best))
+
     @torch.inference_mode()
-    def _log_probs(self, network: Any, examples: Sequence[Example]) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """The number of each example, and the log probabilities of its symbols, ``[N, V]``."""
+    def _each(
+        self, network: Any, examples: Sequence[Example], made: Callable[[NDArray[np.float32]], T]
+    ) -> Iterator[tuple[int, T]]:
+        """The number of each example, and what is made of the log probabilities of its symbols, ``[N, V]``."""
         network.eval()
         device = fitting.device_of(network)
-        for numbers in fitting.batches_by_length(self, examples):
+
+        def made_of(numbers: list[int]) -> list[T]:
             first = examples[numbers[0]]
             if self._in_pieces(first):  # which stands alone
-                yield numbers[0], network.log_probs(in_pieces(network, first.items)).cpu().numpy()
-                continue
+                return [made(network.log_probs(in_pieces(network, first.items)).cpu().numpy())]
             inputs = network.front_end.encode([examples[number].items for number in numbers]).to(device)
             scores: Ragged = network(inputs)
-            rows = scores.with_values(network.log_probs(scores.values).cpu())
-            yield from ((number, part.numpy()) for number, part in zip(numbers, rows.unbind(), strict=True))
+            rows = scores.with_values(network.log_probs(scores.values)).to("cpu")
+            return [made(part.numpy()) for part in rows.unbind()]
+
+        for numbers, found in in_batches([self.length(example) for example in examples], device, made_of):
+            yield from zip(numbers, found, strict=True)
 
     @torch.no_grad()
     def watched(self, example: Example) -> Watched:

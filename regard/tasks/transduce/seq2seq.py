@@ -19,6 +19,7 @@ from regard.decoding.search import Hypothesis, sample, search
 from regard.errors import ConfigError
 from regard.nn import build_decoder
 from regard.tasks import files, fitting
+from regard.tasks.batches import in_batches
 from regard.tasks.candidates import USUAL, given, width_of
 from regard.tasks.maps import sequence_maps
 from regard.tasks.model import Columns, Details, Scores
@@ -127,8 +128,8 @@ class Seq2Seq(ModelBase[TransduceConfig, Transformer]):
         generator = None
         if seed is not None:
             generator = torch.Generator(fitting.device_of(self.network)).manual_seed(seed)
-        draw = partial(sample, samples=samples, temperature=temperature, top_k=top_k, top_p=top_p, generator=generator)
-        return self._texts(given(self, source, format, **reading), draw)
+        draw = partial(sample, samples=samples, temperature=temperature, top_k=top_k, top_p=top_p)
+        return self._texts(given(self, source, format, **reading), draw, generator)
 
     @with_options(TransduceConfig, "Reading")
     def candidates(
@@ -175,17 +176,17 @@ class Seq2Seq(ModelBase[TransduceConfig, Transformer]):
         Raises:
             ConfigError: options of both.
         """
-        drawing = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "generator": generator}
+        drawing = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
         drawn: dict[str, Any] = {name: value for name, value in drawing.items() if value is not None}
         if samples is None:
-            if drawn:
-                raise ConfigError(f"{min(drawn)}: for outputs drawn at random; add --samples 1")
+            if drawn or generator is not None:
+                raise ConfigError(f"{min(drawn, default='generator')}: for outputs drawn at random; add --samples 1")
             find = self._find(top, beam)
         elif beam is not None or top is not None:
             raise ConfigError("samples: outputs are found by a beam or drawn; leave out --samples, or --beam and --top")
         else:
             find = partial(sample, samples=samples, **drawn)
-        texts = self._texts(given(self, source, format, **reading), find)
+        texts = self._texts(given(self, source, format, **reading), find, generator)
         found = [[{"target": text, "score": score} for text, score in some] for some in texts]
         if samples is not None:
             return [{"candidates": some} if samples > 1 else some[0] for some in found]
@@ -279,9 +280,11 @@ class Seq2Seq(ModelBase[TransduceConfig, Transformer]):
         )
         return Transformer(front_end, fitting.make_encoder(config), target, decoder, dim=config.dim, tied=config.tied)
 
-    def _texts(self, examples: Sequence[Example], find: Find) -> list[list[tuple[str, float]]]:
+    def _texts(
+        self, examples: Sequence[Example], find: Find, generator: torch.Generator | None = None
+    ) -> list[list[tuple[str, float]]]:
         self.check(examples)
-        found = self._search(self.network, examples, find)
+        found = self._search(self.network, examples, find, generator)
         return [[(self._text(one.ids), one.score) for one in some] for some in found]
 
     def length(self, example: Example) -> int:
@@ -324,16 +327,31 @@ class Seq2Seq(ModelBase[TransduceConfig, Transformer]):
         return text_scores([example.goal for example in examples], outputs)
 
     @torch.inference_mode()
-    def _search(self, network: Any, examples: Sequence[Example], find: Find) -> list[list[Hypothesis]]:
-        """The best hypotheses for every source; ``find`` is a search with its own options filled in."""
+    def _search(
+        self, network: Any, examples: Sequence[Example], find: Find, generator: torch.Generator | None = None
+    ) -> list[list[Hypothesis]]:
+        """The best hypotheses for every source.
+
+        Arguments:
+            find: a search with its own options filled in.
+            generator: if it draws from one, a number of that seeds one for each batch, in whichever process it is made.
+        """
         network.eval()
         config, device = self.config, fitting.device_of(network)
         find = partial(find, length_penalty=config.length_penalty)
         most = config.position_reach - 1 if config.positions == "learned" else None
         found: list[list[Hypothesis]] = [[] for _ in examples]
-        for numbers in fitting.batches_by_length(self, examples):
+        seed = None if generator is None else int(torch.randint(2**48, (), generator=generator, device=device))
+
+        def found_for(numbers: list[int]) -> list[list[Hypothesis]]:
+            how = find
+            if seed is not None:
+                how = partial(find, generator=torch.Generator(device).manual_seed(seed + numbers[0]))
             inputs = network.front_end.encode([examples[number].items for number in numbers]).to(device)
-            batch = network.find(inputs, find, longest_output=config.longest_output, most=most)
+            batch: list[list[Hypothesis]] = network.find(inputs, how, longest_output=config.longest_output, most=most)
+            return batch
+
+        for numbers, batch in in_batches([self.length(example) for example in examples], device, found_for):
             for number, hypotheses in zip(numbers, batch, strict=True):
                 found[number] = hypotheses
         cut = sum(not hypotheses[0].finished for hypotheses in found)

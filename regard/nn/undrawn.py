@@ -29,6 +29,7 @@ class _Undrawn(TorchFunctionMode):
         self, function: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         given = kwargs or {}
-        if getattr(function, "__module__", None) == "torch.nn.init":
+        draws = function.__name__ in ("normal_", "uniform_")  # of a tensor, as some of those in torch.nn.init call it
+        if draws or getattr(function, "__module__", None) == "torch.nn.init":
             return args[0] if args else given["tensor"]
         return function(*args, **given)

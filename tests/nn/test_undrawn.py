@@ -18,6 +18,7 @@ def test_nothing_is_drawn() -> None:
     state = torch.get_rng_state()
     with undrawn():
         made = nn.ModuleList([nn.Linear(3, 4), nn.Embedding(5, 6), nn.Conv1d(2, 3, 4), nn.LayerNorm(7)])
+        nn.init.xavier_uniform_(made[0].weight)
     assert torch.equal(torch.get_rng_state(), state)
     assert [tuple(x.shape) for x in made.parameters()][:3] == [(4, 3), (4,), (5, 6)]
     nn.Linear(3, 4)

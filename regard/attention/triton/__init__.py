@@ -8,6 +8,7 @@ call gives the same bits every time.
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager
 from functools import cache
 from importlib.util import find_spec
 from typing import Any
@@ -47,25 +48,33 @@ def refusals(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> list[str]
 
 def attend(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> tuple[Tensor, Tensor]:
     """The output, ``[B, H, Q, Dv]`` or ``[T, H, Dv]``; what :func:`gradients` needs beside it, ``[B, H, Q]``."""
-    return _calls().attend(query, key, value, spec)  # type: ignore[no-any-return]
+    with _current(query):
+        return _calls().attend(query, key, value, spec)  # type: ignore[no-any-return]
 
 
 def gradients(
     grad: Tensor, query: Tensor, key: Tensor, value: Tensor, output: Tensor, saved: Tensor, spec: Spec
 ) -> dict[str, Tensor]:
     """The gradients of query, key, value and what is learned."""
-    return _calls().gradients(grad, query, key, value, output, saved, spec)  # type: ignore[no-any-return]
+    with _current(query):
+        return _calls().gradients(grad, query, key, value, output, saved, spec)  # type: ignore[no-any-return]
 
 
 def weights(query: Tensor, key: Tensor, spec: Spec) -> AttentionWeights:
     """The weights, a truncated window as a band."""
-    return _calls().weights(query, key, spec)  # type: ignore[no-any-return]
+    with _current(query):
+        return _calls().weights(query, key, spec)  # type: ignore[no-any-return]
 
 
 def _calls() -> Any:
     from regard.attention.triton import calls
 
     return calls
+
+
+def _current(query: Tensor) -> AbstractContextManager[object]:
+    """Within, its GPU is the one on which kernels are launched."""
+    return torch.cuda.device_of(query)  # type: ignore[no-untyped-call]
 
 
 def _is_interpreted() -> bool:

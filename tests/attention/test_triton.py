@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -198,8 +199,38 @@ def test_where_there_is_no_gpu_it_is_said(monkeypatch: pytest.MonkeyPatch) -> No
     assert "triton" not in regard.explain(x, x, x, window=1)
 
 
-def test_without_triton_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(triton, "INSTALLED", False)
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        (None, "Triton 3.4 or newer is not installed: pip install 'regard[gpu]'"),
+        ("3.3.1", "Triton 3.3.1 is too old, it takes 3.4 or newer: pip install --upgrade 'regard[gpu]'"),
+        ("2.10.0+git1", "Triton 2.10.0+git1 is too old"),
+    ],
+)
+def test_without_a_triton_that_is_new_enough_it_is_said_how_to_get_it(
+    found: str | None, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(triton, "AGAINST_TRITON", triton.lacks_triton(found))
     x = torch.zeros(1, 1, 4, 4)
-    with pytest.raises(UnsupportedError, match=r"Triton is not installed: pip install 'regard\[gpu\]'"):
+    with pytest.raises(UnsupportedError, match=re.escape(reason)):
         regard.attend(x, x, x, implementation="triton")
+
+
+def test_a_new_triton_and_one_that_nobody_knows_will_do() -> None:
+    assert [triton.lacks_triton(found) for found in ("3.4.0", "3.10", "4.0.0.dev1", "", triton.installed())] == [
+        None
+    ] * 5
+
+
+def test_a_gpu_that_is_too_old_is_told_by_its_number() -> None:
+    assert triton.lacks_units((7, 5)) == (
+        "the GPU is of compute capability 7.5, the kernels take 8.0 (Ampere, which has bfloat16) or newer"
+    )
+    assert [triton.lacks_units(found) for found in ((8, 0), (8, 9), (9, 0), (12, 1))] == [None] * 4
+
+
+def test_positions_that_no_int32_holds_are_refused() -> None:
+    x = torch.zeros(1, 1, 4, 4)
+    assert regard.attend(x, x, x, causal=True, query_start=(1 << 31) - 9, implementation="triton").shape == x.shape
+    with pytest.raises(UnsupportedError, match="a position of 2³¹ or more, counted over all rows and from query_start"):
+        regard.attend(x, x, x, query_start=(1 << 31) - 8, implementation="triton")

@@ -20,6 +20,7 @@ from regard.ragged import known, moved_offsets
 
 pytest.importorskip("triton", reason="Triton is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning:triton.runtime.interpreter")
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 ROWS = torch.randn(20, 1, 4)
 WRONG = {
     (3, 5, 20): "offsets must run from 0 to the 20 rows of query, got 3 to 20",
@@ -32,6 +33,8 @@ WRONG = {
 @pytest.fixture
 def _of_a_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What is done where the CPU does not know the offsets, here."""
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU, which has tests of its own")
     from regard.attention.triton import doubts, runs
 
     monkeypatch.setattr(runs, "known", lambda x: None)
@@ -97,7 +100,7 @@ def test_malformed_ones_give_nan_and_then_an_error(wrong: tuple[int, ...], norma
 def test_those_that_the_cpu_knows_are_refused_at_once() -> None:
     for wrong, message in WRONG.items():
         with pytest.raises(ShapeError, match=message):
-            regard.attend(*[ROWS] * 3, offsets=torch.tensor(wrong), implementation="triton")
+            regard.attend(*[ROWS.to(DEVICE)] * 3, offsets=torch.tensor(wrong), implementation="triton")
 
 
 def test_what_is_known_of_offsets_goes_where_they_go() -> None:

@@ -24,10 +24,18 @@ BLUR = 0.02  # lengths up to so much apart may share a step; few lengths make la
 
 
 def on_device(batch: B, device: torch.device | str) -> B:
-    """A dataclass of tensors, and of other batches, on a device; all else stays. The ``to`` of every batch."""
+    """A dataclass of tensors, and of other batches, on a device; all else stays. The ``to`` of every batch.
+
+    What the CPU knows of its offsets, fields of such a name, it goes on knowing.
+    """
     parts = {field.name: getattr(batch, field.name) for field in fields(batch)}  # type: ignore[arg-type]
-    moved = {name: part.to(device) if hasattr(part, "to") else part for name, part in parts.items()}
-    return replace(batch, **moved)  # type: ignore[type-var]
+    return replace(batch, **{name: _moved(name, part, device) for name, part in parts.items()})  # type: ignore[type-var]
+
+
+def _moved(name: str, part: object, device: torch.device | str) -> object:
+    if name.endswith("offsets") and isinstance(part, Tensor):
+        return moved_offsets(part, device)
+    return part.to(device) if hasattr(part, "to") else part
 
 
 def offsets_of(lengths: Sequence[int]) -> Tensor:
@@ -46,33 +54,44 @@ def on_host(*given: Tensor) -> list[Tensor]:
 
     What it said is kept as an attribute of each, so that all layers share it, and it goes when they go.
     """
+    if all(x.is_cpu for x in given):
+        return list(given)
     if torch.compiler.is_compiling():
         return [x if x.is_meta else x.cpu() for x in given]
-    held = [_held(x) for x in given]
-    unknown = [x for x, numbers in zip(given, held, strict=True) if numbers is None]
+    found = [x if x.is_meta and known(x) is None else known(x) for x in given]
+    unknown = [x for x, numbers in zip(given, found, strict=True) if numbers is None]
     answers = iter(torch.split(torch.cat(unknown).cpu(), [len(x) for x in unknown]) if unknown else ())
-    return [_keep(x, next(answers)) if numbers is None else numbers for x, numbers in zip(given, held, strict=True)]
+    return [_keep(x, next(answers)) if numbers is None else numbers for x, numbers in zip(given, found, strict=True)]
 
 
-def beside(values: Tensor, offsets: Tensor) -> Tensor:
-    """Offsets from the CPU on the device of the values, which will not be asked for them."""
-    moved = offsets.to(values.device, non_blocking=True)
-    if moved is not offsets:
-        moved._on_host = (_version(moved), offsets)  # type: ignore[attr-defined]
-    return moved
-
-
-def _held(offsets: Tensor) -> Tensor | None:
-    if offsets.device.type in ("cpu", "meta"):
+def known(offsets: Tensor) -> Tensor | None:
+    """Offsets as the CPU has them, for which no GPU is waited for; None where it has none."""
+    if offsets.is_cpu:
         return offsets
     version, held = getattr(offsets, "_on_host", (None, None))
     return held if version == _version(offsets) else None
 
 
+def moved_offsets(offsets: Tensor, device: torch.device | str) -> Tensor:
+    """Offsets on a device, which will not be asked for what the CPU knows of them."""
+    held, moved = known(offsets), offsets.to(device, non_blocking=offsets.is_cpu)
+    return moved if held is None or moved is offsets or moved.is_cpu else _told(moved, held)
+
+
+def beside(values: Tensor, offsets: Tensor) -> Tensor:
+    """Offsets on the device of the values."""
+    return moved_offsets(offsets, values.device)
+
+
 def _keep(offsets: Tensor, held: Tensor) -> Tensor:
     if not offsets.is_inference():  # of those nobody is told that they were changed
-        offsets._on_host = (_version(offsets), held)  # type: ignore[attr-defined]
+        _told(offsets, held)
     return held
+
+
+def _told(offsets: Tensor, held: Tensor) -> Tensor:
+    offsets._on_host = (_version(offsets), held)  # type: ignore[attr-defined]
+    return offsets
 
 
 def _version(x: Tensor) -> int:
@@ -161,17 +180,15 @@ class Ragged:
             raise ShapeError(
                 f"mask must be bool of shape {tuple(padded.shape[:2])}, got {mask.dtype} of shape {tuple(mask.shape)}"
             )
-        offsets = torch.zeros(len(mask) + 1, dtype=torch.int64, device=padded.device)
-        torch.cumsum(mask.sum(1), 0, out=offsets[1:])
-        return cls(padded[mask], offsets)
+        return cls.from_lengths(padded[mask], mask.sum(1).tolist())
 
     def to_padded(self, fill: float = 0.0) -> tuple[Tensor, Tensor]:
         """The batch as ``[B, N, ...]`` filled up to its longest sequence, and its mask ``[B, N]`` (True = real)."""
-        lengths, longest = self.lengths, self.longest
-        mask = torch.arange(longest, device=self.values.device) < lengths[:, None]  # [B, N]
-        padded = self.values.new_full((len(self), longest, *self.values.shape[1:]), fill)
-        padded[mask] = self.values
-        return padded, mask
+        shape, ids, rows = (len(self), self.longest), self.sequence_ids, len(self.values)
+        mask = torch.arange(shape[1], device=self.values.device) < self.lengths[:, None]  # [B, N]
+        place = torch.arange(rows, device=self.values.device) - self.offsets[ids] + ids * shape[1]
+        padded = self.values.new_full((shape[0] * shape[1], *self.values.shape[1:]), fill)
+        return padded.index_copy(0, place, self.values).view(*shape, *self.values.shape[1:]), mask
 
     def with_values(self, values: Tensor) -> Ragged:
         """The same sequences with other vectors ``[T, ...]``."""
@@ -179,9 +196,7 @@ class Ragged:
 
     def to(self, device: torch.device | str) -> Ragged:
         """The batch on a device, values ``[T, ...]`` and all that tells of them."""
-        values = self.values.to(device)
-        offsets = beside(values, self.offsets) if self.offsets.is_cpu else self.offsets.to(device)
-        return Ragged(values, offsets, self.grid, self.part)
+        return Ragged(self.values.to(device), moved_offsets(self.offsets, device), self.grid, self.part)
 
     def map_grids(self, function: Callable[[Tensor], Tensor]) -> Ragged:
         """The images that a function makes of images of one size together, ``[b, rows, columns, …]`` each time.

@@ -156,24 +156,38 @@ def _choose(query: Tensor, key: Tensor, value: Tensor, spec: Spec, implementatio
 
 
 def _fastest(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> str:
-    # "sdpa" costs less to call, and where it is exported it runs anywhere; it has no ragged batches. On a GPU cuDNN is
-    # ahead of all where everyone sees all; causal calls must first be rid of what a product would spread
-    all_see_all = query.is_cuda and spec.right is None
-    preferred = spec.offsets is None and (torch.compiler.is_compiling() or _is_short(query, key) or all_see_all)
-    if preferred and not sdpa.refusals(query, key, value, spec):
+    if _for_sdpa(query, key, spec) and not sdpa.refusals(query, key, value, spec):
         return "sdpa"
     return fastest(_near(query), query, key, value, spec)
 
 
+def _for_sdpa(query: Tensor, key: Tensor, spec: Spec) -> str:
+    """Why "sdpa" is taken where it can, and not a faster one; empty where it is not."""
+    if spec.offsets is not None:
+        return ""  # it has no ragged batches
+    if torch.compiler.is_compiling():
+        return "a network is traced, and it runs wherever PyTorch does"
+    if query.shape[:-1].numel() * key.shape[-2] < SHORT:
+        return "the call has fewer than 2²⁰ pairs, and it is started soonest"
+    return "everyone sees all, where cuDNN is ahead on a GPU" if query.is_cuda and spec.right is None else ""
+
+
+AHEAD_OF_SDPA = {
+    "native": "sdpa is ahead only in calls of fewer than 2²⁰ pairs",
+    "triton": "sdpa must first clean keys and values of NaN and Inf in causal calls",
+}
+
+
 def _near(query: Tensor) -> dict[str, Implementation[Spec, AttentionWeights]]:
-    """What "auto" may take: kernels of a GPU are not interpreted on a CPU unless they are asked for by name."""
-    return {name: row for name, row in IMPLEMENTATIONS.items() if query.is_cuda or name != "triton"}
-
-
-def _is_short(query: Tensor, key: Tensor) -> bool:
-    """Whether a dense call is over before the native kernels have been called."""
-    return query.shape[:-1].numel() * key.shape[-2] < SHORT
+    """What "auto" may take: kernels of a CPU are not for a GPU, nor is there one to interpret the other's."""
+    others = "native" if query.is_cuda else "triton"
+    return {name: row for name, row in IMPLEMENTATIONS.items() if name != others}
 
 
 def _explain(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> str:
-    return explained(_near(query), _fastest(query, key, value, spec), query, key, value, spec)
+    table, chosen, why = _near(query), _fastest(query, key, value, spec), ""
+    if chosen == "sdpa":
+        why = _for_sdpa(query, key, spec)
+    elif not sdpa.refusals(query, key, value, spec):
+        why = AHEAD_OF_SDPA.get(chosen, "")
+    return explained(table, chosen, query, key, value, spec, why)

@@ -22,7 +22,6 @@ from regard.attention.spec import (
     whole,
 )
 from regard.errors import ConfigError, ShapeError
-from regard.ragged import on_host
 
 NORMALIZERS: tuple[Normalizer, ...] = get_args(Normalizer)
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
@@ -59,7 +58,6 @@ def check(query: Tensor, key: Tensor, value: Tensor, options: AttendOptions) -> 
             f"query_start must be a whole number from 0, got {shown(options['query_start'])}; "
             "it is the first query's position"
         )
-    offsets, key_offsets = _on_host(offsets, key_offsets)
     spec = Spec(
         **choices_of(query, options),
         bias=bias if isinstance(bias, Tensor) else None,
@@ -73,16 +71,6 @@ def check(query: Tensor, key: Tensor, value: Tensor, options: AttendOptions) -> 
         query_start=query_start,
     )
     return query, key, value, spec
-
-
-def _on_host(offsets: Tensor | None, key_offsets: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
-    """As they are read by all that follows, for backward too: one time."""
-    if offsets is None or (offsets.is_cpu and (key_offsets is None or key_offsets.is_cpu)):
-        return offsets, key_offsets
-    if key_offsets is None:
-        return on_host(offsets)[0], None
-    offsets, key_offsets = on_host(offsets, key_offsets)
-    return offsets, key_offsets
 
 
 def _no_tensor(name: str, given: object) -> ShapeError:

@@ -37,11 +37,18 @@ def fastest(table: Mapping[str, Implementation[S, W]], query: Tensor, key: Tenso
 
 
 def explained(
-    table: Mapping[str, Implementation[S, W]], chosen: str, query: Tensor, key: Tensor, value: Tensor, spec: S
+    table: Mapping[str, Implementation[S, W]],
+    chosen: str,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    spec: S,
+    why: str = "",
 ) -> str:
-    """What was chosen, and why not another."""
+    """What was chosen, why it was preferred, where it was, and why not another."""
     refused = {name: table[name].refusals(query, key, value, spec) for name in reversed(tuple(table))}
     passed = [f"{name} cannot: {'; '.join(reasons)}" for name, reasons in refused.items() if reasons]
+    passed = [why, *passed] if why else passed
     return f"{chosen}, for {'; and '.join(passed)}" if passed else chosen
 
 

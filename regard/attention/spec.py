@@ -16,7 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.autograd import forward_ad
 
 from regard.errors import ShapeError
-from regard.ragged import shape_of
+from regard.ragged import on_host, shape_of
 
 Normalizer = Literal["softmax", "relu", "sigmoid"]
 Window = int | tuple[int | None, int | None] | None  # to each side, or (left, right); None for no limit
@@ -165,7 +165,7 @@ class Spec(NamedTuple):
     additive_weight: Tensor | None  # [H, D] of an additive score; None: the scaled dot product
     bias: Tensor | None  # broadcastable to [B, H, Q, K]
     table: Tensor | None  # [H, L] of a relative bias
-    offsets: Tensor | None  # [B+1], on the CPU; None: the dense layout
+    offsets: Tensor | None  # [B+1], on any device; None: the dense layout
     key_offsets: Tensor | None
     key_mask: Tensor | None  # [B, K], True = may be attended
     seed: Tensor | None  # [1] int64, on the CPU; None: no dropout
@@ -254,16 +254,20 @@ def sequences_of(query: Tensor, key: Tensor, spec: Spec) -> Sequences:
 
 
 def read_sequences(offsets: Tensor, key_offsets: Tensor | None, rows: int, key_rows: int) -> Sequences:
-    """``(query start, query stop, key start, key stop)`` of each sequence; refuses offsets that are no offsets."""
-    query = _checked(tuple(offsets.tolist()), rows, "offsets", "query")
-    key = query
-    if key_offsets is not None:
-        key = _checked(tuple(key_offsets.tolist()), key_rows, "key_offsets", "key")
+    """``(query start, query stop, key start, key stop)`` of each sequence; refuses offsets that are no offsets.
+
+    Those on a GPU are waited for, unless the CPU knows them; see :func:`regard.ragged.on_host`.
+    """
+    given = [offsets] if key_offsets is None else [offsets, key_offsets]
+    query, *others = (tuple(x.tolist()) for x in on_host(*given))
+    query = checked(query, rows, "offsets", "query")
+    key = checked(others[0], key_rows, "key_offsets", "key") if others else query
     return tuple(zip(query, query[1:], key, key[1:], strict=False))
 
 
 @lru_cache(maxsize=64)
-def _checked(offsets: tuple[int, ...], rows: int, name: str, rows_name: str) -> tuple[int, ...]:
+def checked(offsets: tuple[int, ...], rows: int, name: str, rows_name: str) -> tuple[int, ...]:
+    """The numbers of offsets, unless they are no offsets of so many rows."""
     if offsets[0] != 0 or offsets[-1] != rows:
         raise ShapeError(
             f"{name} must run from 0 to the {rows} rows of {rows_name}, got {offsets[0]} to {offsets[-1]}; "

@@ -132,8 +132,7 @@ def neighbours(batch: Ragged, *, left: int, right: int) -> Tensor:
     near = torch.stack([around[start : start + T] for start in range(width)], 1)  # [T, width, E]
     place = batch.positions[:, None] + torch.arange(-left, right + 1, device=batch.values.device)  # [T, width]
     beyond = (place < 0) | (place >= batch.lengths[batch.sequence_ids][:, None])
-    near.flatten(0, 1).index_fill_(0, beyond.flatten().nonzero().squeeze(1), 0)
-    return near.flatten(1)
+    return near.masked_fill_(beyond[..., None], 0).flatten(1)
 
 
 @takes_ragged

@@ -21,6 +21,7 @@ from regard.parallel import ring, windowed
 from regard.parallel.group import REFUSED, Group, Handle
 from regard.parallel.layout import Layout
 from regard.parallel.windowed import Work
+from regard.ragged import on_host
 
 WHERE = "parallel.attend"
 
@@ -124,8 +125,8 @@ def _said(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> dict[str, An
         "dim": (query.shape[-1], value.shape[-1]),
         "score": "dot" if spec.additive_weight is None else "additive",
         "bias": None if spec.table is None else ("table", tuple(spec.table.shape), spec.table_left),
-        "offsets": None if spec.offsets is None else spec.offsets.tolist(),
-        "key_offsets": None if spec.key_offsets is None else spec.key_offsets.tolist(),
+        "offsets": None if spec.offsets is None else on_host(spec.offsets)[0].tolist(),
+        "key_offsets": None if spec.key_offsets is None else on_host(spec.key_offsets)[0].tolist(),
         "key_mask": spec.key_mask is not None,
         "normalizer": spec.normalizer,
         "window": (spec.left, spec.right),

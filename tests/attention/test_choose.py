@@ -17,8 +17,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 import regard
 from attention.cases import Case, cases, make, refuses
 from attention.tolerances import assert_near
-from regard import ConfigError, UnsupportedError
-from regard.attention import native
+from regard import ConfigError, ShapeError, UnsupportedError
+from regard.attention import native, triton
 from regard.attention.api import IMPLEMENTATIONS
 
 X = torch.zeros(1, 2, 8, 4)
@@ -76,8 +76,66 @@ def test_auto_takes_the_first_that_can(case: Case) -> None:
 
 def test_auto_leaves_short_calls_to_sdpa() -> None:
     short, long = torch.zeros(1, 1, 1000, 4), torch.zeros(1, 1, 1100, 4)
-    assert regard.explain(short, short, short) == "sdpa"
-    assert regard.explain(long, long, long) == "native"
+    assert regard.explain(short, short, short) == (
+        "sdpa, for the call has fewer than 2²⁰ pairs, and it is started soonest"
+    )
+    assert regard.explain(long, long, long) == "native, for sdpa is ahead only in calls of fewer than 2²⁰ pairs"
+
+
+ON_A_GPU: dict[str, tuple[dict[str, Any], str]] = {
+    "short": (
+        {"length": 8},
+        "sdpa, for the call has fewer than 2²⁰ pairs, and it is started soonest",
+    ),
+    "all": ({}, "sdpa, for everyone sees all, where cuDNN is ahead on a GPU"),
+    "causal": (
+        {"causal": True},
+        "triton, for sdpa must first clean keys and values of NaN and Inf in causal calls",
+    ),
+    "window": ({"window": 9}, "triton, for sdpa cannot: the window is truncated"),
+    "ragged": ({"offsets": [0, 5, 4096]}, "triton, for sdpa cannot: the batch is ragged"),
+    "dropout": ({"dropout_p": 0.1}, "triton, for sdpa cannot: there is dropout"),
+    "relu": ({"normalizer": "relu"}, "triton, for sdpa cannot: the normalizer is relu, not softmax"),
+    "wide": (
+        {"dim": 320, "window": 9},
+        "blocked, for triton cannot: a head of more than 256 channels has no kernel; "
+        "and sdpa cannot: the window is truncated",
+    ),
+    "float64": (
+        {"dtype": torch.float64, "normalizer": "relu"},
+        "blocked, for triton cannot: float64 has no kernel; and sdpa cannot: the normalizer is relu, not softmax; "
+        "float64 has no fused kernel, which would hold every score",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ON_A_GPU)
+def test_on_a_gpu_it_is_said_why(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There need be none."""
+    monkeypatch.setattr(triton, "AGAINST_TRITON", None)
+    options, expected = dict(ON_A_GPU[kind][0]), ON_A_GPU[kind][1]
+    length, dim, dtype = (options.pop(name, usual) for name, usual in (("length", 4096), ("dim", 64), ("dtype", None)))
+    shape = (length, 2, dim) if "offsets" in options else (1, 2, length, dim)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        x = torch.empty(shape, device="cuda", dtype=dtype)
+        if "offsets" in options:
+            options["offsets"] = torch.tensor(options["offsets"], device="cuda")
+        assert regard.explain(x, x, x, **options) == expected
+
+
+def test_tensors_of_two_devices_are_refused() -> None:
+    with FakeTensorMode():
+        x = torch.empty(1, 2, 8, 4, device="cuda")
+        y = x.cpu()
+        with pytest.raises(ShapeError, match=r"on one device; got cuda:0, cpu, cuda:0; use .to\(device\)"):
+            regard.attend(x, y, x, implementation="triton")
+
+
+def test_offsets_may_be_on_the_cpu_beside_a_gpu() -> None:
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        x = torch.empty(8, 2, 4, device="cuda")
+        output = regard.attend(x, x, x, offsets=torch.tensor([0, 3, 8]))
+        assert (output.shape, output.device) == (x.shape, x.device)
 
 
 def test_what_is_traced_runs_on_pytorchs_own_operators_where_it_can() -> None:

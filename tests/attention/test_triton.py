@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -22,6 +24,7 @@ pytest.importorskip("triton", reason="Triton is not installed")
 # NumPy, which stands for the GPU, says what a GPU keeps to itself: that of two infinities nothing is known
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning:triton.runtime.interpreter")
 ON_GPU = torch.cuda.is_available()
+DEVICE = "cuda" if ON_GPU else "cpu"
 HALVES = [torch.float32, torch.bfloat16, torch.float16]
 SHORT = st.lists(st.tuples(*[st.sampled_from([0, 1, 3, 17, 33])] * 2), min_size=1, max_size=3)
 DRAWN = cases(
@@ -68,11 +71,13 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that the borders of tiles are met."""
+@pytest.fixture(params=["small tiles", "own tiles"] if ON_GPU else ["small tiles"], autouse=True)
+def tiles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small ones, so that their borders are met; on a GPU those that are used, too."""
     from regard.attention.triton import tuning
 
+    if request.param == "own tiles":
+        return
     for table in ("FORWARD", "FORWARD_LONG", "BY_QUERY", "BY_KEY", "RAGGED", "FLOAT32", "ADDITIVE", "PAIRS"):
         registers = None if table == "PAIRS" else 168
         monkeypatch.setattr(tuning, table, {256: tuning.Tiles(16, 16, 1, 1, registers)})
@@ -153,7 +158,7 @@ def test_memory_that_was_used_before_is_written_whole(monkeypatch: pytest.Monkey
     assert all(torch.equal(again[name], exact[name]) for name in exact)
 
 
-@pytest.mark.parametrize("name", ["table", "ragged"])
+@pytest.mark.parametrize("name", CASES if ON_GPU else ["table", "ragged"])
 def test_the_same_bits_every_time(name: str) -> None:
     call = make(CASES[name])
     first = call.run("triton")
@@ -162,9 +167,45 @@ def test_the_same_bits_every_time(name: str) -> None:
         assert all(torch.equal(first[name], again[name]) for name in first)
 
 
+@pytest.mark.parametrize("name", ["dropout, mask", "crossed", "additive, ragged"])
+def test_a_seed_drops_the_same_weights_everywhere(name: str) -> None:
+    """On a GPU and on a CPU, whoever computes them."""
+    call = make(CASES[name])
+    on_gpu, by_definition = (call.weights(implementation).values.cpu() for implementation in ("triton", "reference"))
+    assert torch.equal(on_gpu == 0, by_definition == 0)
+    assert 0.1 < float((on_gpu == 0).float().mean()) < 1
+
+
+def test_a_ragged_batch_of_many_rows() -> None:
+    """A million of them on a GPU, whose queries are more numbers than an int32 counts; each sequence as it is alone."""
+    rows, heads, dim = (1_000_000, 32, 128) if ON_GPU else (120, 2, 8)
+    if ON_GPU and torch.cuda.mem_get_info()[0] < 60 << 30:
+        pytest.skip("needs 60 GiB of a GPU's memory")
+    random = np.random.default_rng(0)
+    lengths = random.geometric(0.04, rows) - 1  # 24 on average, some empty
+    lengths = lengths[lengths.cumsum() <= rows]
+    lengths[-1] += rows - lengths.sum()
+    dtype = torch.bfloat16 if ON_GPU else torch.float32
+    query = torch.randn(rows, heads, dim, device=DEVICE, dtype=dtype, requires_grad=True)
+    key, value = (torch.randn(rows, 1, dim, device=DEVICE, dtype=dtype, requires_grad=True) for _ in range(2))
+    batch = regard.Ragged.from_lengths(query, lengths.tolist())
+    output = regard.attend(query, key, value, offsets=batch.offsets, window=(9, 5), implementation="triton")
+    gradients = torch.autograd.grad(output.sum(), (query, key, value))
+    ends = lengths.cumsum()
+    for number in [0, len(lengths) - 1, *random.choice(np.flatnonzero(lengths), 20 if ON_GPU else 2)]:
+        here = slice(ends[number] - lengths[number], ends[number])
+        alone = [x.detach()[here].double().requires_grad_() for x in (query, key, value)]
+        exact = regard.attend(
+            *alone, offsets=torch.tensor([0, lengths[number]]), window=(9, 5), implementation="reference"
+        )
+        expected = torch.autograd.grad(exact.sum(), alone)
+        for found, wanted in zip((output, *gradients), (exact, *expected), strict=True):
+            assert_near(found[here], wanted, dtype)
+
+
 def test_runs_are_those_of_the_offsets_as_they_are() -> None:
     """They are kept beside them, until they change."""
-    x = torch.randn(20, 1, 4, device="cuda" if ON_GPU else "cpu")
+    x = torch.randn(20, 1, 4, device=DEVICE)
     offsets, others = torch.tensor([0, 5, 20]), torch.tensor([0, 15, 20])
 
     def call(implementation: str, **options: Any) -> torch.Tensor:
@@ -198,8 +239,38 @@ def test_where_there_is_no_gpu_it_is_said(monkeypatch: pytest.MonkeyPatch) -> No
     assert "triton" not in regard.explain(x, x, x, window=1)
 
 
-def test_without_triton_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(triton, "INSTALLED", False)
-    x = torch.zeros(1, 1, 4, 4)
-    with pytest.raises(UnsupportedError, match=r"Triton is not installed: pip install 'regard\[gpu\]'"):
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        (None, "Triton 3.4 or newer is not installed: pip install 'regard[gpu]'"),
+        ("3.3.1", "Triton 3.3.1 is too old, it takes 3.4 or newer: pip install --upgrade 'regard[gpu]'"),
+        ("2.10.0+git1", "Triton 2.10.0+git1 is too old"),
+    ],
+)
+def test_without_a_triton_that_is_new_enough_it_is_said_how_to_get_it(
+    found: str | None, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(triton, "AGAINST_TRITON", triton.lacks_triton(found))
+    x = torch.zeros(1, 1, 4, 4, device=DEVICE)
+    with pytest.raises(UnsupportedError, match=re.escape(reason)):
         regard.attend(x, x, x, implementation="triton")
+
+
+def test_a_new_triton_and_one_that_nobody_knows_will_do() -> None:
+    assert [triton.lacks_triton(found) for found in ("3.4.0", "3.10", "4.0.0.dev1", "", triton.installed())] == [
+        None
+    ] * 5
+
+
+def test_a_gpu_that_is_too_old_is_told_by_its_number() -> None:
+    assert triton.lacks_units((7, 5)) == (
+        "the GPU is of compute capability 7.5, the kernels take 8.0 (Ampere, which has bfloat16) or newer"
+    )
+    assert [triton.lacks_units(found) for found in ((8, 0), (8, 9), (9, 0), (12, 1))] == [None] * 4
+
+
+def test_positions_that_no_int32_holds_are_refused() -> None:
+    x = torch.zeros(1, 1, 4, 4, device=DEVICE)
+    assert regard.attend(x, x, x, causal=True, query_start=(1 << 31) - 9, implementation="triton").shape == x.shape
+    with pytest.raises(UnsupportedError, match="a position of 2³¹ or more, counted over all rows and from query_start"):
+        regard.attend(x, x, x, query_start=(1 << 31) - 8, implementation="triton")

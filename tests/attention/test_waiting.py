@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,11 +20,12 @@ from attention.cases import RUNS, Case, make
 from attention.test_property import _compare
 from attention.tolerances import assert_near
 from regard import Ragged
-from regard.attention import blocked
+from regard.attention import blocked, sdpa
 from regard.attention.api import DEFAULTS
 from regard.attention.blocked import operands
 from regard.attention.blocked.cut import cut
 from regard.attention.check import check
+from regard.ragged import beside
 
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 TABLE = [
@@ -127,22 +129,38 @@ def test_poison_on_a_gpu(case: Case) -> None:
         assert_poison_stays(make(case), "blocked", torch.nan, in_queries=True)
 
 
-def _on_gpu(case: Case) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _on_gpu(case: Case, *, known: bool) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The leaves and the options of a call; known: whether the CPU knows the offsets that the GPU has."""
     call = make(case)
     leaves = {name: x.cuda().requires_grad_() for name, x in call.leaves.items()}
     options = call.arguments(leaves)
-    if case.key_mask:
-        options["key_mask"] = options["key_mask"].cuda()
+    for name, x in options.items():
+        if name.endswith("offsets"):
+            options[name] = beside(leaves["query"], x) if known else x.cuda()
+        elif isinstance(x, Tensor) and name != "bias":
+            options[name] = x.cuda()
     return leaves, options
 
 
+def _does(implementation: str, case: Case) -> bool:
+    call = make(case)
+    query, key, value = (call.leaves[name] for name in ("query", "key", "value"))
+    given = check(query, key, value, DEFAULTS | call.arguments(call.leaves))
+    return implementation != "sdpa" or not sdpa.refusals(*given)
+
+
 @GPU
-@pytest.mark.parametrize("implementation", ["blocked", "auto"])
-def test_a_gpu_is_never_waited_for(implementation: str) -> None:
-    for case in [*DENSE, *RAGGED]:
-        leaves, options = _on_gpu(case)
-        for _ in range(2):  # the first may have something to set up
-            torch.cuda.set_sync_debug_mode("error" if _ else "default")
+@pytest.mark.parametrize(
+    ("implementation", "known"),
+    [("blocked", True), ("sdpa", True), ("triton", True), ("triton", False), ("auto", False)],
+)
+def test_a_gpu_is_never_waited_for(implementation: str, known: bool) -> None:
+    """Nor for offsets that are new to it, but by `blocked`, which cuts by them."""
+    cases = TABLE if implementation == "sdpa" else [*DENSE, *RAGGED]
+    for case in filter(partial(_does, implementation), cases):
+        for mode in ("default", "error"):  # at first there is something to set up
+            leaves, options = _on_gpu(case, known=known)
+            torch.cuda.set_sync_debug_mode(mode)
             try:
                 torch.manual_seed(case.seed)
                 output = regard.attend(
@@ -161,22 +179,24 @@ def test_a_gpu_is_never_waited_for(implementation: str) -> None:
 
 
 @GPU
-def test_offsets_on_a_gpu_are_read_once() -> None:
+def test_offsets_on_a_gpu_are_read_once_by_blocked() -> None:
     x = torch.randn(8, 2, 4, device="cuda", requires_grad=True)
     offsets, key_offsets = torch.tensor([0, 3, 8]).cuda(), torch.tensor([0, 4, 8]).cuda()
 
     def call() -> None:
-        regard.attend(x, x, x, offsets=offsets, key_offsets=key_offsets, window=2).sum().backward()
+        output = regard.attend(x, x, x, offsets=offsets, key_offsets=key_offsets, window=2, implementation="blocked")
+        output.sum().backward()
 
     call()
     torch.cuda.set_sync_debug_mode("error")
     try:
         call()  # nor for another layer, nor for a batch that was made on the CPU
         batch = Ragged.from_lengths(x, [3, 5])
-        regard.attend(batch.values, x, x, offsets=batch.offsets, window=2).sum().backward()
+        regard.attend(batch.values, x, x, offsets=batch.offsets, window=2, implementation="blocked").sum().backward()
     finally:
         torch.cuda.set_sync_debug_mode("default")
     offsets.copy_(torch.tensor([0, 2, 8]))  # another number, another reading
-    moved = regard.attend(x, x, x, offsets=offsets, key_offsets=key_offsets, window=2)
-    host = regard.attend(x, x, x, offsets=offsets.cpu(), key_offsets=key_offsets.cpu(), window=2)
+    moved = regard.attend(x, x, x, offsets=offsets, key_offsets=key_offsets, window=2, implementation="blocked")
+    told = {"offsets": offsets.cpu(), "key_offsets": key_offsets.cpu()}
+    host = regard.attend(x, x, x, **told, window=2, implementation="blocked")
     assert torch.equal(moved, host)

@@ -13,6 +13,7 @@ from regard.attention.band import Band
 from regard.attention.spec import Spec, is_wrapper, sequences_of, transforms
 from regard.attention.weights import AttentionWeights
 from regard.errors import ConfigError
+from regard.ragged import on_host
 
 try:
     _kernels: Any = importlib.import_module("regard.attention.native._kernels")
@@ -190,8 +191,9 @@ def _call(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> Any:
     if spec.offsets is None:
         call.dense()
         return call
-    offsets = address(spec.offsets, torch.int64)
-    key_offsets = offsets if spec.key_offsets is None else address(spec.key_offsets, torch.int64)
+    given = [spec.offsets] if spec.key_offsets is None else [spec.offsets, spec.key_offsets]
+    offsets, *others = (address(x, torch.int64) for x in on_host(*given))
+    key_offsets = others[0] if others else offsets
     if not call.ragged(offsets=offsets, key_offsets=key_offsets, count=len(spec.offsets) - 1):
         sequences_of(query, key, spec)  # says what is wrong
     return call

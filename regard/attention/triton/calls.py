@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import torch
@@ -15,7 +16,7 @@ from regard.attention.triton.arguments import Extra, How, Inputs, Matrix, Number
 from regard.attention.triton.backward import Given, by_key, by_query
 from regard.attention.triton.forward import forward
 from regard.attention.triton.pairs import band, by_bias
-from regard.attention.triton.runs import runs_of, window_of
+from regard.attention.triton.runs import Found, runs_of, window_of
 from regard.attention.triton.tiles import FIRST
 from regard.attention.weights import AttentionWeights
 
@@ -27,8 +28,7 @@ class Call(NamedTuple):
     """What every kernel of a call is told."""
 
     inputs: Inputs
-    by_query: Runs  # the keys that a query sees
-    by_key: Runs  # the queries that see a key
+    runs: Found
     extra: Extra
     numbers: Numbers
     batches: int
@@ -53,7 +53,10 @@ def attend(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> tuple[Tenso
     tiles = _forward_tiles(query, value, spec, call.numbers.keys)
     blocks = _blocks(call.numbers.queries, tiles.rows)
     count = blocks * call.batches * call.inputs.heads
-    call.launch(forward, tiles, count, matrix(output), statistics, call.by_query, call.extra, *call.numbers, blocks)
+    runs = call.runs
+    call.launch(forward, tiles, count, matrix(output), statistics, runs.by_query, call.extra, *call.numbers, blocks)
+    if runs.ill is not None:
+        output, statistics = (x.masked_fill_(runs.ill, math.nan) for x in (output, statistics))
     return output, statistics
 
 
@@ -74,13 +77,13 @@ def gradients(
     blocks = _blocks(call.numbers.queries, tiles.rows)
     parts = None if spec.additive_weight is None else saved.new_empty(*saved.shape[:2], blocks, query.shape[-1])
     given = Given(matrix(grad), saved, torch.empty_like(saved), by_distance, parts)
-    told: tuple[Any, ...] = (matrix(output), given, matrix(found["query"]), call.by_query)
+    told: tuple[Any, ...] = (matrix(output), given, matrix(found["query"]), call.runs.by_query)
     count = blocks * call.batches * inputs.heads
     call.launch(by_query, tiles, count, *told, extra, *call.numbers, blocks, scale)
 
     tiles = _backward_tiles(tuning.BY_KEY, query, value, spec)
     blocks = _blocks(call.numbers.keys, tiles.rows)
-    told = (given, matrix(found["key"]), matrix(found["value"]), call.by_key)
+    told = (given, matrix(found["key"]), matrix(found["value"]), call.runs.by_key)
     count = blocks * call.batches * (inputs.heads // inputs.group)
     call.launch(by_key, tiles, count, *told, extra, *call.numbers, blocks, scale)
     if parts is not None and spec.additive_weight is not None:
@@ -101,7 +104,7 @@ def _by_bias(call: Call, given: Given, bias: Tensor) -> Tensor:
     tiles = tuning.tiles_of(tuning.PAIRS, max(how.D, how.DV))
     blocks, key_blocks = _blocks(sizes[2], tiles.rows), _blocks(sizes[3], tiles.columns)
     count = shape[0] * shape[1] * (1 if over["OVER_Q"] else blocks) * (1 if over["OVER_K"] else key_blocks)
-    told = given, found, call.batches, key_blocks, call.by_query, call.extra, *call.numbers, blocks
+    told = given, found, call.batches, key_blocks, call.runs.by_query, call.extra, *call.numbers, blocks
     call.launch(by_bias, tiles, count if all(sizes) else 0, *told, **over)
     return found.view(bias.shape).to(bias.dtype)
 
@@ -111,11 +114,11 @@ def weights(query: Tensor, key: Tensor, spec: Spec) -> AttentionWeights:
     query, key = _rows_whole(query), _rows_whole(key)
     _, statistics = attend(query, key, key, spec)
     call = _call(query, key, key, spec)
-    held = Band.of(spec, sequences_of(query, key, spec), query.device)
+    runs, held = call.runs, Band.of(spec, sequences_of(query, key, spec), query.device)
     values = query.new_zeros(*statistics.shape, held.width, dtype=torch.float32)  # [B, H, Q, W]
     tiles = tuning.tiles_of(tuning.PAIRS, query.shape[-1])
     blocks = _blocks(call.numbers.queries, tiles.rows)
-    told = values, held.first + held.starts, statistics, held.width, call.by_query, call.extra, *call.numbers, blocks
+    told = values, held.first + held.starts, statistics, held.width, runs.by_query, call.extra, *call.numbers, blocks
     call.launch(band, tiles, blocks * call.batches * call.inputs.heads, *told)
     if spec.offsets is not None:
         values = values[0].transpose(0, 1)  # [T, H, W]
@@ -143,7 +146,7 @@ def _rows_whole(x: Tensor) -> Tensor:
 
 
 def _call(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> Call:
-    by_query, by_key = runs_of(query, key, spec)
+    runs = runs_of(query, key, spec)
     heads, dim, value_dim = query.shape[1], query.shape[-1], value.shape[-1]
     exact = "tf32" if torch.backends.cuda.matmul.allow_tf32 else "tf32x3"
     how = How(
@@ -160,7 +163,7 @@ def _call(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> Call:
     )
     inputs = Inputs(matrix(query), matrix(key), matrix(value), heads, heads // key.shape[1])
     batches = 1 if spec.offsets is not None else query.shape[0]
-    return Call(inputs, by_query, by_key, _extra(query, key, spec, by_query), _numbers(query, key, spec), batches, how)
+    return Call(inputs, runs, _extra(query, key, spec, runs.by_query), _numbers(query, key, spec), batches, how)
 
 
 def _numbers(query: Tensor, key: Tensor, spec: Spec) -> Numbers:

@@ -23,7 +23,7 @@ from regard.front_ends.audio.stream import AudioStream, pieces_of
 from regard.front_ends.stored import are_numbers, check_vocabulary
 from regard.front_ends.windows import windows
 from regard.nn import Dropout
-from regard.ragged import Ragged, on_device
+from regard.ragged import Ragged, beside, offsets_of, on_device, on_host
 from regard.recording import Recording
 
 SPAN = 0.2  # seconds that a network is to guess together: less can be told from the frames around it
@@ -196,9 +196,9 @@ class Audio(nn.Module):
     def stacked(self, frames: Ragged) -> Ragged:
         """``[F, bins]`` → ``[T, 3·subsample·bins]``: the frames of each vector, and as many before and after them."""
         s, lengths = self.subsample, frames.lengths
-        counts = -(-lengths // s)  # [B]
-        starts = torch.cat([counts.new_zeros(1), counts.cumsum(0)])  # [B+1]
-        owner = torch.repeat_interleave(counts)  # [T]
+        counts = -(-on_host(frames.offsets)[0].diff() // s)  # [B]
+        starts = beside(frames.values, offsets_of(counts.tolist()))  # [B+1]
+        owner = torch.repeat_interleave(starts.diff(), output_size=int(counts.sum()))  # [T]
         place = torch.arange(len(owner), device=owner.device) - starts[owner]  # [T], of each vector in its recording
         around = torch.arange(-s, 2 * s, device=owner.device)
         index = (place[:, None] * s + around).clamp(min=0).minimum(lengths[owner][:, None] - 1)  # [T, 3s]

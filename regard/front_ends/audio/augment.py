@@ -15,7 +15,7 @@ from torch import Tensor
 
 from regard.errors import ConfigError
 from regard.files import SOUND_ENDINGS
-from regard.ragged import Ragged
+from regard.ragged import Ragged, on_host
 from regard.recording import Recording
 
 WHITE = "white"
@@ -78,9 +78,10 @@ def mask_bands_and_times(frames: Ragged, strength: float) -> Tensor:
     Arguments:
         strength: 1 hides up to a quarter of the bands twice, and up to 0.4 s every 2 s; 0.5 half as much.
     """
-    lengths, bins = frames.lengths.cpu(), frames.values.shape[1]
+    (offsets,), bins = on_host(frames.offsets), frames.values.shape[1]
+    lengths = offsets.diff()  # [B], on the CPU
     hidden = torch.zeros(frames.values.shape, dtype=torch.bool)
-    places = torch.arange(len(hidden)) - frames.offsets.cpu()[:-1].repeat_interleave(lengths)  # [T]
+    places = torch.arange(len(hidden)) - offsets[:-1].repeat_interleave(lengths)  # [T]
     for _ in range(BAND_MASKS):
         first, last = _spans(torch.full_like(lengths, bins), strength * BAND_SHARE * bins)  # [B]
         band = torch.arange(bins)
@@ -91,7 +92,7 @@ def mask_bands_and_times(frames: Ragged, strength: float) -> Tensor:
         first, last = _spans(lengths, widest * (lengths >= number * FRAMES_A_MASK))
         first, last = (x.repeat_interleave(lengths) for x in (first, last))
         hidden |= ((places >= first) & (places < last))[:, None]
-    return frames.values.masked_fill(hidden.to(frames.values.device), 0.0)
+    return frames.values.masked_fill(hidden.to(frames.values.device, non_blocking=True), 0.0)
 
 
 def _spans(lengths: Tensor, widest: Tensor | float) -> tuple[Tensor, Tensor]:

@@ -18,10 +18,10 @@ def utterance(frames: Ragged) -> Ragged:
     """``(x − mean) / std`` with those of each bin over the whole recording, ``[F, bins]``."""
     lengths = frames.lengths
     mean = torch.segment_reduce(frames.values, "mean", lengths=lengths)  # [B, bins]
-    centred = frames.values - mean.repeat_interleave(lengths, 0)
+    centred = frames.values - mean[frames.sequence_ids]
     variance = torch.segment_reduce(centred.square(), "mean", lengths=lengths)
     std = variance.sqrt().clamp(min=LEAST)
-    return frames.with_values(centred / std.repeat_interleave(lengths, 0))
+    return frames.with_values(centred / std[frames.sequence_ids])
 
 
 def running(frames: Ragged) -> Ragged:
@@ -29,7 +29,7 @@ def running(frames: Ragged) -> Ragged:
 
     ``[F, bins]`` of frames that are scaled by training data. It looks at nothing that follows, as a stream must.
     """
-    first = frames.offsets[:-1].repeat_interleave(frames.lengths)  # [F]
+    first = frames.offsets[frames.sequence_ids]  # [F]
     return frames.with_values(running_from(frames.values, first))
 
 

@@ -35,7 +35,16 @@ def on_device(batch: B, device: torch.device | str) -> B:
 def _moved(name: str, part: object, device: torch.device | str) -> object:
     if name.endswith("offsets") and isinstance(part, Tensor):
         return moved_offsets(part, device)
+    if isinstance(part, Tensor):
+        return sent(part, device)
     return part.to(device) if hasattr(part, "to") else part
+
+
+def sent(x: Tensor, device: torch.device | str) -> Tensor:
+    """A tensor on a device. On its way from the CPU nobody waits for it: what is done there comes after it."""
+    if x.is_cpu and torch.device(device).type == "cuda":  # pragma: no cover - needs a GPU
+        x = x.pin_memory()
+    return x.to(device, non_blocking=x.is_cpu)
 
 
 def offsets_of(lengths: Sequence[int]) -> Tensor:
@@ -74,7 +83,7 @@ def known(offsets: Tensor) -> Tensor | None:
 
 def moved_offsets(offsets: Tensor, device: torch.device | str) -> Tensor:
     """Offsets on a device, which will not be asked for what the CPU knows of them."""
-    held, moved = known(offsets), offsets.to(device, non_blocking=offsets.is_cpu)
+    held, moved = known(offsets), sent(offsets, device)
     return moved if held is None or moved is offsets or moved.is_cpu else _told(moved, held)
 
 
@@ -196,7 +205,7 @@ class Ragged:
 
     def to(self, device: torch.device | str) -> Ragged:
         """The batch on a device, values ``[T, ...]`` and all that tells of them."""
-        return Ragged(self.values.to(device), moved_offsets(self.offsets, device), self.grid, self.part)
+        return Ragged(sent(self.values, device), moved_offsets(self.offsets, device), self.grid, self.part)
 
     def map_grids(self, function: Callable[[Tensor], Tensor]) -> Ragged:
         """The images that a function makes of images of one size together, ``[b, rows, columns, …]`` each time.

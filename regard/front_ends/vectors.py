@@ -15,7 +15,7 @@ from regard.front_ends import Options
 from regard.front_ends.stored import are_numbers, check_vocabulary
 from regard.front_ends.windows import windows
 from regard.nn import Dropout
-from regard.ragged import Ragged
+from regard.ragged import Ragged, on_host
 
 PIECE = 1000  # rows of a long array that are read at once
 
@@ -78,8 +78,12 @@ class Vectors(nn.Module):
 
     def numbers(self, inputs: Ragged) -> Ragged:
         """``[T, C]``, what each vector is made of, brought to one scale."""
-        mean, std = (x.to(inputs.values.device) for x in (self.mean, self.std))
-        return inputs.with_values((inputs.values - mean) / std)
+        return inputs.with_values((inputs.values - self.mean) / self.std)
+
+    def lengths(self, inputs: Ragged) -> list[int]:
+        """How many vectors each sequence has."""
+        found: list[int] = on_host(inputs.offsets)[0].diff().tolist()
+        return found
 
     def stream(self, rate: int | None = None) -> VectorStream:
         """What takes in the rows of an array piece by piece.

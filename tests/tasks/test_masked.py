@@ -31,7 +31,7 @@ BERT = {"norm": "post", "positions": "learned", "position_reach": 64, "embedding
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "counting"
-    MaskedModel(**SMALL, **BERT, subwords=300, subword_model="wordpiece").fit(TEXTS * 30, TEXTS, folder, **QUICK)
+    MaskedModel(**SMALL, **BERT, subwords=300, subword_model="wordpiece").fit(TEXTS * 30, TEXTS * 10, folder, **QUICK)
     return folder
 
 

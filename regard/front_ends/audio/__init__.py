@@ -149,6 +149,14 @@ class Audio(nn.Module):
         stacked = self.stacked(self.normalized(inputs.frames))
         return stacked.with_values(stacked.values[:, self.size : 2 * self.size])
 
+    def lengths(self, inputs: AudioInputs) -> list[int]:
+        """How many vectors each recording becomes."""
+        return self._counts(inputs.frames)
+
+    def _counts(self, frames: Ragged) -> list[int]:
+        found: list[int] = (-(-on_host(frames.offsets)[0].diff() // self.subsample)).tolist()
+        return found
+
     def stream(self, rate: int | None = None) -> AudioStream:
         """What takes in a recording piece by piece, at a rate in Hz; that of the frames unless it is given.
 
@@ -184,7 +192,7 @@ class Audio(nn.Module):
 
     def scaled(self, frames: Tensor) -> Tensor:
         """``[F, bins]`` by mean and deviation of the training data."""
-        return (frames - self.mean.to(frames.device)) / self.std.to(frames.device)
+        return (frames - self.mean) / self.std
 
     def normalized(self, frames: Ragged) -> Ragged:
         """``[F, bins]`` by those, and by the recording's own where that is asked for."""
@@ -195,10 +203,9 @@ class Audio(nn.Module):
 
     def stacked(self, frames: Ragged) -> Ragged:
         """``[F, bins]`` → ``[T, 3·subsample·bins]``: the frames of each vector, and as many before and after them."""
-        s, lengths = self.subsample, frames.lengths
-        counts = -(-on_host(frames.offsets)[0].diff() // s)  # [B]
-        starts = beside(frames.values, offsets_of(counts.tolist()))  # [B+1]
-        owner = torch.repeat_interleave(starts.diff(), output_size=int(counts.sum()))  # [T]
+        s, lengths, counts = self.subsample, frames.lengths, self._counts(frames)
+        starts = beside(frames.values, offsets_of(counts))  # [B+1]
+        owner = torch.repeat_interleave(starts.diff(), output_size=sum(counts))  # [T]
         place = torch.arange(len(owner), device=owner.device) - starts[owner]  # [T], of each vector in its recording
         around = torch.arange(-s, 2 * s, device=owner.device)
         index = (place[:, None] * s + around).clamp(min=0).minimum(lengths[owner][:, None] - 1)  # [T, 3s]

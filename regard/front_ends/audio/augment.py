@@ -15,7 +15,7 @@ from torch import Tensor
 
 from regard.errors import ConfigError
 from regard.files import SOUND_ENDINGS
-from regard.ragged import Ragged, on_host
+from regard.ragged import Ragged, on_host, sent
 from regard.recording import Recording
 
 WHITE = "white"
@@ -92,7 +92,7 @@ def mask_bands_and_times(frames: Ragged, strength: float) -> Tensor:
         first, last = _spans(lengths, widest * (lengths >= number * FRAMES_A_MASK))
         first, last = (x.repeat_interleave(lengths) for x in (first, last))
         hidden |= ((places >= first) & (places < last))[:, None]
-    return frames.values.masked_fill(hidden.to(frames.values.device, non_blocking=True), 0.0)
+    return frames.values.masked_fill(sent(hidden, frames.values.device), 0.0)
 
 
 def _spans(lengths: Tensor, widest: Tensor | float) -> tuple[Tensor, Tensor]:

@@ -16,6 +16,7 @@ from regard.data.items import fewest
 from regard.errors import ConfigError, DataError, UnsupportedError
 from regard.front_ends import FRONT_ENDS
 from regard.parallel.rows import counted_once
+from regard.ragged import sent
 from regard.tasks import files, fitting
 from regard.tasks.batches import in_batches
 from regard.tasks.candidates import USUAL, as_pairs, best_of, check_top, given
@@ -206,9 +207,9 @@ class MaskedModel(ModelBase[PretrainConfig, MaskedNetwork]):
         return self.truth.batch(parts, whole_words=self.config.whole_words)
 
     def loss(self, network: nn.Module, batch: MaskedBatch) -> tuple[Tensor, int]:
-        chosen = choose(batch.groups, self.config.mask_share)
-        scores = network(batch.inputs, chosen)
-        loss, count, _ = self.truth.guessed(scores, batch.truth[chosen], label_smoothing=self.config.label_smoothing)
+        rows = sent(choose(batch.groups, self.config.mask_share), fitting.device_of(network))
+        scores, truth = network(batch.inputs, rows), self.truth.of(batch)[rows]
+        loss, count, _ = self.truth.guessed(scores, truth, label_smoothing=self.config.label_smoothing)
         return counted_once(self.network.encoder.processes, loss, count)
 
     def metric(self, train: Sequence[Example], dev: Sequence[Example] | None) -> str:
@@ -229,13 +230,13 @@ class MaskedModel(ModelBase[PretrainConfig, MaskedNetwork]):
         device, truth = fitting.device_of(network), self.truth
 
         def guessed(numbers: list[int]) -> tuple[float, int, float]:
-            generator = torch.Generator(device).manual_seed(numbers[0])
+            choosing = torch.Generator().manual_seed(numbers[0])
+            replacing = torch.Generator(device).manual_seed(numbers[0] + 2**32)
             batch = self.collate([examples[number] for number in numbers]).to(device)
-            chosen = choose(batch.groups, self.config.mask_share, generator)
-            loss, count, right = truth.guessed(
-                network(batch.inputs, chosen, generator), batch.truth[chosen], label_smoothing=0.0
-            )
-            return float(loss), count, right
+            rows = sent(choose(batch.groups, self.config.mask_share, choosing), device)
+            scores = network(batch.inputs, rows, replacing)
+            loss, count, right = truth.guessed(scores, truth.of(batch)[rows], label_smoothing=0.0)
+            return float(loss), count, float(right)
 
         total, count, right = 0.0, 0, 0.0
         for _, (loss, some, hits) in in_batches([self.length(example) for example in examples], device, guessed):

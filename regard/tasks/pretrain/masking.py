@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 MASKED, CHANGED = 0.8, 0.1  # shares of what is chosen: hidden; replaced by something else. The rest stays as it is.
 
 
-def choose(groups: Tensor, share: float, generator: torch.Generator | None = None) -> Tensor:
-    """Which of T items are chosen, ``[T]`` bool: each group with chance ``share``.
+def choose(groups: NDArray[np.int64], share: float, generator: torch.Generator | None = None) -> Tensor:
+    """Which of T items are chosen, ``[M]`` int64: each group with chance ``share``.
 
     Arguments:
-        groups: ``[T]`` int64 from 0, which items are chosen together (the pieces of a word); −1 is never chosen.
+        groups: ``[T]`` from 0, which items are chosen together (the pieces of a word); −1 is never chosen.
         share: from 0 to 1.
-        generator: of the groups' device; None for PyTorch's.
+        generator: of the CPU; None for PyTorch's.
 
     Devlin et al. 2019, "BERT", section 3.1.
     """
-    count = int(groups.max()) + 1 if len(groups) else 0
-    drawn = torch.rand(count, device=groups.device, generator=generator) < share
-    return drawn[groups.clamp(min=0)] & (groups >= 0) if count else torch.zeros_like(groups, dtype=torch.bool)
+    drawn = torch.rand(int(groups.max(initial=-1)) + 1, generator=generator) < share
+    never = torch.zeros(1, dtype=torch.bool)  # the last, where −1 leads
+    return torch.cat([drawn, never])[torch.from_numpy(groups)].nonzero()[:, 0]
 
 
 def corrupt(

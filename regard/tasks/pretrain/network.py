@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from regard.front_ends.tokens import MASK, SPECIAL
@@ -52,22 +54,23 @@ class MaskedNetwork(nn.Module):
         )
         nn.init.constant_(self.masked_head.norm.weight, width**-0.5)  # the table has unit scale
 
-    def forward(self, inputs: Any, chosen: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """``chosen`` ``[T]`` bool; four fifths of those are hidden, a tenth are replaced."""
+    def forward(self, inputs: Any, rows: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """``rows`` ``[M]`` int64, those that are chosen; four fifths of them are hidden, a tenth are replaced."""
         if self.mask is None:
             table, special = self.front_end.embedding.weight, self.front_end.special
             tokens = corrupt(
                 inputs.tokens,
-                chosen,
+                _among(len(inputs.tokens), rows),
                 mask=special[MASK],
                 first=len(SPECIAL),
                 size=len(table),
                 generator=generator,
             )
-            return self.guess(self.front_end(replace(inputs, tokens=tokens)), chosen)
+            return self.guess(self.front_end(replace(inputs, tokens=tokens)), rows)
         vectors: Ragged = self.front_end(inputs)
+        chosen = _among(len(vectors.values), rows)
         hidden = corrupt_vectors(vectors.values, chosen, mask=self.mask, generator=generator)
-        return self.guess(vectors.with_values(hidden), chosen)
+        return self.guess(vectors.with_values(hidden), rows)
 
     def fill(self, inputs: Any, blanks: Tensor) -> Tensor:
         """Scores for each of the blanks ``[T]`` bool, of tokens that are [MASK] or of words that are nothing yet."""
@@ -76,20 +79,28 @@ class MaskedNetwork(nn.Module):
             vectors = vectors.with_values(torch.where(blanks[:, None], self.mask, vectors.values))
         return self.guess(vectors, blanks)
 
-    def guess(self, vectors: Ragged, chosen: Tensor) -> Tensor:
-        """Scores of what the chosen vectors stand for."""
-        rows = gather(self.encoder(vectors)).values[chosen]
+    def guess(self, vectors: Ragged, rows: Tensor) -> Tensor:
+        """Scores of what the vectors in these rows stand for, ``[M]`` int64 or ``[T]`` bool."""
+        chosen = gather(self.encoder(vectors)).values[rows]
         table = () if self.mask is not None else (self.front_end.embedding.weight,)
-        scores: Tensor = self.masked_head(rows, *table)
+        scores: Tensor = self.masked_head(chosen, *table)
         return scores
+
+
+def _among(size: int, rows: Tensor) -> Tensor:
+    """``[T]`` bool, True in these rows."""
+    return torch.zeros(size, dtype=torch.bool, device=rows.device).index_fill_(0, rows, True)
 
 
 @dataclass(frozen=True, eq=False)
 class MaskedBatch:
-    """Encoded sequences, which items are hidden together ``[T]`` (−1: never), what each is, ``[T]`` or ``[T, C]``."""
+    """Encoded sequences, which of T items are hidden together (−1: never), and the known words that they are, ``[T]``.
+
+    Items are chosen on the CPU, so that no GPU is asked how many they are.
+    """
 
     inputs: Any
-    groups: Tensor
-    truth: Tensor
+    groups: NDArray[np.int64]
+    words: Tensor | None = None
 
     to = on_device

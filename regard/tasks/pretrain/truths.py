@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -21,7 +22,7 @@ from regard.front_ends.tokens import MASK
 from regard.ragged import Ragged
 from regard.tasks.pretrain.network import MaskedBatch
 
-Guessed = tuple[Tensor, int, float]  # the summed loss, how many were guessed, how many rightly
+Guessed = tuple[Tensor, int, Tensor]  # the summed loss, how many were guessed, how many rightly
 NEVER = -1  # the group of an item that is not hidden
 
 
@@ -35,6 +36,9 @@ class Truth(Protocol):
 
     def batch(self, parts: Sequence[Any], *, whole_words: bool) -> MaskedBatch:
         """Sequences encoded, with what may be hidden together and what each item is."""
+
+    def of(self, batch: MaskedBatch) -> Tensor:
+        """What each item is, ``[T]`` or ``[T, C]``, on the device of the batch."""
 
     def guessed(self, scores: Tensor, truth: Tensor, *, label_smoothing: float) -> Guessed:
         """How good guesses are, ``[M, V]`` of ``[M]`` or ``[M, C]`` of ``[M, C]``."""
@@ -80,7 +84,12 @@ class Tokens:
         inputs = self.front_end.encode(parts)
         groups = self._words(parts) if whole_words else torch.arange(len(inputs.tokens))
         special = torch.tensor(self.barred())
-        return MaskedBatch(inputs, groups.masked_fill(torch.isin(inputs.tokens, special), NEVER), inputs.tokens)
+        groups = groups.masked_fill(torch.isin(inputs.tokens, special), NEVER)
+        return MaskedBatch(inputs, groups.numpy())
+
+    def of(self, batch: MaskedBatch) -> Tensor:
+        tokens: Tensor = batch.inputs.tokens
+        return tokens
 
     def _words(self, texts: Sequence[str]) -> Tensor:
         """Which word each token belongs to, ``[T]``."""
@@ -97,7 +106,7 @@ class Tokens:
         return _shares(loss, count, right)
 
     def baseline(self, batches: Iterable[MaskedBatch]) -> dict[str, dict[str, float]]:
-        return _most_frequent(batches, set(self.barred()))
+        return _most_frequent((self.of(batch).tolist() for batch in batches), set(self.barred()))
 
     def blanks(self, text: str) -> tuple[Any, Tensor]:
         inputs = self.front_end.encode([text.replace(MASK, self.front_end.blank)])
@@ -129,7 +138,11 @@ class KnownWords:
     def batch(self, parts: Sequence[Sequence[str]], *, whole_words: bool) -> MaskedBatch:
         known = torch.tensor(self.front_end.known_rows(chain.from_iterable(parts)), dtype=torch.int64)
         groups = torch.arange(len(known)).masked_fill(known < 0, NEVER)
-        return MaskedBatch(self.front_end.encode(parts), groups, known)
+        return MaskedBatch(self.front_end.encode(parts), groups.numpy(), known)
+
+    def of(self, batch: MaskedBatch) -> Tensor:
+        assert batch.words is not None
+        return batch.words
 
     def guessed(self, scores: Tensor, truth: Tensor, *, label_smoothing: float) -> Guessed:
         return _classified(scores, truth, label_smoothing)
@@ -138,7 +151,7 @@ class KnownWords:
         return _shares(loss, count, right)
 
     def baseline(self, batches: Iterable[MaskedBatch]) -> dict[str, dict[str, float]]:
-        return _most_frequent(batches, {NEVER})
+        return _most_frequent((self.of(batch).tolist() for batch in batches), {NEVER})
 
     def blanks(self, text: str) -> tuple[Any, Tensor]:
         words = cut_into_words(text, unbroken=MASK)
@@ -169,14 +182,18 @@ class Numbers:
 
     def batch(self, parts: Sequence[Any], *, whole_words: bool) -> MaskedBatch:
         inputs = self.front_end.encode(parts)
-        truth: Ragged = self.front_end.numbers(inputs)
-        begins = truth.positions % self.front_end.span == 0  # [T], of those that are hidden together
-        return MaskedBatch(inputs, begins.cumsum(0) - 1, truth.values)
+        positions = np.concatenate([np.arange(length) for length in self.front_end.lengths(inputs)])
+        begins = positions % self.front_end.span == 0  # [T], of those that are hidden together
+        return MaskedBatch(inputs, begins.cumsum() - 1)
+
+    def of(self, batch: MaskedBatch) -> Tensor:
+        truth: Ragged = self.front_end.numbers(batch.inputs)
+        return truth.values
 
     def guessed(self, scores: Tensor, truth: Tensor, *, label_smoothing: float) -> Guessed:
         """Of vectors the third is the sum of their squares."""
         loss = F.mse_loss(scores.float(), truth, reduction="sum") / truth.shape[1]
-        return loss, len(truth), float(truth.square().mean(1).sum())
+        return loss, len(truth), truth.square().mean(1).sum()
 
     def metrics(self, loss: float, count: int, right: float) -> dict[str, float]:
         return {"explained": 1 - loss / right if right > 0 else 0.0}
@@ -199,7 +216,7 @@ class Numbers:
 
 def _classified(scores: Tensor, truth: Tensor, label_smoothing: float) -> Guessed:
     loss = F.cross_entropy(scores.float(), truth, reduction="sum", label_smoothing=label_smoothing)
-    return loss, len(truth), float((scores.argmax(1) == truth).sum()) if len(truth) else 0.0
+    return loss, len(truth), (scores.argmax(1) == truth).sum()
 
 
 def _shares(loss: float, count: int, right: float) -> dict[str, float]:
@@ -207,7 +224,7 @@ def _shares(loss: float, count: int, right: float) -> dict[str, float]:
     return {"accuracy": right / max(1, count), "likelihood": float(mean.exp())}
 
 
-def _most_frequent(batches: Iterable[MaskedBatch], passed_over: set[int]) -> dict[str, dict[str, float]]:
-    total = sum((Counter(batch.truth.tolist()) for batch in batches), Counter[int]())
+def _most_frequent(items: Iterable[list[int]], passed_over: set[int]) -> dict[str, dict[str, float]]:
+    total = sum((Counter(rows) for rows in items), Counter[int]())
     counts = [count for row, count in total.items() if row not in passed_over]
     return {"most frequent": {"accuracy": max(counts, default=0) / max(1, sum(counts))}}

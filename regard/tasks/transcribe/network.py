@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from regard.errors import ModelError
 from regard.front_ends.tokens import END, MASK, PAD, START, UNKNOWN
 from regard.parallel import gather
-from regard.ragged import Ragged, on_device
+from regard.ragged import Ragged, on_device, on_host
 
 
 class TranscriptNetwork(nn.Module):
@@ -76,13 +76,14 @@ def ctc_loss(scores: Ragged, targets: Ragged, *, blank: int, smoothing: float = 
         smoothing: share of the loss that is instead ``−Σ log p / V`` over all symbols and rows (Kim et al. 2018,
             "Improved Training for Online End-to-end Speech Recognition Systems").
     """
+    lengths, symbols = (offsets.diff() for offsets in on_host(scores.offsets, targets.offsets))
     log_probs = scores.values.float().log_softmax(1)  # [T, V]
     padded = scores.with_values(log_probs).to_padded()[0]  # [B, N, V]
     loss = F.ctc_loss(
         padded.transpose(0, 1),
         targets.values,
-        scores.lengths,
-        targets.lengths,
+        lengths,
+        symbols,
         blank=blank,
         reduction="sum",
         zero_infinity=True,  # a recording that fits its target may be too short once it is played faster

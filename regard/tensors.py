@@ -6,17 +6,17 @@ ends the process, or changes the weights. And it writes metadata in an order tha
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import torch
-from safetensors.torch import save
 from torch import Tensor
 
 LONGEST_HEADER = 100_000_000  # bytes, as in the library
@@ -33,6 +33,16 @@ KINDS = {
     "U8": torch.uint8,
     "BOOL": torch.bool,
 }
+
+
+NAMES = {dtype: kind for kind, dtype in KINDS.items()}
+
+
+class Tensors(Protocol):
+    """Tensors by name: a dict, or a file of which each is read when it is asked for."""
+
+    def get(self, name: str, /) -> Tensor | None:
+        """The tensor of that name; None where there is none."""
 
 
 class BadTensors(ValueError):
@@ -79,6 +89,10 @@ class TensorFile:
         if self._begin + end != size:
             raise BadTensors(f"its header asks for {self._begin + end:,} bytes, the file has {size:,}")
 
+    def get(self, name: str, /) -> Tensor | None:
+        """The tensor of that name, see :meth:`read`; None where there is none."""
+        return self.read(name) if name in self.entries else None
+
     def read(self, name: str) -> Tensor:
         """One tensor, in memory of its own.
 
@@ -91,9 +105,8 @@ class TensorFile:
         tensor = torch.empty(entry.shape, dtype=KINDS[entry.kind])
         if not tensor.numel():
             return tensor
-        bytes_of: Any = tensor.view(-1).view(torch.uint8).numpy()
         self._file.seek(self._begin + entry.start)
-        if self._file.readinto(memoryview(bytes_of)) != len(bytes_of):  # type: ignore[attr-defined]
+        if self._file.readinto(bytes_of(tensor)) != tensor.nbytes:  # type: ignore[attr-defined]
             raise BadTensors(f"the file became shorter while '{name}' was read")
         return tensor
 
@@ -114,15 +127,59 @@ def open_tensors(path: str | os.PathLike[str]) -> Iterator[TensorFile]:
         yield TensorFile(file)
 
 
-def write_tensors(file: IO[bytes], tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Writes tensors, each in memory of its own, with the same bytes whenever they and the metadata are the same."""
-    whole = memoryview(save(tensors))
-    begin = 8 + int.from_bytes(whole[:8], "little")
-    header = {"__metadata__": dict(sorted(metadata.items())), **json.loads(bytes(whole[8:begin]))}
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # so that numbers stand at multiples of their size
-    file.write(len(text).to_bytes(8, "little") + text)
-    file.write(whole[begin:])
+def whole(tensor: Tensor) -> Tensor:
+    """All of a tensor that may be spread over processes; every one that has a part must call this."""
+    found: Tensor = tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+    return found
+
+
+def write_tensors(
+    file: IO[bytes], tensors: Mapping[str, Tensor], sealed: Callable[[str], dict[str, str]], *, beside: str = ""
+) -> None:
+    """Writes tensors one by one, so that one is whole in memory at a time; the same ones are the same bytes.
+
+    Arguments:
+        file: one in which it can be gone back.
+        sealed: metadata of the digest that :func:`digest_of_tensors` gives, always of one length.
+    """
+    order = sorted(tensors, key=lambda name: (-tensors[name].itemsize, name))  # at multiples of their size
+    starts, entries, stop = {}, {}, 0
+    for name in order:
+        starts[name], stop = stop, stop + tensors[name].nbytes
+        kind, shape = NAMES[tensors[name].dtype], list(tensors[name].shape)
+        entries[name] = {"dtype": kind, "shape": shape, "data_offsets": [starts[name], stop]}
+
+    def write_header(digest: str) -> int:
+        header = {"__metadata__": dict(sorted(sealed(digest).items())), **entries}
+        text = json.dumps(header, separators=(",", ":")).encode()
+        text += b" " * (-len(text) % 8)
+        file.seek(0)
+        return file.write(len(text).to_bytes(8, "little") + text)
+
+    begin = write_header("0" * 64)
+
+    def written(name: str) -> Tensor:
+        tensor = whole(tensors[name].detach()).cpu().contiguous()
+        file.seek(begin + starts[name])
+        file.write(bytes_of(tensor))
+        return tensor
+
+    write_header(digest_of_tensors(tensors, written, beside=beside))
+
+
+def digest_of_tensors(names: Iterable[str], read: Callable[[str], Tensor], *, beside: str = "") -> str:
+    """The SHA-256 of a text and of tensors, in the order of their names, each read as its turn comes."""
+    digest = hashlib.sha256(beside.encode())
+    for name in sorted(names):
+        tensor = read(name)
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(bytes_of(tensor))
+    return digest.hexdigest()
+
+
+def bytes_of(tensor: Tensor) -> memoryview:
+    """The memory of a tensor that is on the CPU and contiguous."""
+    return tensor.view(-1).view(torch.uint8).numpy().data
 
 
 def _parsed(header: bytes) -> dict[str, Any]:

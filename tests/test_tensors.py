@@ -38,7 +38,7 @@ def test_what_the_library_writes(tmp_path):
 def test_what_is_written_is_the_librarys(tmp_path, tensors):
     metadata = {"ç": "x", "b": "\n", "a": "1"}
     with (tmp_path / "a").open("wb") as file:
-        write_tensors(file, tensors, metadata)
+        write_tensors(file, tensors, lambda _: metadata)
     with safe_open(tmp_path / "a", "pt") as file:
         assert file.metadata() == metadata
     for name, tensor in load_file(tmp_path / "a").items():
@@ -50,8 +50,8 @@ def test_the_same_tensors_are_the_same_bytes():
     """The library writes ten metadata in 3,628,800 orders."""
     metadata = {str(number): "x" for number in range(10)}
     first, second = io.BytesIO(), io.BytesIO()
-    write_tensors(first, TENSORS, metadata)
-    write_tensors(second, dict(reversed(TENSORS.items())), dict(reversed(metadata.items())))
+    write_tensors(first, TENSORS, lambda _: metadata)
+    write_tensors(second, dict(reversed(TENSORS.items())), lambda _: dict(reversed(metadata.items())))
     assert first.getvalue() == second.getvalue()
 
 

@@ -17,7 +17,7 @@ from regard.training.config_file import read_config
 C = TypeVar("C", bound=Config)
 OF_ONE_TRAINING = {  # options that do not go on
     *("train", "dev", "output", "train_target", "dev_target", "format", "mask_names", "feature_cache"),
-    *("pretrained", "continue_from", "tokenizer", "device", "quiet"),
+    *("pretrained", "continue_from", "tokenizer", "device", "quiet", "sequence_parallel", "shard"),
 }
 
 

@@ -112,6 +112,11 @@ def _check_processes(config: Config, processes: int, output: str | Path | None) 
             "it out"
         )
     if processes == 1:
+        if config.shard:
+            raise ConfigError(
+                "shard: several processes are to hold a part of the weights each, got 1; start them with torchrun "
+                "--nproc-per-node=2"
+            )
         return
     if output is None:
         raise ConfigError("output: required with several processes, which share the run folder")
@@ -138,13 +143,17 @@ def resolve(model: Model) -> Start:
     device = choose_device(config.device)
     with undrawn("meta"):
         encoder = make_encoder(config)  # which refuses sizes that do not go together
-    _check_memory(count_parameters(encoder), device)
+    parts = int(os.environ.get("WORLD_SIZE", "1")) if config.shard else 1
+    _check_memory(count_parameters(encoder), device, parts)
     return start
 
 
-def _check_memory(parameters: int, device: torch.device) -> None:
-    """Refuses an encoder of which the machine cannot hold the weights; nor, on the CPU, gradients and two moments."""
-    needed = parameters * 4 * (4 if device.type == "cpu" else 1)  # bytes
+def _check_memory(parameters: int, device: torch.device, parts: int) -> None:
+    """Refuses an encoder of which the machine cannot hold the weights; nor, on the CPU, gradients and two moments.
+
+    In shards, a process has one of so many parts of the latter.
+    """
+    needed = parameters * 4 * (1 + 3 / parts if device.type == "cpu" else 1)  # bytes
     if needed > (there := memory()):
         raise ConfigError(
             f"dim, depth, feed_forward_dim: an encoder of {parameters:,} parameters needs {needed / 2**30:,.0f} GiB, "

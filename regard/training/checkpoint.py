@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from regard.errors import ConfigError, ModelError
+from regard.errors import ConfigError, ModelError, RegardError
 from regard.files import atomic_write, check_held, digest_of, remove_parts
-from regard.tensors import TensorFile, open_tensors, write_tensors
+from regard.tensors import TensorFile, Tensors, digest_of_tensors, open_tensors, whole, write_tensors
 from regard.training.config import Config
 from regard.training.config_file import FILE as CONFIG
 
@@ -109,12 +109,19 @@ def is_interrupted(output: Path) -> bool:
 
 
 def write_checkpoint(output: Path, state: State, tensors: dict[str, Tensor], identity: Identity) -> None:
-    """Replaces the checkpoint of a run; a kill or an error at any moment leaves the previous one whole."""
-    about = {"version": VERSION, "state": asdict(state), "identity": asdict(identity)}
-    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    text = json.dumps(about)
+    """Replaces the checkpoint of a run; a kill or an error at any moment leaves the previous one whole.
+
+    Where tensors are spread over processes, all others call :func:`lend` meanwhile.
+    """
+    text = json.dumps({"version": VERSION, "state": asdict(state), "identity": asdict(identity)})
     with atomic_write(output / FOLDER / FILE, binary=True) as file:
-        write_tensors(file, whole, {"regard": text, "sha256": _digest(whole, text)})
+        write_tensors(file, tensors, lambda digest: {"regard": text, "sha256": digest}, beside=text)
+
+
+def lend(tensors: dict[str, Tensor]) -> None:
+    """This process's parts of tensors, for the one that is writing them; in the order in which it does."""
+    for name in sorted(tensors):
+        whole(tensors[name].detach())
 
 
 def remove_checkpoint(output: Path) -> None:
@@ -126,8 +133,8 @@ def remove_checkpoint(output: Path) -> None:
         (output / FOLDER).rmdir()
 
 
-def read_checkpoint(output: Path, identity: Identity) -> tuple[State, dict[str, Tensor]]:
-    """The state and the tensors of :func:`write_checkpoint`.
+def read_checkpoint(output: Path, identity: Identity, restore: Callable[[Tensors], None]) -> State:
+    """The state of :func:`write_checkpoint`; its tensors go to ``restore``, which reads one after the other.
 
     Raises:
         ModelError: the file is damaged or from a newer version.
@@ -136,18 +143,23 @@ def read_checkpoint(output: Path, identity: Identity) -> tuple[State, dict[str, 
     path = output / FOLDER / FILE
     hint = f"delete {path.parent} to train anew"
     with _opened(path, "checkpoint", hint) as file:
-        metadata, tensors = file.metadata, file.read_all()
-    try:
-        about = json.loads(metadata["regard"])
-        version, identified, values = about["version"], about["identity"], dict(about["state"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ModelError(f"{path}: not a whole checkpoint ({error}); {hint}") from error
-    if version != VERSION:
-        raise ModelError(f"{path}: version {version}, this regard knows {VERSION}; resume with the one that wrote it")
-    if metadata.get("sha256") != _digest(tensors, metadata["regard"]):
-        raise ModelError(f"{path}: not the checkpoint that was saved (its digest differs); copy it again, or {hint}")
-    identity.check(identified, output)
-    return State(**values), tensors
+        try:
+            about = json.loads(file.metadata["regard"])
+            version, identified, values = about["version"], about["identity"], dict(about["state"])
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise ModelError(f"{path}: not a whole checkpoint ({error}); {hint}") from error
+        if version != VERSION:
+            raise ModelError(
+                f"{path}: version {version}, this regard knows {VERSION}; resume with the one that wrote it"
+            )
+        digest = digest_of_tensors(file.entries, file.read, beside=file.metadata["regard"])
+        if file.metadata.get("sha256") != digest:
+            raise ModelError(
+                f"{path}: not the checkpoint that was saved (its digest differs); copy it again, or {hint}"
+            )
+        identity.check(identified, output)
+        restore(file)
+    return State(**values)
 
 
 def save_weights(network: nn.Module, path: Path, *, config: Config, vocabulary: dict[str, Any]) -> None:
@@ -156,13 +168,16 @@ def save_weights(network: nn.Module, path: Path, *, config: Config, vocabulary: 
     Arguments:
         config, vocabulary: what they were trained with, which :func:`check_beside` finds beside them again.
     """
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in states(network).items()}
-    metadata = {"format": "pt", "sha256": _digest(tensors)}
-    metadata["config"] = json.dumps(config.model_dump(mode="json", exclude=FREE))
-    metadata["vocabulary"] = digest_of(vocabulary)
-    metadata[HEADER] = _header_digest(metadata, {name: tuple(tensor.shape) for name, tensor in tensors.items()})
+    tensors = states(network)
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    options, words = json.dumps(config.model_dump(mode="json", exclude=FREE)), digest_of(vocabulary)
+
+    def sealed(digest: str) -> dict[str, str]:
+        about = {"format": "pt", "sha256": digest, "config": options, "vocabulary": words}
+        return about | {HEADER: _header_digest(about, shapes)}
+
     with atomic_write(path, binary=True) as file:
-        write_tensors(file, tensors, metadata)
+        write_tensors(file, tensors, sealed)
 
 
 def check_beside(path: Path, *, config: Config, vocabulary: dict[str, Any]) -> bool:
@@ -201,7 +216,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """
     with _open_weights(path) as file:
         digest, tensors = file.metadata.get("sha256"), file.read_all()
-    if digest != _digest(tensors):
+    if digest != digest_of_tensors(tensors, tensors.__getitem__):
         raise ModelError(f"{path}: the weights are not those that were saved (their digest differs); copy it again")
     return tensors
 
@@ -213,6 +228,8 @@ def _opened(
     try:
         with open_tensors(path) as file:
             yield file
+    except RegardError:
+        raise
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path}: not a whole {what} ({error}); {hint}") from error
 
@@ -269,15 +286,6 @@ def _check_shapes(own: dict[str, Tensor], found: dict[str, tuple[int, ...]], pat
             f"{path}: weights and {CONFIG} belong to different networks, first at '{wrong[0]}': "
             f"config asks for {_shape(expected.get(wrong[0]))}, the file has {_shape(found.get(wrong[0]))}"
         )
-
-
-def _digest(tensors: dict[str, Tensor], beside: str = "") -> str:
-    digest = hashlib.sha256(beside.encode())
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def _shape(shape: tuple[int, ...] | None) -> str:

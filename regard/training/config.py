@@ -217,6 +217,9 @@ class Config(BaseModel):
     sequence_parallel: int = training(
         1, "Processes that share each sequence, a part of its rows each; torchrun starts a multiple.", gt=0, le=WIDEST
     )
+    shard: bool = training(
+        False, "Each process holds a part of weights, gradients and moments, not all of them; torchrun starts several."
+    )
     learning_rate: float = training(2e-3, "Peak of the one-cycle schedule.", gt=0)
     layer_decay: float = training(
         1.0,

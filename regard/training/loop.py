@@ -22,6 +22,7 @@ from regard.training.checkpoint import (
     Identity,
     State,
     is_interrupted,
+    lend,
     read_checkpoint,
     remove_checkpoint,
     write_checkpoint,
@@ -30,7 +31,8 @@ from regard.training.config import Config
 from regard.training.config_file import FILE as CONFIG
 from regard.training.config_file import write_config
 from regard.training.curves import draw_curves
-from regard.training.learner import Collate, Learner, Loss, is_main_process, one_cycle, start_processes
+from regard.training.learner import Collate, Learner, Loss, is_main_process, start_processes
+from regard.training.optimizer import one_cycle
 from regard.training.progress import GRACE, Interrupt, Journal, Progress, last_line, say
 from regard.training.spread import check_same, shared
 
@@ -108,8 +110,7 @@ def train(
     learner = Learner(network, collate=collate, loss=loss, config=config)
     state, note = State(), f"{output} holds no checkpoint yet; training from the beginning" if resume else ""
     if left_off:
-        state, tensors = read_checkpoint(output, identity)
-        learner.restore(tensors)
+        state = read_checkpoint(output, identity, learner.restore)
         if restore is not None and is_main_process() and state.epoch:
             restore(output)
         note = f"going on from step {state.step} in epoch {state.epoch + 1}"
@@ -129,6 +130,7 @@ def train(
         run = _Run(learner, lengths, total, config, state, output, identity, journal, progress, interrupt)
         stopped = run.all_epochs(evaluate, select, save)
         run.end(stopped, select)
+        learner.give_back()
     return Result(stopped, state.seconds, state.tokens / max(1e-9, state.step_seconds), state.step)
 
 
@@ -191,7 +193,7 @@ class _Run:
         config, state, learner = self.config, self.state, self.learner
         parts = learner.shares * config.accumulate
         plan = plan_epoch(self.lengths, budget=config.batch_tokens * parts, seed=config.seed, epoch=state.epoch)
-        learner.network.train()
+        learner.train()
         for sequences in plan[state.step_of_epoch :]:
             start = time.perf_counter()
             items = sum(self.lengths[index] for index in sequences)
@@ -225,15 +227,15 @@ class _Run:
     def end_epoch(self, evaluate: Evaluate | None, select: str, save: Save) -> None:
         """Evaluates the averaged weights, keeps them if they are the best so far, and writes a checkpoint."""
         state = self.state
-        with self.learner.averaged(), shared():
-            scores = {} if evaluate is None else evaluate(self.learner.network)
+        with self.learner.averaged() as network, shared():
+            scores = {} if evaluate is None else evaluate(network)
             if evaluate is not None and select not in scores:
                 raise RegardError(f"select: evaluation gave {', '.join(scores)}, not {select}; is dev like train?")
             self.interrupt.heeded()  # the score is there; what it says is kept
             score = scores.get(select)
             better = score is None or state.best is None or score > state.best
             if better and self.journal is not None:
-                save(self.learner.network, self.output)
+                save(network, self.output)
         if self.journal is not None:
             self.progress.evaluation(state.epoch, select, score, best=better)
             values = {"epoch": state.epoch + 1, "seconds": self.seconds(), **scores, "best": better}
@@ -260,8 +262,11 @@ class _Run:
         self.mean_loss()
         self.saved = time.monotonic()
         self.state.loss, self.state.seconds = float(self.loss), self.seconds()
+        tensors = self.learner.tensors()
         if self.journal is not None:
-            write_checkpoint(self.output, self.state, self.learner.tensors(), self.identity)
+            write_checkpoint(self.output, self.state, tensors, self.identity)
+        else:
+            lend(tensors)
 
     def mean_loss(self) -> float:
         """Of the steps since the last line of the journal.

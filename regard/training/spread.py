@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -45,13 +45,15 @@ def check_same(identity: Identity, device: torch.device) -> None:
 
 
 @contextmanager
-def spread(network: Any, over: Group | None) -> Iterator[None]:
-    """Within, the network's encoder takes whole batches and gives the rows of this process."""
+def spread(networks: Iterable[Any], over: Group | None) -> Iterator[None]:
+    """Within, the networks' encoders take whole batches and give the rows of this process."""
     if over is None:
         yield
         return
-    network.encoder.processes = over
+    for network in networks:
+        network.encoder.processes = over
     try:
         yield
     finally:
-        network.encoder.processes = None
+        for network in networks:
+            network.encoder.processes = None

@@ -1,4 +1,4 @@
-"""Sequences shared by processes train as whole ones do, beside data parallelism, and go on bit for bit."""
+"""Sequences shared by processes, and weights, train as whole ones do, and go on bit for bit."""
 
 from __future__ import annotations
 
@@ -14,13 +14,10 @@ from safetensors.torch import load_file
 
 import regard
 from parallel.processes import once
-from parallel.training import commands, found_by_models, tasks, texts, train, translated
+from parallel.training import DRAWS, IN_SHARDS, SHARED, commands, found_by_models, tasks, texts, train, words
 from regard.cli import run
 from regard.errors import ConfigError
 from regard.training.progress import read_journal
-
-DRAWS = ("label", "pretrain")  # rare words are dropped, and items hidden, by chance
-TASKS = [name for name, _, _ in tasks()]
 
 
 @pytest.fixture(scope="module")
@@ -45,47 +42,80 @@ def losses(run: Path) -> list[float]:
     return [line["loss"] for line in read_journal(run / "metrics.jsonl") if line["kind"] == "step"]
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", SHARED)
 @pytest.mark.parametrize("by", ["by two", "by four"])
 def test_shared_sequences_train_as_whole_ones(runs: Path, by: str, name: str) -> None:
-    one, several = runs / "by one" / name, runs / by / name
-    if name in DRAWS and by == "by two":
-        assert losses(several) == pytest.approx(losses(one), rel=0.2)  # each share of a batch draws by itself
+    if name in DRAWS and by == "by two":  # each share of a batch draws by itself
+        assert losses(runs / by / name) == pytest.approx(losses(runs / "by one" / name), rel=0.2)
         return
+    assert_same_training(runs / by / name, runs / "by one" / name, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", IN_SHARDS)
+def test_weights_in_shards_train_as_whole_ones(runs: Path, name: str) -> None:
+    one = runs / ("whole" if name in DRAWS else "by one") / name
+    assert_same_training(runs / "in shards" / name, one, atol=1e-5)
+
+
+def assert_same_training(several: Path, one: Path, *, atol: float) -> None:
     assert losses(several) == pytest.approx(losses(one), rel=1e-5)
-    expected = load_file(one / "model.safetensors")
-    for key, tensor in load_file(several / "model.safetensors").items():
+    expected, found = load_file(one / "model.safetensors"), load_file(several / "model.safetensors")
+    assert found.keys() == expected.keys()
+    for key, tensor in found.items():
         if key.endswith(("attention.input.bias", "pool.key.bias")):
             continue  # what all keys have in common moves nothing: its gradient is rounding, of which Adam makes steps
-        torch.testing.assert_close(tensor, expected[key], rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(tensor, expected[key], rtol=1e-3, atol=atol)
 
 
-def test_a_stopped_training_goes_on_bit_for_bit(runs: Path) -> None:
-    whole, parts = (load_file(runs / name / "model.safetensors") for name in ("unbroken", "stopped"))
+def test_each_process_holds_a_part(runs: Path) -> None:
+    """A quarter of weights, both moments and the average; the network that was given, only while it is evaluated."""
+    told = [json.loads((runs / f"held by {rank}.json").read_text()) for rank in range(4)]
+    row = 4 * 17  # bytes of the weights and the bias of an output, of which the layers have 16 and 2
+    assert [one["own"] for one in told] == [4 * row * (4 + 1), 4 * row * (4 + 1), 4 * row * 4, 4 * row * 4]
+    for one in told:
+        assert one["all"] == 4 * row * (16 + 2)
+        assert one["moved"]
+        assert one["given"] == 4 * 4  # a zero in the place of each tensor
+        assert one["evaluated"] == one["given back"] == row * (16 + 4)  # all processes send as much
+
+
+@pytest.mark.parametrize("kind", ["shared", "shards"])
+def test_a_stopped_training_goes_on_bit_for_bit(runs: Path, kind: str) -> None:
+    """Also where processes share both sequences and weights."""
+    unbroken, stopped = runs / kind / "unbroken", runs / kind / "stopped"
+    whole, parts = (load_file(run / "model.safetensors") for run in (unbroken, stopped))
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
-    assert losses(runs / "unbroken") == losses(runs / "stopped")
+    assert losses(unbroken) == losses(stopped)
+
+
+@pytest.mark.parametrize("by", ["by two", "in shards"])
+def test_one_process_goes_on_with_a_model_of_several(runs: Path, by: str, tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    regard.Labeler().fit(words(), output=output, continue_from=runs / by / "label", epochs=1, seed=2)
+    assert regard.load(output).evaluate(words())["accuracy"] > 0.3
 
 
 def test_shared_batches_are_answered_as_by_one(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("regard.tasks.batches.ON_CPU", 40)
-    alone = json.loads(json.dumps(found_by_models(runs / "by two")))
+    alone = json.loads(json.dumps(found_by_models(runs / "in shards")))
     for rank in range(4):
-        found = json.loads((runs / "by two" / f"shared by {rank}.json").read_text())
+        found = json.loads((runs / "in shards" / f"shared by {rank}.json").read_text())
         assert found == alone
 
 
 def test_dev_is_scored_together_as_by_one(runs: Path) -> None:
-    journal = read_journal(runs / "by two" / "transduce" / "metrics.jsonl")
+    journal = read_journal(runs / "with dev" / "metrics.jsonl")
     told = next(line for line in journal if line["kind"] == "evaluation")
-    scores = regard.load(runs / "by two" / "transduce").evaluate(translated(), beam=1)
+    _, _, pairs = next(row for row in tasks() if row[0] == "transduce")
+    scores = regard.load(runs / "with dev").evaluate(pairs, beam=1)
     assert {name: told[name] for name in scores} == scores
 
 
 def test_commands_of_several_processes_write_what_one_writes(runs: Path, tmp_path: Path) -> None:
-    for command in commands(runs / "by two", tmp_path):
+    for command in commands(runs / "in shards", tmp_path):
         assert run(command) == 0
         name = Path(command[-1]).name
-        assert (tmp_path / name).read_bytes() == (runs / "by two" / name).read_bytes()
+        assert (tmp_path / name).read_bytes() == (runs / "in shards" / name).read_bytes()
 
 
 def test_standard_input_is_refused_by_several(
@@ -109,6 +139,8 @@ def test_what_cannot_be_shared_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_p
     model = regard.Labeler()
     with pytest.raises(ConfigError, match=r"sequence_parallel: 2 processes are to share each sequence, got 1 in all"):
         model.fit([(["a"], ["X"])], sequence_parallel=2)
+    with pytest.raises(ConfigError, match=r"shard: several processes .*, got 1; start them with torchrun"):
+        regard.Labeler().fit([(["a"], ["X"])], shard=True)
     monkeypatch.setenv("WORLD_SIZE", "3")
     with pytest.raises(ConfigError, match=r"got 3 in all, no multiple .* torchrun --nproc-per-node=2"):
         model.fit([(["a"], ["X"])], sequence_parallel=2, output=tmp_path / "run")

@@ -1,4 +1,4 @@
-"""Small trainings whose sequences are shared: `training.py FOLDER` runs them all in each of the processes."""
+"""Small trainings over processes: `training.py FOLDER` runs them all in each of four."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,19 @@ import regard
 from regard.cli import run
 from regard.parallel import sharing
 from regard.tasks import batches
+from regard.tasks.label.options import LabelConfig
+from regard.training.config import make_config
+from regard.training.learner import Learner
+from regard.training.shards import own
 
 torch.set_num_threads(1)
 
 COMMON: dict[str, Any] = {"dim": 16, "depth": 2, "heads": 2, "dropout": 0.0}
 TRAINING: dict[str, Any] = {"epochs": 1, "average": 0, "device": "cpu", "baselines": "none", "quiet": True}
 LETTERS = "abcde"
+SHARED = ("label", "subwords", "convolution", "classify", "pretrain", "transcribe")  # whose sequences can be shared
+IN_SHARDS = ("label", "classify", "pretrain", "transcribe", "transduce")
+DRAWS = ("label", "pretrain")  # rare words are dropped, and items hidden, by chance
 
 
 def words() -> list[tuple[list[str], list[str]]]:
@@ -53,28 +61,32 @@ def tasks() -> Iterator[tuple[str, Any, Any]]:
     yield "pretrain", regard.MaskedModel(front_end="characters", **COMMON), [text for text, _ in texts(labels)]
     transcriber = regard.Transcriber(front_end="characters", target_units="symbols", window=8, **COMMON)
     yield "transcribe", transcriber, [(text, label) for text, label in texts(labels) if len(text) > 2]
+    seq2seq = regard.Seq2Seq(front_end="characters", target_units="characters", **COMMON)
+    yield "transduce", seq2seq, [(text, text[:5]) for text, _ in texts(labels)]
 
 
-def train(folder: Path, *, batch_tokens: int, **options: Any) -> None:
-    """All of them, each into its own run folder."""
+def train(folder: Path, *, only: Sequence[str] | None = None, batch_tokens: int, **options: Any) -> None:
+    """All of them, or some, each into its own run folder."""
     for name, model, examples in tasks():
-        model.fit(examples, output=folder / name, batch_tokens=batch_tokens, **TRAINING, **options)
+        if only is None or name in only:
+            model.fit(examples, output=folder / name, batch_tokens=batch_tokens, **TRAINING | options)
 
 
-def stopped_and_gone_on(folder: Path, **options: Any) -> None:
+def stopped_and_gone_on(folder: Path, front_end: str, **options: Any) -> None:
     """The same training twice, once in two sittings; dropout draws, and so do the weights that it drops."""
-    choices = COMMON | {"dropout": 0.3, "window": 5}
+    choices = COMMON | {"dropout": 0.3, "window": 5, "front_end": front_end}
     options = TRAINING | {"epochs": 3, "batch_tokens": 30, "checkpoint_seconds": 0} | options
-    regard.Labeler(**choices).fit(words(), output=folder / "unbroken", **options)
+    dev = [(["a", "b"], ["X", "Y"])]
+    regard.Labeler(**choices).fit(words(), dev, output=folder / "unbroken", **options)
     model = regard.Labeler(**choices)
     if int(os.environ["RANK"]) == 3:
         model.collate = partial(_collate_or_stop, model.collate, iter(range(10**6)))  # type: ignore[method-assign]
     try:
-        model.fit(words(), output=folder / "stopped", **options)
+        model.fit(words(), dev, output=folder / "stopped", **options)
         raise AssertionError("nothing stopped it")
     except KeyboardInterrupt:
         pass
-    regard.Labeler(**choices).fit(words(), output=folder / "stopped", resume=True, **options)
+    regard.Labeler(**choices).fit(words(), dev, output=folder / "stopped", resume=True, **options)
 
 
 def _collate_or_stop(collate: Any, numbers: Iterator[int], examples: Any) -> Any:
@@ -99,21 +111,47 @@ def refused(folder: Path, **options: Any) -> None:
     (folder / f"refused by {rank}.txt").write_text("\n".join(told))
 
 
-def translate(folder: Path) -> None:
+def held(folder: Path) -> None:
+    """Bytes that each process holds of a network in shards, and has for the one it was given: they go into a file."""
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Linear(16, 16), torch.nn.Linear(16, 2))  # two rows of which some have none
+    config = make_config(LabelConfig, {"device": "cpu", "shard": True, "average": 0.9})
+    before = [parameter.detach().clone() for parameter in network.parameters()]
+    learner = Learner(
+        network,
+        collate=lambda numbers: torch.ones(len(numbers), 16),  # type: ignore[arg-type,return-value]
+        loss=lambda network, batch: (network(batch).square().sum(), len(batch)),
+        config=config,
+    )
+    learner.step([[0], [1]], spare=0, number=0, rate=1e-3, asked_to_stop=lambda: False)
+    tensors = [tensor for tensor in learner.tensors().values() if tensor.dim()]
+    told = {"all": sum(tensor.nbytes for tensor in tensors), "own": sum(own(tensor).nbytes for tensor in tensors)}
+    told["given"] = memory_of(network)
+    with learner.averaged() as whole:
+        told["evaluated"] = memory_of(whole)
+        told["moved"] = all((x != y).any() for x, y in zip(before, whole.parameters(), strict=True))
+    learner.give_back()
+    told["given back"] = memory_of(network)
+    (folder / f"held by {os.environ['RANK']}.json").write_text(json.dumps(told))
+
+
+def memory_of(network: torch.nn.Module) -> int:
+    return sum(parameter.untyped_storage().nbytes() for parameter in network.parameters())
+
+
+def train_with_dev(folder: Path) -> None:
     """A training with dev data, which all processes score together."""
-    translator = regard.Seq2Seq(front_end="characters", target_units="characters", **COMMON)
-    pairs = translated()
-    translator.fit(pairs, dev=pairs, output=folder / "transduce", batch_tokens=60, **TRAINING)
-
-
-def translated() -> list[tuple[str, str]]:
-    return [(text, label * 3) for text, label in texts({"a": "A", "b": "B"})]
+    batches.ON_CPU = 40  # a sequence or two
+    _, model, pairs = next(row for row in tasks() if row[0] == "transduce")
+    model.fit(pairs, dev=pairs, output=folder, batch_tokens=60, **TRAINING)
 
 
 def found_by_models(folder: Path) -> dict[str, Any]:
     """How good the models of these runs are, what they answer, and what they draw."""
     found: dict[str, Any] = {}
-    for name, _, examples in (*tasks(), ("transduce", None, translated())):
+    for name, _, examples in tasks():
+        if name not in IN_SHARDS:
+            continue
         model = regard.load(folder / name)
         items = [example if isinstance(example, str) else example[0] for example in examples]
         found[f"scores of {name}"] = model.evaluate(examples)
@@ -135,7 +173,7 @@ def commands(folder: Path, written: Path) -> list[list[str]]:
 
 def share(folder: Path) -> None:
     """What processes that share batches find goes into a file of each."""
-    batches.ON_CPU = 40  # a sequence or two
+    batches.ON_CPU = 40
     with sharing():
         found = found_by_models(folder)
     (folder / f"shared by {os.environ['RANK']}.json").write_text(json.dumps(found))
@@ -145,9 +183,15 @@ def share(folder: Path) -> None:
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    train(folder / "by two", batch_tokens=60, sequence_parallel=2)
-    train(folder / "by four", batch_tokens=120, sequence_parallel=4)
-    stopped_and_gone_on(folder, sequence_parallel=2)
+    warnings.simplefilter("error")
+    train(folder / "by two", only=SHARED, batch_tokens=60, sequence_parallel=2)
+    train(folder / "by four", only=SHARED, batch_tokens=120, sequence_parallel=4)
+    train(folder / "in shards", only=IN_SHARDS, batch_tokens=30, shard=True)
+    train(folder / "whole", only=DRAWS, batch_tokens=30)
+    held(folder)
+    stopped_and_gone_on(folder / "shared", "words", sequence_parallel=2)
+    both = {"sequence_parallel": 2, "shard": True}
+    stopped_and_gone_on(folder / "shards", "subwords", **both, average=0.9, batch_tokens=60, checkpoint_seconds=60)
     refused(folder, sequence_parallel=2)
-    translate(folder / "by two")
-    share(folder / "by two")
+    train_with_dev(folder / "with dev")
+    share(folder / "in shards")

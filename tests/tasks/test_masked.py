@@ -20,7 +20,7 @@ from regard import (
     UnsupportedError,
 )
 from regard.data import Example, read
-from regard.training.learner import make_optimizer
+from regard.training.optimizer import make_optimizer
 
 SMALL = {"dim": 32, "depth": 2, "heads": 2, "dropout": 0.0}
 QUICK = {"epochs": 30, "batch_tokens": 300, "average": 0, "learning_rate": 4e-3}

@@ -2,7 +2,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from regard.training.learner import Average
+from regard.training.average import Average
 
 
 def test_the_mean_is_that_of_pytorchs_averaged_model():

@@ -8,7 +8,8 @@ from small_training import SmallNetwork, sum_loss
 
 from regard.errors import RegardError, UnsupportedError
 from regard.tasks.label.options import LabelConfig
-from regard.training.learner import Learner, make_optimizer, start_processes
+from regard.training.learner import Learner, start_processes
+from regard.training.optimizer import make_optimizer
 
 
 def make_learner():
@@ -34,8 +35,8 @@ def test_what_needs_no_gradient_is_not_moved():
     assert {id(parameter) for parameter in moved} == {id(x) for x in network.parameters()} - {id(network.table.weight)}
 
 
-def test_a_network_in_shards_is_refused(monkeypatch):
+def test_a_launcher_that_shards_is_refused(monkeypatch):
     sharded = SimpleNamespace(distributed_type=SimpleNamespace(value="FSDP"))
     monkeypatch.setattr("accelerate.Accelerator", lambda **_: sharded)
-    with pytest.raises(UnsupportedError, match="a whole network each, not under FSDP"):
+    with pytest.raises(UnsupportedError, match="by itself, not under FSDP; start it with torchrun, and give shard"):
         start_processes("cpu")

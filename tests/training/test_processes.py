@@ -24,6 +24,7 @@ def two(tmp_path_factory):
     runs = [
         half | {"output": "plain", "dropout": 0.0},
         half | {"output": "accumulated", "dropout": 0.0, "batch_tokens": 10, "accumulate": 2},
+        half | {"output": "shards", "dropout": 0.0, "batch_tokens": 10, "accumulate": 2, "shard": True},
         half | {"output": "unbroken"},
         half | {"output": "stopped", "stop_last_process_at": 17},
         half | {"output": "stopped", "resume": True},
@@ -45,7 +46,7 @@ def losses(output):
     return [line["loss"] for line in read_journal(output / "metrics.jsonl") if line["kind"] == "step"]
 
 
-@pytest.mark.parametrize("name", ["plain", "accumulated"])
+@pytest.mark.parametrize("name", ["plain", "accumulated", "shards"])
 def test_two_processes_train_as_one_with_twice_the_batch(two, tmp_path, name):
     """One of the steps holds a single long sequence, so that a process has none."""
     run(tmp_path, dropout=0.0, batch_tokens=40)
@@ -60,9 +61,9 @@ def test_two_processes_train_as_one_with_twice_the_batch(two, tmp_path, name):
 def test_only_one_process_tells_and_writes(two):
     folder, done = two
     told = [line.split() for line in done.stdout.splitlines()]
-    assert told == [["finished", "48"]] * 3 + [["interrupted", "17"], ["finished", "48"]]
-    assert done.stderr.count("epoch 2/4") == 4
-    for name in ("plain", "accumulated", "unbroken", "stopped"):
+    assert told == [["finished", "48"]] * 4 + [["interrupted", "17"], ["finished", "48"]]
+    assert done.stderr.count("epoch 2/4") == 5
+    for name in ("plain", "accumulated", "shards", "unbroken", "stopped"):
         names = {path.name for path in (folder / name).iterdir()}
         assert names == {"config.toml", "loss.png", "metrics.jsonl", "model.safetensors"}
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from regard.training.learner import one_cycle
+from regard.training.optimizer import one_cycle
 
 
 @pytest.mark.parametrize(("steps", "warm"), [(100, 10), (37, 5), (10, 1)])

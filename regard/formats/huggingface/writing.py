@@ -26,17 +26,16 @@ def differences(program: str, wanted: Mapping[str, Any], options: Mapping[str, A
 
 @contextmanager
 def new_folder(folder: Path, tensors: State) -> Iterator[Path]:
-    """A folder with the tensors, each in memory of its own; it takes its place when all else was written into it too.
+    """A folder with the tensors; it takes its place when all else was written into it too.
 
     Raises:
         RegardError: it cannot be written, or something is in it.
     """
     with explain_failures(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-    own = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
     with atomic_folder(folder) as part:
         with atomic_write(part / WEIGHTS, binary=True) as file:
-            write_tensors(file, own, {"format": "pt"})
+            write_tensors(file, tensors, lambda _: {"format": "pt"})
         yield part
 
 

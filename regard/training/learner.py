@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from regard.errors import ConfigError, RegardError, UnsupportedError
+from regard.ragged import sent
 from regard.tensors import Tensors
 from regard.training.average import Average
 from regard.training.checkpoint import states
@@ -44,13 +45,20 @@ class Step:
         loss: summed over the batch.
         count: what the loss is a sum over (labels, for a labeler).
         norm: of the gradient, before clipping.
-        stop: whether any process was asked to stop.
+        asked: how many processes were asked to stop, and how many to write a checkpoint.
     """
 
     loss: Tensor
-    count: int
+    count: int | Tensor
     norm: Tensor
-    stop: bool
+    asked: Tensor
+
+    def orders(self, *, wait: bool) -> tuple[bool, bool]:
+        """Whether to stop, and whether to write a checkpoint; of a GPU that is not waited for, neither yet."""
+        if not wait and not self.asked.is_cpu:  # pragma: no cover - needs several GPUs
+            return False, False
+        stop, save = self.asked.tolist()
+        return stop > 0, save > 0
 
 
 class Learner:
@@ -81,13 +89,22 @@ class Learner:
         self.half = in_bfloat16(config.precision, self.device)
 
     def step(
-        self, shares: Sequence[list[int]], *, spare: int, number: int, rate: float, asked_to_stop: Callable[[], bool]
+        self,
+        shares: Sequence[list[int]],
+        *,
+        spare: int,
+        number: int,
+        rate: float,
+        asked: Callable[[], tuple[bool, bool]],
     ) -> Step:
         """Step ``number`` on this process's micro-batches, which hold numbers of sequences; ``spare`` is any sequence.
 
         The gradient is that of the mean loss over the micro-batches of all processes. Randomness comes from the seed,
         the number of the step and the share of the batch alone, so that a resumed training draws what an unbroken one
-        draws, and processes that share sequences see the same.
+        draws, and processes that share sequences see the same. A GPU is not waited for.
+
+        Arguments:
+            asked: whether this process is to stop, and to write a checkpoint; called when its batches are done.
         """
         self._draw_from(_mixed(self.seed, number, self.share))
         total, count = torch.zeros((), device=self.device), 0
@@ -97,15 +114,15 @@ class Learner:
                 loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
             count += labels
-        total, count, stop = self._over_processes(total, count, asked_to_stop())
-        norm = self._scale_gradients(self.processes / max(1, count))  # gradients are means over processes
+        total, counted, orders = self._over_processes(total, count, asked())
+        norm = self._scale_gradients(counted)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["scale"]
         self.optimizer.step()
         self.optimizer.zero_grad()
         if self.average is not None:
             self.average.update(number)
-        return Step(total, count, norm, stop)
+        return Step(total, counted, norm, orders)
 
     def _draw_from(self, seed: int) -> None:
         torch.default_generator.manual_seed(seed)  # torch.manual_seed takes milliseconds and memory at every call
@@ -123,23 +140,31 @@ class Learner:
     def _sharing_gradients(self, *, at_once: bool) -> AbstractContextManager[None]:
         return nullcontext() if at_once else self.accelerator.no_sync(self.model)
 
-    def _over_processes(self, loss: Tensor, count: int, stop: bool) -> tuple[Tensor, int, bool]:
+    def _over_processes(
+        self, loss: Tensor, count: int, asked: tuple[bool, bool]
+    ) -> tuple[Tensor, int | Tensor, Tensor]:
+        """Sums over all processes."""
+        own_sums = torch.tensor([*asked, count, 0], dtype=torch.float64)
         if self.processes == 1:
-            return loss, count, stop
-        sums = torch.tensor([float(count), float(stop), 0.0], dtype=torch.float64, device=self.device)
-        sums[2] = loss
+            return loss, count, own_sums[:2]
+        sums = sent(own_sums, self.device)
+        sums[3] = loss
         sums = self.accelerator.reduce(sums, reduction="sum")
-        return sums[2], round(float(sums[0])), float(sums[1]) > 0
+        return sums[3], sums[2], sums[:2]
 
     @torch.no_grad()
-    def _scale_gradients(self, scale: float) -> Tensor:
-        """Gradients of the sum become those of the mean, clipped; one pass for both. The norm before clipping."""
+    def _scale_gradients(self, count: int | Tensor) -> Tensor:
+        """Gradients of the sum become those of the mean, clipped; one pass for both. The norm before clipping.
+
+        They are means over processes so far.
+        """
+        scale = self.processes / (count.clamp(min=1).float() if isinstance(count, Tensor) else max(1, count))
         gradients = [own(parameter.grad) for parameter in self.parameters if parameter.grad is not None]
         norm: Tensor = torch.nn.utils.get_total_norm(gradients, foreach=True)
         if self.in_shards:
             norm = self.accelerator.reduce(norm.square(), reduction="sum").sqrt()
         norm = norm * scale
-        factor = norm.new_tensor(scale)
+        factor = torch.ones_like(norm) * scale
         if self.clip > 0:
             factor = factor * (self.clip / (norm + 1e-6)).clamp(max=1.0)
         torch._foreach_mul_(gradients, factor)

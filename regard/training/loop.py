@@ -172,7 +172,8 @@ class _Run:
     interrupt: Interrupt
 
     def __post_init__(self) -> None:
-        self.loss: Tensor | float = self.state.loss  # a tensor, so that a GPU need not be waited for
+        self.loss: Tensor | float = self.state.loss  # tensors, so that a GPU need not be waited for
+        self.count: Tensor | int = self.state.count
         self.marks = (self.state.tokens, self.state.step_seconds)  # at the last line of the journal
         self.began = time.monotonic() - self.state.seconds
         self.saved = time.monotonic()
@@ -203,26 +204,31 @@ class _Run:
                 spare=int(sequences[0]),
                 number=state.step,
                 rate=rate,
-                asked_to_stop=lambda: self.interrupt.requested,
+                asked=lambda: (self.interrupt.requested, self.is_due()),
             )
             state.step += 1
             state.step_of_epoch += 1
             state.tokens += items
-            state.count += step.count
-            self.loss = self.loss + step.loss
+            self.count, self.loss = self.count + step.count, self.loss + step.loss
             self.progress.step(state.epoch, items)
             last = state.step_of_epoch == len(plan)
-            norm = float(step.norm) if state.step % LOG_EVERY == 0 or last else None  # this waits for a GPU
+            told = state.step % LOG_EVERY == 0 or last
+            norm = float(step.norm) if told else None  # this waits for a GPU
             state.step_seconds += time.perf_counter() - start
             if norm is not None:
                 self.log(rate, norm)
-            if step.stop:
+            stop, save = step.orders(wait=told)
+            if stop:
                 self.interrupt.heeded()
-            if step.stop or (time.monotonic() - self.saved > config.checkpoint_seconds and not last):
+            if stop or (save and not last):
                 self.checkpoint()
-            if step.stop:
+            if stop:
                 return True
         return False
+
+    def is_due(self) -> bool:
+        """Whether the main process is to write a checkpoint."""
+        return self.journal is not None and time.monotonic() - self.saved > self.config.checkpoint_seconds
 
     def end_epoch(self, evaluate: Evaluate | None, select: str, save: Save) -> None:
         """Evaluates the averaged weights, keeps them if they are the best so far, and writes a checkpoint."""
@@ -251,7 +257,7 @@ class _Run:
         tokens, seconds = self.marks
         speed = (state.tokens - tokens) / max(1e-9, state.step_seconds - seconds)
         self.marks = (state.tokens, state.step_seconds)
-        self.loss, state.count = 0.0, 0
+        self.loss = self.count = 0
         self.progress.loss(state.epoch, loss, speed)
         if self.journal is not None:
             values = {"epoch": state.epoch + 1, "seconds": self.seconds(), "loss": loss, "learning_rate": rate}
@@ -274,6 +280,7 @@ class _Run:
         Raises:
             RegardError: it is not finite.
         """
+        self.state.count = round(float(self.count))
         loss = float(self.loss) / max(1, self.state.count)
         if not math.isfinite(loss):
             raise RegardError(

@@ -123,7 +123,7 @@ def held(folder: Path) -> None:
         loss=lambda network, batch: (network(batch).square().sum(), len(batch)),
         config=config,
     )
-    learner.step([[0], [1]], spare=0, number=0, rate=1e-3, asked_to_stop=lambda: False)
+    learner.step([[0], [1]], spare=0, number=0, rate=1e-3, asked=lambda: (False, False))
     tensors = [tensor for tensor in learner.tensors().values() if tensor.dim()]
     told = {"all": sum(tensor.nbytes for tensor in tensors), "own": sum(own(tensor).nbytes for tensor in tensors)}
     told["given"] = memory_of(network)
@@ -191,7 +191,7 @@ if __name__ == "__main__":
     held(folder)
     stopped_and_gone_on(folder / "shared", "words", sequence_parallel=2)
     both = {"sequence_parallel": 2, "shard": True}
-    stopped_and_gone_on(folder / "shards", "subwords", **both, average=0.9, batch_tokens=60, checkpoint_seconds=60)
+    stopped_and_gone_on(folder / "shards", "subwords", **both, average=0.9, batch_tokens=60)
     refused(folder, sequence_parallel=2)
     train_with_dev(folder / "with dev")
     share(folder / "in shards")

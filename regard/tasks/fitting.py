@@ -111,6 +111,9 @@ def _check_processes(config: Config, processes: int, output: str | Path | None) 
             f"sequence_parallel: rows and columns of images are not cut yet, got front_end {config.front_end}; leave "
             "it out"
         )
+    if config.compile and (config.shard or config.sequence_parallel > 1):
+        name = "shard" if config.shard else "sequence_parallel"
+        raise ConfigError(f"compile: layers are compiled that are whole in each process, got {name}; leave one out")
     if processes == 1:
         if config.shard:
             raise ConfigError(

@@ -217,6 +217,9 @@ class Config(BaseModel):
     sequence_parallel: int = training(
         1, "Processes that share each sequence, a part of its rows each; torchrun starts a multiple.", gt=0, le=WIDEST
     )
+    compile: bool = training(
+        False, "Let PyTorch compile the layers of encoder and decoder, for GPUs; the first step takes half a minute."
+    )
     shard: bool = training(
         False, "Each process holds a part of weights, gradients and moments, not all of them; torchrun starts several."
     )

@@ -27,6 +27,7 @@ from regard.training.checkpoint import (
     remove_checkpoint,
     write_checkpoint,
 )
+from regard.training.compiling import compiled, uncompiled
 from regard.training.config import Config
 from regard.training.config_file import FILE as CONFIG
 from regard.training.config_file import write_config
@@ -125,7 +126,8 @@ def train(
     interrupt = Interrupt(
         lambda: progress.note(f"stopping after this step, or in {GRACE:.0f} seconds; once more stops at once")
     )
-    with journal or nullcontext(), interrupt, progress:  # a signal must not end what starts to draw
+    faster = compiled(learner.network, wanted=config.compile)
+    with faster, journal or nullcontext(), interrupt, progress:  # a signal must not end what starts to draw
         progress.note(note)
         run = _Run(learner, lengths, total, config, state, output, identity, journal, progress, interrupt)
         stopped = run.all_epochs(evaluate, select, save)
@@ -233,7 +235,7 @@ class _Run:
     def end_epoch(self, evaluate: Evaluate | None, select: str, save: Save) -> None:
         """Evaluates the averaged weights, keeps them if they are the best so far, and writes a checkpoint."""
         state = self.state
-        with self.learner.averaged() as network, shared():
+        with self.learner.averaged() as network, shared(), uncompiled(wanted=self.config.compile):
             scores = {} if evaluate is None else evaluate(network)
             if evaluate is not None and select not in scores:
                 raise RegardError(f"select: evaluation gave {', '.join(scores)}, not {select}; is dev like train?")

@@ -29,7 +29,7 @@ def sharded(network: nn.Module, accelerator: Accelerator, device: torch.device) 
     from torch.distributed.fsdp import FSDPModule
 
     _tell_of_ragged()
-    units = [module for name, module in network.named_modules() if name.startswith(UNITS) and name.count(".") == 2]
+    units = units_of(network)
     state, processes = accelerator.state, accelerator.num_processes
     state.fsdp_plugin = FullyShardedDataParallelPlugin(
         fsdp_version=2,
@@ -47,6 +47,11 @@ def sharded(network: nn.Module, accelerator: Accelerator, device: torch.device) 
         if isinstance(unit, FSDPModule):  # gloo of some versions sums where a mean is asked for
             unit.set_force_sum_reduction_for_comms(True)
     return spread
+
+
+def units_of(network: nn.Module) -> list[nn.Module]:
+    """The layers of encoder and decoder."""
+    return [module for name, module in network.named_modules() if name.startswith(UNITS) and name.count(".") == 2]
 
 
 @cache

@@ -19,7 +19,15 @@ from typing import Annotated, Any, get_args
 import typer
 
 from regard.cli.check import check
-from regard.cli.common import BROKEN_PIPE, INTERRUPTED, AsJson, parse_size, parse_window, parse_windows
+from regard.cli.common import (
+    BROKEN_PIPE,
+    INTERRUPTED,
+    AsJson,
+    parse_batch_tokens,
+    parse_size,
+    parse_window,
+    parse_windows,
+)
 from regard.cli.demo import demo
 from regard.cli.evaluate import evaluate
 from regard.cli.export import export
@@ -32,6 +40,7 @@ from regard.errors import ConfigError, RegardError
 from regard.streams import OutputLost
 from regard.tasks import TASKS, Task
 from regard.training.config import (
+    BatchTokens,
     Config,
     ImageSize,
     Window,
@@ -47,8 +56,17 @@ ConfigFile = Annotated[
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --output where it stopped.")]
 FLAGS = {"pretrained": ("--from", "--pretrained"), "continue_from": ("--continue", "--continue-from")}
-METAVARS: dict[Any, str] = {int: "N", float: "X", bool: "", Window: "W", Windows: "W/W/...", ImageSize: "N"}
+METAVARS: dict[Any, str] = {
+    int: "N",
+    float: "X",
+    bool: "",
+    Window: "W",
+    Windows: "W/W/...",
+    ImageSize: "N",
+    BatchTokens: "N",
+}
 PARSERS: dict[Any, Callable[[str], Any]] = {
+    BatchTokens: parse_batch_tokens,
     Window: parse_window,
     Windows: parse_windows,
     ImageSize: parse_size,

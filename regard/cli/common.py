@@ -13,7 +13,7 @@ import typer
 from regard.errors import ConfigError
 from regard.files import IMAGE_ENDINGS, SOUND_ENDINGS
 from regard.tasks import load
-from regard.training.config import ImageSize, Window, Windows, make_config
+from regard.training.config import AUTO, BatchTokens, ImageSize, Window, Windows, make_config
 
 INTERRUPTED = 130  # the exit code after Ctrl-C
 BROKEN_PIPE = 141  # 128 + SIGPIPE
@@ -114,6 +114,20 @@ def parse_windows(text: str) -> Windows:
     ((64, 16), (64, 0), None)
     """
     return tuple(parse_window(part) for part in text.split("/"))
+
+
+def parse_batch_tokens(text: str) -> BatchTokens:
+    """A number as it is typed, or auto.
+
+    >>> parse_batch_tokens("4000"), parse_batch_tokens("auto")
+    (4000, 'auto')
+    """
+    if text == AUTO:
+        return AUTO
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"a number of items, or {AUTO}; got '{text}'") from None
 
 
 def parse_size(text: str) -> ImageSize:

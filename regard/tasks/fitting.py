@@ -29,6 +29,7 @@ from regard.tasks.model import Details, Model, Scores
 from regard.tasks.run_folder import restore_run, save_run, taken
 from regard.tasks.start import NOTHING, Start, open_start, take_over, with_options_of
 from regard.tasks.wrong import check_ending, write_wrong
+from regard.training.budget import batch_tokens_of
 from regard.training.checkpoint import WEIGHTS, load_weights
 from regard.training.config import Config, Window, Windows, check_tokenizer, make_config
 from regard.training.learner import choose_device, is_main_process
@@ -147,7 +148,9 @@ def resolve(model: Model) -> Start:
     with undrawn("meta"):
         encoder = make_encoder(config)  # which refuses sizes that do not go together
     parts = int(os.environ.get("WORLD_SIZE", "1")) if config.shard else 1
-    _check_memory(count_parameters(encoder), device, parts)
+    parameters = count_parameters(encoder)
+    _check_memory(parameters, device, parts)
+    model.config = config.model_copy(update={"batch_tokens": batch_tokens_of(config, parameters, device)})
     return start
 
 

@@ -46,6 +46,8 @@ def option_of(panel: str) -> Callable[..., Any]:
 
 # What no network or machine of today comes near: a larger number is a slip, or was put there to take all memory.
 WIDEST, DEEPEST, LONGEST = 2**16, 1000, 2**31
+AUTO: Literal["auto"] = "auto"
+BatchTokens = Annotated[int, Field(gt=0, le=LONGEST)] | Literal["auto"]
 DEVICE = r"^(auto|(cpu|cuda|mps|xpu|hpu|npu|mtia|xla)(:\d+)?)$"
 
 PANELS = ("Data", "Reading", "Network", "Training")  # Reading: what evaluation and prediction take too
@@ -210,8 +212,8 @@ class Config(BaseModel):
         0.0, "By which share brightness, contrast and colours of training images are changed; 0 for none.", ge=0, le=1
     )
     epochs: int = training(10, "Passes over the training data.", gt=0, le=LONGEST)
-    batch_tokens: int = training(
-        1000, "Vectors in a batch, as the network reads them: of words, subwords, frames, ...", gt=0, le=LONGEST
+    batch_tokens: BatchTokens = training(
+        1000, "Vectors in a batch, as the network reads them: of words, subwords, frames, ...; auto: what fits a GPU."
     )
     accumulate: int = training(1, "Batches summed before each step.", gt=0, le=WIDEST)
     sequence_parallel: int = training(

@@ -195,6 +195,7 @@ class _Run:
         """The steps of the present epoch that are still to do; True if a signal ended them."""
         config, state, learner = self.config, self.state, self.learner
         parts = learner.shares * config.accumulate
+        assert isinstance(config.batch_tokens, int)  # which whoever trains has settled
         plan = plan_epoch(self.lengths, budget=config.batch_tokens * parts, seed=config.seed, epoch=state.epoch)
         learner.train()
         for sequences in plan[state.step_of_epoch :]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from regard.data.formats import formats_for
-from regard.training.config import LONGEST, Config, data, network, reading, training
+from regard.training.config import LONGEST, BatchTokens, Config, data, network, reading, training
 
 if TYPE_CHECKING:
     FormatName = str
@@ -32,7 +32,7 @@ class PretrainConfig(Config):
         ge=0,
         le=4,
     )
-    batch_tokens: int = training(4000, "Items in a batch.", gt=0, le=LONGEST)
+    batch_tokens: BatchTokens = training(4000, "Items in a batch; auto: what fits a GPU.")
     label_smoothing: float = training(0.0, "Share of each target spread over all tokens.", ge=0, lt=1)
     mask_share: float = training(0.15, "Share of the items that are to be guessed.", gt=0, lt=1)
     whole_words: bool = training(False, "Hide all subwords of a word together.")

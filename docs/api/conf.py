@@ -21,7 +21,7 @@ include_patterns = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "RELEASING.m
 GUIDE = ("mechanism", "network", "convolution", "tasks", "viewer", "training", "parallel", "formats")
 CONTENTS = {
     "Guide": [f"docs/{name}" for name in GUIDE],
-    "Measured": ["docs/results", "docs/performance"],
+    "Measured": ["docs/results", "docs/performance", "docs/performance-gpu"],
     "API": [
         f"docs/api/{name}"
         for name in ("attention", "parallel", "tasks", "nn", "front_ends", "data", "decoding", "errors")

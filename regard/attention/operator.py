@@ -6,13 +6,13 @@ much time as a short call does, and its first use a second.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch._functorch.utils import unwrap_dead_wrappers
 
 from regard.attention.implementations import IMPLEMENTATIONS, Implementation
 from regard.attention.spec import LEARNED, SCHEMA, Spec, has_no_numbers, transforms
@@ -137,8 +137,6 @@ class Operator:
         def run(*inputs: Any) -> tuple[Tensor, Tensor]:
             return operator._forward(*inputs)
 
-        run.__signature__ = inspect.signature(run)  # type: ignore[attr-defined]  # which autograd asks for at every call
-
         class Eager(torch.autograd.Function):
             forward = staticmethod(run)
             setup_context = staticmethod(operator._remember)
@@ -150,7 +148,15 @@ class Operator:
                     return operator._backward_by_definition(ctx, grads[0])
                 return operator._backward(ctx, *grads, gradients=operator._gradients)
 
-        apply: Callable[..., tuple[Tensor, Tensor]] = Eager.apply
+        # as `Eager.apply`, but for the binding of defaults, of which there are none: it takes as long as all the rest
+        plain: Callable[..., tuple[Tensor, Tensor]] = super(torch.autograd.Function, Eager).apply
+        transformed: Callable[..., tuple[Tensor, Tensor]] = Eager.apply
+
+        def apply(*inputs: Any) -> tuple[Tensor, Tensor]:
+            if torch._C._are_functorch_transforms_active():
+                return transformed(*inputs)
+            return plain(*unwrap_dead_wrappers(inputs))
+
         return apply
 
 

@@ -175,3 +175,15 @@ def test_what_is_hidden_stays_so_under_vmap(implementation: str) -> None:
     sees[1, 0, 0, 3:] = True
     assert output[~sees].isfinite().all()
     assert output[sees].isnan().all()
+
+
+@pytest.mark.parametrize("implementation", ["native", "blocked", "reference"])
+def test_a_tensor_that_outlives_its_transform_is_a_tensor(implementation: str) -> None:
+    held: list[Tensor] = []
+    torch.func.grad(lambda x: (held.append(x), x.sum())[1])(X[0])
+    x = X[0].clone().requires_grad_()
+    attend = _attend(implementation, "window")
+    expected = torch.autograd.grad(regard.attend(x, X[0], X[0], window=2).sum(), x)[0]
+    actual = torch.autograd.grad(regard.attend(x, held[0], held[0], window=2, implementation=implementation).sum(), x)
+    assert torch.equal(attend(held[0]), attend(X[0]))
+    assert_near(actual[0], expected.double(), torch.float32)

@@ -29,12 +29,12 @@ OLDEST_TRITON, OLDEST_GPU = (3, 4), (8, 0)  # Ampere, the first that multiplies 
 MOST = 1 << 31  # positions: an int32 holds those below
 
 
-def installed() -> str | None:
-    """Which version of Triton there is: None where there is none, nothing where it has a package of another name."""
-    if find_spec("triton") is None:
+def installed(module: str = "triton") -> str | None:
+    """Which version of a module there is: None where there is none, nothing where its package has another name."""
+    if find_spec(module) is None:
         return None
     try:
-        return version("triton")
+        return version(module)
     except PackageNotFoundError:
         return ""
 
@@ -69,8 +69,9 @@ def refusals(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> list[str]
     axis = 2 if spec.offsets is None else 0
     if query.shape[axis] + key.shape[axis] + spec.query_start >= MOST:
         reasons.append("a position of 2³¹ or more, counted over all rows and from query_start, has no kernel")
-    wrappers = {type(x).__name__ for x in (query, key, value) if is_wrapper(x)}
-    reasons += [f"a {name} holds its numbers in other tensors" for name in sorted(wrappers)]
+    if not type(query) is type(key) is type(value) is Tensor:
+        wrappers = {type(x).__name__ for x in (query, key, value) if is_wrapper(x)}
+        reasons += [f"a {name} holds its numbers in other tensors" for name in sorted(wrappers)]
     reasons += [f"{name} is under way, which cannot see inside them" for name in transforms()]
     return reasons
 

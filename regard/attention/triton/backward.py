@@ -160,13 +160,13 @@ def key_step(by_key, by_value, k, v, given, call, block, begin, EDGE: tl.constex
     q = tile(call.inputs.query, call.numbers.queries, block.batch, block.head, begin, columns, EDGE, HOW.D, HOW.WIDTH)
     do = tile(given.grad, call.numbers.queries, block.batch, block.head, begin, columns, EDGE, HOW.DV, HOW.WIDTH_V)
     of_row = of_each(given.statistics, block.plane, queries, begin, columns, EDGE)[None, :]
-    inner = of_each(given.inner, block.plane, queries, begin, columns, EDGE)[None, :]
     seen = (i >= block.low[:, None]) & (i < block.high[:, None])
     scores, seen = scores_of(compared(k, q, call, block, begin, True, HOW), seen, call, block, i, j, HOW)
     weights = weights_of(scores, seen, of_row, EDGE, HOW)
     well = healed(do)[0] if CAREFUL else do
     by_value = added(dropped(weights, call, block.plane, i, j).to(do.dtype), well, by_value, HOW)
     by_weight = dropped(product(v, tl.trans(do), HOW), call, block.plane, i, j)
+    inner = of_each(given.inner, block.plane, queries, begin, columns, EDGE)[None, :]  # now: registers are scarce
     found = by_score(weights, by_weight, of_row, inner, seen, CAREFUL, HOW)
     if HOW.ADDITIVE:
         by_key += by_channel(found, call, block, begin, True, CAREFUL, HOW)[0]

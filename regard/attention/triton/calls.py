@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
@@ -32,16 +33,13 @@ class Call(NamedTuple):
     extra: Extra
     numbers: Numbers
     batches: int
-    how: How  # but for the sizes of tiles
+    compiled: tuple[Any, ...]  # what How says, but for the sizes of tiles
 
     def launch(self, kernel: Any, tiles: tuning.Tiles, count: int, *given: Any, **compiled: Any) -> None:
         """So many programs, where there are any."""
         if count:
-            options = {"num_warps": tiles.warps, "num_stages": tiles.stages}
-            if tiles.registers is not None:
-                options["maxnreg"] = tiles.registers
-            how = self.how._replace(M=tiles.rows, N=tiles.columns)
-            kernel[(count,)](self.inputs, *given, HOW=how, **compiled, **options)
+            how = _how(tiles.rows, tiles.columns, *self.compiled)
+            kernel[(count,)](self.inputs, *given, HOW=how, **compiled, **_options(tiles))
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> tuple[Tensor, Tensor]:
@@ -96,12 +94,12 @@ def gradients(
 
 
 def _by_bias(call: Call, given: Given, bias: Tensor) -> Tensor:
-    inputs, how = call.inputs, call.how
+    inputs = call.inputs
     sizes = call.batches, inputs.heads, call.numbers.queries, call.numbers.keys
     shape = (1,) * (4 - bias.dim()) + tuple(bias.shape)
     over = {f"OVER_{axis}": own == 1 and size != 1 for axis, own, size in zip("BHQK", shape, sizes, strict=True)}
     found = torch.zeros(shape, dtype=torch.float32, device=bias.device)
-    tiles = tuning.tiles_of(tuning.PAIRS, max(how.D, how.DV))
+    tiles = tuning.tiles_of(tuning.PAIRS, max(call.compiled[:2]))
     blocks, key_blocks = _blocks(sizes[2], tiles.rows), _blocks(sizes[3], tiles.columns)
     count = shape[0] * shape[1] * (1 if over["OVER_Q"] else blocks) * (1 if over["OVER_K"] else key_blocks)
     told = given, found, call.batches, key_blocks, call.runs.by_query, call.extra, *call.numbers, blocks
@@ -147,23 +145,27 @@ def _rows_whole(x: Tensor) -> Tensor:
 
 def _call(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> Call:
     runs = runs_of(query, key, spec)
-    heads, dim, value_dim = query.shape[1], query.shape[-1], value.shape[-1]
-    exact = "tf32" if torch.backends.cuda.matmul.allow_tf32 else "tf32x3"
-    how = How(
-        M=0,
-        N=0,
-        D=dim,
-        DV=value_dim,
-        WIDTH=_width(dim),
-        WIDTH_V=_width(value_dim),
-        ADDITIVE=spec.additive_weight is not None,
-        NORMALIZER=spec.normalizer,
-        PRECISION=exact if query.dtype == torch.float32 else "ieee",
-        HIDDEN=spec.key_mask is not None or spec.bias is not None or spec.table is not None,
-    )
+    heads, precision = query.shape[1], "ieee"
+    if query.dtype == torch.float32:
+        precision = "tf32" if torch.backends.cuda.matmul.allow_tf32 else "tf32x3"
+    hidden = spec.key_mask is not None or spec.bias is not None or spec.table is not None
+    additive = spec.additive_weight is not None
+    compiled = query.shape[-1], value.shape[-1], additive, spec.normalizer, precision, hidden
     inputs = Inputs(matrix(query), matrix(key), matrix(value), heads, heads // key.shape[1])
     batches = 1 if spec.offsets is not None else query.shape[0]
-    return Call(inputs, runs, _extra(query, key, spec, runs.by_query), _numbers(query, key, spec), batches, how)
+    return Call(inputs, runs, _extra(query, key, spec, runs.by_query), _numbers(query, key, spec), batches, compiled)
+
+
+@cache
+def _how(rows: int, columns: int, dim: int, value_dim: int, *others: Any) -> How:
+    return How(rows, columns, dim, value_dim, _width(dim), _width(value_dim), *others)
+
+
+@cache
+def _options(tiles: tuning.Tiles) -> dict[str, int]:
+    """Of Triton."""
+    options = {"num_warps": tiles.warps, "num_stages": tiles.stages}
+    return options if tiles.registers is None else options | {"maxnreg": tiles.registers}
 
 
 def _numbers(query: Tensor, key: Tensor, spec: Spec) -> Numbers:

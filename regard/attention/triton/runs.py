@@ -30,7 +30,7 @@ def runs_of(query: Tensor, key: Tensor, spec: Spec) -> Found:
         ShapeError: offsets that are none, or those of an earlier call, which only a GPU knew.
     """
     captured = query.is_cuda and torch.cuda.is_current_stream_capturing()  # while it is, nothing may be asked
-    if not captured:
+    if not captured:  # pragma: no branch - needs a GPU
         doubts.heed()
     if spec.offsets is None:
         return Found(NONE, NONE, None)

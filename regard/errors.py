@@ -56,3 +56,9 @@ class DataError(RegardError):
 
 def _rebuild(expected: str, found: str, path: str | None, line: int | None) -> DataError:
     return DataError(expected, found, path=path, line=line)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there was no memory: of Python, numpy and our kernels, of PyTorch, or of a card."""
+    text = str(error)
+    return isinstance(error, MemoryError) or "allocate memory" in text or "out of memory" in text

@@ -36,7 +36,7 @@ from regard.cli.predict import predict
 from regard.cli.report import print_json, print_trained
 from regard.cli.stream import stream
 from regard.cli.view import view
-from regard.errors import ConfigError, RegardError
+from regard.errors import ConfigError, RegardError, is_out_of_memory
 from regard.streams import OutputLost
 from regard.tasks import TASKS, Task
 from regard.training.config import (
@@ -265,7 +265,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
         return f"{place}{(error.strerror or str(error)).lower()}"
-    if isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error):
+    if is_out_of_memory(error):
         modules = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
         if any(name.startswith("regard.data") for name in modules):
             return "out of memory while data were read; unpack or split the file, or give a smaller one"

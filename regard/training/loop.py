@@ -35,6 +35,7 @@ from regard.training.curves import draw_curves
 from regard.training.learner import Collate, Learner, Loss, is_main_process, start_processes
 from regard.training.optimizer import one_cycle
 from regard.training.progress import GRACE, Interrupt, Journal, Progress, last_line, say
+from regard.training.shortage import enough_memory
 from regard.training.spread import check_same, shared
 
 __all__ = ["Result", "is_main_process", "train"]
@@ -202,13 +203,16 @@ class _Run:
             start = time.perf_counter()
             items = sum(self.lengths[index] for index in sequences)
             rate = one_cycle((state.tokens + items / 2) / self.total, peak=config.learning_rate, warmup=config.warmup)
-            step = learner.step(
-                split_step(sequences, self.lengths, parts)[learner.share :: learner.shares],
-                spare=int(sequences[0]),
-                number=state.step,
-                rate=rate,
-                asked=lambda: (self.interrupt.requested, self.is_due()),
-            )
+            shares = split_step(sequences, self.lengths, parts)[learner.share :: learner.shares]
+            batches = [[self.lengths[index] for index in share or sequences[:1]] for share in shares]
+            with enough_memory(state.step + 1, batches, learner.network, config, self.output):
+                step = learner.step(
+                    shares,
+                    spare=int(sequences[0]),
+                    number=state.step,
+                    rate=rate,
+                    asked=lambda: (self.interrupt.requested, self.is_due()),
+                )
             state.step += 1
             state.step_of_epoch += 1
             state.tokens += items

@@ -19,7 +19,7 @@ UNITS = ("encoder.layers.", "decoder.layers.")  # each layer by itself; all else
 
 
 def sharded(network: nn.Module, accelerator: Accelerator, device: torch.device) -> nn.Module:
-    """A copy of a network on a device, whose weights are spread over all processes by Accelerate's FSDP2.
+    """A copy of a network on a device, with parts of its weights, spread over all processes by Accelerate's FSDP2.
 
     Accelerate itself would do so on cards alone; FSDP2 does on CPUs too. Gradients come out as means, as they do of
     DistributedDataParallel.
@@ -39,8 +39,9 @@ def sharded(network: nn.Module, accelerator: Accelerator, device: torch.device) 
     )
     state.parallelism_config = ParallelismConfig(dp_shard_size=processes)
     state.device_mesh = init_device_mesh(device.type, (processes,), mesh_dim_names=("dp_shard_cp",))
+    modules = deepcopy(network, {id(parameter): parameter for parameter in network.parameters()})  # but not weights
     try:
-        spread: nn.Module = fsdp2_prepare_model(accelerator, deepcopy(network))
+        spread: nn.Module = fsdp2_prepare_model(accelerator, modules)
     finally:
         state.parallelism_config = state.device_mesh = None  # which the next training would take up
     for unit in spread.modules():

@@ -4,13 +4,16 @@ import shutil
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
+import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from regard import Classifier, Labeler, MaskedModel, Seq2Seq, load
 from regard.errors import ConfigError, DataError, ModelError
+from regard.tasks.fitting import _check_memory
 
 SMALL = {"dim": 8, "depth": 1, "heads": 2, "dropout": 0.0}
 ONCE = {"epochs": 1, "average": 0, "baselines": "none"}
@@ -51,6 +54,14 @@ def test_a_network_that_the_machine_cannot_hold_is_refused_before_anything_is_ma
         ConfigError, match=r"an encoder of [\d,]+ parameters needs [\d,]+ GiB, got a machine with [\d,]+;"
     ):
         Labeler(dim=65536, depth=100, heads=64).fit([(["a"], ["X"])], **ONCE)
+
+
+def test_in_shards_a_process_needs_less(monkeypatch):
+    monkeypatch.setattr("regard.tasks.fitting.memory", lambda: 8000)
+    check = partial(_check_memory, 1000, torch.device("cpu"))  # weights: 4 bytes, and 12 to train each
+    check(4)
+    with pytest.raises(ConfigError, match="needs 0 GiB"):
+        check(2)
 
 
 @pytest.mark.parametrize("option", ["depth = 1000000000", "dim = 1000000000", "position_reach = 99999999999"])

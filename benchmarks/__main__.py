@@ -2,8 +2,8 @@
 
 `performance` sweeps sizes for five minutes, `attention2d` and `classify` take as long,
 `choices` and `cnn_vs_attention` train models for over an hour, each of `speech` and `images`
-takes some minutes, `images.fashion` most of an hour, `shards` takes gigabytes, `page` needs a browser, `gpu` and `tune`
-a card; they run only when they are named.
+takes some minutes, `images.fashion` most of an hour, `shards` takes gigabytes, `page` needs a browser,
+`gpu`, `gpu_training` and `tune` a card; they run only when they are named.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ SLOW = (
     "page",
     "shards",
     "gpu",
+    "gpu_training",
     "tune",
     *IMAGES,
     *SPEECH,

@@ -83,7 +83,8 @@ def with_table(page: str, name: str, table: str) -> str:
 def main() -> None:
     page = with_table(PAGE.read_text(encoding="utf-8"), "tiles", tiles())
     if sys.argv[1:]:
-        page = with_table(page, "times", times(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))["gpu"]))
+        results = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+        page = with_table(page, "times", times(results["gpu"] | results["gpu_training"]))
     PAGE.write_text(page, encoding="utf-8")
 
 

@@ -86,7 +86,7 @@ def search(
     found: list[list[Hypothesis]] = [[] for _ in range(B)]
     count = torch.zeros(B, dtype=torch.int64, device=device)
     best = torch.full((B, n_best), -math.inf, device=device)  # scores of those that have ended
-    numbers = torch.arange(B + 1, device=device)
+    numbers, never = torch.arange(B + 1, device=device), torch.tensor(list(banned), dtype=torch.int64, device=device)
     most = (max_lengths + 1) ** length_penalty
 
     sources = numbers[:-1]  # [R], of each hypothesis
@@ -96,8 +96,8 @@ def search(
     while len(sources):
         length = written.shape[1]
         cut = max_lengths[sources] == length
-        log_probs, next_ids, by_itself = _candidates(step(ids), end, banned, beam + 1, cut)  # [R, beam + 1]
-        totals, rows, columns = _ranked(sums[:, None] + log_probs, sources, numbers)  # [B, C]
+        log_probs, next_ids, by_itself = _candidates(step(ids), end, never, beam + 1, cut)  # [R, beam + 1]
+        totals, rows, columns = _ranked(sums[:, None] + log_probs, sources, numbers, beam)  # [B, C]
         next_ids = next_ids[rows, columns]
 
         possible, ends = totals > -math.inf, next_ids == end  # [B, C] each
@@ -107,14 +107,18 @@ def search(
         ends[:, beam:] = False
 
         scores = totals / (length + 1) ** length_penalty  # [B, C]
-        _record(found, ends.nonzero()[:, 0], written[rows[ends]], scores[ends], by_itself[rows[ends]])
+        place = ends.flatten().nonzero()[:, 0]  # of those that end; a GPU is asked once for all
+        if len(place):
+            row = rows.flatten()[place]
+            _record(found, place // ends.shape[1], written[row], scores.flatten()[place], by_itself[row])
         best = torch.cat([best, scores.masked_fill(~ends, -math.inf)], 1).topk(n_best).values
         count += ends.sum(1)
         most_likely = totals.masked_fill(~goes_on, -math.inf).amax(1)  # [B]
         promising = (count < beam) | (most_likely / (length + 1) ** length_penalty > best[:, -1])
         goes_on &= (promising & (most_likely / most > best[:, -1]))[:, None]
 
-        rows, ids, sums = rows[goes_on], next_ids[goes_on], totals[goes_on]  # [R'] each
+        place = goes_on.flatten().nonzero()[:, 0]
+        rows, ids, sums = (x.flatten()[place] for x in (rows, next_ids, totals))  # [R'] each
         sources, written = sources[rows], torch.cat([written[rows], ids[:, None]], 1)
         if len(rows):
             keep(rows)
@@ -166,11 +170,12 @@ def sample(
     ids = torch.full_like(sources, begin)
     written = ids.new_empty(len(sources), 0)
     sums = torch.zeros(len(sources), device=sources.device)
+    never = torch.tensor(list(banned), dtype=torch.int64, device=sources.device)
     if len(sources):
         keep(sources)
     while len(sources):
         length = written.shape[1]
-        log_probs = _without(banned, step(ids))
+        log_probs = _without(never, step(ids))
         chances = _likeliest(log_probs / temperature, top_k, top_p).softmax(1)
         drawn = chances.multinomial(1, generator=generator).squeeze(1)  # [R]
         ids = drawn.masked_fill(max_lengths[sources] == length, end)
@@ -199,14 +204,12 @@ def _check(begin: int, end: int, max_lengths: Tensor, banned: Sequence[int], len
         raise ConfigError(f"length_penalty must be a number from 0, got {length_penalty}; 0 counts no length")
 
 
-def _candidates(
-    log_probs: Tensor, end: int, banned: Sequence[int], most: int, cut: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+def _candidates(log_probs: Tensor, end: int, never: Tensor, most: int, cut: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The likeliest ids of each row with their log-probabilities, ``[R, most]``; the end alone in rows that are cut.
 
     Also whether a row that ends does so by itself, ``[R]``.
     """
-    log_probs = _without(banned, log_probs)
+    log_probs = _without(never, log_probs)
     best, ids = _first(log_probs, most)
     by_itself = ~cut | (ids[:, 0] == end)
     best = best.masked_fill(cut[:, None], -math.inf)
@@ -215,24 +218,24 @@ def _candidates(
     return best, ids, by_itself
 
 
-def _ranked(totals: Tensor, sources: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """``[R, K]`` of all hypotheses → ``[B, C]``, those of each source best first and −inf after them.
+def _ranked(totals: Tensor, sources: Tensor, numbers: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor]:
+    """``[R, K]`` of all hypotheses → ``[B, most·K]``, those of each source best first and −inf after them.
 
     Also the row and the column of ``totals`` where each stood.
     """
     (R, K), offsets = totals.shape, torch.searchsorted(sources, numbers)  # [B+1]
     place = torch.arange(R, device=totals.device) - offsets[sources]
-    by_source = totals.new_full((len(numbers) - 1, int(offsets.diff().max()), K), -math.inf)
+    by_source = totals.new_full((len(numbers) - 1, most, K), -math.inf)
     by_source[sources, place] = totals
     ranked, order = by_source.flatten(1).sort(dim=1, descending=True, stable=True)
     rows = offsets[:-1, None] + order // K
     return ranked, rows.clamp_(max=R - 1), order % K  # sources without a hypothesis have no row of their own
 
 
-def _without(banned: Sequence[int], log_probs: Tensor) -> Tensor:
+def _without(never: Tensor, log_probs: Tensor) -> Tensor:
     if bool(log_probs.sum().isnan()):
         raise RegardError("the model gives log-probabilities that are not numbers (NaN); its weights are broken")
-    return log_probs.index_fill(1, torch.tensor(banned, dtype=torch.int64, device=log_probs.device), -math.inf)
+    return log_probs.index_fill(1, never, -math.inf)
 
 
 def _first(log_probs: Tensor, most: int) -> tuple[Tensor, Tensor]:
@@ -259,8 +262,9 @@ def _likeliest(log_probs: Tensor, top_k: int | None, top_p: float) -> Tensor:
 
 
 def _record(found: list[list[Hypothesis]], sources: Tensor, written: Tensor, scores: Tensor, by_itself: Tensor) -> None:
-    for source, *parts in zip(*(x.tolist() for x in (sources, written, scores, by_itself)), strict=True):
-        found[source].append(Hypothesis(*parts))
+    told = torch.cat([sources[:, None], by_itself[:, None], written], 1).tolist()
+    for (source, itself, *ids), score in zip(told, scores.tolist(), strict=True):
+        found[source].append(Hypothesis(ids, score, bool(itself)))
 
 
 def _by_score(hypothesis: Hypothesis) -> float:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from regard.errors import ShapeError
 from regard.nn.streaming import AttentionState
+from regard.ragged import moved_offsets
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +42,8 @@ class Cache:
     ) -> None:
         self.memory, self.past = memory, past
         self.positions = np.zeros(len(sources), dtype=np.int64)  # [R], of the next vector of each hypothesis
-        self._numbers = torch.arange(count + 1, device=sources.device)
-        self._belong(sources)
+        self._numbers, self._device = np.arange(count + 1), sources.device
+        self._belong(sources.cpu().numpy())
 
     def keep(self, rows: Tensor) -> None:
         """The hypotheses are now those that stood in ``rows``: some may be left out, others stand there many times.
@@ -52,21 +54,22 @@ class Cache:
         Raises:
             ShapeError: they are not.
         """
-        sources = self._sources[rows]
-        if bool((sources.diff() < 0).any()):
+        chosen = rows.cpu().numpy()
+        sources = self._sources[chosen]
+        if (np.diff(sources) < 0).any():
             raise ShapeError(
                 f"rows must keep the sources in their order, got hypotheses of sources {sources.tolist()}; "
                 "sort them by source"
             )
-        if not torch.equal(rows, torch.arange(len(self), device=rows.device)):
+        if not np.array_equal(chosen, np.arange(len(self))):
             for past in self.past:
                 past.keep(rows)
-            self.positions = self.positions[rows.cpu().numpy()]
+            self.positions = self.positions[chosen]
             self._belong(sources)
 
-    def _belong(self, sources: Tensor) -> None:
+    def _belong(self, sources: NDArray[np.int64]) -> None:
         self._sources = sources
-        self.offsets = torch.searchsorted(sources, self._numbers)  # [B+1]
+        self.offsets = moved_offsets(torch.from_numpy(np.searchsorted(sources, self._numbers)), self._device)  # [B+1]
 
     def __len__(self) -> int:
         """The number of hypotheses, R."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from regard.errors import ShapeError
-from regard.ragged import Ragged, on_host
+from regard.ragged import Ragged, beside, on_host, sent
 
 Counts = NDArray[np.int64]
 
@@ -155,7 +155,7 @@ class Chunk:
         """``[R+1]`` int64: stream r is rows ``offsets[r]:offsets[r+1]``."""
         offsets = np.zeros(len(self.places) + 1, dtype=np.int64)
         np.cumsum(self.places.counts, out=offsets[1:])
-        return on_device_of(self.values, offsets)
+        return beside(self.values, torch.from_numpy(offsets))
 
     @property
     def rows(self) -> Ragged:
@@ -195,4 +195,4 @@ def _columns(like: Tensor, first: Counts, counts: Counts) -> tuple[Tensor, Tenso
 
 def on_device_of(like: Tensor, numbers: Counts | NDArray[np.bool_]) -> Tensor:
     """The numbers as a tensor beside another."""
-    return torch.from_numpy(numbers).to(like.device)
+    return sent(torch.from_numpy(numbers), like.device)

@@ -16,7 +16,7 @@ from regard.nn.chunk import Chunk, Places
 from regard.nn.layers import NORM_EPS, Residual
 from regard.nn.positions import NO_ORDER, Order, Ordering, enter, orders_of_layers
 from regard.nn.streaming import AttentionState
-from regard.ragged import Ragged, takes_ragged
+from regard.ragged import Ragged, beside, on_host, takes_ragged
 
 
 class DecoderLayer(nn.Module):
@@ -208,7 +208,8 @@ class Decoder(nn.Module):
         start = chunk.start
         batch = enter(chunk.rows, self.positions, self.embedding_norm, start)
         orders, chunk = orders_of_layers(self.order, batch, start), chunk.with_values(batch.values)
-        readers = batch.offsets[cache.offsets]
+        ends, hypotheses = on_host(batch.offsets, cache.offsets)
+        readers = beside(batch.values, ends[hypotheses])
         layers: list[DecoderLayer] = list(self.layers)  # type: ignore[arg-type]
         for layer, past, memory, order in zip(layers, cache.past, cache.memory, orders, strict=False):
             chunk = layer.extend(chunk, past, memory, readers, order)

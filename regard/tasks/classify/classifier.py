@@ -26,19 +26,17 @@ from regard.recording import Recording
 from regard.tasks import files, fitting
 from regard.tasks.candidates import USUAL, as_pairs, best_of, check_top, given
 from regard.tasks.classify.baselines import class_baselines
-from regard.tasks.classify.calibration import draw_calibration
-from regard.tasks.classify.confusion import draw_confusion
 from regard.tasks.classify.network import ClassBatch, ClassNetwork
 from regard.tasks.classify.ngrams import NGrams
 from regard.tasks.classify.options import ClassifyConfig
+from regard.tasks.classify.scoring import scores_of
 from regard.tasks.continuing import check_no_new
 from regard.tasks.model import Columns, Details, Scores
 from regard.tasks.model_base import ModelBase
 from regard.tasks.run_folder import CALIBRATION, CONFUSION, checked_labels
 from regard.tasks.vectors import as_array, pooled, windows_of
-from regard.tasks.wrong import wrong_labels
 from regard.training.config import make_config, with_options
-from regard.training.metrics import class_scores, pair_scores, scores_by_label
+from regard.training.metrics import pair_scores
 from regard.viewer.telltales import Watched
 
 logger = logging.getLogger(__name__)
@@ -119,7 +117,10 @@ class Classifier(ModelBase[ClassifyConfig, ClassNetwork]):
         details = fitting.details_for(by_label, errors)
         examples = files.read(self, source, format=format, column=column, **reading)
         self.check(examples)
-        scores: dict[str, Any] = self._measure(self.network, examples, confusion, calibration, details)
+        chances = self._chances(self.network, examples)
+        scores: dict[str, Any] = scores_of(
+            examples, chances, self.labels, confusion=confusion, calibration=calibration, details=details
+        )
         if pairs:
             scores |= pair_scores(self._encoded(examples).numpy(), [example.goal for example in examples])
         return fitting.with_details(scores, details, by_label=by_label, errors=errors)
@@ -326,31 +327,9 @@ class Classifier(ModelBase[ClassifyConfig, ClassNetwork]):
         pictures: Path | None = None,
         details: Details | None = None,
     ) -> dict[str, float]:
-        if pictures is None:
-            return self._measure(network, examples, None, None, details, learning=not final)
-        return self._measure(network, examples, pictures / CONFUSION, pictures / CALIBRATION, details)
-
-    def _measure(
-        self,
-        network: nn.Module,
-        examples: Sequence[Example],
-        confusion: str | Path | None,
-        calibration: str | Path | None,
-        details: Details | None,
-        *,
-        learning: bool = False,
-    ) -> dict[str, float]:
-        gold, chances = [example.goal for example in examples], self._chances(network, examples, learning=learning)
-        scores = class_scores(gold, chances, self.labels)
-        guessed = [self.labels[row] for row in chances.argmax(1).tolist()]
-        if details is not None:
-            details.by_label = scores_by_label(gold, guessed)
-            details.wrong = wrong_labels(examples, guessed, chances.amax(1).tolist())
-        if confusion is not None:
-            draw_confusion(gold, guessed, self.labels, Path(confusion))
-        if calibration is not None:
-            draw_calibration(gold, chances, self.labels, Path(calibration))
-        return scores
+        chances = self._chances(network, examples, learning=not final)
+        confusion, calibration = (None, None) if pictures is None else (pictures / CONFUSION, pictures / CALIBRATION)
+        return scores_of(examples, chances, self.labels, confusion=confusion, calibration=calibration, details=details)
 
     def _chances(self, network: nn.Module, examples: Sequence[Example], *, learning: bool = False) -> Tensor:
         """``[N, labels]``, rows sum to 1; while it is learning, they also tell how far n-grams are to be believed."""

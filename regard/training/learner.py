@@ -256,10 +256,17 @@ def choose_device(name: str) -> torch.device:
 
 
 def in_bfloat16(precision: str, device: torch.device) -> bool:
-    """Whether to compute in bfloat16: ``auto`` does where a GPU has it."""
-    if precision == "auto":
-        return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return precision == "bfloat16"
+    """Whether to compute in bfloat16: ``auto`` does where a GPU has it.
+
+    Raises:
+        ConfigError: it is asked for, and the GPU has none.
+    """
+    if device.type != "cuda":
+        return precision == "bfloat16"
+    has_it = torch.cuda.is_bf16_supported(including_emulation=False)  # pragma: no cover - needs a GPU
+    if precision == "bfloat16" and not has_it:  # pragma: no cover
+        raise ConfigError("precision: a GPU with bfloat16, Ampere or newer, got an older one; choose auto or float32")
+    return precision != "float32" and has_it  # pragma: no cover
 
 
 def is_main_process() -> bool:

@@ -150,6 +150,13 @@ def test_additive_scores_of_any_size(size: float, dim: int) -> None:
         assert_near(actual[name], exact[name], torch.float32, name)
 
 
+def test_additive_scores_lose_no_more_than_twice_what_pytorch_does() -> None:
+    call = make(replace(ADDITIVE, lengths=((32, 32),), dim=64))
+    exact = call.to(torch.float64).attend("reference")
+    errors = [float((call.attend(name) - exact).square().mean().sqrt()) for name in ("triton", "reference")]
+    assert 0 < errors[0] < 2 * errors[1]
+
+
 def test_memory_that_was_used_before_is_written_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever stood in it."""
     empty, poisoned = torch.empty_like, []

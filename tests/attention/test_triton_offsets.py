@@ -97,6 +97,14 @@ def test_malformed_ones_give_nan_and_then_an_error(wrong: tuple[int, ...], norma
     regard.attend(x, x, x, **right)  # it is said once
 
 
+@pytest.mark.usefixtures("_of_a_gpu_alone")
+def test_rows_of_no_sequences_are_refused_at_once() -> None:
+    none = torch.zeros(1, dtype=torch.int64)
+    assert regard.attend(*[ROWS[:0]] * 3, offsets=none, implementation="triton").shape == (0, 1, 4)
+    with pytest.raises(ShapeError, match="offsets must run from 0 to the 20 rows of query, got 0 to 0"):
+        regard.attend(*[ROWS] * 3, offsets=none, implementation="triton")
+
+
 def test_those_that_the_cpu_knows_are_refused_at_once() -> None:
     for wrong, message in WRONG.items():
         with pytest.raises(ShapeError, match=message):

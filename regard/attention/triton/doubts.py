@@ -30,7 +30,12 @@ def settled(offsets: Tensor, rows: int, name: str, rows_name: str, *, asks: bool
 
     Arguments:
         asks: whether what is wrong with them shall be said, by :func:`heed`.
+
+    Raises:
+        ShapeError: rows of no sequences.
     """
+    if len(offsets) == 1:
+        checked((0,), rows, name, rows_name)  # of no sequences, and so of no rows: that much is known here
     ill = (offsets[0] != 0) | (offsets[-1] != rows) | (offsets.diff() < 0).any()
     if asks and offsets.is_cuda:  # pragma: no cover - needs a GPU
         told = offsets.to("cpu", non_blocking=True)

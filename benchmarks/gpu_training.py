@@ -26,7 +26,7 @@ from benchmarks.transduce import Ours as Translator
 from regard import Ragged
 from regard.decoding.search import search
 from regard.nn import build_encoder
-from regard.ragged import plan_epoch, split_step
+from regard.planning import plan_epoch, split_step
 
 WORDS, BATCHES = (8000, 6) if ON_GPU else (40, 1)
 CAPTIONS, SOURCE, TARGET = (1000, 14, 16) if ON_GPU else (2, 3, 2)  # sources, and items in each and its output

@@ -23,7 +23,7 @@ from benchmarks.data import sentence_lengths
 from benchmarks.timing import in_turns
 from regard import Ragged
 from regard.nn import build_encoder
-from regard.ragged import plan_epoch, split_step
+from regard.planning import plan_epoch, split_step
 
 DIM, DEPTH, HEADS, LABELS, WORDS, BATCHES, DROPOUT = 192, 3, 4, 17, 1000, 12, 0.3
 

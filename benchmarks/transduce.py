@@ -20,7 +20,7 @@ from benchmarks.timing import in_turns
 from regard import Ragged
 from regard.decoding.search import search
 from regard.nn import build_decoder, build_encoder
-from regard.ragged import plan_epoch, split_step
+from regard.planning import plan_epoch, split_step
 
 DIM, DEPTH, HEADS, TOKENS, BUDGET, BATCHES, DROPOUT = 256, 3, 4, 6000, 3000, 6, 0.1
 SOURCES, LENGTH, BEAM = 20, 50, 4

@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "errors": set(),
     "part": set(),
     "ragged": {"errors", "part"},
+    "planning": {"errors"},
     "files": {"errors"},
     "recording": {"errors"},
     "image": {"errors", "image_file"},
@@ -31,11 +32,11 @@ MAY_IMPORT = {
     "data": {"errors", "files", "recording", "image"},
     "decoding": {"errors"},
     "formats": {"errors", "files", "tensors", "nn", "front_ends"},
-    "training": {"errors", "ragged", "files", "tensors", "data", "front_ends", "parallel"},
+    "training": {"errors", "ragged", "planning", "files", "tensors", "data", "front_ends", "parallel"},
     "viewer": {"errors", "ragged", "files", "machine", "attention", "nn"},
     "tasks": {
         *("errors", "ragged", "files", "attention", "nn", "front_ends", "data", "decoding", "formats", "training"),
-        *("viewer", "recording", "image", "machine", "parallel"),
+        *("viewer", "recording", "image", "machine", "parallel", "planning"),
     },
     "cli": {
         *("regard", "errors", "files", "streams", "recording", "piped", "data", "training", "tasks", "demo"),

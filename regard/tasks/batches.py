@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from regard.parallel.sharing import each_batch
-from regard.ragged import fill
+from regard.planning import fill
 
 A = TypeVar("A")
 ON_CPU = 4000  # items in a batch; larger ones leave the cache, and their memory is mapped anew

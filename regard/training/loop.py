@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from regard.errors import ConfigError, RegardError
 from regard.files import check_held, explain_failures, remove_parts
-from regard.ragged import plan_epoch, split_step
+from regard.planning import plan_epoch, split_step
 from regard.training.checkpoint import (
     CURVES,
     FOLDER,

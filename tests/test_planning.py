@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regard.errors import DataError
-from regard.ragged import plan_epoch, split_step
+from regard.planning import plan_epoch, split_step
 
 LENGTHS = st.lists(st.integers(0, 60), min_size=1, max_size=80).filter(any)
 

@@ -119,6 +119,7 @@ def train(
         if restore is not None and is_main_process():
             restore(output)
         say(f"{output} has finished its {finished.steps} steps; there is nothing to resume", shown)
+        learner.give_back()
         return finished
     journal = _open_folder(output, config, state) if is_main_process() else None
     total = sum(lengths) * config.epochs

@@ -83,7 +83,8 @@ def stopped_and_gone_on(folder: Path, front_end: str, **options: Any) -> None:
         raise AssertionError("nothing stopped it")
     except KeyboardInterrupt:
         pass
-    regard.Labeler(**choices).fit(words(), dev, output=folder / "stopped", resume=True, **options)
+    for _ in range(2):  # to the end, and once more, which does nothing
+        regard.Labeler(**choices).fit(words(), dev, output=folder / "stopped", resume=True, **options)
 
 
 def _collate_or_stop(collate: Any, numbers: Iterator[int], examples: Any) -> Any:

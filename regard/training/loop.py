@@ -202,7 +202,7 @@ class _Run:
             rate = one_cycle((state.tokens + items / 2) / self.total, peak=config.learning_rate, warmup=config.warmup)
             shares = split_step(sequences, self.lengths, parts)[learner.share :: learner.shares]
             batches = [[self.lengths[index] for index in share or sequences[:1]] for share in shares]
-            with enough_memory(state.step + 1, batches, learner.network, config, self.output):
+            with enough_memory(f"step {state.step + 1}", batches, learner.network, config, self.output):
                 step = learner.step(
                     shares,
                     spare=int(sequences[0]),
@@ -234,7 +234,8 @@ class _Run:
         state, score, better = self.state, None, False
         with self.learner.averaged() as network:
             if self.journal is not None:
-                scores = {} if evaluate is None else evaluate(network)
+                with enough_memory(f"the evaluation of epoch {state.epoch + 1}", (), network, self.config, self.output):
+                    scores = {} if evaluate is None else evaluate(network)
                 if evaluate is not None and select not in scores:
                     raise RegardError(f"select: evaluation gave {', '.join(scores)}, not {select}; is dev like train?")
                 self.interrupt.heeded()  # the score is there; what it says is kept

@@ -87,7 +87,7 @@ def train(network: Network, *, shard: bool) -> tuple[dict[str, float], bool]:
     for number in range(STEPS):
         forget_peak()
         start = time.perf_counter()
-        learner.step([[learner.share]], spare=0, number=number, rate=1e-4, asked_to_stop=lambda: False)
+        learner.step([[learner.share]], spare=0, number=number, rate=1e-4, asked=lambda: (False, False))
         seconds.append(time.perf_counter() - start)
     most = peak()
     forget_peak()

@@ -120,6 +120,7 @@ def train(
         if restore is not None and is_main_process():
             restore(output)
         say(f"{output} has finished its {finished.steps} steps; there is nothing to resume", shown)
+        learner.give_back()
         return finished
     journal = _open_folder(output, config, state) if is_main_process() else None
     total = sum(lengths) * config.epochs
@@ -205,7 +206,7 @@ class _Run:
             rate = one_cycle((state.tokens + items / 2) / self.total, peak=config.learning_rate, warmup=config.warmup)
             shares = split_step(sequences, self.lengths, parts)[learner.share :: learner.shares]
             batches = [[self.lengths[index] for index in share or sequences[:1]] for share in shares]
-            with enough_memory(state.step + 1, batches, learner.network, config, self.output):
+            with enough_memory(f"step {state.step + 1}", batches, learner.network, config, self.output):
                 step = learner.step(
                     shares,
                     spare=int(sequences[0]),
@@ -241,7 +242,8 @@ class _Run:
         """Evaluates the averaged weights, keeps them if they are the best so far, and writes a checkpoint."""
         state = self.state
         with self.learner.averaged() as network, shared(), uncompiled(wanted=self.config.compile):
-            scores = {} if evaluate is None else evaluate(network)
+            with enough_memory(f"the evaluation of epoch {state.epoch + 1}", (), network, self.config, self.output):
+                scores = {} if evaluate is None else evaluate(network)
             if evaluate is not None and select not in scores:
                 raise RegardError(f"select: evaluation gave {', '.join(scores)}, not {select}; is dev like train?")
             self.interrupt.heeded()  # the score is there; what it says is kept

@@ -1,4 +1,4 @@
-"""Memory that runs out in a step: how large the step was, and which options make it smaller."""
+"""Memory that runs out while a network learns: how large the step was, and which options make it smaller."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from regard.training.config import Config
 
 @contextmanager
 def enough_memory(
-    step: int, batches: Sequence[Sequence[int]], network: nn.Module, config: Config, output: Path
+    where: str, batches: Sequence[Sequence[int]], network: nn.Module, config: Config, output: Path
 ) -> Iterator[None]:
-    """Within a step, memory that runs out is told of in one line.
+    """Within a step or an evaluation, memory that runs out is told of in one line.
 
     Arguments:
-        step: which one, from 1.
-        batches: the lengths of the sequences of each, in items.
+        where: which one.
+        batches: the lengths of the sequences of each, in items; none of an evaluation.
 
     Raises:
         RegardError: there was no memory.
@@ -32,13 +32,13 @@ def enough_memory(
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        lengths = max(batches, key=sum)
+        lengths = max(batches, key=sum, default=())
+        size = f", on a batch of {counted(len(lengths), 'sequence')}, {sum(lengths):,} items, " if lengths else ", "
+        size += f"the longest of {max(lengths):,}, " if lengths else ""
         weights = sum(parameter.numel() for parameter in network.parameters())
         kept = "can be resumed where there is more memory" if is_interrupted(output) else "holds no checkpoint yet"
         raise RegardError(
-            f"out of memory in step {step}, on a batch of {counted(len(lengths), 'sequence')}, {sum(lengths):,} items, "
-            f"the longest of {max(lengths, default=0):,}, with {weights:,} weights; {_smaller(lengths, config)}; "
-            f"{output} {kept}"
+            f"out of memory in {where}{size}with {weights:,} weights; {_smaller(lengths, config)}; {output} {kept}"
         ) from error
 
 
@@ -51,5 +51,6 @@ def _smaller(lengths: Sequence[int], config: Config) -> str:
         )
     if not config.is_windowed:
         found.append("set window")
-    found.append(f"start more processes, with {'' if config.shard else 'shard or '}sequence_parallel")
+    processes = f"start more processes, with {'' if config.shard else 'shard or '}sequence_parallel"
+    found.append(processes if lengths else "leave the longest sequences out of dev")
     return ", or ".join(found)

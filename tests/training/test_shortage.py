@@ -18,25 +18,32 @@ from regard.training.shortage import enough_memory
 def test_memory_that_runs_out_is_told_of_and_the_training_goes_on(tmp_path):
     """An address space that ends, as a machine does."""
     script, output = Path(__file__).with_name("short_of_memory.py"), tmp_path / "run"
-    done = subprocess.run([sys.executable, str(script), str(output)], capture_output=True, text=True)
+    command = [sys.executable, str(script), str(output), "dev"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    step, evaluation = done.stdout.splitlines()
     told = re.fullmatch(
         r"out of memory in step (\d), on a batch of 1 sequence, 150,000 items, the longest of 150,000, with 3,\d\d\d "
-        rf"weights; start more processes, with shard or sequence_parallel; "
-        rf"{output} can be resumed where there is more memory\n",
-        done.stdout,
+        rf"weights; start more processes, with shard or sequence_parallel; {output} can be resumed where there is more "
+        "memory",
+        step,
     )
-    assert told, (done.stdout, done.stderr)
+    assert told, step
     assert int(told[1]) > 1
+    assert re.fullmatch(
+        r"out of memory in the evaluation of epoch 1, with 3,\d\d\d weights; set window, or leave the longest "
+        "sequences out of dev; dev can be resumed where there is more memory",
+        evaluation,
+    ), evaluation
     assert [path.name for path in (output / "resume").iterdir()] == ["state.safetensors"]
-    fit(output, examples(), resume=True)
-    fit(tmp_path / "unbroken", examples())
+    for folder in (output, tmp_path / "unbroken"):
+        fit(folder, examples(), window=4)
     one, other = (load_file(folder / "model.safetensors") for folder in (output, tmp_path / "unbroken"))
     assert all(torch.equal(one[name], other[name]) for name in one.keys() | other.keys())
 
 
 def explained(error, lengths=(3, 5), **options):
     config = LabelConfig(**options)
-    with enough_memory(2, [[1], list(lengths)], torch.nn.Linear(2, 2), config, Path("runs")):
+    with enough_memory("step 2", [[1], list(lengths)], torch.nn.Linear(2, 2), config, Path("runs")):
         raise error
 
 

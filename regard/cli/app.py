@@ -134,7 +134,8 @@ def train(task: Task, flags: dict[str, Any], *, config: str | None, resume: bool
     options = gather(task.config, flags, config=config, resume=resume)
     model, quiet = task.new(), bool(options.get("quiet"))
     if quiet:
-        logging.getLogger("regard").setLevel(logging.WARNING)
+        logger = logging.getLogger("regard")
+        logger.setLevel(max(logging.WARNING, logger.level))
     try:
         model.fit(**options, resume=resume)
     except KeyboardInterrupt:
@@ -234,7 +235,8 @@ def run(arguments: Sequence[str]) -> int:
     for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
         logging.addLevelName(level, logging.getLevelName(level).lower())
     logging.basicConfig(format=f"%(levelname)s: {'%(name)s: ' if debug else ''}%(message)s", level=logging.WARNING)
-    logging.getLogger("regard").setLevel(logging.DEBUG if debug else logging.INFO)
+    told = logging.INFO if int(os.environ.get("RANK", "0")) == 0 else logging.ERROR  # by one process of a launch
+    logging.getLogger("regard").setLevel(logging.DEBUG if debug else told)
     with warnings.catch_warnings():
         if not debug:
             warnings.simplefilter("ignore")

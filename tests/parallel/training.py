@@ -194,7 +194,7 @@ if __name__ == "__main__":
     held(folder)
     stopped_and_gone_on(folder / "shared", "words", sequence_parallel=2)
     both = {"sequence_parallel": 2, "shard": True}
-    stopped_and_gone_on(folder / "shards", "subwords", **both, average=0.9, batch_tokens=60)
+    stopped_and_gone_on(folder / "shards", "subwords", **both, average=0.9, batch_tokens=60, epochs=2)
     refused(folder, sequence_parallel=2)
     train_with_dev(folder / "with dev")
     share(folder / "in shards")

@@ -1,5 +1,6 @@
 """Trainings that run out of memory in a long sequence, of train and of dev: `short_of_memory.py FOLDER FOLDER`."""
 
+import gc
 import resource
 import sys
 from pathlib import Path
@@ -38,9 +39,10 @@ if __name__ == "__main__":
     short = [(array[:400], labels[:400]) for array, labels in long]
     dev = [(long[-1][0][:15_000], long[-1][1][:15_000])]  # every pair of which is 1.8 GB
     fit(None, short, short, window=4)  # all that is loaded meanwhile
-    resource.setrlimit(resource.RLIMIT_AS, (mapped() + SPARE, resource.RLIM_INFINITY))
     every_pair: dict[str, Any] = {"window": None, "implementation": "reference"}
     for folder, some, scored, network in ((1, long, None, {"window": 4}), (2, short, dev, every_pair)):
+        gc.collect()
+        resource.setrlimit(resource.RLIMIT_AS, (mapped() + SPARE, resource.RLIM_INFINITY))
         try:
             fit(Path(sys.argv[folder]), some, scored, **network)
         except regard.RegardError as error:

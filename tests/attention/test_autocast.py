@@ -46,7 +46,7 @@ def _inputs(n: int, *dtypes: torch.dtype) -> list[Tensor]:
 @pytest.mark.parametrize("dtype", HALF)
 @pytest.mark.parametrize("n", [1000, 1100])  # to both sides of where "auto" takes another implementation
 def test_length_does_not_decide_the_type(implementation: str, dtype: torch.dtype, n: int) -> None:
-    inputs = _inputs(n, *[torch.float32] * 3)
+    inputs = _inputs(n // 20 if implementation == "triton" else n, *[torch.float32] * 3)  # which is interpreted
     with torch.autocast("cpu", dtype=dtype):
         output = regard.attend(*inputs, implementation=implementation)
         theirs = F.scaled_dot_product_attention(*inputs)

@@ -34,9 +34,9 @@ DRAWN = cases(
     value_dim=st.sampled_from([1, 5, 16]),
     **({} if ON_GPU else {"lengths": SHORT.map(tuple), "key_heads": st.just(1), "group": st.integers(1, 2)}),
 )
-few = settings(max_examples=settings().max_examples if ON_GPU else 5)
+few = settings(max_examples=settings().max_examples if ON_GPU else 3)
 
-BASE = Case(dtype=torch.float32, lengths=((40, 40), (40, 40)), dim=8, value_dim=5)
+BASE = Case(dtype=torch.float32, lengths=((25, 25), (25, 25)), dim=8, value_dim=5)
 ADDITIVE = replace(BASE, score="additive", lengths=((20, 20),), dim=3, value_dim=4)
 CASES = {
     "full": BASE,
@@ -118,7 +118,7 @@ POISON = [
     (name, poison)
     for name in ("window", "causal, grouped", "dropout, mask", "bias", "ragged, table", "relu", "additive, ragged")
     for poison in (math.nan, math.inf)
-    if ON_GPU or math.isnan(poison) or name == "additive, ragged"
+    if ON_GPU or (math.isnan(poison) and name not in ("causal, grouped", "relu")) or name == "additive, ragged"
 ]
 
 
@@ -136,8 +136,9 @@ def test_who_sees_poison_shows_it(normalizer: str) -> None:
     assert not output[:, :, :18].isnan().any()
 
 
-@pytest.mark.parametrize("dim", [1, 4])
-@pytest.mark.parametrize("size", [0.01, 5.0, 11.0, 30.0, 200.0, 1e4])
+@pytest.mark.parametrize(
+    ("size", "dim"), [(0.01, 1), (0.01, 4), (5.0, 4), (11.0, 1), (11.0, 4), (30.0, 4), (200.0, 4), (1e4, 4)]
+)
 def test_additive_scores_of_any_size(size: float, dim: int) -> None:
     """Sums near 0 of numbers that are not, too; and numbers at the border of sharing a reciprocal."""
     call = make(replace(ADDITIVE, lengths=((17, 17),), dim=dim))

@@ -47,7 +47,7 @@ TABLE = [
         (0.0, 0.2),
     )
 ]
-FEW = 5  # one in so many of the table, which divides no count of choices, so that all meet all others
+FEW = 7  # one in so many of the table, which divides no count of choices, so that all meet all others
 RAGGED = [
     replace(case, ragged=True, lengths=lengths)
     for case in TABLE

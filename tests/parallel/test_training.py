@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 import regard
 from parallel.processes import once
-from parallel.training import DRAWS, IN_SHARDS, SHARED, commands, found_by_models, tasks, texts, train, words
+from parallel.training import DRAWS, FOURFOLD, IN_SHARDS, SHARED, commands, found_by_models, tasks, texts, train, words
 from regard.cli import run
 from regard.errors import ConfigError
 from regard.training.progress import read_journal
@@ -42,8 +42,9 @@ def losses(run: Path) -> list[float]:
     return [line["loss"] for line in read_journal(run / "metrics.jsonl") if line["kind"] == "step"]
 
 
-@pytest.mark.parametrize("name", SHARED)
-@pytest.mark.parametrize("by", ["by two", "by four"])
+@pytest.mark.parametrize(
+    ("by", "name"), [*(("by two", name) for name in SHARED), *(("by four", name) for name in FOURFOLD)]
+)
 def test_shared_sequences_train_as_whole_ones(runs: Path, by: str, name: str) -> None:
     if name in DRAWS and by == "by two":  # each share of a batch draws by itself
         assert losses(runs / by / name) == pytest.approx(losses(runs / "by one" / name), rel=0.2)

@@ -23,6 +23,7 @@ from regard.cli.common import (
     BROKEN_PIPE,
     INTERRUPTED,
     AsJson,
+    is_one_of_several,
     parse_batch_tokens,
     parse_size,
     parse_window,
@@ -167,8 +168,7 @@ def _stopped(why: str, output: Path) -> str:
 
     if not is_on_the_way(output) and not (output / WEIGHTS).is_file():
         return f"{why} before the first checkpoint; nothing is kept"
-    launched = int(os.environ.get("WORLD_SIZE", "1")) > 1
-    how = ", with as many processes" if launched else ""
+    how = ", with as many processes" if is_one_of_several() else ""
     return f"{why}; to go on{how}: {how_to_resume(output)}"
 
 

@@ -1,15 +1,14 @@
 """What grows is one file and one row: a new format, a new front end, a new task, used by everything else at once."""
 
-import subprocess
-import sys
 import textwrap
+
+from forked import Forked
 
 
 def run_python(code, *arguments):
-    command = [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    process = Forked("-c", textwrap.dedent(code), *arguments)
+    assert process.end() == 0, process.err
+    return process.out
 
 
 FORMAT = """

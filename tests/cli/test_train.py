@@ -3,14 +3,12 @@
 import json
 import re
 import signal
-import subprocess
-import sys
-import time
 
 import pytest
 import torch
 import typer
 from command_line import SENTENCES, SMALL, TINY, as_conllu
+from forked import Forked
 from safetensors.torch import load_file
 
 from regard import Labeler
@@ -146,17 +144,14 @@ def test_the_end_for_machines(call, files, tmp_path):
 def test_ctrl_c_stops_cleanly_and_resume_needs_only_the_folder(call, tmp_path):
     (tmp_path / "train.conllu").write_text(as_conllu(SENTENCES * 100))
     output = tmp_path / "run"
-    command = [sys.executable, "-m", "regard", "train", "label", "--train", tmp_path / "train.conllu"]
-    command += ["--output", output, *SMALL, "--epochs", "5"]
-    training = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    data = ["--train", tmp_path / "train.conllu", "--output", output]
     journal = output / "metrics.jsonl"
-    while training.poll() is None and not (journal.is_file() and journal.stat().st_size):
-        time.sleep(0.05)
-    training.send_signal(signal.SIGINT)
-    _, told = training.communicate(timeout=60)
-    assert training.returncode == 130
-    assert told.splitlines()[-1] == f"stopped; to go on: regard train label --resume --output {output}"
-    assert "Traceback" not in told
+    with Forked("-m", "regard", "train", "label", *data, *SMALL, "--epochs", "5") as training:
+        training.until(lambda: journal.is_file() and journal.stat().st_size)
+        training.send(signal.SIGINT)
+        assert training.end() == 130
+    assert training.err.splitlines()[-1] == f"stopped; to go on: regard train label --resume --output {output}"
+    assert "Traceback" not in training.err
     resumed = call("train", "label", "--resume", "--output", output)
     assert resumed.code == 0
     assert "going on from step" in resumed.err

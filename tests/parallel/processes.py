@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from filelock import FileLock
+from forked import Forked
 
 
 def once(factory: pytest.TempPathFactory, name: str, fill: Callable[[Path], None]) -> Path:
@@ -29,14 +28,8 @@ def once(factory: pytest.TempPathFactory, name: str, fill: Callable[[Path], None
 def run_together(processes: int, folder: Path) -> None:
     """What each of them finds is in the folder, and their exit codes."""
     worker = Path(__file__).with_name("worker.py")
-    running = [
-        subprocess.Popen(
-            [sys.executable, str(worker), str(rank), str(processes), str(folder)],
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-        )
-        for rank in range(processes)
-    ]
-    (folder / "codes.json").write_text(json.dumps([process.wait(timeout=300) for process in running]))
+    running = [Forked(worker, str(rank), str(processes), folder) for rank in range(processes)]
+    (folder / "codes.json").write_text(json.dumps([process.end(300) for process in running]))
 
 
 def found_by(processes: int, folder: Path) -> tuple[list[int], list[dict[str, Any]]]:

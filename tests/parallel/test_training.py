@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from forked import together
 from safetensors.torch import load_file
 
 import regard
@@ -29,12 +27,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fill(folder: Path) -> None:
     rows = "".join(f"{text},{label}\n" for text, label in texts({"a": "A", "b": "B"}))
     (folder / "texts.csv").write_text(f"text,label\n{rows}")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=4"]
-    script = str(Path(__file__).with_name("training.py"))
-    done = subprocess.run(
-        [*command, script, str(folder)], capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
-    )
-    assert done.returncode == 0, done.stderr
+    together(4, Path(__file__).with_name("training.py"), folder)
     train(folder / "by one", batch_tokens=120)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from forked import Forked
 
 import regard
 from regard import ConfigError, Labeler, ModelError, RegardError
@@ -27,54 +28,47 @@ LINES = "".join(f"{word}\t{label}\n" for word, label in zip(*SENTENCE, strict=Tr
 FLAGS = ("--dim", "16", "--depth", "1", "--heads", "2", "--average", "0")
 
 
-def train(output, *flags, launch=("-m", "regard"), **options):
-    """`regard train label` as a process of its own."""
+def command(output, *flags):
     data = output.parent / "data.tsv"
     data.write_text(LINES * 8)
-    command = [sys.executable, *launch, "train", "label", "--train", data, "--output", output, *FLAGS, *flags]
-    return subprocess.Popen(
-        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
-    )
+    return ["-m", "regard", "train", "label", "--train", data, "--output", output, *FLAGS, *flags]
 
 
-def wait_for(path, process):
-    while not path.exists():
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
+def train(output, *flags, **options):
+    """`regard train label` as a process of its own."""
+    return Forked(*command(output, *flags), **options)
+
+
+def launch(output, *flags):
+    """The same twice, by torchrun."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    line = list(map(str, [*launcher, *command(output, *flags)]))
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
 def wait_for_growth(path, process):
     size = path.stat().st_size
-    while path.stat().st_size <= size:
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
+    process.until(lambda: path.stat().st_size > size)
 
 
 def test_a_second_training_is_refused_by_the_name_of_the_first(tmp_path):
     output = tmp_path / "run"
-    first = train(output, "--epochs", "100000")
-    try:
-        wait_for(output / "resume" / "state.safetensors", first)
+    with train(output, "--epochs", "100000") as first:  # whose end lets go of the folder
+        first.until((output / "resume" / "state.safetensors").exists)
         for options in (["--epochs", "1", "--dim", "32"], ["--resume"]):
             second = train(output, *options)
-            _, err = second.communicate(timeout=120)
-            assert second.returncode == 1
-            assert err.count("\n") == 1
-            assert f"{output} is being written by process {first.pid} on " in err
-            assert "name another folder" in err
+            assert second.end() == 1
+            assert second.err.count("\n") == 1
+            assert f"{output} is being written by process {first.pid} on " in second.err
+            assert "name another folder" in second.err
         with pytest.raises(ConfigError, match=rf"written by process {first.pid} on"):
             Labeler(**SMALL).fit([SENTENCE], output=output, **ONCE)
-    finally:
-        first.kill()  # which lets go of the folder
-        first.communicate()
-    again = train(output, "--resume", "--epochs", "100000")
-    try:
+    with train(output, "--resume", "--epochs", "100000") as again:
         wait_for_growth(output / "metrics.jsonl", again)
-        again.send_signal(signal.SIGINT)
-        _, err = again.communicate(timeout=60)
-        assert "to go on: regard train label --resume" in err
-    finally:
-        again.kill()
+        again.send(signal.SIGINT)
+        again.end()
+        assert "to go on: regard train label --resume" in again.err
 
 
 def test_a_training_in_another_thread_is_one_too(tmp_path):
@@ -96,9 +90,8 @@ def test_a_training_in_another_thread_is_one_too(tmp_path):
 
 
 def ends_as_no_longer_its_own(process, output):
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert err.splitlines()[-1] == (
+    assert process.end() == 1
+    assert process.err.splitlines()[-1] == (
         f"regard: output: {output} was taken from this training, as it or its .regard-lock was deleted or moved; "
         "nothing more is written there; leave both alone while a training runs"
     )
@@ -107,43 +100,34 @@ def ends_as_no_longer_its_own(process, output):
 @pytest.mark.parametrize("lost", ["folder", "lock"])
 def test_a_training_that_lost_its_folder_spoils_no_other(tmp_path, lost):
     output = tmp_path / "run"
-    first = train(output, "--epochs", "100000", "--checkpoint-seconds", "0")
-    second = None
-    try:
-        wait_for(output / "resume" / "state.safetensors", first)
-        first.send_signal(signal.SIGSTOP)
+    journal = output / "metrics.jsonl"
+    with train(output, "--epochs", "100000", "--checkpoint-seconds", "0") as first:
+        first.until((output / "resume" / "state.safetensors").exists)
+        first.send(signal.SIGSTOP)
         if lost == "folder":
             shutil.rmtree(output)
         else:
             (output / ".regard-lock").unlink()
         options = ("--seed", "2") if lost == "folder" else ("--resume",)
-        second = train(output, "--epochs", "100000", *options)
-        journal = output / "metrics.jsonl"
-        wait_for(journal, second)
-        wait_for_growth(journal, second)
-        first.send_signal(signal.SIGCONT)
-        ends_as_no_longer_its_own(first, output)
-        second.send_signal(signal.SIGINT)
-        _, err = second.communicate(timeout=60)
-        assert err.splitlines()[-1].startswith("stopped; to go on: regard train label --resume")
-    finally:
-        for process in filter(None, (first, second)):
-            process.kill()
-            process.communicate()
+        with train(output, "--epochs", "100000", *options) as second:
+            second.until(journal.exists)
+            wait_for_growth(journal, second)
+            first.send(signal.SIGCONT)
+            ends_as_no_longer_its_own(first, output)
+            second.send(signal.SIGINT)
+            second.end()
+            assert second.err.splitlines()[-1].startswith("stopped; to go on: regard train label --resume")
     assert not list(output.rglob("*.part"))
-    third = train(output, "--resume")
-    try:
+    with train(output, "--resume") as third:
         wait_for_growth(journal, third)
-    finally:
-        third.kill()
-    assert "going on from step" in third.communicate()[1]
+        assert "going on from step" in third.err
     assert regard.load(output).config.seed == (2 if lost == "folder" else 1)
 
 
 def test_a_training_whose_folder_is_gone_says_so_and_makes_no_other(tmp_path):
     output = tmp_path / "run"
     process = train(output, "--epochs", "100000")
-    wait_for(output / "resume" / "state.safetensors", process)
+    process.until((output / "resume" / "state.safetensors").exists)
     output.rename(tmp_path / "moved")
     ends_as_no_longer_its_own(process, output)
     assert not output.exists()
@@ -158,8 +142,7 @@ def test_a_folder_that_goes_while_a_file_is_written_was_taken(tmp_path):
 
 
 def test_the_processes_of_one_launch_share_the_folder(tmp_path):
-    launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "regard")
-    process = train(tmp_path / "run", "--epochs", "1", launch=launch, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    process = launch(tmp_path / "run", "--epochs", "1")
     _, err = process.communicate(timeout=180)
     assert process.returncode == 0, err
     assert regard.load(tmp_path / "run").predict([SENTENCE[0]])
@@ -167,11 +150,12 @@ def test_the_processes_of_one_launch_share_the_folder(tmp_path):
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_the_end_of_one_process_of_a_launch_is_told_by_the_others(tmp_path, rank):
-    launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "regard")
     for attempt in range(3):  # on a busy machine the launcher may end the others before they can tell
         output = tmp_path / f"run-{attempt}"
-        process = train(output, "--epochs", "100000", launch=launch, env=os.environ | {"OMP_NUM_THREADS": "1"})
-        wait_for(output / "resume" / "state.safetensors", process)
+        process = launch(output, "--epochs", "100000")
+        while not (output / "resume" / "state.safetensors").exists():
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.01)
         for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
             if f"\0RANK={rank}\0" in Path(f"/proc/{child}/environ").read_text():
                 os.kill(int(child), signal.SIGKILL)
@@ -184,15 +168,14 @@ def test_the_end_of_one_process_of_a_launch_is_told_by_the_others(tmp_path, rank
 
 def test_a_folder_that_holds_a_run_is_refused_with_what_to_type(tmp_path):
     output = tmp_path / "a run"
-    first = train(output, "--epochs", "100000")
-    wait_for(output / "resume" / "state.safetensors", first)
-    first.kill()
-    first.communicate()
-    command = f"regard train label --resume --output '{output}'"
-    _, err = train(output).communicate(timeout=60)
-    what_to_do = f"resume it ({command}), delete it or name another one"
-    assert err == f"regard: output: {output} holds an interrupted training; {what_to_do}\n"
-    with pytest.raises(ConfigError, match=rf"interrupted training; resume it \({re.escape(command)}\)"):
+    with train(output, "--epochs", "100000") as first:
+        first.until((output / "resume" / "state.safetensors").exists)
+    go_on = f"regard train label --resume --output '{output}'"
+    second = train(output)
+    second.end()
+    what_to_do = f"resume it ({go_on}), delete it or name another one"
+    assert second.err == f"regard: output: {output} holds an interrupted training; {what_to_do}\n"
+    with pytest.raises(ConfigError, match=rf"interrupted training; resume it \({re.escape(go_on)}\)"):
         MaskedModel(**SMALL).fit([["I", "saw"]], output=output, **ONCE)  # it is the task of that training
     Labeler(**SMALL).fit([SENTENCE], output=tmp_path / "whole", **ONCE)
     with pytest.raises(
@@ -260,10 +243,8 @@ def test_the_end_of_a_training_deletes_its_own_checkpoint_and_nothing_else(tmp_p
 
 def test_a_training_that_was_killed_before_its_first_checkpoint_begins_anew(tmp_path):
     output = tmp_path / "run"
-    process = train(output, "--epochs", "100000", "--tensorboard")
-    wait_for(output / "metrics.jsonl", process)
-    process.kill()
-    process.communicate()
+    with train(output, "--epochs", "100000", "--tensorboard") as process:
+        process.until((output / "metrics.jsonl").exists)
     shutil.rmtree(output / "resume")
     (output / "resume").mkdir()
     (output / "resume" / ".state.safetensors.01234567.part").write_text("half")
@@ -278,9 +259,8 @@ def test_the_working_folder_is_no_output(tmp_path):
     output.mkdir()
     (output / "config.toml").write_text('task = "label"\nepochs = 1\n')
     process = train(output, "--config", "config.toml", "--output", ".", cwd=output)
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == 1
-    assert "output: . holds other things than a run ('config.toml'); name a new folder" in err
+    assert process.end() == 1
+    assert "output: . holds other things than a run ('config.toml'); name a new folder" in process.err
     assert [path.name for path in output.iterdir()] == ["config.toml"]
 
 
@@ -456,8 +436,9 @@ def test_an_option_that_is_no_longer_in_the_file_is_told(tmp_path):
         regard.load(output)
     with pytest.raises(RegardError, match=message):
         MaskedModel(pretrained=str(output)).fit([["I", "saw"]], **ONCE)
-    _, err = train(output, "--resume").communicate(timeout=60)
-    assert "config.toml: no longer holds unseen_labels; put that back" in err
+    again = train(output, "--resume")
+    assert again.end() == 1
+    assert "config.toml: no longer holds unseen_labels; put that back" in again.err
     config.write_text(re.sub(r"(?m)^options = .*\n", "", config.read_text()))  # as earlier versions wrote it
     assert regard.load(output).config.unseen_labels == "refuse"
     config.write_text(whole.replace('unseen_labels = "count-wrong"', '# unseen_labels = "count-wrong"'))

@@ -1,13 +1,12 @@
 """Sizes that would take all memory: of a network, by its options; of a sequence that is read in windows."""
 
 import shutil
-import subprocess
-import sys
 import time
 from functools import partial
 
 import pytest
 import torch
+from forked import Forked
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -71,9 +70,9 @@ def test_a_run_folder_with_a_size_that_nothing_has(run, tmp_path, option):
     began = time.monotonic()
     with pytest.raises(ConfigError, match=rf"config.toml:\d+: {name}: input should be less than or equal to \d+"):
         load(altered)
-    done = subprocess.run([sys.executable, "-m", "regard", "info", altered], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
+    process = Forked("-m", "regard", "info", altered)
+    assert process.end() == 1
+    assert process.err.count("\n") == 1
     assert time.monotonic() - began < 60
 
 
@@ -139,8 +138,11 @@ def test_a_labeler_with_a_window_has_an_end():
 def test_limits_are_flags_of_every_command_that_reads(run, tmp_path):
     (tmp_path / "a.csv").write_text("text,label\n" + "x" * (1 << 20) + ",X\n")
     for command in ("evaluate", "predict"):
-        line = [sys.executable, "-m", "regard", command, run, tmp_path / "a.csv", "--largest-record", "1"]
-        done = subprocess.run(line, capture_output=True, text=True, timeout=60)
-        assert "a.csv:2: expected a line of at most 1 MiB" in done.stderr
-        done = subprocess.run([*line[:-1], "0"], capture_output=True, text=True, timeout=60)
-        assert "largest_record: input should be greater than 0, got 0" in done.stderr
+        line = ["-m", "regard", command, run, tmp_path / "a.csv", "--largest-record"]
+        for size, complaint in (
+            ("1", "a.csv:2: expected a line of at most 1 MiB"),
+            ("0", "largest_record: input should be greater than 0, got 0"),
+        ):
+            process = Forked(*line, size)
+            assert process.end() == 1
+            assert complaint in process.err

@@ -2,12 +2,11 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 
 import pytest
+from forked import Forked
 from small_training import run
 
 from regard.front_ends.subwords import in_a_thread, learn_tokenizer
@@ -128,13 +127,6 @@ def test_where_threads_get_no_signals_the_main_thread_is_interrupted(monkeypatch
     assert numbers == [signal.SIGINT]
 
 
-def read_until(stream, text):
-    for line in stream:
-        if text in line:
-            return
-    raise AssertionError(f"nothing said '{text}'")
-
-
 def in_a_step(output, work, number):
     """Goes on with a training whose step does some work, and sends a signal twice: exit code, stderr and seconds."""
     run(output, stop_at=3)
@@ -144,17 +136,17 @@ def in_a_step(output, work, number):
         f"small_training.sum_loss = lambda network, batch: (print('in a step', flush=True), {work})\n"
         "small_training.run(small_training.Path(sys.argv[2]), resume=True)\n"
     )
-    command = [sys.executable, "-c", code, os.path.dirname(__file__), output]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        read_until(process.stdout, "in a step")
-        process.send_signal(number)
-        read_until(process.stderr, "stopping after this step, or in 30 seconds; once more stops at once")
+    with Forked("-c", code, os.path.dirname(__file__), output) as process:
+        process.until(lambda: "in a step" in process.out)
+        process.send(number)
+        told = "stopping after this step, or in 30 seconds; once more stops at once"
+        process.until(lambda: told in process.err)
         time.sleep(1.2)
         began = time.monotonic()
-        process.send_signal(number)
-        _, err = process.communicate(timeout=60)
+        process.send(number)
+        process.end()
     assert (output / STATE).read_bytes() == before
-    return process.returncode, err, time.monotonic() - began
+    return process.code, process.err, time.monotonic() - began
 
 
 @both
@@ -179,20 +171,20 @@ def test_a_second_request_to_terminate_ends_a_process_that_hears_no_signal(tmp_p
 def test_one_signal_is_enough_while_data_are_read(tmp_path, number):
     """SIGTERM ends a process that has nothing to keep as it ends any other."""
     os.mkfifo(tmp_path / "a.conllu")
-    command = [sys.executable, "-m", "regard", "train", "label", "--train", tmp_path / "a.conllu"]
+    command = ["-m", "regard", "train", "label", "--train", tmp_path / "a.conllu"]
     with (
-        subprocess.Popen([*command, "--output", tmp_path / "run"], stderr=subprocess.PIPE, text=True) as process,
+        Forked(*command, "--output", tmp_path / "run") as process,
         open(tmp_path / "a.conllu", "w") as data,  # which waits until somebody reads
     ):
         data.write("1\tab\tx\tX\t_\t_\t0\troot\t_\t_\n\n")
         data.flush()
         time.sleep(0.5)
-        process.send_signal(number)
-        _, err = process.communicate(timeout=30)
+        process.send(number)
+        process.end()
     if number == signal.SIGINT:
-        assert (process.returncode, err) == (130, "stopped before the first checkpoint; nothing is kept\n")
+        assert (process.code, process.err) == (130, "stopped before the first checkpoint; nothing is kept\n")
     else:
-        assert process.returncode == -signal.SIGTERM
+        assert process.code == -signal.SIGTERM
     left = [path.name for path in tmp_path.glob("run/*")]
     assert left == ([] if number == signal.SIGINT else [".regard-lock"])
 
@@ -201,19 +193,17 @@ def test_one_signal_is_enough_while_data_are_read(tmp_path, number):
 def test_after_training_the_model_stays_and_its_scores_can_be_had(tmp_path):
     """Ctrl-C while other encoders are trained to be compared with it."""
     (tmp_path / "a.conllu").write_text("1\tab\tx\tX\t_\t_\t0\troot\t_\t_\n\n" * 1000)
-    command = [sys.executable, "-m", "regard", "train", "label", "--output", tmp_path / "run"]
+    command = ["-m", "regard", "train", "label", "--output", tmp_path / "run"]
     sizes = ["--dim", "8", "--depth", "1", "--heads", "2", "--epochs", "6", "--average", "0", "--baselines", "all"]
-    given = [*command, "--train", tmp_path / "a.conllu", *sizes]
-    with subprocess.Popen(list(map(str, given)), stderr=subprocess.PIPE, text=True) as process:
-        while not (tmp_path / "run" / "scores.json").is_file() and process.poll() is None:
-            time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    with Forked(*command, "--train", tmp_path / "a.conllu", *sizes) as process:
+        process.until((tmp_path / "run" / "scores.json").is_file)
+        process.send(signal.SIGINT)
+        assert process.end() == 130
     how = f"regard train label --resume --output {tmp_path / 'run'}"
-    assert err.splitlines()[-1] == f"stopped; to go on: {how}"
-    done = subprocess.run([*command, "--resume"], capture_output=True, text=True, check=True)
-    assert "sliding encoder" in done.stdout
+    assert process.err.splitlines()[-1] == f"stopped; to go on: {how}"
+    again = Forked(*command, "--resume")
+    assert again.end() == 0
+    assert "sliding encoder" in again.out
 
 
 @on_posix
@@ -226,15 +216,13 @@ def test_a_tokenizer_that_is_being_learned_does_not_keep_ctrl_c_waiting():
         "print('learning', flush=True)\n"
         "subwords.learn_tokenizer(' '.join(words[at : at + 20]) for at in range(0, len(words), 20))\n"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        read_until(process.stdout, "learning")
+    with Forked("-c", code) as process:
+        process.until(lambda: "learning" in process.out)
         time.sleep(1.5)
         began = time.monotonic()
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
-    assert "KeyboardInterrupt" in err
+        process.send(signal.SIGINT)
+        process.end()
+    assert "KeyboardInterrupt" in process.err
     assert time.monotonic() - began < 4
 
 

@@ -1,12 +1,10 @@
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from forked import together
 from safetensors import safe_open
 from safetensors.torch import load_file
 from small_training import run
@@ -18,7 +16,7 @@ from regard.training.progress import read_journal
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
-    """Runs of two processes under torchrun, one after the other to start them only once."""
+    """Runs of two processes, one after the other to start them only once."""
     folder = tmp_path_factory.mktemp("two")
     half = {"batch_tokens": 20, "checkpoint_seconds": 0}
     runs = [
@@ -29,17 +27,7 @@ def two(tmp_path_factory):
         half | {"output": "stopped", "stop_last_process_at": 17},
         half | {"output": "stopped", "resume": True},
     ]
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    script = str(Path(__file__).with_name("small_training.py"))
-    done = subprocess.run(
-        [*command, script, json.dumps(runs)],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr
-    return folder, done
+    return folder, together(2, Path(__file__).with_name("small_training.py"), json.dumps(runs), cwd=folder)
 
 
 def losses(output):
@@ -59,10 +47,11 @@ def test_two_processes_train_as_one_with_twice_the_batch(two, tmp_path, name):
 
 
 def test_only_one_process_tells_and_writes(two):
-    folder, done = two
-    told = [line.split() for line in done.stdout.splitlines()]
+    folder, (first, second) = two
+    told = [line.split() for line in first.out.splitlines()]
     assert told == [["finished", "48"]] * 4 + [["interrupted", "17"], ["finished", "48"]]
-    assert done.stderr.count("epoch 2/4") == 5
+    assert first.err.count("epoch 2/4") == 5
+    assert (second.out, second.err) == ("", "")
     for name in ("plain", "accumulated", "shards", "unbroken", "stopped"):
         names = {path.name for path in (folder / name).iterdir()}
         assert names == {"config.toml", "loss.png", "metrics.jsonl", "model.safetensors"}

@@ -2,13 +2,11 @@ import json
 import os
 import resource
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
+from forked import Forked
 from safetensors.torch import load_file
 from small_training import run, sequences
 
@@ -81,15 +79,8 @@ def test_patience_is_remembered(tmp_path):
 
 def start(output, **options):
     """A training in a process of its own."""
-    command = [sys.executable, str(Path(__file__).with_name("small_training.py"))]
-    runs = json.dumps([{"output": str(output), **options}])
-    return subprocess.Popen([*command, runs], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def wait_for_step(output, step, process):
-    while step_of(output) < step:
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.005)
+    script = Path(__file__).with_name("small_training.py")
+    return Forked(script, json.dumps([{"output": str(output), **options}]))
 
 
 def step_of(output):
@@ -104,9 +95,8 @@ def step_of(output):
 def test_a_killed_training_goes_on_bit_for_bit(tmp_path, unbroken):
     """SIGKILL in the middle of the second epoch, while checkpoints are being written after every step."""
     with start(tmp_path, checkpoint_seconds=0, pause=0.04) as process:
-        wait_for_step(tmp_path, 17, process)
-        process.kill()
-    assert process.returncode == -signal.SIGKILL
+        process.until(lambda: step_of(tmp_path) >= 17)
+    assert process.code == -signal.SIGKILL
     with open(tmp_path / "metrics.jsonl", "ab") as file:
         file.write(b'{"kind": "step", "step": 18, "lo')  # what a kill in the middle of a line leaves
     assert 17 <= step_of(tmp_path) < 25
@@ -117,13 +107,12 @@ def test_a_killed_training_goes_on_bit_for_bit(tmp_path, unbroken):
 
 def test_ctrl_c_stops_cleanly_with_a_checkpoint(tmp_path, unbroken):
     with start(tmp_path, pause=0.04) as process:
-        wait_for_step(tmp_path, 12, process)  # the checkpoint of the first epoch
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate()
-    assert process.returncode == 0
-    assert out.startswith("interrupted")
-    assert "it can be resumed" in err
-    assert step_of(tmp_path) == int(out.split()[1]) >= 12
+        process.until(lambda: step_of(tmp_path) >= 12)  # the checkpoint of the first epoch
+        process.send(signal.SIGINT)
+        assert process.end() == 0
+    assert process.out.startswith("interrupted")
+    assert "it can be resumed" in process.err
+    assert step_of(tmp_path) == int(process.out.split()[1]) >= 12
     _, network = run(tmp_path, resume=True)
     assert_same_training(*unbroken, tmp_path, network)
 

@@ -158,12 +158,12 @@ def test_ctrl_c_stops_cleanly_and_resume_needs_only_the_folder(call, tmp_path):
 
 
 def test_quiet_says_nothing_but_warnings_errors_and_what_was_asked_for(call, files, tmp_path, caplog):
-    data = ("--train", files / "train.conllu", "--dev", files / "dev.conllu", "--quiet", *TINY)
+    data = ("--train", files / "train.conllu", "--dev", files / "dev.conllu", "--quiet", *SMALL, "--epochs", 2)
     outcome = call("train", "label", *data, "--output", tmp_path / "run")
     assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
     outcome = call("train", "label", *data, "--output", tmp_path / "run", "--resume")
     assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
-    folds = ("--train", files / "train.conllu", "--folds", 2, "--quiet", *TINY)
+    folds = ("--train", files / "train.conllu", "--folds", 2, "--quiet", *SMALL, "--epochs", 2)
     outcome = call("train", "label", *folds, "--output", tmp_path / "folds")
     assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
     told = json.loads(call("train", "label", *data, "--output", tmp_path / "other", "--json").out)
@@ -171,7 +171,7 @@ def test_quiet_says_nothing_but_warnings_errors_and_what_was_asked_for(call, fil
     assert call("train", "label", *data, "--output", tmp_path / "run").complaint.startswith("output: ")
     spam = tmp_path / "spam.csv"
     spam.write_text("text,label\nbuy,spam\nbuy now,spam\n")
-    call("train", "classify", "--train", spam, "--output", tmp_path / "spam", "--quiet", *TINY)
+    call("train", "classify", "--train", spam, "--output", tmp_path / "spam", "--quiet", *SMALL, "--epochs", 2)
     assert "all training data has one label, 'spam'" in caplog.text
 
 

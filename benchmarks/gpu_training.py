@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,7 +27,9 @@ from benchmarks.transduce import Ours as Translator
 from regard import Ragged
 from regard.decoding.search import search
 from regard.nn import build_encoder
+from regard.nn.replay import Replay
 from regard.planning import plan_epoch, split_step
+from regard.ragged import counted
 
 WORDS, BATCHES = (8000, 6) if ON_GPU else (40, 1)
 CAPTIONS, SOURCE, TARGET = (1000, 14, 16) if ON_GPU else (2, 3, 2)  # sources, and items in each and its output
@@ -119,27 +122,37 @@ def training() -> dict[str, Any]:
 
 
 def decoding() -> dict[str, Any]:
+    """Many sources at once and a single one; steps as a CUDA graph beside those with a cache that grows."""
     network = Translator().eval().to(DEVICE)
-    sources = Ragged.from_list([torch.randint(4, TOKENS, (SOURCE,)) for _ in range(CAPTIONS)]).to(DEVICE)
     bias = torch.zeros(TOKENS).index_fill(0, torch.tensor([END]), -1e4).to(DEVICE)  # no output ends before it is cut
-
-    @torch.inference_mode()
-    def decode() -> None:
-        memory = network.encoder(sources.with_values(network.source(sources.values)))
-        cache = network.decoder.start(memory)
-
-        def step(tokens: Tensor) -> Tensor:
-            return (network.output(network.decoder.step(network.target(tokens), cache)) + bias).log_softmax(1)
-
-        limits = torch.full((CAPTIONS,), TARGET, device=DEVICE)
-        search(step, cache.keep, begin=BEGIN, end=END, max_lengths=limits, beam=BEAM)
-
     results: dict[str, Any] = {}
-    decode()
-    with peak(results, f"decoding, {CAPTIONS:,} captions, beam {BEAM}"):
-        decode()
-    seconds = in_turns({"": decode})[""] / 1000
-    return results | ({f"decoding, {CAPTIONS:,} captions, beam {BEAM}, seconds": seconds} if seconds else {})
+
+    def score(vectors: Tensor) -> Tensor:
+        return (network.output(vectors) + bias).log_softmax(1)
+
+    with torch.inference_mode():
+        for count in (CAPTIONS, 1):
+            captions = Ragged.from_list([torch.randint(4, TOKENS, (SOURCE,)) for _ in range(count)]).to(DEVICE)
+            replay = Replay(network.decoder, network.target, score, width=BEAM)
+
+            def decode(captions: Ragged = captions, replay: Replay | None = replay) -> None:
+                memory = network.encoder(captions.with_values(network.source(captions.values)))
+                if replay is None:
+                    cache, decoder = network.decoder.start(memory), network.decoder
+                    step, keep = (lambda ids: score(decoder.step(network.target(ids), cache))), cache.keep
+                else:
+                    step, keep = replay.begin(memory)
+                limits = torch.full((len(captions),), TARGET, device=DEVICE)
+                search(step, keep, begin=BEGIN, end=END, max_lengths=limits, beam=BEAM)
+
+            calls = {"as a graph": decode, "with a cache": partial(decode, replay=None)}
+            name = f"decoding, {counted(count, 'caption')}, beam {BEAM}"
+            for how, call in calls.items():
+                call()
+                with peak(results, f"{name}, {how}"):
+                    call()
+            results |= {f"{name}, {how}, seconds": time / 1000 for how, time in in_turns(calls).items() if time}
+    return results
 
 
 def run() -> dict[str, Any]:

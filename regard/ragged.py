@@ -80,7 +80,7 @@ def known(offsets: Tensor) -> Tensor | None:
 def moved_offsets(offsets: Tensor, device: torch.device | str) -> Tensor:
     """Offsets on a device, which will not be asked for what the CPU knows of them."""
     held, moved = known(offsets), sent(offsets, device)
-    return moved if held is None or moved is offsets or moved.is_cpu else _told(moved, held)
+    return moved if held is None or moved is offsets or moved.is_cpu else told(moved, held)
 
 
 def beside(values: Tensor, offsets: Tensor) -> Tensor:
@@ -90,11 +90,12 @@ def beside(values: Tensor, offsets: Tensor) -> Tensor:
 
 def _keep(offsets: Tensor, held: Tensor) -> Tensor:
     if not offsets.is_inference():  # of those nobody is told that they were changed
-        _told(offsets, held)
+        told(offsets, held)
     return held
 
 
-def _told(offsets: Tensor, held: Tensor) -> Tensor:
+def told(offsets: Tensor, held: Tensor) -> Tensor:
+    """The same, of which the CPU knows from now on what it holds."""
     offsets._on_host = (_version(offsets), held)  # type: ignore[attr-defined]
     return offsets
 

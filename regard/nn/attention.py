@@ -23,8 +23,8 @@ from regard.attention.check import NORMALIZERS, window_sides
 from regard.attention.grid.check import window_sides as grid_sides
 from regard.attention.grid.spec import Window2d
 from regard.errors import ConfigError, ShapeError, UnsupportedError
-from regard.nn.cache import Projected
-from regard.nn.chunk import Chunk, Held, on_device_of, packed
+from regard.nn.cache import Projected, Slots
+from regard.nn.chunk import Chunk, on_device_of, packed
 from regard.nn.positions import NO_ORDER, Order, rotate
 from regard.nn.streaming import AttentionState, Buffer
 from regard.parallel import attend as attend_over_processes
@@ -190,25 +190,60 @@ class MultiHeadAttention(nn.Module):
             return Chunk(chunk.values[:0], places.after(state.right))
         position = memory.shape[2] - query.shape[2] + picked.start  # of the first query that comes out, in the memory
         query = query.narrow(2, picked.start, picked.stop - picked.start)
-        mixed = self._attend_newest(query, memory, position, places.held(state.keys.limit), order)
+        held, K, mask = places.held(state.keys.limit), memory.shape[2], None
+        if not held.full:
+            mask = on_device_of(memory, np.arange(K) >= K - held.counts[:, None])  # [R, K]
+        mixed = self._attend_newest(query, memory, position, mask, order)
         return Chunk(self.output(packed(mixed, picked).flatten(1)), places.after(state.right))
 
-    def _attend_newest(self, query: Tensor, memory: Tensor, position: int, held: Held, order: Order) -> Tensor:
+    @torch.no_grad()
+    def write(self, x: Tensor, slots: Slots, past: Tensor, order: Order = NO_ORDER) -> Tensor:
+        """``[R, E]`` → ``[R, E]``: the next row of each hypothesis; without gradient.
+
+        Arguments:
+            x: the next rows.
+            slots: which hypotheses they go on from, and how much of the past is theirs.
+            past: this layer's; it takes in the rows.
+            order: what positions tell this layer of them.
+        """
+        rows, turned, last = self._rows(x), self.heads + self.key_heads, past.shape[2] - 1
+        if order.rotation is not None:
+            rows[:, :turned] = rotate(rows[:, :turned], order.rotation)
+        query, newest = torch.split(rows, [self.heads, 2 * self.key_heads], 1)
+        past[:, :, :last] = past[slots.parents, :, 1:]
+        past[:, :, last] = newest
+        mixed = self._attend_newest(query[:, :, None], past, last, slots.written, order)  # [R, H, 1, D]
+        return self.output(mixed.flatten(1))  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def read_memory(self, x: Tensor, memory: Tensor, readable: Tensor) -> Tensor:
+        """``[R, E]`` → ``[R, E]``, as many rows of each of B sources; without gradient.
+
+        Arguments:
+            x: those who read.
+            memory: keys and values, ``[B, 2·Hk, S, D]``.
+            readable: ``[B, S]`` bool, which of them there are.
+        """
+        B, query = len(memory), self._project_query(x)
+        query = query.view(B, -1, *query.shape[1:]).transpose(1, 2)  # [B, H, R/B, D]
+        key, value = memory.chunk(2, 1)
+        mixed = attend(query, key, value, key_mask=readable, **self._options(NO_ORDER))
+        return self.output(mixed.transpose(1, 2).flatten(0, 1).flatten(1))  # type: ignore[no-any-return]
+
+    def _attend_newest(self, query: Tensor, memory: Tensor, position: int, mask: Tensor | None, order: Order) -> Tensor:
         """``[R, H, Q, D]``.
 
         Arguments:
             query: ``[R, H, Q, D]``.
             memory: keys and values ``[R, 2·Hk, K, D]``.
             position: of the first query, in the memory.
-            held: how much of the memory is of each stream.
+            mask: ``[R, K]`` bool, how much of the memory is of each stream; None for all.
         """
         key, value = memory.chunk(2, 1)
         options, (Q, K), (left, right) = self._options(order), (query.shape[2], key.shape[2]), self.sides
         if (left is None or position + Q - 1 <= left) and (right is None or position + right >= K - 1):
             options |= {"window": None, "causal": False}  # each sees all, for which there is faster code
-        if not held.full:
-            options["key_mask"] = on_device_of(key, np.arange(K) >= K - held.counts[:, None])  # [R, K]
-        return attend(query, key, value, query_start=position, **options)
+        return attend(query, key, value, query_start=position, key_mask=mask, **options)
 
     def _attend_part(
         self, q: Tensor, k: Tensor, v: Tensor, part: Part, key_offsets: Tensor | None, order: Order

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from regard.errors import ShapeError
 from regard.nn.streaming import AttentionState
-from regard.ragged import moved_offsets
+from regard.ragged import moved_offsets, told
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +22,44 @@ class Projected:
     key: Tensor
     value: Tensor
     offsets: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Slots:
+    """What a decoder knows of B sources with as many hypotheses each, R in all, in tensors that stay where they are.
+
+    A step does the same work on them each time, however much was written and whichever hypotheses are alive, so that a
+    GPU can record it and do it again. Those of source b stand in the slots from ``b · R/B`` on.
+
+    Arguments:
+        memory: of each layer, keys and values of the sources, ``[B, 2·Hk, S, D]``.
+        readable: ``[B, S]`` bool, which of them there are.
+        past: of each layer, keys and values of the hypotheses, ``[R, 2·Hk, N, D]``, the newest in the last column.
+        parents: ``[R]`` int64, the slot of the hypothesis that each goes on from.
+        position: ``[]`` int64, how many rows each has, of at most N.
+        offsets: ``[R+1]`` int64, one row of each.
+        columns: ``N``.
+    """
+
+    memory: Sequence[Tensor]
+    readable: Tensor
+    past: Sequence[Tensor]
+    parents: Tensor
+    position: Tensor
+    offsets: Tensor
+    columns: int
+
+    @property
+    def start(self) -> Tensor:
+        """``[R]`` int64, the position of the next row of each; of the host, that of the last there is room for."""
+        R = len(self.parents)
+        return told(self.position.expand(R), torch.full((R,), self.columns - 1))
+
+    @property
+    def written(self) -> Tensor:
+        """``[R, N]`` bool: which columns are in use once the next row has come."""
+        columns = torch.arange(self.columns, device=self.position.device)
+        return (columns >= self.columns - 1 - self.position).expand(len(self.parents), -1)
 
 
 class Cache:

@@ -165,7 +165,7 @@ class Chunk:
     @property
     def start(self) -> Tensor:
         """``[R]`` int64, the position of each stream's first row."""
-        return on_device_of(self.values, self.places.starts)
+        return beside(self.values, torch.from_numpy(self.places.starts))
 
 
 def padded(rows: Tensor, places: Places) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from regard.attention.check import window_sides
 from regard.errors import ConfigError, ShapeError
 from regard.nn.attention import MultiHeadAttention
-from regard.nn.cache import Cache, Projected
+from regard.nn.cache import Cache, Projected, Slots
 from regard.nn.chunk import Chunk, Places
 from regard.nn.layers import NORM_EPS, Residual
 from regard.nn.positions import NO_ORDER, Order, Ordering, enter, orders_of_layers
@@ -77,9 +77,7 @@ class DecoderLayer(nn.Module):
             mixed: Ragged = self.cross_attention(targets.with_values(x), memory)
             return mixed.values
 
-        x = self.around_attention(targets.values, attended)
-        x = self.around_cross_attention(x, read)
-        return targets.with_values(self.around_feed_forward(x, self.feed_forward))
+        return targets.with_values(self._through(targets.values, attended, read))
 
     @torch.no_grad()
     def extend(
@@ -101,9 +99,31 @@ class DecoderLayer(nn.Module):
         def read(x: Tensor) -> Tensor:
             return self.cross_attention.read(Ragged(x, readers), memory).values
 
-        x = self.around_attention(chunk.values, attended)
+        return chunk.with_values(self._through(chunk.values, attended, read))
+
+    @torch.no_grad()
+    def write(self, x: Tensor, slots: Slots, past: Tensor, memory: Tensor, order: Order = NO_ORDER) -> Tensor:
+        """``[R, E]`` → ``[R, E]``: the next row of each hypothesis in its slot; without gradient.
+
+        Arguments:
+            x: the next rows.
+            slots: of the hypotheses.
+            past, memory: this layer's, of these slots; the past takes in the rows.
+            order: what positions tell the attention of the targets to themselves.
+        """
+
+        def attended(x: Tensor) -> Tensor:
+            return self.attention.write(x, slots, past, order)
+
+        def read(x: Tensor) -> Tensor:
+            return self.cross_attention.read_memory(x, memory, slots.readable)
+
+        return self._through(x, attended, read)
+
+    def _through(self, x: Tensor, attended: Callable[[Tensor], Tensor], read: Callable[[Tensor], Tensor]) -> Tensor:
+        x = self.around_attention(x, attended)
         x = self.around_cross_attention(x, read)
-        return chunk.with_values(self.around_feed_forward(x, self.feed_forward))
+        return self.around_feed_forward(x, self.feed_forward)  # type: ignore[no-any-return]
 
 
 class Decoder(nn.Module):
@@ -202,6 +222,64 @@ class Decoder(nn.Module):
             )
         one_each, none = np.ones(R, dtype=np.int64), np.zeros(R, dtype=np.bool_)
         return self._extend(Chunk(vectors, Places(one_each, cache.positions, none)), cache)
+
+    @torch.no_grad()
+    def slots(self, sources: int, width: int, *, keys: int, columns: int, like: Tensor) -> Slots:
+        """Room for ``width`` hypotheses of each of B sources, of which nothing is known yet.
+
+        Arguments:
+            sources: ``B``.
+            keys: S, the most vectors of a source's memory.
+            columns: N, the most rows of a hypothesis.
+            like: of the type and the device of the memory.
+        """
+        layers: list[DecoderLayer] = list(self.layers)  # type: ignore[arg-type]
+        R = sources * width
+
+        def room(attention: MultiHeadAttention, rows: int, columns: int) -> Tensor:
+            return like.new_zeros(rows, 2 * attention.key_heads, columns, attention.head_dim)
+
+        return Slots(
+            memory=[room(layer.cross_attention, sources, keys) for layer in layers],
+            readable=like.new_zeros(sources, keys, dtype=torch.bool),
+            past=[room(layer.attention, R, columns) for layer in layers],
+            parents=torch.arange(R, device=like.device),
+            position=like.new_zeros((), dtype=torch.int64),
+            offsets=beside(like, torch.arange(R + 1)),
+            columns=columns,
+        )
+
+    @torch.no_grad()
+    @takes_ragged
+    def begin(self, memory: Ragged, slots: Slots) -> None:
+        """As :meth:`start`, in ``slots``, of which those of the sources beyond ``memory`` ``[S, E]`` stay unused."""
+        memory = enter(memory, self.memory_positions)
+        layers: list[DecoderLayer] = list(self.layers)  # type: ignore[arg-type]
+        slots.readable.zero_()
+        slots.position.zero_()
+        for layer, room in zip(layers, slots.memory, strict=True):
+            made = layer.cross_attention.project(memory)
+            padded, real = memory.with_values(torch.cat([made.key, made.value], 1)).to_padded()  # [B, N, 2·Hk, D]
+            B, longest = real.shape
+            room[:B, :, :longest] = padded.transpose(1, 2)
+            slots.readable[:B, :longest] = real
+
+    @torch.no_grad()
+    def write(self, vectors: Tensor, slots: Slots) -> Tensor:
+        """``[R, E]`` → ``[R, E]``: as :meth:`step`, with a vector for each slot, unused ones too.
+
+        Arguments:
+            vectors: of the newest target of each hypothesis.
+            slots: from :meth:`slots`; they take in the vectors.
+        """
+        start, batch = slots.start, Ragged(vectors, slots.offsets)
+        batch = enter(batch, self.positions, self.embedding_norm, start)
+        orders, x = orders_of_layers(self.order, batch, start), batch.values
+        layers: list[DecoderLayer] = list(self.layers)  # type: ignore[arg-type]
+        for layer, past, memory, order in zip(layers, slots.past, slots.memory, orders, strict=False):
+            x = layer.write(x, slots, past, memory, order)
+        slots.position.add_(1)
+        return x if self.norm is None else self.norm(x)
 
     def _extend(self, chunk: Chunk, cache: Cache) -> Tensor:
         """``[T, E]``, the rows of the chunk."""

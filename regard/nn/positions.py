@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from regard.attention import GridBias, RelativeBias
 from regard.errors import ConfigError
-from regard.ragged import Ragged, takes_ragged
+from regard.ragged import Ragged, on_host, takes_ragged
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,4 +252,5 @@ def _longest(batch: Ragged, start: Tensor | None) -> int:
         return batch.part.longest
     if start is None:
         return batch.longest
-    return int((batch.lengths + start).max()) if len(batch) else 0
+    offsets, begun = on_host(batch.offsets, start)
+    return int((offsets.diff() + begun).max()) if len(batch) else 0

@@ -117,6 +117,26 @@ def test_a_beam_of_one_is_greedy_and_alone_is_as_together(run):
         assert model.predict([word], beam=1) == [text]
 
 
+@pytest.mark.parametrize("positions", ["sinusoidal", "learned"])
+def test_steps_on_a_gpu_write_the_same(run, positions, monkeypatch):
+    """Where hypotheses stand in slots, as a CUDA graph needs them."""
+    model = regard.load(run)
+    if positions == "learned":
+        model = Seq2Seq(**SMALL | {"positions": "learned", "position_reach": 9}).fit(PAIRS, epochs=1, average=0)
+    monkeypatch.setattr("regard.tasks.batches.ON_CPU", 12)  # some batches
+
+    def found():
+        drawn = [[text for text, _ in some] for some in model.sample(WORDS, samples=2, seed=1)]
+        return model.predict(WORDS), model.predict(WORDS, beam=1), drawn, model.candidates(WORDS, top=3)
+
+    expected = found()
+    monkeypatch.setattr("regard.tasks.transduce.seq2seq.REPLAYING", ("cpu",))
+    assert found()[:3] == expected[:3]
+    for some, others in zip(found()[3], expected[3], strict=True):
+        assert [text for text, _ in some] == [text for text, _ in others]
+        assert [score for _, score in some] == pytest.approx([score for _, score in others], rel=1e-4)
+
+
 def test_outputs_can_be_drawn_at_random(run):
     model = regard.load(run)
     first, second = (model.sample(WORDS, samples=3, temperature=2.0, seed=1) for _ in range(2))

@@ -36,6 +36,7 @@ from regard.viewer.recording import record
 from regard.viewer.telltales import Watched
 
 logger = logging.getLogger(__name__)
+REPLAYING = ("cuda",)  # devices on which a step is recorded, and done again by one call
 
 
 class Seq2Seq(ModelBase[TransduceConfig, Transformer]):
@@ -340,6 +341,8 @@ class Seq2Seq(ModelBase[TransduceConfig, Transformer]):
         config, device = self.config, fitting.device_of(network)
         find = partial(find, length_penalty=config.length_penalty)
         most = config.position_reach - 1 if config.positions == "learned" else None
+        width = find.keywords.get("samples", find.keywords.get("beam", 1))
+        replay = network.replay(width, most) if device.type in REPLAYING else None
         found: list[list[Hypothesis]] = [[] for _ in examples]
         seed = None if generator is None else int(torch.randint(2**48, (), generator=generator, device=device))
 
@@ -348,7 +351,8 @@ class Seq2Seq(ModelBase[TransduceConfig, Transformer]):
             if seed is not None:
                 how = partial(find, generator=torch.Generator(device).manual_seed(seed + numbers[0]))
             inputs = network.front_end.encode([examples[number].items for number in numbers]).to(device)
-            batch: list[list[Hypothesis]] = network.find(inputs, how, longest_output=config.longest_output, most=most)
+            limits: Any = {"longest_output": config.longest_output, "most": most}
+            batch: list[list[Hypothesis]] = network.find(inputs, how, **limits, replay=replay)
             return batch
 
         for numbers, batch in in_batches([self.length(example) for example in examples], device, found_for):

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from regard.decoding.search import Hypothesis
+from regard.decoding.search import Hypothesis, Keep, Step
 from regard.front_ends.tokens import END, MASK, PAD, START, UNKNOWN, TokenInputs
+from regard.nn.replay import Replay
 from regard.ragged import Ragged, on_device
 
 Find = Callable[..., list[list[Hypothesis]]]
@@ -62,8 +63,22 @@ class Transformer(nn.Module):
             return projected + self.bias
         return F.linear(vectors * self.scale, self.target.embedding.weight, self.bias)
 
+    def replay(self, width: int, most: int | None) -> Replay:
+        """Writes one batch after the other on a GPU, with ``width`` hypotheses for each source; ``most`` as below."""
+        return Replay(self.decoder, self.embed, self.next, width=width, most=None if most is None else most + 1)
+
+    def next(self, vectors: Tensor) -> Tensor:
+        """``[R, dim]`` → ``[R, V]``, the log-probability of each token to come next."""
+        return self.scores(vectors).float().log_softmax(1)
+
     def find(
-        self, inputs: Any, find: Find, *, longest_output: float, most: int | None = None
+        self,
+        inputs: Any,
+        find: Find,
+        *,
+        longest_output: float,
+        most: int | None = None,
+        replay: Replay | None = None,
     ) -> list[list[Hypothesis]]:
         """The hypotheses for every source that a search or a drawing finds, see `regard.decoding.search`.
 
@@ -72,23 +87,24 @@ class Transformer(nn.Module):
             find: one of these, its own options filled in.
             longest_output: an output ends at 20 items and so many times the length of its source.
             most: no output has more items; None for no limit.
+            replay: from :meth:`replay`, what writes; None for a cache that grows and shrinks with what is written.
         """
         special = self.target.special
         memory = self.encode(inputs)
-        cache = self.decoder.start(memory)
-
-        def step(tokens: Tensor) -> Tensor:
-            return self.scores(self.decoder.step(self.embed(tokens), cache)).float().log_softmax(1)
-
+        step, keep = self._steps(memory) if replay is None else replay.begin(memory)
         limits = SHORTEST_LIMIT + (memory.lengths * longest_output).long()  # [B]
         return find(
             step,
-            cache.keep,
+            keep,
             begin=special[START],
             end=special[END],
             max_lengths=limits if most is None else limits.clamp(max=most),
             banned=[special[name] for name in (PAD, UNKNOWN, START, MASK) if name in special],
         )
+
+    def _steps(self, memory: Ragged) -> tuple[Step, Keep]:
+        cache = self.decoder.start(memory)
+        return lambda tokens: self.next(self.decoder.step(self.embed(tokens), cache)), cache.keep
 
 
 @dataclass(frozen=True, eq=False)

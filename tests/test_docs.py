@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forked import Forked
 from PIL import Image as pillow
 
 from regard.cli import run
@@ -197,7 +198,8 @@ def drawn(picture):
 @pytest.mark.parametrize("name", ["performance", "speech", "convolution", "images"])
 def test_the_numbers_that_are_kept_draw_the_pictures_that_are_shown(name, tmp_path):
     script, kept = ROOT / "docs" / f"{name}.py", ROOT / "docs" / f"{name}.json"
-    subprocess.run([sys.executable, script, kept, tmp_path], check=True, capture_output=True)
+    process = Forked(script, kept, tmp_path)
+    assert process.end() == 0, process.err
     for picture in tmp_path.iterdir():
         (texts, found), (shown, wanted) = drawn(picture), drawn(FIGURES / picture.name)
         assert texts == shown

@@ -13,6 +13,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -223,6 +224,12 @@ def _root(
     pass
 
 
+@cache
+def _commands() -> Callable[..., object]:
+    """All commands with their options, made once: each has dozens."""
+    return typer.main.get_command(app)
+
+
 def run(arguments: Sequence[str]) -> int:
     """Runs one command.
 
@@ -241,7 +248,8 @@ def run(arguments: Sequence[str]) -> int:
         if not debug:
             warnings.simplefilter("ignore")
         try:
-            code = app([part for part in arguments if part != "--debug"], prog_name="regard", standalone_mode=False)
+            given = [part for part in arguments if part != "--debug"]
+            code = _commands()(given, prog_name="regard", standalone_mode=False)
             sys.stdout.flush()
         except typer.TyperException as error:
             if message := _usage(error):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 
 import pytest
+from forked import Forked
 
 from regard.attention import native
 
@@ -63,7 +63,7 @@ CALLS = {
 def test_raises_memory_error(name: str, threads: int) -> None:
     prepare, spare, call = CALLS[name]
     script = SCRIPT.format(prepare=prepare, spare=spare, call=call, threads=threads)
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "no memory for" in done.stdout, done.stdout + done.stderr
-    assert "shorter sequences" in done.stdout
+    process = Forked("-c", script)
+    assert process.end() == 0, process.err
+    assert "no memory for" in process.out, process.out + process.err
+    assert "shorter sequences" in process.out

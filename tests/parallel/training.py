@@ -76,7 +76,7 @@ def train(folder: Path, *, only: Sequence[str] | None = None, batch_tokens: int,
 def stopped_and_gone_on(folder: Path, front_end: str, **options: Any) -> None:
     """The same training twice, once in two sittings; dropout draws, and so do the weights that it drops."""
     choices = COMMON | {"dropout": 0.3, "window": 5, "front_end": front_end}
-    options = TRAINING | {"epochs": 3, "batch_tokens": 30, "checkpoint_seconds": 0} | options
+    options = TRAINING | {"epochs": 2, "batch_tokens": 30} | options
     dev = [(["a", "b"], ["X", "Y"])]
     regard.Labeler(**choices).fit(words(), dev, output=folder / "unbroken", **options)
     model = regard.Labeler(**choices)
@@ -197,9 +197,9 @@ if __name__ == "__main__":
     train(folder / "in shards", only=DRAWS, batch_tokens=30, shard=True, **others)
     train(folder / "whole", only=DRAWS, batch_tokens=30, **others)
     held(folder)
-    stopped_and_gone_on(folder / "shared", "words", sequence_parallel=2)
+    stopped_and_gone_on(folder / "shared", "words", sequence_parallel=2, checkpoint_seconds=0)
     both = {"sequence_parallel": 2, "shard": True}
-    stopped_and_gone_on(folder / "shards", "subwords", **both, average=0.9, batch_tokens=60, epochs=2)
+    stopped_and_gone_on(folder / "shards", "subwords", **both, average=0.9, batch_tokens=60)
     refused(folder, sequence_parallel=2)
     train_with_dev(folder / "with dev")
     share(folder / "in shards")

@@ -231,7 +231,7 @@ class Decoder(nn.Module):
             sources: ``B``.
             keys: S, the most vectors of a source's memory.
             columns: N, the most rows of a hypothesis.
-            like: of the type and the device of the memory.
+            like: of the type and on the device of the memory, ``[...]``.
         """
         layers: list[DecoderLayer] = list(self.layers)  # type: ignore[arg-type]
         R = sources * width

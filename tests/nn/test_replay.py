@@ -51,6 +51,9 @@ DECODERS: dict[str, Callable[[], Decoder]] = {
     "grouped heads": grouped,
     "no layer": partial(made, depth=0, positions="sinusoidal"),
 }
+CASES = pytest.mark.parametrize(
+    ("name", "find"), [*((name, "beam 3") for name in DECODERS), ("relative", "greedy"), ("relative", "drawn")]
+)
 
 
 class Model:
@@ -109,8 +112,7 @@ def assert_same(found: list[list[list[Hypothesis]]], expected: list[list[list[Hy
             assert one.score == pytest.approx(other.score, rel=1e-5)
 
 
-@pytest.mark.parametrize("find", FINDS)
-@pytest.mark.parametrize("name", DECODERS)
+@CASES
 def test_batch_after_batch_is_written_as_by_a_cache(name: str, find: str) -> None:
     model = Model(DECODERS[name]())
     expected = written(model, find, None)
@@ -159,8 +161,7 @@ def test_a_step_asks_for_no_number_and_reads_nothing_of_the_host(name: str, impl
 
 
 @GPU
-@pytest.mark.parametrize("find", FINDS)
-@pytest.mark.parametrize("name", DECODERS)
+@CASES
 def test_a_gpu_that_replays_writes_the_same(name: str, find: str, caplog: pytest.LogCaptureFixture) -> None:
     model = Model(DECODERS[name](), "cuda", torch.float32)
     replay = model.replay(FINDS[find][1])

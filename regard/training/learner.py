@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from regard.errors import ConfigError, RegardError, UnsupportedError
 from regard.ragged import sent
 from regard.tensors import Tensors
+from regard.training.ahead import Ahead
 from regard.training.average import Average
 from regard.training.checkpoint import states
 from regard.training.config import Config
@@ -84,7 +85,7 @@ class Learner:
         self.parameters = list(self.network.parameters())
         self.optimizer = make_optimizer(self.network, config.weight_decay, config.layer_decay)
         self.average = Average(self.network, config.average) if config.average > 0 else None
-        self.collate, self.loss = collate, loss
+        self.collate, self.loss, self.ahead = collate, loss, Ahead(self.device)
         self.seed, self.clip = config.seed, config.clip
         self.half = in_bfloat16(config.precision, self.device)
 
@@ -130,7 +131,7 @@ class Learner:
             torch.get_device_module(self.device).manual_seed(seed)
 
     def _loss_of(self, share: list[int], spare: int) -> tuple[Tensor, int]:
-        batch = self.collate(share or [spare]).to(self.device)
+        batch = self.ahead.send(self.collate(share or [spare]))
         both = (self.network, self.given)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half), spread(both, self.over):
             loss, count = self.loss(self.model, batch)

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 from attention.test_waiting import GPU, Watch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import regard
 from regard import Recording
 from regard.tasks import files
+from regard.training.ahead import tensors_of
 from regard.training.learner import Learner, Step
 
 SMALL: dict[str, Any] = {"dim": 16, "depth": 1, "heads": 2}
@@ -67,12 +69,25 @@ MODELS = {
 }
 
 
+class Sent(TorchDispatchMode):
+    """Counts the tensors that go from the CPU elsewhere."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **kwargs or {})
+        self.count += func.overloadpacket.__name__ == "_to_copy" and args[0].is_cpu and not out.is_cpu
+        return out
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_no_step_asks_for_a_number(name: str) -> None:
     model, examples = MODELS[name]
     model.fit(examples, epochs=1, device="cpu", **QUICK)
     network = model.network.train().to("meta")
-    batch = model.collate(files.read(model, examples, labelled=True)).to("meta")
+    with Sent() as sent:
+        batch = model.collate(files.read(model, examples, labelled=True)).to("meta")
+    assert sum(x.is_meta for x in tensors_of(batch)) == sent.count > 0
     with Watch() as watch:
         if name.startswith("transcribe"):  # PyTorch's loss cannot run on meta
             loss, count = network(batch.inputs).values.sum(), 0

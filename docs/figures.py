@@ -392,27 +392,22 @@ def pronunciation() -> Figure:
 
 
 def walk() -> Figure:
-    walks = json.loads(Path(__file__).with_name("walk.json").read_text())
-    steps = list(walks["after"])
-    rows = [max(-(-len(walks[name][step]) // 3) for name in walks) for step in steps]  # three files a line
-    height = sum(rows) * 0.42 + len(steps) * 0.67 + 0.7
-    figure, axis = canvas(19, height)
-    for column, (name, title) in enumerate((("before", "before"), ("after", "after"))):
-        left, y = 2.6 + 8.2 * column, height - 0.5
-        total, inside = sum(map(len, walks[name].values())), len(walks[name]["network"])
-        axis.text(left, y, f"{title}: {total - inside} files, and {inside} of the network", weight="bold", fontsize=9)
-        for step, lines in zip(steps, rows, strict=True):
-            y -= 0.55
-            files = walks[name][step]
-            tall = lines * 0.42 + 0.12
-            axis.add_patch(Rectangle((left, y - tall), 7.9, tall, facecolor=PALE if files else "white", edgecolor=GREY))
-            for number, file in enumerate(files):
-                place = left + 0.12 + 2.6 * (number % 3), y - 0.3 - 0.42 * (number // 3)
-                axis.text(*place, file.replace("__init__.py", ""), fontsize=6.2)
-            if column == 0:
-                axis.text(left - 0.2, y - tall / 2, f"{step}", ha="right", va="center", fontsize=8)
-            axis.text(left + 7.8, y + 0.08, f"{len(files)}", ha="right", fontsize=7, color=DARK)
-            y -= tall
+    steps = json.loads(Path(__file__).with_name("walk.json").read_text())
+    rows = [-(-len(files) // 5) for files in steps.values()]  # five files a line
+    left, wide, height = 2.6, 13.1, sum(rows) * 0.42 + len(steps) * 0.67 + 0.7
+    figure, axis = canvas(left + wide + 0.1, height)
+    total, inside, y = sum(map(len, steps.values())), len(steps["network"]), height - 0.5
+    axis.text(left, y, f"{total - inside} files, and {inside} of the network", weight="bold", fontsize=9)
+    for (step, files), lines in zip(steps.items(), rows, strict=True):
+        y -= 0.55
+        tall = lines * 0.42 + 0.12
+        axis.add_patch(Rectangle((left, y - tall), wide, tall, facecolor=PALE, edgecolor=GREY))
+        for number, file in enumerate(files):
+            place = left + 0.12 + 2.6 * (number % 5), y - 0.3 - 0.42 * (number // 5)
+            axis.text(*place, file.replace("__init__.py", ""), fontsize=6.2)
+        axis.text(left - 0.2, y - tall / 2, step, ha="right", va="center", fontsize=8)
+        axis.text(left + wide - 0.1, y + 0.08, f"{len(files)}", ha="right", fontsize=7, color=DARK)
+        y -= tall
     return figure
 
 

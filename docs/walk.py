@@ -1,8 +1,7 @@
 """The walk from the command line to a saved model: `python docs/walk.py` traces it, and prints each file on the way.
 
 A small tagger is trained, and every file of regard in which a function runs between the command and the weights on
-disk is noted, at the step in which it is at home or runs first. `walk.json` holds the walk of commit 0679f73, which
-this script traced too, beside that of this tree; `--write` writes the latter.
+disk is noted, at the step in which it is at home or runs first. `--write` keeps the walk in `walk.json`.
 """
 
 from __future__ import annotations
@@ -22,15 +21,11 @@ SENTENCES = "".join(f"{number}\t{word}\t_\t{label}\t_\t_\t0\troot\t_\t_\n{end}" 
     (1, "I", "PRON", ""), (2, "saw", "VERB", ""), (3, "it", "PRON", "\n"),
 )) * 8  # fmt: skip
 STEPS = ("command line", "file to example", "vocabulary", "batch, loss, step", "saved", "network")
-BEGINS = {  # the functions with which a step begins, in either tree
-    ("data/read.py", "read_examples"): "file to example",
+BEGINS = {  # the functions with which a step begins
     ("data/reading.py", "read"): "file to example",
-    ("tasks/labeler.py", "_learn"): "vocabulary",
     ("tasks/fitting.py", "_new_network"): "vocabulary",
     ("training/loop.py", "train"): "batch, loss, step",
-    ("tasks/fitting.py", "save"): "saved",
     ("tasks/run_folder.py", "save_run"): "saved",
-    ("training/checkpoint.py", "save_weights"): "saved",
 }
 NETWORK = ("nn/", "attention/", "ragged.py")
 BELONGS = {  # where a file is at home that is asked something before
@@ -82,8 +77,7 @@ def trace() -> dict[str, list[str]]:
 def main(arguments: list[str]) -> None:
     walk = trace()
     if "--write" in arguments:
-        walks = json.loads(PAGE.read_text()) | {"after": walk}
-        PAGE.write_text(json.dumps(walks, indent=1) + "\n")
+        PAGE.write_text(json.dumps(walk, indent=1) + "\n")
     for step, files in walk.items():
         print(f"{step} ({len(files)}): {', '.join(files)}")
     print(sum(map(len, walk.values())), "files")

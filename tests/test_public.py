@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "data": {"errors", "files", "recording", "image"},
     "decoding": {"errors"},
     "formats": {"errors", "files", "tensors", "nn", "front_ends"},
-    "training": {"errors", "ragged", "planning", "files", "tensors", "data", "front_ends", "parallel"},
+    "training": {"errors", "ragged", "planning", "files", "tensors", "machine", "data", "front_ends", "parallel"},
     "viewer": {"errors", "ragged", "files", "machine", "attention", "nn"},
     "tasks": {
         *("errors", "ragged", "files", "attention", "nn", "front_ends", "data", "decoding", "formats", "training"),
@@ -40,7 +40,7 @@ MAY_IMPORT = {
     },
     "cli": {
         *("regard", "errors", "files", "streams", "recording", "piped", "data", "training", "tasks", "demo"),
-        *("viewer", "parallel"),
+        *("viewer", "parallel", "machine"),
     },
     "demo": {"errors", "files", "recording", "front_ends", "data", "training", "viewer", "tasks", "cli"},
     "__main__": {"cli", "streams"},

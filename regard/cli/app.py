@@ -8,7 +8,6 @@ from __future__ import annotations
 import gc
 import inspect
 import logging
-import os
 import sys
 import traceback
 import warnings
@@ -24,7 +23,6 @@ from regard.cli.common import (
     BROKEN_PIPE,
     INTERRUPTED,
     AsJson,
-    is_one_of_several,
     parse_batch_tokens,
     parse_size,
     parse_window,
@@ -39,6 +37,7 @@ from regard.cli.report import print_json, print_trained
 from regard.cli.stream import stream
 from regard.cli.view import view
 from regard.errors import ConfigError, RegardError, is_out_of_memory
+from regard.machine import processes, rank
 from regard.streams import OutputLost
 from regard.tasks import TASKS, Task
 from regard.training.config import (
@@ -169,7 +168,7 @@ def _stopped(why: str, output: Path) -> str:
 
     if not is_on_the_way(output) and not (output / WEIGHTS).is_file():
         return f"{why} before the first checkpoint; nothing is kept"
-    how = ", with as many processes" if is_one_of_several() else ""
+    how = ", with as many processes" if processes() > 1 else ""
     return f"{why}; to go on{how}: {how_to_resume(output)}"
 
 
@@ -242,7 +241,7 @@ def run(arguments: Sequence[str]) -> int:
     for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
         logging.addLevelName(level, logging.getLevelName(level).lower())
     logging.basicConfig(format=f"%(levelname)s: {'%(name)s: ' if debug else ''}%(message)s", level=logging.WARNING)
-    told = logging.INFO if int(os.environ.get("RANK", "0")) == 0 else logging.ERROR  # by one process of a launch
+    told = logging.INFO if rank() == 0 else logging.ERROR  # by one process of a launch
     logging.getLogger("regard").setLevel(logging.DEBUG if debug else told)
     with warnings.catch_warnings():
         if not debug:

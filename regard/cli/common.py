@@ -12,6 +12,7 @@ import typer
 
 from regard.errors import ConfigError
 from regard.files import IMAGE_ENDINGS, SOUND_ENDINGS
+from regard.machine import processes
 from regard.tasks import load
 from regard.training.config import AUTO, BatchTokens, ImageSize, Window, Windows, make_config
 
@@ -157,13 +158,8 @@ def open_model(run: str, device: str = "cpu") -> Any:
     from regard.training.learner import choose_device, start_processes
 
     model = load(run)
-    model.network.to(start_processes(device)[1] if is_one_of_several() else choose_device(device))
+    model.network.to(start_processes(device)[1] if processes() > 1 else choose_device(device))
     return model
-
-
-def is_one_of_several() -> bool:
-    """Whether ``torchrun`` started this process beside others."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def check_apart(output: str, *given: str | None, option: str = "output") -> None:

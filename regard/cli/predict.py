@@ -30,13 +30,13 @@ from regard.cli.common import (
     change_options,
     change_window,
     check_apart,
-    is_one_of_several,
     open_model,
     refuse_unknown,
 )
 from regard.data.formats import Format, check_name, output_format, writable_formats
 from regard.errors import ConfigError
 from regard.files import atomic_folder, atomic_write
+from regard.machine import processes
 
 MOST = 1024  # sequences predicted at once
 WHOLE = ("label", "target")  # goals of which each candidate is an answer by itself, and can be a row of a table
@@ -130,7 +130,7 @@ def predict(
     written = "jsonl" if as_json else output_format
     names = {"column": column, "item_column": item_column}
     columns = {name: value for name, value in names.items() if value is not None}
-    if file == "-" and is_one_of_several():
+    if file == "-" and processes() > 1:
         raise ConfigError("standard input comes to one process and not to the others; name a file")
     if output is not None:
         check_output(output)

@@ -18,7 +18,7 @@ from regard.data.share import share_of
 from regard.errors import ConfigError, RegardError
 from regard.front_ends import learn_front_end, restore_front_end
 from regard.image import check_whole
-from regard.machine import memory
+from regard.machine import memory, processes
 from regard.nn import build_encoder, set_window
 from regard.nn.undrawn import undrawn
 from regard.tasks.card import data_of, write_scores
@@ -77,7 +77,7 @@ def fit(
     if isinstance(dev, int | float) or (isinstance(dev, Path) and share_of(str(dev)) is not None):
         options["dev"] = os.path.join(".", dev) if isinstance(dev, Path) else dev
     model.config = make_config(type(model.config), model.config.model_dump(exclude_unset=True) | options)
-    _check_processes(model.config, int(os.environ.get("WORLD_SIZE", "1")), output)
+    _check_processes(model.config, processes(), output)
     if model.config.folds is not None and dev is not None:
         raise ConfigError("folds: each is scored on its own part of train, got dev data too; leave one of both out")
     with ExitStack() as stack:
@@ -147,7 +147,7 @@ def resolve(model: Model) -> Start:
     device = choose_device(config.device)
     with undrawn("meta"):
         encoder = make_encoder(config)  # which refuses sizes that do not go together
-    parts = int(os.environ.get("WORLD_SIZE", "1")) if config.shard else 1
+    parts = processes() if config.shard else 1
     parameters = count_parameters(encoder)
     _check_memory(parameters, device, parts)
     model.config = config.model_copy(update={"batch_tokens": batch_tokens_of(config, parameters, device)})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from regard.errors import ConfigError, RegardError, UnsupportedError
+from regard.machine import processes, rank
 from regard.ragged import sent
 from regard.tensors import Tensors
 from regard.training.ahead import Ahead
@@ -274,7 +274,7 @@ def is_main_process() -> bool:
     """True in the one process that writes and prints; with a single process always."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_rank() == 0
-    return int(os.environ.get("RANK", "0")) == 0
+    return rank() == 0
 
 
 def start_processes(name: str) -> tuple[Accelerator, torch.device]:
@@ -286,7 +286,7 @@ def start_processes(name: str) -> tuple[Accelerator, torch.device]:
     from accelerate import Accelerator
 
     device = choose_device(name)
-    launched = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    launched = processes() > 1
     accelerator = Accelerator(cpu=launched and device.type == "cpu", mixed_precision="no", device_placement=False)
     kind = str(accelerator.distributed_type.value)
     if kind != "NO" and not kind.startswith("MULTI_"):

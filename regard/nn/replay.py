@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from regard.errors import RegardError
 from regard.nn.cache import Slots
 from regard.nn.decoder import Decoder
 from regard.ragged import Ragged
@@ -130,7 +131,7 @@ def recorded(work: Callable[[], Tensor]) -> Callable[[], Tensor]:  # pragma: no 
     try:
         with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             found = work()
-    except RuntimeError as error:
+    except (RuntimeError, RegardError) as error:
         logger.warning("a step of the decoder is no CUDA graph, and takes longer: %s", str(error).split("\n")[0])
         return work
 

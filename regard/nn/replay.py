@@ -2,8 +2,8 @@
 
 A step of a decoder is a hundred small kernels, which the host takes longer to start than the GPU to run. A graph starts
 all of them at once, but does exactly what was recorded: the same kernels on the same tensors. So hypotheses stand in
-slots, `regard.nn.cache.Slots`, as many for each source whether they are used or not, and sizes come in powers of two:
-what was recorded for one batch serves the next.
+slots, `regard.nn.cache.Slots`, as many for each source whether they are used or not, and sizes are rounded up: what was
+recorded for one batch serves the next of its size.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,6 +24,7 @@ from regard.ragged import Ragged
 logger = logging.getLogger(__name__)
 FIRST_COLUMNS = 32  # rows of a hypothesis for which there is room at first
 FIRST_KEYS = 16  # vectors of a source for which there is room at least
+EVEN = 64  # from here on sizes are multiples of it, and below powers of two
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,14 +57,16 @@ class Replay:
         most: int | None = None,
     ) -> None:
         self.decoder, self.embed, self.score, self.width, self.most = decoder, embed, score, width, most
-        self._rooms: dict[tuple[int, int, int], Room] = {}
+        self._size, self._rooms = (0, 0), dict[int, Room]()
 
     def begin(self, memory: Ragged) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], None]]:
         """Its two functions for the sources of ``memory``, ``[S, E]``; those of the batch before end here."""
         B, device = len(memory), memory.values.device
-        self._like = memory.values[:0]
-        self._size = (_up(B, 1), _up(memory.longest, FIRST_KEYS), self._columns(FIRST_COLUMNS))
-        self._room, self._done = self._room_of(self._size), 0
+        self._like = memory.values.new_empty(0)
+        if (size := (_up(B), max(FIRST_KEYS, _up(memory.longest)))) != self._size:
+            self._size, self._rooms = size, {}  # those of the size before would keep its memory
+            self._pool = torch.cuda.graph_pool_handle() if device.type == "cuda" else None
+        self._room, self._done = self._room_of(self._columns(FIRST_COLUMNS)), 0
         self.decoder.begin(memory, self._room.slots)
         self._numbers = torch.arange(B + 1, device=device)
         self._belong(self._numbers[:-1])
@@ -70,7 +74,7 @@ class Replay:
 
     def _step(self, ids: Tensor) -> Tensor:
         """``[R]``, the newest id of each hypothesis, → ``[R, V]``."""
-        if self._done == self._size[2]:
+        if self._done == self._room.slots.columns:
             self._grow()
         self._done += 1
         self._room.ids[self._places] = ids
@@ -93,9 +97,8 @@ class Replay:
 
     def _grow(self) -> None:
         """Into slots with room for twice as many rows."""
-        B, keys, columns = self._size
-        self._size, old = (B, keys, self._columns(2 * columns)), self._room.slots
-        self._room = self._room_of(self._size)
+        old = self._room.slots
+        self._room = self._room_of(self._columns(2 * old.columns))
         new = self._room.slots
         new.readable.copy_(old.readable)
         new.position.copy_(old.position)
@@ -103,24 +106,27 @@ class Replay:
         for ours, theirs in zip((*new.memory, *new.past), (*old.memory, *old.past), strict=True):
             ours[:, :, -theirs.shape[2] :] = theirs
 
-    def _room_of(self, size: tuple[int, int, int]) -> Room:
-        if size not in self._rooms:
-            B, keys, columns = size
+    def _room_of(self, columns: int) -> Room:
+        if columns not in self._rooms:
+            B, keys = self._size
             slots = self.decoder.slots(B, self.width, keys=keys, columns=columns, like=self._like)
             ids = torch.zeros_like(slots.parents)
 
             def step() -> Tensor:
                 return self.score(self.decoder.write(self.embed(ids), slots))
 
-            self._rooms[size] = Room(slots, ids, recorded(step) if ids.is_cuda else step)
-        return self._rooms[size]
+            self._rooms[columns] = Room(slots, ids, recorded(step, self._pool) if ids.is_cuda else step)
+        return self._rooms[columns]
 
 
-def recorded(work: Callable[[], Tensor]) -> Callable[[], Tensor]:  # pragma: no cover - needs a GPU
+def recorded(work: Callable[[], Tensor], pool: Any) -> Callable[[], Tensor]:  # pragma: no cover - needs a GPU
     """The same work on the same tensors, as a CUDA graph; it gives the same tensor each time.
 
     It is done once for that, beside the work of now, so that kernels are compiled and libraries loaded before. What
     cannot be recorded is done as it is, and said.
+
+    Arguments:
+        pool: of memory, for graphs of which none runs beside another.
     """
     now, beside = torch.cuda.current_stream(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
     beside.wait_stream(now)
@@ -129,7 +135,7 @@ def recorded(work: Callable[[], Tensor]) -> Callable[[], Tensor]:  # pragma: no 
     now.wait_stream(beside)
     graph = torch.cuda.CUDAGraph()
     try:
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
             found = work()
     except (RuntimeError, RegardError) as error:
         logger.warning("a step of the decoder is no CUDA graph, and takes longer: %s", str(error).split("\n")[0])
@@ -142,6 +148,12 @@ def recorded(work: Callable[[], Tensor]) -> Callable[[], Tensor]:  # pragma: no 
     return again
 
 
-def _up(number: int, least: int) -> int:
-    """The next power of two."""
-    return max(least, 1 << (number - 1).bit_length() if number else 0)
+def _up(number: int) -> int:
+    """The next size that rooms have.
+
+    >>> [_up(number) for number in (0, 1, 3, 33, 64, 65, 200)]
+    [1, 1, 4, 64, 64, 128, 256]
+    """
+    if number > EVEN:
+        return -(-number // EVEN) * EVEN
+    return 1 << max(0, number - 1).bit_length()

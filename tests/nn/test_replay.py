@@ -120,14 +120,16 @@ def test_batch_after_batch_is_written_as_by_a_cache(name: str, find: str) -> Non
     assert_same(written(model, find, model.replay(FINDS[find][1])), expected)
 
 
-def test_rooms_serve_again() -> None:
+def test_rooms_serve_the_next_batch_of_their_size() -> None:
     model = Model(made())
-    replay = model.replay(2)
-    for _ in range(2):
-        written(model, "drawn", replay)
-        assert set(replay._rooms) == {
-            (sources, keys, columns) for sources, keys in ((4, 16), (1, 16), (4, 32)) for columns in (32, 60)
-        }
+    replay, rooms = model.replay(1), []
+    for lengths in ((3, 1, 6, 2), (4, 2, 16), (17, 3, 1, 1), (4,)):
+        memory = memory_of(lengths, model.table)
+        search(*replay.begin(memory), **settings(memory, partial(search)))
+        rooms.append(dict(replay._rooms))
+    assert rooms[0] == rooms[1]  # four sources at most, of 16 vectors at most
+    assert all(list(room) == [32, 60] for room in rooms)
+    assert len({id(room[32]) for room in rooms}) == 3
 
 
 class OnTheHost(TorchDispatchMode):

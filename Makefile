@@ -85,7 +85,7 @@ neon:
 	@.ci/neon
 
 gpu-check: $(KERNELS)
-	@$(BIN)/python -m pytest tests/attention tests/nn/test_layers_wait.py tests/nn/test_replay.py tests/tasks/test_steps_wait.py \
+	@$(BIN)/python -m pytest -n auto tests/attention tests/nn/test_layers_wait.py tests/nn/test_replay.py tests/tasks/test_steps_wait.py \
 		tests/training/test_budget.py -k "triton or wait or gpu"
 	@TRITON_INTERPRET=$$($(BIN)/python -c "import torch; print(int(not torch.cuda.is_available()))") $(BIN)/python -m benchmarks gpu gpu_training --json gpu.json
 

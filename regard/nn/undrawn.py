@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 def undrawn(device: str = "cpu") -> Iterator[None]:
     """Modules that are made here keep whatever stood in their memory; on the device "meta" they take none.
 
-    Besides the time that it takes, PyTorch loads its compiler, for a second, to draw on "meta".
+    Besides the time that it takes, PyTorch loads its compiler and SymPy, for a second, to draw on "meta".
 
     >>> with undrawn("meta"):
     ...     torch.nn.Linear(3, 4).weight.device
@@ -29,6 +29,8 @@ class _Undrawn(TorchFunctionMode):
         self, function: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         given = kwargs or {}
+        if function is torch.randn:
+            return torch.empty(*args, **given)
         draws = function.__name__ in ("normal_", "uniform_")  # of a tensor, as some of those in torch.nn.init call it
         if draws or getattr(function, "__module__", None) == "torch.nn.init":
             return args[0] if args else given["tensor"]

@@ -71,10 +71,8 @@ def on_host(*given: Tensor) -> list[Tensor]:
 
 def known(offsets: Tensor) -> Tensor | None:
     """Offsets as the CPU has them, for which no GPU is waited for; None where it has none."""
-    if offsets.is_cpu:
-        return offsets
-    version, held = getattr(offsets, "_on_host", (None, None))
-    return held if version == _version(offsets) else None
+    version, held = getattr(offsets, "_on_host", (None, offsets if offsets.is_cpu else None))
+    return held if version in (None, _version(offsets)) else None
 
 
 def moved_offsets(offsets: Tensor, device: torch.device | str) -> Tensor:
@@ -95,7 +93,7 @@ def _keep(offsets: Tensor, held: Tensor) -> Tensor:
 
 
 def told(offsets: Tensor, held: Tensor) -> Tensor:
-    """The same, of which the CPU knows from now on what it holds."""
+    """The same, of which the CPU takes from now on that it holds so much."""
     offsets._on_host = (_version(offsets), held)  # type: ignore[attr-defined]
     return offsets
 

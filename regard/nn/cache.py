@@ -51,7 +51,7 @@ class Slots:
 
     @property
     def start(self) -> Tensor:
-        """``[R]`` int64, the position of the next row of each; of the host, that of the last there is room for."""
+        """``[R]`` int64, the position of the next row of each; the CPU takes it for the last that there is room for."""
         R = len(self.parents)
         return told(self.position.expand(R), torch.full((R,), self.columns - 1))
 

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from regard.attention import GridBias, RelativeBias
 from regard.errors import ConfigError
-from regard.ragged import Ragged, on_host, takes_ragged
+from regard.ragged import Ragged, known, on_host, takes_ragged
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,5 +252,6 @@ def _longest(batch: Ragged, start: Tensor | None) -> int:
         return batch.part.longest
     if start is None:
         return batch.longest
-    offsets, begun = on_host(batch.offsets, start)
+    furthest = known(start)
+    offsets, begun = on_host(batch.offsets, start if furthest is None else furthest)
     return int((offsets.diff() + begun).max()) if len(batch) else 0

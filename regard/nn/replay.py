@@ -57,7 +57,7 @@ class Replay:
         most: int | None = None,
     ) -> None:
         self.decoder, self.embed, self.score, self.width, self.most = decoder, embed, score, width, most
-        self._size, self._rooms = (0, 0), dict[int, Room]()
+        self._size, self._rooms = (0, 0), dict[int, Room]()  # sources and vectors of each; by columns
 
     def begin(self, memory: Ragged) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], None]]:
         """Its two functions for the sources of ``memory``, ``[S, E]``; those of the batch before end here."""
@@ -115,19 +115,24 @@ class Replay:
             def step() -> Tensor:
                 return self.score(self.decoder.write(self.embed(ids), slots))
 
-            self._rooms[columns] = Room(slots, ids, recorded(step, self._pool) if ids.is_cuda else step)
+            with torch.cuda.device_of(ids):  # type: ignore[no-untyped-call]
+                self._rooms[columns] = Room(slots, ids, recorded(step, self._pool))
         return self._rooms[columns]
 
 
-def recorded(work: Callable[[], Tensor], pool: Any) -> Callable[[], Tensor]:  # pragma: no cover - needs a GPU
+def recorded(work: Callable[[], Tensor], pool: Any) -> Callable[[], Tensor]:
     """The same work on the same tensors, as a CUDA graph; it gives the same tensor each time.
 
     It is done once for that, beside the work of now, so that kernels are compiled and libraries loaded before. What
     cannot be recorded is done as it is, and said.
 
     Arguments:
-        pool: of memory, for graphs of which none runs beside another.
+        pool: of memory, for graphs of which none runs beside another; None on the CPU, where work stays as it is.
     """
+    return work if pool is None else _captured(work, pool)
+
+
+def _captured(work: Callable[[], Tensor], pool: Any) -> Callable[[], Tensor]:  # pragma: no cover - needs a GPU
     now, beside = torch.cuda.current_stream(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
     beside.wait_stream(now)
     with torch.cuda.stream(beside):

@@ -23,7 +23,7 @@ from regard.attention.check import NORMALIZERS, window_sides
 from regard.attention.grid.check import window_sides as grid_sides
 from regard.attention.grid.spec import Window2d
 from regard.errors import ConfigError, ShapeError, UnsupportedError
-from regard.nn.cache import Projected, Slots
+from regard.nn.cache import Projected
 from regard.nn.chunk import Chunk, on_device_of, packed
 from regard.nn.positions import NO_ORDER, Order, rotate
 from regard.nn.streaming import AttentionState, Buffer
@@ -197,22 +197,22 @@ class MultiHeadAttention(nn.Module):
         return Chunk(self.output(packed(mixed, picked).flatten(1)), places.after(state.right))
 
     @torch.no_grad()
-    def write(self, x: Tensor, slots: Slots, past: Tensor, order: Order = NO_ORDER) -> Tensor:
+    def write(self, x: Tensor, past: Tensor, parents: Tensor, written: Tensor, order: Order = NO_ORDER) -> Tensor:
         """``[R, E]`` → ``[R, E]``: the next row of each hypothesis; without gradient.
 
         Arguments:
             x: the next rows.
-            slots: which hypotheses they go on from, and how much of the past is theirs.
-            past: this layer's; it takes in the rows.
+            past, parents: of `Slots`, this layer's past; it takes in the rows.
+            written: ``[R, N]`` bool, which columns of the past are in use with these.
             order: what positions tell this layer of them.
         """
         rows, turned, last = self._rows(x), self.heads + self.key_heads, past.shape[2] - 1
         if order.rotation is not None:
             rows[:, :turned] = rotate(rows[:, :turned], order.rotation)
         query, newest = torch.split(rows, [self.heads, 2 * self.key_heads], 1)
-        past[:, :, :last] = past[slots.parents, :, 1:]
+        past[:, :, :last] = past[parents, :, 1:]
         past[:, :, last] = newest
-        mixed = self._attend_newest(query[:, :, None], past, last, slots.written, order)  # [R, H, 1, D]
+        mixed = self._attend_newest(query[:, :, None], past, last, written, order)  # [R, H, 1, D]
         return self.output(mixed.flatten(1))  # type: ignore[no-any-return]
 
     @torch.no_grad()

@@ -102,21 +102,22 @@ class DecoderLayer(nn.Module):
         return chunk.with_values(self._through(chunk.values, attended, read))
 
     @torch.no_grad()
-    def write(self, x: Tensor, slots: Slots, past: Tensor, memory: Tensor, order: Order = NO_ORDER) -> Tensor:
+    def write(self, x: Tensor, slots: Slots, layer: int, written: Tensor, order: Order = NO_ORDER) -> Tensor:
         """``[R, E]`` → ``[R, E]``: the next row of each hypothesis in its slot; without gradient.
 
         Arguments:
             x: the next rows.
-            slots: of the hypotheses.
-            past, memory: this layer's, of these slots; the past takes in the rows.
+            slots: of the hypotheses; they take in the rows.
+            layer: which of the slots' layers this is.
+            written: ``[R, N]`` bool, which columns of the past are in use with these rows.
             order: what positions tell the attention of the targets to themselves.
         """
 
         def attended(x: Tensor) -> Tensor:
-            return self.attention.write(x, slots, past, order)
+            return self.attention.write(x, slots.past[layer], slots.parents, written, order)
 
         def read(x: Tensor) -> Tensor:
-            return self.cross_attention.read_memory(x, memory, slots.readable)
+            return self.cross_attention.read_memory(x, slots.memory[layer], slots.readable)
 
         return self._through(x, attended, read)
 
@@ -252,7 +253,17 @@ class Decoder(nn.Module):
     @torch.no_grad()
     @takes_ragged
     def begin(self, memory: Ragged, slots: Slots) -> None:
-        """As :meth:`start`, in ``slots``, of which those of the sources beyond ``memory`` ``[S, E]`` stay unused."""
+        """As :meth:`start`, in ``slots``, of which those of the sources beyond ``memory`` ``[S, E]`` stay unused.
+
+        Raises:
+            ShapeError: there are more sources than there is room for, or longer ones.
+        """
+        sources, keys = slots.readable.shape
+        if len(memory) > sources or memory.longest > keys:
+            raise ShapeError(
+                f"memory must fit the slots, {sources} sources of at most {keys} vectors; got {len(memory)}, the "
+                f"longest of {memory.longest}; make larger ones with decoder.slots"
+            )
         memory = enter(memory, self.memory_positions)
         layers: list[DecoderLayer] = list(self.layers)  # type: ignore[arg-type]
         slots.readable.zero_()
@@ -270,14 +281,20 @@ class Decoder(nn.Module):
 
         Arguments:
             vectors: of the newest target of each hypothesis.
-            slots: from :meth:`slots`; they take in the vectors.
+            slots: from :meth:`slots`; they take in the vectors, at most as many times as they have columns.
+
+        Raises:
+            ShapeError: there are more or fewer vectors than slots.
         """
-        start, batch = slots.start, Ragged(vectors, slots.offsets)
+        R = len(slots.parents)
+        if len(vectors) != R:
+            raise ShapeError(f"vectors must have one row for each of the {R} slots, got {len(vectors)}")
+        start, written, batch = slots.start, slots.written, Ragged(vectors, slots.offsets)
         batch = enter(batch, self.positions, self.embedding_norm, start)
         orders, x = orders_of_layers(self.order, batch, start), batch.values
         layers: list[DecoderLayer] = list(self.layers)  # type: ignore[arg-type]
-        for layer, past, memory, order in zip(layers, slots.past, slots.memory, orders, strict=False):
-            x = layer.write(x, slots, past, memory, order)
+        for number, (layer, order) in enumerate(zip(layers, orders, strict=False)):
+            x = layer.write(x, slots, number, written, order)
         slots.position.add_(1)
         return x if self.norm is None else self.norm(x)
 

@@ -1,9 +1,9 @@
 """The steps of a search as a GPU does them best: recorded once as a CUDA graph, then done again by one call.
 
-A step of a decoder is a hundred small kernels, which the host takes longer to start than the GPU to run. A graph starts
-all of them at once, but does exactly what was recorded: the same kernels on the same tensors. So hypotheses stand in
-slots, `regard.nn.cache.Slots`, as many for each source whether they are used or not, and sizes are rounded up: what was
-recorded for one batch serves the next of its size.
+A step of a decoder is dozens of small kernels, each of them started by the host. A graph starts them at once, but does
+exactly what was recorded: the same kernels on the same tensors. So hypotheses stand in slots, `regard.nn.cache.Slots`,
+as many for each source whether they are used or not, and sizes are rounded up: what was recorded for one batch serves
+the next of its size.
 """
 
 from __future__ import annotations

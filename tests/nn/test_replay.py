@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from regard import Ragged
+from regard import Ragged, ShapeError
 from regard.decoding.search import Hypothesis, sample, search
 from regard.nn import Decoder, DecoderLayer, FeedForward, MultiHeadAttention, build_decoder
 from regard.nn.build import POSITIONS
@@ -130,6 +130,17 @@ def test_rooms_serve_the_next_batch_of_their_size() -> None:
     assert rooms[0] == rooms[1]  # four sources at most, of 16 vectors at most
     assert all(list(room) == [32, 60] for room in rooms)
     assert len({id(room[32]) for room in rooms}) == 3
+
+
+def test_what_does_not_fit_the_slots_is_refused() -> None:
+    decoder, table = made(), Model(made()).table
+    slots = decoder.slots(2, 3, keys=4, columns=5, like=table)
+    for lengths in ((1, 1, 1), (5,)):
+        with pytest.raises(ShapeError, match=r"memory must fit the slots, 2 sources of at most 4 vectors; got"):
+            decoder.begin(memory_of(lengths, table), slots)
+    decoder.begin(memory_of((4, 1), table), slots)
+    with pytest.raises(ShapeError, match="vectors must have one row for each of the 6 slots, got 2"):
+        decoder.write(table[:2], slots)
 
 
 class Recorder(TorchDispatchMode):

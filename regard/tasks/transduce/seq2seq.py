@@ -343,6 +343,7 @@ class Seq2Seq(ModelBase[TransduceConfig, Transformer]):
         most = config.position_reach - 1 if config.positions == "learned" else None
         width = find.keywords.get("samples", find.keywords.get("beam", 1))
         replay = network.replay(width, most) if device.type in REPLAYING else None
+        write = partial(network.find, longest_output=config.longest_output, most=most, replay=replay)
         found: list[list[Hypothesis]] = [[] for _ in examples]
         seed = None if generator is None else int(torch.randint(2**48, (), generator=generator, device=device))
 
@@ -351,8 +352,7 @@ class Seq2Seq(ModelBase[TransduceConfig, Transformer]):
             if seed is not None:
                 how = partial(find, generator=torch.Generator(device).manual_seed(seed + numbers[0]))
             inputs = network.front_end.encode([examples[number].items for number in numbers]).to(device)
-            limits: Any = {"longest_output": config.longest_output, "most": most}
-            batch: list[list[Hypothesis]] = network.find(inputs, how, **limits, replay=replay)
+            batch: list[list[Hypothesis]] = write(inputs, how)
             return batch
 
         for numbers, batch in in_batches([self.length(example) for example in examples], device, found_for):

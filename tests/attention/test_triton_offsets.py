@@ -137,14 +137,25 @@ def test_malformed_ones_on_a_gpu(wrong: tuple[int, ...]) -> None:
         regard.attend(x, x, x, window=2, offsets=torch.tensor([0, 20]).cuda(), implementation="triton")
 
 
+def test_a_graph_is_not_captured_with_offsets_elsewhere() -> None:
+    from regard.attention.triton.runs import _found
+
+    *_, spec = check(ROWS, ROWS, ROWS, DEFAULTS | {"offsets": torch.tensor([0, 5, 20])})
+    with pytest.raises(ShapeError, match="offsets must be on meta while a CUDA graph is captured, got cpu"):
+        _found(*[ROWS.to("meta")] * 2, spec, captured=True)
+
+
 @GPU
 def test_other_offsets_for_a_captured_graph() -> None:
-    """Well-formed ones count; others give NaN, since nothing can be said."""
-    x, offsets = ROWS.cuda(), torch.tensor([0, 5, 20]).cuda()
+    """Well-formed ones count; others give NaN, since nothing can be said. Those of the CPU are refused."""
+    here = torch.tensor([0, 5, 20])
+    x, offsets = ROWS.cuda(), here.cuda()
     regard.attend(x, x, x, offsets=offsets, implementation="triton")  # compiles
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         output = regard.attend(x, x, x, offsets=offsets, implementation="triton")
+        with pytest.raises(ShapeError, match="offsets must be on cuda:0 while a CUDA graph is captured, got cpu"):
+            regard.attend(x, x, x, offsets=here, implementation="triton")
     for numbers in ([0, 5, 20], [0, 11, 20]):
         offsets.copy_(torch.tensor(numbers))
         graph.replay()

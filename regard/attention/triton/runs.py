@@ -10,6 +10,7 @@ from torch import Tensor
 from regard.attention.spec import Spec, read_sequences
 from regard.attention.triton import doubts
 from regard.attention.triton.arguments import Runs
+from regard.errors import ShapeError
 from regard.ragged import known
 
 NONE = Runs(None, None, None)
@@ -27,7 +28,8 @@ def runs_of(query: Tensor, key: Tensor, spec: Spec) -> Found:
     """Those of a call; kept beside the offsets, so that all layers share them, forward and backward.
 
     Raises:
-        ShapeError: offsets that are none, or those of an earlier call, which only a GPU knew.
+        ShapeError: offsets that are none, or those of an earlier call, which only a GPU knew; offsets on the CPU while
+            a CUDA graph is captured.
     """
     captured = query.is_cuda and torch.cuda.is_current_stream_capturing()  # while it is, nothing may be asked
     if not captured:  # pragma: no branch - needs a GPU
@@ -50,6 +52,11 @@ def _found(query: Tensor, key: Tensor, spec: Spec, *, captured: bool) -> Found:
     """On a GPU that knows the offsets alone, or that will be told others in a captured graph, it checks them itself."""
     assert spec.offsets is not None
     given = [spec.offsets] if spec.key_offsets is None else [spec.offsets, spec.key_offsets]
+    if captured and any(x.device != query.device for x in given):
+        places = ", ".join(str(x.device) for x in given)
+        raise ShapeError(
+            f"offsets must be on {query.device} while a CUDA graph is captured, got {places}; use .to(device) before"
+        )
     own, *others = (x.to(query.device, non_blocking=True) for x in given)
     ill: Tensor | None = None
     if captured or any(known(x) is None for x in given):

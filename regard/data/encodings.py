@@ -53,7 +53,7 @@ def checked_delimiter(text: str) -> str:
 def undecodable(error: UnicodeError, encoding: str, name: str, line: int | None) -> DataError:
     """The error about bytes that are no text in an encoding."""
     expected = "UTF-8 text" if encoding == UTF8 else f"text in {encoding}"
-    if not isinstance(error, UnicodeDecodeError):  # UTF-16 says in which order its bytes stand
+    if not isinstance(error, UnicodeDecodeError) or "BOM" in error.reason:  # UTF-16 says in which order its bytes stand
         return DataError(expected, f"no byte order mark; give encoding={encoding}-le or {encoding}-be", path=name)
     found = f"byte 0x{error.object[error.start]:02x}"
     if line is not None:

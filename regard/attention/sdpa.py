@@ -54,5 +54,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> tuple[Tenso
     key, value = (x.masked_fill(bad[..., None], 0) for x in (key, value))
     output = F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=spec.scale, enable_gqa=grouped)
     rows = torch.arange(query.shape[2], device=query.device).clamp(max=key.shape[2] - 1)
-    sees_bad = (bad.cumsum(-1) > 0)[..., rows].repeat_interleave(query.shape[1] // key.shape[1], 1)  # [B, H, Q]
+    sees_bad = (bad.cumsum(-1) > 0)[..., rows]  # [B, Hk, Q]
+    if grouped:  # by an index: PyTorch 2.11 cannot export a repeat_interleave of an open length
+        sees_bad = sees_bad[:, torch.arange(query.shape[1], device=query.device) // (query.shape[1] // key.shape[1])]
     return output.masked_fill(sees_bad[..., None], torch.nan), None

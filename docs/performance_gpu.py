@@ -26,6 +26,7 @@ KERNELS = {
     "BY_KEY": "backward, keys and values",
     "RAGGED": "both of backward, ragged",
     "FLOAT32": "all of float32",
+    "FLOAT32_BIASED": "backward of float32 with a bias or a table",
     "ADDITIVE": "all of additive scores",
     "PAIRS": "weights, and the gradient of a bias",
 }

@@ -86,7 +86,7 @@ def tiles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
 
     if request.param == "own tiles":
         return
-    for table in ("FORWARD", "FORWARD_LONG", "BY_QUERY", "BY_KEY", "RAGGED", "FLOAT32", "ADDITIVE", "PAIRS"):
+    for table in (name for name, value in vars(tuning).items() if isinstance(value, dict) and name.isupper()):
         registers = None if table == "PAIRS" else 168
         monkeypatch.setattr(tuning, table, {256: tuning.Tiles(16, 16, 1, 1, registers)})
 

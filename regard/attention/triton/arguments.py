@@ -6,18 +6,22 @@ from typing import Any, NamedTuple
 
 
 class How(NamedTuple):
-    """What is compiled in."""
+    """What is compiled in, each a ``tl.constexpr``: before Triton 3.8 a number of a tuple is none by itself."""
 
-    M: int  # rows of a block
-    N: int  # others in a tile
-    D: int  # channels of queries and keys
-    DV: int  # of values
-    WIDTH: int  # channels of a tile, a power of two: D and more
-    WIDTH_V: int
-    ADDITIVE: bool  # whether scores are Σ w · tanh(q + k), or products
-    NORMALIZER: str
-    PRECISION: str  # of products
-    HIDDEN: bool  # whether more is hidden than windows hide
+    M: Any  # rows of a block
+    N: Any  # others in a tile
+    D: Any  # channels of queries and keys
+    DV: Any  # of values
+    WIDTH: Any  # channels of a tile, a power of two: D and more
+    WIDTH_V: Any
+    ADDITIVE: Any  # whether scores are Σ w · tanh(q + k), or products
+    NORMALIZER: Any
+    PRECISION: Any  # of products
+    HIDDEN: Any  # whether more is hidden than windows hide
+
+    def __hash__(self) -> int:
+        """Asked for at every call, where Triton's own, field by field, takes microseconds."""
+        return hash(tuple([x.value for x in self]))
 
 
 class Matrix(NamedTuple):

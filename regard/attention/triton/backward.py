@@ -116,7 +116,8 @@ def by_query(
 ):  # fmt: skip
     """``result [B, H, Q, D]``; writes δ too, which :func:`by_key` reads. A program for each block of M queries."""
     call = Call(inputs, extra, Numbers(queries, keys, start, left, right, row_seed, key_seed, seed_high))
-    (block, sight), rows = of_queries(call, runs, blocks, HOW.M), tl.arange(0, HOW.M)
+    sight = Sight(runs, start, left, right, queries, keys)
+    block, rows = of_queries(inputs, sight, blocks, HOW.M), tl.arange(0, HOW.M)
     begin, before, inside, tiles = plan(sight, block.first, HOW.M, HOW.N, HOW.HIDDEN)
     q = tile(inputs.query, queries, block.batch, block.head, block.first, rows, True, HOW.D, HOW.WIDTH)
     do = tile(given.grad, queries, block.batch, block.head, block.first, rows, True, HOW.DV, HOW.WIDTH_V)

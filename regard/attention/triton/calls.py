@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import torch
+import triton.language as tl
 from torch import Tensor
 
 from regard.attention.band import Band
@@ -158,7 +159,7 @@ def _call(query: Tensor, key: Tensor, value: Tensor, spec: Spec) -> Call:
 
 @cache
 def _how(rows: int, columns: int, dim: int, value_dim: int, *others: Any) -> How:
-    return How(rows, columns, dim, value_dim, _width(dim), _width(value_dim), *others)
+    return How(*map(tl.constexpr, (rows, columns, dim, value_dim, _width(dim), _width(value_dim), *others)))
 
 
 @cache
@@ -228,7 +229,7 @@ def _backward_tiles(table: dict[int, tuning.Tiles], query: Tensor, value: Tensor
     if spec.additive_weight is not None:
         table = tuning.ADDITIVE
     elif query.dtype == torch.float32:
-        table = tuning.FLOAT32
+        table = tuning.FLOAT32 if spec.bias is None and spec.table is None else tuning.FLOAT32_BIASED
     elif spec.offsets is not None:
         table = tuning.RAGGED
     return tuning.tiles_of(table, max(query.shape[-1], value.shape[-1]))

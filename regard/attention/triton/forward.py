@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 
 from regard.attention.triton.additive import compared
-from regard.attention.triton.arguments import NUMBERS, Call, Numbers
+from regard.attention.triton.arguments import NUMBERS, Call, Numbers, Sight
 from regard.attention.triton.tiles import (
     LOWEST,
     added,
@@ -93,7 +93,8 @@ def forward(
 ):  # fmt: skip
     """``output [B, H, Q, Dv]`` and ``statistics [B, H, Q]``; a program for each block of M queries."""
     call = Call(inputs, extra, Numbers(queries, keys, start, left, right, row_seed, key_seed, seed_high))
-    (block, sight), rows = of_queries(call, runs, blocks, HOW.M), tl.arange(0, HOW.M)
+    sight = Sight(runs, start, left, right, queries, keys)
+    block, rows = of_queries(inputs, sight, blocks, HOW.M), tl.arange(0, HOW.M)
     begin, before, inner, tiles = plan(sight, block.first, HOW.M, HOW.N, HOW.HIDDEN)
     q = tile(inputs.query, queries, block.batch, block.head, block.first, rows, True, HOW.D, HOW.WIDTH)
     of_row = tl.zeros([HOW.M], tl.float32)

@@ -29,7 +29,8 @@ def band(
 ):  # fmt: skip
     """``result [B, H, Q, width]``, zero at first; ``first_keys [Q]`` is the key of a row's first column."""
     call = Call(inputs, extra, Numbers(queries, keys, start, left, right, row_seed, key_seed, seed_high))
-    (block, sight), rows = of_queries(call, runs, blocks, HOW.M), tl.arange(0, HOW.M)
+    sight = Sight(runs, start, left, right, queries, keys)
+    block, rows = of_queries(inputs, sight, blocks, HOW.M), tl.arange(0, HOW.M)
     columns, there = tl.arange(0, HOW.N), block.first + rows < queries
     begin, _, _, tiles = plan(sight, block.first, HOW.M, HOW.N, True)
     q = tile(inputs.query, queries, block.batch, block.head, block.first, rows, True, HOW.D, HOW.WIDTH)

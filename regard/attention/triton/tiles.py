@@ -9,7 +9,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from regard.attention.triton.arguments import Block, Sight
+from regard.attention.triton.arguments import Block
 
 INTERPRETED = tl.constexpr(bool(triton.knobs.runtime.interpret))
 LOG2_E = tl.constexpr(1.4426950408889634)
@@ -86,14 +86,12 @@ def put(matrix, count, batch, head, first, offsets, values, D: tl.constexpr, WID
 
 
 @triton.jit
-def of_queries(call, runs, blocks, M: tl.constexpr):
-    """The block of queries that this program works on, of so many in each plane, and what queries see."""
-    numbers = call.numbers
-    sight = Sight(runs, numbers.start, numbers.left, numbers.right, numbers.queries, numbers.keys)
+def of_queries(inputs, sight, blocks, M: tl.constexpr):
+    """The block of queries that this program works on, of so many in each plane."""
     plane, first = tl.program_id(0) // blocks, tl.program_id(0) % blocks * M
-    batch, head = plane // call.inputs.heads, plane % call.inputs.heads
+    batch, head = plane // inputs.heads, plane % inputs.heads
     low, high = run_of(sight, first + tl.arange(0, M))
-    return Block(plane, batch, head, head // call.inputs.group, first, low, high), sight
+    return Block(plane, batch, head, head // inputs.group, first, low, high)
 
 
 @triton.jit
@@ -221,7 +219,7 @@ def is_finite(x):
 @triton.jit
 def some_ill(x):
     """Whether any number of a tile is NaN or infinite."""
-    return tl.max(tl.max((~is_finite(x)).to(tl.int32), 1), 0) > 0
+    return tl.max((~is_finite(x)).to(tl.int32)) > 0
 
 
 @triton.jit

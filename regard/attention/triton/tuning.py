@@ -26,6 +26,7 @@ BY_QUERY = {64: Tiles(64, 64, 4, 2, 168), 128: Tiles(64, 64, 4, 2), 256: Tiles(3
 BY_KEY = {64: Tiles(64, 64, 4, 2, 168), 128: Tiles(64, 64, 4, 2), 256: Tiles(32, 32, 4, 1)}
 RAGGED = {64: Tiles(64, 32, 4, 2), 128: Tiles(64, 32, 4, 2), 256: Tiles(32, 32, 4, 1)}  # both of backward
 FLOAT32 = {64: Tiles(64, 32, 4, 2), 128: Tiles(32, 32, 4, 2), 256: Tiles(16, 16, 4, 1)}  # of every kernel
+FLOAT32_BIASED = FLOAT32 | {128: Tiles(32, 32, 4, 1)}  # backward with a bias or table, in the 99 KiB of small GPUs
 ADDITIVE = {64: Tiles(32, 32, 2, 2), 128: Tiles(32, 32, 2, 2), 256: Tiles(16, 16, 2, 1)}  # of every kernel
 PAIRS = {64: Tiles(32, 32, 4, 2), 128: Tiles(32, 32, 4, 2), 256: Tiles(16, 16, 4, 1)}  # weights; a bias's gradient
 

@@ -291,6 +291,13 @@ def test_which_version_is_installed() -> None:
     assert triton.installed("json") == ""  # as of a package of another name
 
 
+def test_a_gpu_of_another_maker_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.version, "hip", "7.1.0")
+    triton._of_gpu.cache_clear()
+    assert triton._of_gpu(torch.device("cuda")) == "the GPU is AMD's, the kernels are for NVIDIA's"
+    triton._of_gpu.cache_clear()
+
+
 def test_a_gpu_that_is_too_old_is_told_by_its_number() -> None:
     assert triton.lacks_units((7, 5)) == (
         "the GPU is of compute capability 7.5, the kernels take 8.0 (Ampere, which has bfloat16) or newer"

@@ -114,6 +114,8 @@ def _is_interpreted() -> bool:
 @cache
 def _of_gpu(device: torch.device) -> str | None:
     """What stands against a GPU; nothing against one that is only told of, by fake tensors."""
+    if torch.version.hip is not None:
+        return "the GPU is AMD's, the kernels are for NVIDIA's"
     if not torch.cuda.is_available():
         return None
     return lacks_units(torch.cuda.get_device_capability(device))  # pragma: no cover - needs a GPU

@@ -17,8 +17,8 @@ CASES = {"80": ("bias", "table", "long"), "90": ("window", "ragged"), "100": ("w
 
 @pytest.mark.parametrize("capability", CASES)
 def test_kernels_are_compiled(capability: str, tmp_path: Path) -> None:
-    script = Path(__file__).with_name("compile_kernels.py")
-    environment = os.environ | {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
+    script, root = Path(__file__).with_name("compile_kernels.py"), str(Path(__file__).parents[2])
+    environment = os.environ | {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path), "PYTHONPATH": root}
     command = [sys.executable, str(script), capability, *CASES[capability]]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]

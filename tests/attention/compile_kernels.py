@@ -64,8 +64,9 @@ def call(
     calls.weights(query, key, spec)
 
 
-driver.set_active(Target())
-JITFunction.run = only_compiled
-for name in sys.argv[2:]:
-    call(**CASES[name])
-print(json.dumps(FOUND))
+if __name__ == "__main__":
+    driver.set_active(Target())
+    JITFunction.run = only_compiled
+    for name in sys.argv[2:]:
+        call(**CASES[name])
+    print(json.dumps(FOUND))

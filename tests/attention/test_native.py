@@ -60,6 +60,16 @@ def test_several_blocks_and_uneven_widths(isa: str, data: st.DataObject) -> None
         _compare(data.draw(LARGE))
 
 
+@given(data=st.data())
+def test_whatever_stands_in_new_memory_is_written_over(data: st.DataObject) -> None:
+    def spoilt(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        return torch.full(shape, math.nan, dtype=dtype)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(native, "empty", spoilt)
+        _compare(data.draw(LARGE))
+
+
 @pytest.mark.parametrize("isa", SETS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("ragged", [False, True])

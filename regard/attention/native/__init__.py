@@ -123,7 +123,7 @@ def _backward(
     call: Any, grad: Tensor, inputs: tuple[Tensor, Tensor, Tensor], inner: Tensor, statistics: Tensor, spec: Spec
 ) -> dict[str, Tensor]:
     call.statistics, call.grad, call.inner = statistics.data_ptr(), array(grad), inner.data_ptr()
-    found = {name: _gradient(x) for name, x in zip(("query", "key", "value"), inputs, strict=True)}
+    found = {name: empty(*x.shape, dtype=x.dtype) for name, x in zip(("query", "key", "value"), inputs, strict=True)}
     call.by_query, call.by_key, call.by_value = (array(x) for x in found.values())
     learned = spec.learned()
     parts = {name: zeros(call.row_runs(), statistics.shape[0], *x.shape) for name, x in learned.items()}
@@ -209,12 +209,6 @@ def empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
 
 def zeros(*shape: int) -> Tensor:
     return empty(*shape).zero_()
-
-
-def _gradient(x: Tensor) -> Tensor:
-    """What is added to starts at zero; other types are written once."""
-    memory = empty(*x.shape, dtype=x.dtype)
-    return memory.zero_() if x.dtype == torch.float32 else memory
 
 
 def array(x: Tensor) -> tuple[int, tuple[int, ...], tuple[int, ...]]:

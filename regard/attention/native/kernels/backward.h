@@ -7,45 +7,6 @@
 
 namespace regard::REGARD_ISA {
 
-// Before all areas, for one run of rows: output . grad of each row, by which the slopes of a row's weights sum to zero,
-// wherever its keys are in several blocks. True if query and grad are finite.
-template <bool pairs>
-inline bool look_over(const Call& call, const Gradients& out, const BackwardSizes& size, const RowBlock& run,
-                      Index plane) {
-  const bool apart = run.sequence->key_stop - run.sequence->key_start > size.keys;
-  const bool wanted = call.normalizer == Normalizer::softmax && apart && !call.part;
-  float *query_copy, *output_copy, *grad_copy;
-  scratch().lay_out([&](Scratch& memory) {
-    query_copy = memory.take(size.rows * size.dim);
-    output_copy = memory.take(size.rows * size.value_dim);
-    grad_copy = memory.take(size.rows * size.value_dim);
-  });
-  const Index part = pairs ? 2 : 1;
-  const Index dim = round_up(size.dim / part, LANES), value_dim = round_up(size.value_dim / part, LANES);
-  bool finite = true;
-  for (Index row = run.row_start; row < run.row_stop; row += size.rows) {
-    const Index count = min(size.rows, run.row_stop - row), batch = plane / call.heads, head = plane % call.heads;
-    const auto taken = [&](const Array& x, Index columns, float* copy) {
-      return pairs ? take_pairs(x, batch, head, row, count, columns, nullptr, copy)
-                   : take_rows(x, batch, head, row, count, columns, 1, nullptr, copy);
-    };
-    const Rows grad = taken(out.grad, call.value_dim, grad_copy);
-    finite &= all_finite<pairs>(grad, count, value_dim) &&
-              all_finite<pairs>(taken(call.query, call.dim, query_copy), count, dim);
-    if (!wanted) continue;
-    const Rows output = taken(call.output, call.value_dim, output_copy);
-    for (Index n = 0; n < count; ++n) {
-      Vector total{};
-      for (Index d = 0; d < value_dim; d += LANES) {
-        const Vector x = load(output.data + n * output.stride + d), y = load(grad.data + n * grad.stride + d);
-        total = pairs ? add_products(total, x, y) : total + x * y;
-      }
-      out.inner[plane * call.rows + row + n] = sum(total);
-    }
-  }
-  return finite;
-}
-
 // The keys that some row of a run or a block sees, counted from the first of their sequence.
 inline Span seen_from(const Call& call, const RowBlock& block) {
   const Index low = seen_by(call, *block.sequence, block.row_start).low;
@@ -57,13 +18,6 @@ inline void backward(const Call& call, const Gradients& out) {
   const BackwardSizes size(call);
   Index count;
   const Memory<RowBlock> runs = row_blocks(call, size.run_rows(), count);
-  const Index all_planes = call.batch * call.heads;
-  const Memory<bool> rows_finite(count * all_planes);  // [runs, B, H]
-  const auto look = in_pairs(call) ? look_over<true> : look_over<false>;
-  in_parallel(count * all_planes, call.threads, [&](Index i) {
-    const Index number = call.ragged ? i / all_planes : i % count, plane = call.ragged ? i % all_planes : i / count;
-    rows_finite[number * all_planes + plane] = look(call, out, size, runs[number], plane);
-  });
 
   // In step s the run of rows number i of a sequence meets its run of keys number RATIO * i + s.
   const auto first_keys = [&](const RowBlock& run) {
@@ -99,9 +53,18 @@ inline void backward(const Call& call, const Gradients& out) {
           if (seen.low == seen.high) continue;
           const Span keys{first + seen.low / size.keys * size.keys, first + seen.high};
           for (Index head = plane % call.key_heads * groups; head < (plane % call.key_heads + 1) * groups; ++head)
-            BackwardRows(call, out, sums, size, block, number, plane / call.key_heads, head, rows_finite).against(keys);
+            BackwardRows(call, out, sums, size, block, number, plane / call.key_heads, head).against(keys);
         }
       });
+    in_parallel(here, call.threads, [&](Index plane) {
+      for (Index s = 0; s < call.sequence_count; ++s) {
+        const Sequence& sequence = call.sequences[s];
+        for (Index head = plane * groups; head < (plane + 1) * groups; ++head)
+          sums.query.clear_unmet(head, sequence.row_start, sequence.row_stop, size.rows);
+        sums.key.clear_unmet(plane, sequence.key_start, sequence.key_stop, size.keys);
+        sums.value.clear_unmet(plane, sequence.key_start, sequence.key_stop, size.keys);
+      }
+    });
     floats.put(out, first_plane, here);
   }
 }

@@ -36,19 +36,22 @@ inline float inner_product(const float* a, const float* b, Span span) {
   return sum(total);
 }
 
-// Slopes of the loss by scores in columns [span], from those by weights.
-REGARD_NOINLINE void through_normalizer(Normalizer normalizer, float statistic, float inner, Span span,
-                                        const float* weights, float* slopes) {
+// Slopes of the loss by weights in columns [span] to `scale` times those by scores, and unless `weighed` scores, times
+// `late`, to weights.
+REGARD_NOINLINE void through_normalizer(Normalizer normalizer, bool weighed, float late, float statistic, float inner,
+                                        float scale, Span span, float* weights, float* slopes) {
   const Vector zero{}, one = splat(1.f);
   for (Index k = span.low; k < span.high; k += LANES) {
-    const Vector weight = load(weights + k), slope = load(slopes + k);
+    const Vector x = load(weights + k), slope = load(slopes + k);
+    const Vector weight = weighed ? x : weight_of(normalizer, x * splat(late), splat(statistic));
     Vector by_score;
     if (normalizer == Normalizer::softmax)
-      by_score = weight * (slope - splat(inner));
+      by_score = weight * splat(scale) * (slope - splat(inner));
     else if (normalizer == Normalizer::relu)
-      by_score = slope * splat(statistic);
+      by_score = slope * splat(statistic * scale);
     else
-      by_score = slope * weight * (one - weight);
+      by_score = slope * splat(scale) * weight * (one - weight);
+    if (!weighed) store(weights + k, weight);
     store(slopes + k, weight == zero ? zero : by_score);
   }
 }
@@ -57,22 +60,23 @@ REGARD_NOINLINE void through_normalizer(Normalizer normalizer, float statistic, 
 class BackwardRows {
  public:
   BackwardRows(const Call& call, const Gradients& out, const AllSums& sums, const BackwardSizes& size,
-               const RowBlock& block, Index run, Index batch, Index head, const bool* rows_finite)
+               const RowBlock& block, Index run, Index batch, Index head)
       : call_(call), out_(out), sums_(sums), size_(size), block_(block), additive_(call.additive != nullptr),
-        pairs_(in_pairs(call)), run_(run), key_head_(head / (call.heads / call.key_heads)),
+        pairs_(in_pairs(call)), copies_(additive_ || call.dim != size.dim),
+        copies_values_(call.value_dim != size.value_dim), run_(run), key_head_(head / (call.heads / call.key_heads)),
         rows_(block.row_stop - block.row_start),
-        area_{call, *block.sequence, batch, head, block.row_start, block.row_stop, 0, 0, nullptr, nullptr, nullptr},
-        rows_finite_(rows_finite[run * call.batch * call.heads + plane()]) {
+        area_{call, *block.sequence, batch, head, block.row_start, block.row_stop, 0, 0, nullptr, nullptr, nullptr} {
     scratch().lay_out([&](Scratch& memory) {
       query_copy_ = memory.take(size.rows * size.dim);
       query_doubled_ = memory.take(additive_ ? size.rows * size.dim : 0);
-      by_query_copy_ = memory.take(size.rows * size.dim);
+      by_query_copy_ = memory.take(copies_ ? size.rows * size.dim : 0);
       grad_copy_ = memory.take(size.rows * size.value_dim);
       key_copy_ = memory.take(size.keys * size.dim);
       key_doubled_ = memory.take(additive_ ? size.keys * size.dim : 0);
-      by_key_ = memory.take(size.keys * size.dim);
+      output_copy_ = memory.take(size.rows * size.value_dim);
+      by_key_copy_ = memory.take(copies_ ? size.keys * size.dim : 0);
       value_copy_ = memory.take(size.keys * size.value_dim);
-      by_value_ = memory.take(size.keys * size.value_dim);
+      by_value_copy_ = memory.take(copies_values_ ? size.keys * size.value_dim : 0);
       key_panels_ = memory.take(size.width * size.dim);
       value_panels_ = memory.take(size.width * size.value_dim);
       weights_ = memory.take((size.rows + 1) * size.width);
@@ -106,10 +110,12 @@ class BackwardRows {
       for (Index r = 0; r < rows_; ++r)
         spans_[r] = within(seen_by(call_, *block_.sequence, block_.row_start + r), area_.key_start, area_.key_stop);
       take_keys();
+      if (careful_ || additive_) by_query_.begin(), by_key_.begin(), by_value_.begin();
       for (Index r = 0; r < rows_; r += HIGH) {
         prefetch(r, key == keys.low, key + size_.keys < keys.high);
         slopes_of_rows(r);
       }
+      by_query_.has_begun = true;
       if (careful_)
         mix_carefully();
       else
@@ -155,8 +161,7 @@ class BackwardRows {
     prepare_keys(area_);
     prepare_head(area_);
     if (out_.table_parts) std::memset(by_distance_sums_, 0, sizeof(float) * (rows_ + keys_ + LANES));
-    std::memset(by_key_, 0, sizeof(float) * keys_ * size_.dim);
-    std::memset(by_value_, 0, sizeof(float) * keys_ * size_.value_dim);
+    begin_keys();
     if (pairs_) {
       const bool* attended = area_.attended();
       key_ = take_row_pairs(call_.key, area_.batch, key_head_, area_.key_start, keys_, call_.dim, attended, key_pairs_);
@@ -168,8 +173,8 @@ class BackwardRows {
       careful_ = !panels(call_.value, call_.value_dim, value_copy_, value_panels_) || !finite || !rows_finite_;
       return;
     }
-    key_ = take_rows(call_.key, area_.batch, key_head_, area_.key_start, keys_, call_.dim, scale(), area_.attended(),
-                     key_copy_);
+    key_ =
+        take_rows(call_.key, area_.batch, key_head_, area_.key_start, keys_, call_.dim, 1, area_.attended(), key_copy_);
     const Rows value = take_rows(call_.value, area_.batch, key_head_, area_.key_start, keys_, call_.value_dim, 1,
                                  area_.attended(), value_copy_);
     careful_ = !by_rows(value, keys_, call_.value_dim, 1, value_panels_) || !rows_finite_;
@@ -180,8 +185,21 @@ class BackwardRows {
       asked_ = easy_ ? doubled_exponentials(key_, keys_, size_.dim, key_doubled_) : key_;
       by_rows(asked_, keys_, call_.dim, 1, key_panels_);
     } else {
-      careful_ |= !by_rows(key_, keys_, call_.dim, log2_factor(call_), key_panels_);
+      careful_ |= !by_rows(key_, keys_, call_.dim, call_.scale * log2_factor(call_), key_panels_);
     }
+  }
+
+  void begin_keys() {
+    Met& met = sums_.key.met_at(key_plane(), area_.key_start);
+    by_key_ = {sums_.key, key_plane(), area_.key_start, keys_, met, size_.dim, copies_ ? by_key_copy_ : nullptr};
+    by_value_ = {sums_.value,
+                 key_plane(),
+                 area_.key_start,
+                 keys_,
+                 met,
+                 size_.value_dim,
+                 copies_values_ ? by_value_copy_ : nullptr};
+    met = Met::before;
   }
 
   void take_rows_of_block() {
@@ -197,16 +215,42 @@ class BackwardRows {
       query_ = floats_of(call_.query, call_.dim, query_copy_);
       grad_ = floats_of(out_.grad, call_.value_dim, grad_copy_);
     }
-    const bool in_place = !additive_ && call_.dim == size_.dim;
-    by_query_ = in_place ? sums_.query.at(plane_of_sums(), area_.row_start) : by_query_copy_;
-    query_stride_ = in_place ? sums_.query.row : size_.dim;
-    if (!in_place) std::memset(by_query_, 0, sizeof(float) * rows_ * size_.dim);
+    begin_rows();
     if (!additive_) return;
     std::memset(weight_, 0, sizeof(float) * size_.dim);
     std::memcpy(weight_, call_.additive + area_.head * call_.dim, sizeof(float) * call_.dim);
     std::memset(by_weight_, 0, sizeof(float) * size_.dim);
     query_size_ = most_magnitude(query_, rows_, size_.dim);
     query_as_exponentials_ = doubled_exponentials(query_, rows_, size_.dim, query_doubled_);
+  }
+
+  void begin_rows() {
+    Met& met = sums_.query.met_at(plane_of_sums(), area_.row_start);
+    by_query_ = {
+        sums_.query, plane_of_sums(), area_.row_start, rows_, met, size_.dim, copies_ ? by_query_copy_ : nullptr};
+    if (met == Met::never) met = (pairs_ ? look_over<true>() : look_over<false>()) ? Met::before : Met::careful;
+    rows_finite_ = met == Met::before;
+  }
+  // True if query and grad are finite. Where a row's keys are in several blocks it makes the row's output . grad, by which
+  // under softmax the slopes of its scores sum to zero.
+  template <bool pairs>
+  bool look_over() const {
+    const bool in_several = area_.sequence.key_stop - area_.sequence.key_start > size_.keys;
+    if (call_.normalizer == Normalizer::softmax && !call_.part && in_several) {
+      const Rows output = pairs ? take_pairs(call_.output, area_.batch, area_.head, area_.row_start, rows_,
+                                             call_.value_dim, nullptr, output_copy_)
+                                : floats_of(call_.output, call_.value_dim, output_copy_);
+      for (Index r = 0; r < rows_; ++r) {
+        Vector total{};
+        for (Index d = 0; d < depth_of(call_.value_dim); d += LANES) {
+          const Vector x = load(output.data + r * output.stride + d), y = load(grad_.data + r * grad_.stride + d);
+          total = pairs ? add_products(total, x, y) : total + x * y;
+        }
+        out_.inner[plane() * call_.rows + area_.row_start + r] = sum(total);
+      }
+    }
+    return all_finite<pairs>(grad_, rows_, depth_of(call_.value_dim)) &&
+           all_finite<pairs>(query_, rows_, depth_of(call_.dim));
   }
 
   Rows floats_of(const Array& x, Index dim, float* copy) const {
@@ -219,6 +263,7 @@ class BackwardRows {
     const Index high = min(HIGH, rows_ - r), width = size_.width, all = round_up(keys_, LANES);
     Index low = span_of(r).low, stop = span_of(r + high - 1).high;
     if (low >= stop) {
+      if (!by_query_.has_begun) by_query_.clear(r, high);
       for (Index pair = r / 2; pairs_ && pair < (r + high + 1) / 2; ++pair) {
         std::memset(weight_pairs_ + pair * width, 0, sizeof(float) * all);
         std::memset(slope_pairs_ + pair * width, 0, sizeof(float) * all);
@@ -257,11 +302,11 @@ class BackwardRows {
     if (pairs_) {
       pair_rows(r, high);
       low = low / 2 * 2, stop = round_up(stop, 2), stride = width / 2;
-      for (Index m = 0; m < high; ++m) narrow(slopes + m * width, low, stop, call_.scale, narrowed_ + m * stride);
+      for (Index m = 0; m < high; ++m) narrow(slopes + m * width, low, stop, narrowed_ + m * stride);
       low /= 2, stop /= 2, slopes = narrowed_;
     }
-    product(pairs_, high, slopes + low, stride, 1, key_.data + low * key_.stride, key_.stride, WIDE,
-            by_query_ + r * query_stride_, query_stride_, size_.dim, stop - low, true);
+    product(pairs_, high, slopes + low, stride, 1, key_.data + low * key_.stride, key_.stride, WIDE, by_query_.row(r),
+            by_query_.stride, size_.dim, stop - low, by_query_.has_begun);
   }
 
   // Weights and slopes of neighbouring rows, for the products along rows.
@@ -279,41 +324,51 @@ class BackwardRows {
     const Index row = area_.row_start + r, place = plane() * call_.rows + row;
     const Span span = span_of(r), whole = whole_vectors(span);
     hide(area_, row, span, weights);
-    weigh(call_.normalizer, late_scale(call_), call_.statistics[place], whole, weights);
     if (call_.dropout > 0) drop(area_, row, whole, slopes);
+    const Normalizer normalizer = call_.normalizer;
+    const float statistic = call_.statistics[place], late = late_scale(call_);
+    const bool all_here = normalizer == Normalizer::softmax && !call_.part && sees_no_other(row);
     float inner = 0;
-    if (call_.normalizer == Normalizer::softmax) {
-      const Span all = seen_by(call_, area_.sequence, row);
-      const bool here = !call_.part && all.low >= area_.key_start && all.high <= area_.key_stop;
-      inner = here ? inner_product(weights, slopes, whole) : out_.inner[place];
+    if (all_here) {
+      weigh(normalizer, late, statistic, whole, weights);
+      inner = inner_product(weights, slopes, whole);
+    } else if (normalizer == Normalizer::softmax) {
+      inner = out_.inner[place];
     }
-    through_normalizer(call_.normalizer, call_.statistics[place], inner, whole, weights, slopes);
+    through_normalizer(normalizer, all_here, late, statistic, inner, out_.table_parts ? 1 : scale(), whole, weights,
+                       slopes);
     if (call_.dropout > 0) drop(area_, row, whole, weights);
-    if (out_.table_parts) {
-      float* sums = by_distance_sums_ + (rows_ - 1 - r);
-      for (Index k = span.low; k < span.high; ++k) sums[k] += slopes[k];
-    }
+    if (!out_.table_parts) return;
+    float* sums = by_distance_sums_ + (rows_ - 1 - r);
+    for (Index k = span.low; k < span.high; ++k) sums[k] += slopes[k];
+    multiply(slopes, whole, scale());
   }
 
-  // What weights and slopes give to values and keys.
+  bool sees_no_other(Index row) const {  // key than those of the area
+    const Span all = seen_by(call_, area_.sequence, row);
+    return all.low >= area_.key_start && all.high <= area_.key_stop;
+  }
+
+  // What weights and slopes give to values and keys: one after the other, for the rows of one are all that the cache holds.
   void mix() {
-    const Index width = size_.width, dim = size_.dim, value_dim = size_.value_dim;
+    if (!additive_) mix(pairs_ ? slope_pairs_ : slopes_, pairs_ ? Rows{query_pairs_, size_.dim} : query_, by_key_);
+    mix(pairs_ ? weight_pairs_ : weights_, pairs_ ? Rows{grad_pairs_, size_.value_dim} : grad_, by_value_);
+  }
+  void mix(const float* weights, Rows rows, const BlockSums& sums) const {
+    const Index width = size_.width, part = pairs_ ? 2 : 1;
     Span seeing{0, 0};  // the rows that may see some of these keys: both limits rise with the key
     for (Index k = 0; k < keys_; k += HIGH) {
       const Index high = min(HIGH, keys_ - k);
       while (seeing.low < rows_ && span_of(seeing.low).high <= k) ++seeing.low;
       seeing.high = max(seeing.high, seeing.low);
       while (seeing.high < rows_ && span_of(seeing.high).low < k + high) ++seeing.high;
-      if (seeing.low == seeing.high) continue;
-      const Index part = pairs_ ? 2 : 1, low = seeing.low / part, depth = (seeing.high + part - 1) / part - low;
-      const Rows query = pairs_ ? Rows{query_pairs_, dim} : query_;
-      const Rows grad = pairs_ ? Rows{grad_pairs_, value_dim} : grad_;
-      if (!additive_)
-        product(pairs_, high, (pairs_ ? slope_pairs_ : slopes_) + low * width + k, 1, width,
-                query.data + low * query.stride, query.stride, WIDE, by_key_ + k * dim, dim, dim, depth, true);
-      product(pairs_, high, (pairs_ ? weight_pairs_ : weights_) + low * width + k, 1, width,
-              grad.data + low * grad.stride, grad.stride, WIDE, by_value_ + k * value_dim, value_dim, value_dim, depth,
-              true);
+      if (seeing.low == seeing.high) {
+        if (!sums.has_begun) sums.clear(k, high);
+        continue;
+      }
+      const Index low = seeing.low / part, depth = (seeing.high + part - 1) / part - low;
+      product(pairs_, high, weights + low * width + k, 1, width, rows.data + low * rows.stride, rows.stride, WIDE,
+              sums.row(k), sums.stride, sums.columns, depth, sums.has_begun);
     }
   }
 
@@ -321,7 +376,7 @@ class BackwardRows {
   void through_additive() {
     for (Index r = 0; r < rows_; ++r)
       additive_gradients(area_, area_.row_start + r, span_of(r), asking().data + r * asking().stride, asked_, size_.dim,
-                         easy_, careful_, slopes_ + r * size_.width, by_query_ + r * size_.dim, by_key_, by_weight_);
+                         easy_, careful_, slopes_ + r * size_.width, by_query_.row(r), by_key_.row(0), by_weight_);
   }
 
   // One row and key at a time: what is hidden is never multiplied, for 0 times NaN is NaN.
@@ -330,7 +385,7 @@ class BackwardRows {
     if (pairs_) {
       query = floats_of(call_.query, call_.dim, query_floats_);
       grad = floats_of(out_.grad, call_.value_dim, grad_floats_);
-      key = take_rows(call_.key, area_.batch, key_head_, area_.key_start, keys_, call_.dim, scale(), area_.attended(),
+      key = take_rows(call_.key, area_.batch, key_head_, area_.key_start, keys_, call_.dim, 1, area_.attended(),
                       key_copy_);
     }
     const auto add_scaled = [](Index count, float factor, const float* row, float* to) {
@@ -342,18 +397,17 @@ class BackwardRows {
         if (!area_.sees(area_.row_start + r, k)) continue;
         const float slope = slopes_[r * size_.width + k], weight = weights_[r * size_.width + k];
         if (!additive_) {
-          add_scaled(call_.dim, slope, key.data + k * key.stride, by_query_ + r * query_stride_);
-          add_scaled(call_.dim, slope, query.data + r * query.stride, by_key_ + k * size_.dim);
+          add_scaled(call_.dim, slope, key.data + k * key.stride, by_query_.row(r));
+          add_scaled(call_.dim, slope, query.data + r * query.stride, by_key_.row(k));
         }
-        add_scaled(call_.value_dim, weight, grad.data + r * grad.stride, by_value_ + k * size_.value_dim);
+        add_scaled(call_.value_dim, weight, grad.data + r * grad.stride, by_value_.row(k));
       }
     }
   }
 
   void put_keys() {
-    if (additive_) multiply_by_weight(by_key_, keys_);
-    add({by_key_, size_.dim}, keys_, call_.dim, scale(), sums_.key, key_plane(), area_.key_start);
-    add({by_value_, size_.value_dim}, keys_, call_.value_dim, 1, sums_.value, key_plane(), area_.key_start);
+    if (additive_) by_key_.multiply(weight_);
+    by_key_.put(), by_value_.put();
     if (out_.table_parts)
       for (Index n = 0; n < rows_ + keys_ - 1; ++n)
         out_.table_parts[share() * call_.table_width + area_.table_place(area_.first_distance() + n)] +=
@@ -361,38 +415,25 @@ class BackwardRows {
   }
 
   void put_rows_of_block() {
-    if (additive_) multiply_by_weight(by_query_, rows_);
-    if (by_query_ == by_query_copy_)
-      add({by_query_, size_.dim}, rows_, call_.dim, 1, sums_.query, plane_of_sums(), area_.row_start);
+    if (additive_) by_query_.multiply(weight_);
+    by_query_.put();
     if (out_.weight_parts)
       for (Index d = 0; d < call_.dim; ++d) out_.weight_parts[share() * call_.dim + d] += by_weight_[d];
   }
 
   Index share() const { return run_ * call_.batch * call_.heads + plane(); }  // of a sum that all runs make
-  void multiply_by_weight(float* rows, Index count) const {
-    for (Index n = 0; n < count; ++n)
-      for (Index d = 0; d < size_.dim; ++d) rows[n * size_.dim + d] *= weight_[d];
-  }
-  static void add(Rows rows, Index count, Index dim, float scale, const Sums& sums, Index plane, Index first) {
-    for (Index n = 0; n < count; ++n) {
-      const float* from = rows.data + n * rows.stride;
-      float* to = sums.at(plane, first + n);
-      for (Index d = 0; d < dim; ++d) to[d] += from[d] * scale;
-    }
-  }
 
   const Call& call_;
   const Gradients& out_;
   const AllSums& sums_;
   const BackwardSizes& size_;
   const RowBlock& block_;
-  const bool additive_, pairs_;
+  const bool additive_, pairs_, copies_, copies_values_;  // these: of sums, until they are put where they are wanted
   const Index run_, key_head_, rows_;
   Area area_;
-  const bool rows_finite_;
   Index keys_ = 0;
-  float *query_copy_, *query_doubled_, *by_query_copy_, *grad_copy_, *key_copy_, *key_doubled_, *by_key_;
-  float *value_copy_, *by_value_;
+  float *query_copy_, *query_doubled_, *by_query_copy_, *grad_copy_, *output_copy_, *key_copy_, *key_doubled_;
+  float *by_key_copy_, *value_copy_, *by_value_copy_;
   float *key_panels_, *value_panels_, *weights_, *slopes_, *by_distance_sums_, *weight_, *by_weight_;
 
   float *query_pairs_ = nullptr, *grad_pairs_ = nullptr, *key_pairs_ = nullptr, *narrowed_ = nullptr;
@@ -400,11 +441,10 @@ class BackwardRows {
   float *weight_pairs_ = nullptr, *slope_pairs_ = nullptr;  // [rows / 2][width]: neighbouring rows in one
 
   Span* spans_;  // of each row, over the keys of the block
-  Rows query_{}, query_as_exponentials_{}, grad_{}, key_{}, asked_{};  // the keys scaled, and as scores ask for them
-  float* by_query_ = nullptr;  // rows [..][query_stride_], where they are wanted or in a copy
-  Index query_stride_ = 0;
+  Rows query_{}, query_as_exponentials_{}, grad_{}, key_{}, asked_{};  // the keys, and as scores ask for them
+  BlockSums by_query_{}, by_key_{}, by_value_{};
   float query_size_ = 0;
-  bool careful_ = false, easy_ = false;
+  bool rows_finite_ = false, careful_ = false, easy_ = false;
 };
 
 }  // namespace regard::REGARD_ISA

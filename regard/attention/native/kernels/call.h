@@ -60,8 +60,8 @@ struct Call {
   const float* row_table;  // [H, up+down+1]; null: none
 };
 
-// What backward reads and writes, beside the call. Those by query, key and value lie contiguous, and start at zero where
-// they are float32; those by table and weight are zero, with one share for each run of rows, to be summed in order.
+// What backward reads and writes, beside the call. Those by query, key and value lie contiguous; those by table and weight
+// start at zero, with one share for each run of rows, to be summed in order.
 struct Gradients {
   Array grad;               // by the output
   Array query, key, value;  // of one type

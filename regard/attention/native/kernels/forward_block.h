@@ -224,7 +224,6 @@ class ForwardBlock {
       seen_by_lanes_[v] = seen_by_rows(area, r + v * LANES, min(r + (v + 1) * LANES, rows_));
     const Index below = block_.row_start + r + TALL, following = max(0, min(TALL, block_.sequence->row_stop - below));
     Wanted next_query(call_.query, batch_, head_, below, call_.dim);
-    Wanted next_output(call_.output, batch_, head_, below, call_.value_dim);
     Index asked_for = 0;
     Index first = 0, stop = 0;  // vectors of rows that see the keys at hand
     for (Index k = columns_.low, next; k < keys; k = next) {
@@ -233,7 +232,7 @@ class ForwardBlock {
       next = min(k + HIGH, stop < vectors(r) ? min(keys, seen_by_lanes_[stop].low) : keys);
       if (first < stop) next = min(next, seen_by_lanes_[first].high);
       const Index share = (next - columns_.low) * TALL / (keys - columns_.low) - asked_for;
-      next_query.ask(min(share, following - asked_for)), next_output.ask(min(share, following - asked_for));
+      next_query.ask(min(share, following - asked_for));
       keys_.prefetch(area, share);
       asked_for += share;
       for (Index v = first, beyond; v < stop; v = beyond) {

@@ -77,10 +77,10 @@ inline void pair_columns(const std::uint16_t* first, const std::uint16_t* second
 #endif
 }
 
-// Columns [from, to) of a row times `scale`, and those beside them up to whole vectors of pairs, as pairs of neighbours.
-REGARD_NOINLINE void narrow(const float* row, Index from, Index to, float scale, float* pairs) {
+// Columns [from, to) of a row, and those beside them up to whole vectors of pairs, as pairs of neighbours.
+REGARD_NOINLINE void narrow(const float* row, Index from, Index to, float* pairs) {
   for (Index k = from / (2 * LANES) * (2 * LANES); k < to; k += 2 * LANES)
-    store(pairs + k / 2, neighbours(load(row + k) * splat(scale), load(row + k + LANES) * splat(scale)));
+    store(pairs + k / 2, neighbours(load(row + k), load(row + k + LANES)));
 }
 
 // Two rows as pairs of what stands in the same column.

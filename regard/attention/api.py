@@ -18,7 +18,7 @@ from regard.attention.weights import AttentionWeights
 
 __all__ = ["IMPLEMENTATIONS", "Window", "attend", "attention_weights", "explain"]
 
-SHORT = 1 << 20  # products of a query and a key
+SHORT, SHORT_ON_A_GPU = 1 << 16, 1 << 20  # products of a query and a key
 
 
 def attend(
@@ -167,13 +167,18 @@ def _for_sdpa(query: Tensor, key: Tensor, spec: Spec) -> str:
         return ""  # it has no ragged batches
     if torch.compiler.is_compiling():
         return "a network is traced, and it runs wherever PyTorch does"
-    if query.shape[:-1].numel() * key.shape[-2] < SHORT:
-        return "the call has fewer than 2²⁰ pairs, and it is started soonest"
-    return "everyone sees all, where cuDNN is ahead on a GPU" if query.is_cuda and spec.right is None else ""
+    pairs, all_seen = query.shape[:-1].numel() * key.shape[-2], spec.right is None
+    if query.is_cuda:
+        if pairs < SHORT_ON_A_GPU:
+            return "the call has fewer than 2²⁰ pairs, and it is started soonest"
+        return "everyone sees all, where cuDNN is ahead on a GPU" if all_seen else ""
+    if all_seen and pairs < SHORT:
+        return "everyone sees all, in fewer than 2¹⁶ pairs, and it is started soonest"
+    return ""
 
 
 AHEAD_OF_SDPA = {
-    "native": "sdpa is ahead only in calls of fewer than 2²⁰ pairs",
+    "native": "sdpa is ahead only where everyone sees all, in fewer than 2¹⁶ pairs",
     "triton": "sdpa must first clean keys and values of NaN and Inf in causal calls",
 }
 

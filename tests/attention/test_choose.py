@@ -70,16 +70,19 @@ def test_a_refusal_names_every_reason_and_no_other(implementation: str, case: Ca
 
 @given(case=cases())
 def test_auto_takes_the_first_that_can(case: Case) -> None:
-    able = [name for name in ("sdpa", "native") if not any(refuses(name, case).values())]  # sdpa, for all is short
+    preferred = ("sdpa", "native") if case.sides == (None, None) else ("native", "sdpa")  # for all is short
+    able = [name for name in preferred if not any(refuses(name, case).values())]
     assert _explain(case).startswith([*able, "blocked"][0])
 
 
 def test_auto_leaves_short_calls_to_sdpa() -> None:
-    short, long = torch.zeros(1, 1, 1000, 4), torch.zeros(1, 1, 1100, 4)
+    short, long = torch.zeros(1, 1, 255, 4), torch.zeros(1, 1, 256, 4)
+    ahead = "native, for sdpa is ahead only where everyone sees all, in fewer than 2¹⁶ pairs"
     assert regard.explain(short, short, short) == (
-        "sdpa, for the call has fewer than 2²⁰ pairs, and it is started soonest"
+        "sdpa, for everyone sees all, in fewer than 2¹⁶ pairs, and it is started soonest"
     )
-    assert regard.explain(long, long, long) == "native, for sdpa is ahead only in calls of fewer than 2²⁰ pairs"
+    assert regard.explain(long, long, long) == ahead
+    assert regard.explain(short, short, short, causal=True) == ahead
 
 
 ON_A_GPU: dict[str, tuple[dict[str, Any], str]] = {

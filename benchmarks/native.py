@@ -12,6 +12,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from statistics import median
 from typing import Any
@@ -187,6 +188,21 @@ def full() -> Results:
     return results
 
 
+def short() -> Results:
+    """Few pairs of query and key: what `auto` chooses between, as `attend` gives them, with their promises; 8 heads."""
+    results: Results = {}
+    for length, causal in itertools.product((16, 32, 64, 128, 256), (False, True)):
+        given = inputs(length)
+        calls = {name: partial(attend, *given, causal=causal, implementation=name) for name in ("native", "sdpa")}
+        for kind, seconds in (
+            ("forward", in_turns({name: forward(call) for name, call in calls.items()})),
+            ("forward + backward", in_turns({name: both(call, *given) for name, call in calls.items()})),
+        ):
+            title = f"{'causal' if causal else 'full'}, N = {length}, {kind}"
+            results[f"{title}: implementation sdpa / native, time"] = seconds["sdpa"] / seconds["native"]
+    return results
+
+
 def chunked_additive(query: Tensor, key: Tensor, value: Tensor, weight: Tensor, reach: int, rows: int) -> Tensor:
     """Plain PyTorch, a block of queries at a time."""
     outputs = []
@@ -321,6 +337,6 @@ def measured(part: Callable[[], Results]) -> Results:
 
 
 def run() -> Results:
-    parts = [truncated, narrow, bfloat16, lengths, full, additive, ragged, accuracy, memory]
+    parts = [truncated, narrow, bfloat16, lengths, full, short, additive, ragged, accuracy, memory]
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
         return {name: value for results in pool.map(measured, parts) for name, value in results.items()}

@@ -137,8 +137,11 @@ def train(task: Task, flags: dict[str, Any], *, config: str | None, resume: bool
     if quiet:
         logger = logging.getLogger("regard")
         logger.setLevel(max(logging.WARNING, logger.level))
+    from regard.training.progress import own_process
+
     try:
-        model.fit(**options, resume=resume)
+        with own_process():
+            model.fit(**options, resume=resume)
     except KeyboardInterrupt:
         typer.echo(_stopped("stopped", Path(options["output"])), err=True)
         raise typer.Exit(INTERRUPTED) from None

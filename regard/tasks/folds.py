@@ -14,7 +14,7 @@ from typing import Any
 
 from regard.data import Example
 from regard.data.parts import folds, without
-from regard.errors import ConfigError, ModelError
+from regard.errors import ConfigError
 from regard.files import check_held, read_json, sealed, unsealed, write_json
 from regard.tasks import fitting
 from regard.tasks.card import data_of, write_scores
@@ -22,6 +22,7 @@ from regard.tasks.files import digest
 from regard.tasks.model import Model, Scores
 from regard.tasks.run_folder import FOLD, FOLDS
 from regard.tasks.start import Start
+from regard.tasks.stored_scores import StoredFolds, checked
 from regard.training.checkpoint import FREE, WEIGHTS, Identity, is_interrupted
 from regard.training.config_file import FILE as CONFIG
 from regard.training.config_file import write_config
@@ -165,9 +166,8 @@ def _read_done(output: Path, identity: Identity) -> list[dict[str, Any]]:
         return []
     found = unsealed(read_json(output / FOLDS), output / FOLDS)
     identity.check(found.get("identity"), output)
-    done: Any = found.get("folds")
-    if not isinstance(done, list):
-        raise ModelError(f"{output / FOLDS}: must hold the scores of folds; copy it again or train again")
+    checked(found, StoredFolds, output / FOLDS)
+    done: list[dict[str, Any]] = found["folds"]
     return done
 
 

@@ -19,6 +19,7 @@ from regard.front_ends.stored import are_names
 from regard.nn.undrawn import undrawn
 from regard.tasks import MODEL
 from regard.tasks.model import Model
+from regard.tasks.stored_scores import read_scores
 from regard.training.checkpoint import (
     BOARD,
     CURVES,
@@ -67,6 +68,8 @@ def _check_own(output: Path) -> None:
         if place.is_file():
             raise ConfigError(f"output: {place} is a file; name a folder to write the run into")
     if not output.is_dir():
+        if output.is_symlink() or os.path.exists(os.path.realpath(output)):  # as missing/.. is, once missing is made
+            raise ConfigError(f"output: {output} leads through a folder that does not exist; name it without a detour")
         return
     for folder in (output, output / RESUME, output / FOLD):
         for entry in sorted(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else ():
@@ -182,7 +185,7 @@ def open_run(model: M, folder: Path) -> M:
         raise ConfigError(f"{folder / CONFIG}: {error}") from None
     load_weights(model.network, folder / WEIGHTS)
     if (folder / SCORES).is_file():
-        model.scores = _read_scores(folder / SCORES, sealed=is_sealed)
+        model.scores = read_scores(folder / SCORES, sealed=is_sealed)
     return model
 
 
@@ -201,20 +204,3 @@ def checked_labels(vocabulary: dict[str, Any]) -> list[str]:
     if not are_names(labels):
         raise ModelError("labels must be a list of different texts")
     return list(labels)
-
-
-def _read_scores(path: Path, *, sealed: bool) -> dict[str, Any]:
-    scores = unsealed(read_json(path), path, required=sealed)
-    rows: Any = scores.get("scores")
-    numbers = [number for row in rows.values() for number in row.values()] if _is_table(rows) else [None]
-    if not isinstance(scores.get("measured_on"), str) or not all(map(_is_score, numbers)):
-        raise ModelError(f"{path}: must tell what was measured_on, and scores by name; copy it again, or delete it")
-    return scores
-
-
-def _is_score(number: Any) -> bool:
-    return type(number) in (int, float) and not abs(number) > 1e9  # which NaN is not
-
-
-def _is_table(rows: Any) -> bool:
-    return isinstance(rows, dict) and all(isinstance(row, dict) for row in rows.values())

@@ -13,8 +13,8 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -242,8 +242,19 @@ def _open_board(output: Path, step: int) -> SummaryWriter:
 
 SAME = 1.0  # seconds in which a launcher may pass on the very signal that the terminal has sent already
 GRACE = 30.0  # seconds that a step may go on in once it was asked to stop
-HARD = 5.0  # seconds that one operation of PyTorch may then go on in after SIGTERM
+HARD = 5.0  # seconds that one operation of PyTorch may then go on in, where the signal may end the process
 STOPS = (signal.SIGINT, signal.SIGTERM)
+_ends = {signal.SIGTERM}  # what may end the process in the middle of an operation
+
+
+@contextmanager
+def own_process() -> Iterator[None]:
+    """Ctrl-C may end the process in the middle of an operation, as SIGTERM may: nobody else's work is in it."""
+    _ends.add(signal.SIGINT)
+    try:
+        yield
+    finally:
+        _ends.remove(signal.SIGINT)
 
 
 class Interrupt:
@@ -251,7 +262,8 @@ class Interrupt:
 
     A second signal raises KeyboardInterrupt; so does the first, ``grace`` seconds later, unless it was :meth:`heeded`.
     Python hears of neither in the middle of one operation of PyTorch, which may take minutes. A thread does: it says at
-    once that there was a signal, and ends the process where SIGTERM asked for it and ``HARD`` seconds were not enough.
+    once that there was a signal, and ends the process where ``HARD`` seconds were not enough and the signal may do
+    that (:func:`own_process`).
     """
 
     def __init__(self, on_request: Callable[[], None], *, grace: float = GRACE) -> None:
@@ -317,16 +329,16 @@ class Interrupt:
                     self._on_request()  # not in a handler, which may interrupt the very import that printing needs
                 elif number in STOPS and not self._at_once and self._is_another(first):
                     self._at_once = True
-                    until, kills = time.monotonic() + HARD, number == signal.SIGTERM
+                    until, kills = time.monotonic() + HARD, number in _ends
             elif self._heeded:
                 until = 0.0
             elif not self._at_once:
                 self._at_once = True
-                until, kills = time.monotonic() + HARD, number == signal.SIGTERM
+                until, kills = time.monotonic() + HARD, number in _ends
                 _send(number)
             elif kills:  # pragma: no cover - ends the process, and with it what measures
                 say("ended in the middle of an operation; the last checkpoint stays", True)
-                os._exit(128 + signal.SIGTERM)
+                os._exit(128 + number)
             else:
                 until = 0.0
 

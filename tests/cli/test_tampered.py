@@ -1,6 +1,7 @@
 """A run folder without digests that someone changed by hand: one line that names the file and says what is wrong."""
 
 import json
+import math
 import shutil
 
 import pytest
@@ -46,9 +47,16 @@ CASES = {  # the file, what is done to it, and what is said
     "counts that are text": ("model.json", put("front_end", "features", value={"a": "1"}), "features of the vocab"),
     "nested": ("model.json", lambda text: DEEP, "lists or objects nested too deeply"),
     "a number of 5,000 digits": ("model.json", lambda text: f'{{"task": {"9" * 5000}}}', "4300 digits"),
-    "scores that are text": ("scores.json", put("scores", "regard", "accuracy", value="good"), "scores by name"),
-    "scores that are too large": ("scores.json", put("scores", "regard", "accuracy", value=10**400), "scores by name"),
-    "no scores": ("scores.json", lambda text: "{}", "must tell what was measured_on"),
+    "a score that is text": ("scores.json", put("scores", "regard", "accuracy", value="x"), "scores.regard.accuracy: "),
+    "a score that is too large": ("scores.json", put("scores", "regard", "f1", value=10**400), "scores.regard.f1: "),
+    "no scores": ("scores.json", lambda text: "{}", "measured_on: field required"),
+    "scores of others alone": ("scores.json", put("scores", value={"majority": {}}), "scores: without those of regard"),
+    "no spread of some": ("scores.json", put("spread", value={}), "spread: not of the models that scores has"),
+    "half a count": ("scores.json", put("data", "train", "items", value=0.5), "data.train.items: "),
+    "data that are a number": ("scores.json", put("data", value=3), "data: "),
+    "a label without scores": ("scores.json", put("by_label", value={"NOUN": {}}), "by_label.NOUN.precision: field"),
+    "folds that are none": ("scores.json", put("folds", value=[{"scores": {}}]), "folds.0.scores: "),
+    "endless training": ("scores.json", put("training", "seconds", value=math.inf), "training.seconds: "),
     "nested options": ("config.toml", lambda text: f"dim = {DEEP}", "nested too deeply"),
     "options that are no text": ("config.toml", lambda text: "dim = [1]", "config.toml:1: dim: "),
 }
@@ -80,7 +88,7 @@ def test_options_in_the_weights(call, trained, tmp_path, options):
 
 def test_names_that_look_like_markup(call, trained, tmp_path):
     run = without_seals(shutil.copytree(trained, tmp_path / "[" / "red]"))
-    (run / "scores.json").write_text((run / "scores.json").read_text().replace('"regard"', '"[/b] :dog:"'))
+    (run / "scores.json").write_text((run / "scores.json").read_text().replace('"majority label"', '"[/b] :dog:"'))
     assert "[/b] :dog:" in call("info", run).out
 
 

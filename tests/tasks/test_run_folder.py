@@ -287,6 +287,19 @@ def test_the_output_itself_may_be_a_link(tmp_path):
     assert (tmp_path / "disk" / "model.safetensors").is_file()
 
 
+@pytest.mark.parametrize("name", ["missing/..", "missing/../mine", "link", "link/../mine"])
+def test_no_way_to_the_output_is_made_that_ends_in_a_folder_of_others(tmp_path, name):
+    """`missing/..` is nothing until `missing` is made, and then it is what stands beside it."""
+    (tmp_path / "mine").mkdir()
+    for folder in (tmp_path, tmp_path / "mine"):
+        (folder / "README.md").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    before = {path: path.lstat().st_mtime_ns for path in tmp_path.rglob("*")}
+    with pytest.raises(ConfigError, match=r"output: .* leads through a folder that does not exist; name it without"):
+        Labeler(**SMALL).fit([SENTENCE], output=tmp_path / name, **ONCE)
+    assert {path: path.lstat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
 def interrupted(output, epochs=3, seed=1):
     """A run folder with a checkpoint to go on from, and with weights that were the best so far."""
 

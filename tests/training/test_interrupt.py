@@ -127,14 +127,15 @@ def test_where_threads_get_no_signals_the_main_thread_is_interrupted(monkeypatch
     assert numbers == [signal.SIGINT]
 
 
-def in_a_step(output, work, number):
+def in_a_step(output, work, number, within="nullcontext"):
     """Goes on with a training whose step does some work, and sends a signal twice: exit code, stderr and seconds."""
     run(output, stop_at=3)
     before = (output / STATE).read_bytes()
     code = (
         "import hashlib, sys, time; sys.path.insert(0, sys.argv[1]); import small_training\n"
         f"small_training.sum_loss = lambda network, batch: (print('in a step', flush=True), {work})\n"
-        "small_training.run(small_training.Path(sys.argv[2]), resume=True)\n"
+        "from contextlib import nullcontext; from regard.training.progress import own_process\n"
+        f"with {within}(): small_training.run(small_training.Path(sys.argv[2]), resume=True)\n"
     )
     with Forked("-c", code, os.path.dirname(__file__), output) as process:
         process.until(lambda: "in a step" in process.out)
@@ -157,11 +158,13 @@ def test_a_second_signal_ends_a_process_in_the_middle_of_a_step(tmp_path, number
     assert seconds < 20
 
 
+@pytest.mark.parametrize(("number", "within"), [(signal.SIGTERM, "nullcontext"), (signal.SIGINT, "own_process")])
 @on_posix
-def test_a_second_request_to_terminate_ends_a_process_that_hears_no_signal(tmp_path):
+def test_a_second_signal_ends_a_process_that_hears_none(tmp_path, number, within):
     """One call in C that goes on for minutes, as an operation of PyTorch may: the first signal is told all the same."""
-    code, err, seconds = in_a_step(tmp_path, "hashlib.pbkdf2_hmac('sha256', b'', b'', 500_000_000)", signal.SIGTERM)
-    assert code == 128 + signal.SIGTERM
+    work = "hashlib.pbkdf2_hmac('sha256', b'', b'', 500_000_000)"
+    code, err, seconds = in_a_step(tmp_path, work, number, within)
+    assert code == 128 + number
     assert "ended in the middle of an operation; the last checkpoint stays" in err
     assert seconds < 20
 

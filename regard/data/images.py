@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from regard.data.paths import located
+from regard.data.paths import located, placed
 from regard.data.records import Place, short
 from regard.errors import DataError
 from regard.image import Image
@@ -48,20 +48,19 @@ def as_image(value: Any, place: Place) -> Image:
 
 
 def _of_file(path: str | Path, place: Place) -> Image:
-    """The file; where a list names it, an error tells the line of the list too."""
     found = located(path, place, "an image file")
-    try:
+    if isinstance(path, Path):  # not of a list
         return Image.from_file(found)
-    except DataError as error:
-        if isinstance(path, Path) or place.source is None:
-            raise
-        raise place.error(error.expected, f"{error.found}, in '{found}'") from None
+    with placed(found, place):
+        return Image.from_file(found)
 
 
 def _of_dataset(value: Mapping[str, Any], place: Place) -> Image:
     """What the `datasets` library has in a column of images that it does not decode."""
     if isinstance(value.get("bytes"), bytes):
-        return Image.from_file(value.get("path") or "an image in memory", content=value["bytes"])
+        name = value.get("path") or "an image in memory"
+        with placed(name, place):
+            return Image.from_file(name, content=value["bytes"])
     if isinstance(value.get("path"), str):
         return _of_file(value["path"], place)
     raise place.error("an image with the key path or bytes", f"the keys {', '.join(map(str, value))}")

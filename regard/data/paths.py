@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from regard.data.records import Place
@@ -29,6 +30,17 @@ def located(path: str | Path, place: Place, expected: str) -> Path:
     if not os.path.exists(found):
         raise MissingFile(expected, f"nothing at '{os.fspath(found)}'", path=place.source, line=place.line)
     return found
+
+
+@contextmanager
+def placed(name: str | Path, place: Place) -> Iterator[None]:
+    """Within, a file is read that a list names, or holds: an error tells the line of the list too."""
+    try:
+        yield
+    except DataError as error:
+        if place.source is None:
+            raise
+        raise place.error(error.expected, f"{error.found}, in '{name}'") from None
 
 
 def missing_files(errors: Sequence[MissingFile]) -> DataError:

@@ -171,12 +171,12 @@ def open_run(model: M, folder: Path) -> M:
     model.config = read_config(folder / CONFIG, type(model.config), whole=True)
     is_sealed = check_beside(folder / WEIGHTS, config=model.config, vocabulary=vocabulary)
     try:
-        model.restore(vocabulary)
-        with undrawn("meta"):  # without memory: options that were altered may ask for any amount
-            front_ends = _front_ends(model, vocabulary)
-    except ModelError as error:
-        raise ModelError(f"{folder / MODEL}: a part is missing or altered: {error}; copy it again") from None
-    try:
+        try:
+            model.restore(vocabulary)
+            with undrawn("meta"):  # without memory: options that were altered may ask for any amount
+                front_ends = _front_ends(model, vocabulary)
+        except ModelError as error:
+            raise ModelError(f"{folder / MODEL}: a part is missing or altered: {error}; copy it again") from None
         with undrawn("meta"):
             check_weights(model.build(front_ends), folder / WEIGHTS)
         with undrawn():

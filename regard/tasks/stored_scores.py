@@ -9,9 +9,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from regard.errors import ModelError
 from regard.files import read_json, unsealed
-from regard.tasks.model import Scores
 
-MOST = 1e9  # beyond which no score, nor time, nor speed is
+MOST = 1e15  # beyond which no score, time or speed is
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -21,16 +20,21 @@ def _small(number: float) -> float:
     return number
 
 
-def _with_own(rows: Scores) -> Scores:
-    if "regard" not in rows:
-        raise ValueError("without those of regard")
-    return rows
+def _with(name: str) -> AfterValidator:
+    """Asks for a row of that name."""
+
+    def rule(rows: dict[str, Any]) -> dict[str, Any]:
+        if name not in rows:
+            raise ValueError(f"without {name}")
+        return rows
+
+    return AfterValidator(rule)
 
 
 Number = Annotated[float, AfterValidator(_small)]
 Count = Annotated[int, Field(ge=0, le=2**53)]
 Rows = dict[str, dict[str, Number]]
-Scored = Annotated[Rows, AfterValidator(_with_own)]
+Scored = Annotated[Rows, _with("regard")]
 
 
 class Stored(BaseModel):
@@ -66,7 +70,7 @@ class StoredScores(Stored):
     spread: Rows | None = None
     by_label: dict[str, OfLabel] = {}
     training: Training | None = None  # a run of 0.1.0 does not know what follows
-    data: dict[str, Part] | None = None
+    data: Annotated[dict[str, Part], _with("train")] | None = None
     folds: list[Fold] = []
     bad_records: dict[str, Count] = {}
 

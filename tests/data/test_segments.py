@@ -230,8 +230,26 @@ def test_all_missing_files_are_told_at_once(save, name):
 
 def test_a_recording_of_nothing(save):
     save("in/a.wav", 0.0)
-    with pytest.raises(DataError, match=r"a.wav: expected a recording of at least one sample, found an empty one"):
+    with pytest.raises(DataError, match=r"x.jsonl:1: expected a recording of at least one sample, found an empty one"):
         read(save("in/x.jsonl", '{"audio": "a.wav", "segments": []}'))
+
+
+@pytest.mark.parametrize(("name", "found"), [("folder", "a folder"), ("text.wav", "one that cannot be read")])
+def test_a_file_that_is_no_recording_is_told_with_the_line_that_names_it(tmp_path, name, found):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "text.wav").write_text("no sound")
+    (tmp_path / "x.tsv").write_text(f"audio\tlabel\n{name}\tanna\n")
+    with pytest.raises(DataError, match=rf"x.tsv:2: expected a sound file .*, found {found}.*, in '.*{name}'"):
+        read(tmp_path / "x.tsv", "label")
+
+
+def test_bytes_that_are_no_recording_are_told_with_their_row(tmp_path):
+    rows = {"audio": [{"bytes": b"no sound", "path": None}], "label": ["anna"]}
+    datasets.Dataset.from_dict(rows).to_parquet(tmp_path / "x.parquet")
+    with pytest.raises(
+        DataError, match=r"x.parquet: expected a sound file .*, in 'a recording in memory' in sequence 1"
+    ):
+        read(tmp_path / "x.parquet", "label")
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 import torch
 from forked import Forked
+from mutations import without_seals
 
 import regard
-from regard import ConfigError, Labeler, ModelError, RegardError
+from regard import Classifier, ConfigError, Labeler, ModelError, RegardError
 from regard.files import explain_failures, only_writer
 from regard.tasks import MaskedModel
 from regard.training.checkpoint import FREE
@@ -285,6 +286,16 @@ def test_the_output_itself_may_be_a_link(tmp_path):
     (tmp_path / "run").symlink_to(tmp_path / "disk")
     Labeler(**SMALL).fit([SENTENCE], output=tmp_path / "run", **ONCE)
     assert (tmp_path / "disk" / "model.safetensors").is_file()
+
+
+def test_options_that_do_not_go_together_are_refused_by_the_name_of_their_file(tmp_path):
+    """In a run of an earlier version, whose options have no digest."""
+    run = tmp_path / "run"
+    Classifier(front_end="characters", **SMALL).fit([("a b", "x"), ("b c", "y")] * 4, output=run, **ONCE)
+    config = without_seals(run) / "config.toml"
+    config.write_text(re.sub(r"(?m)^(# )?mixup = .*$", "mixup = 0.5", config.read_text()))
+    with pytest.raises(ConfigError, match=rf"^{re.escape(str(config))}: mixup, cutmix: they mix images, got front_end"):
+        regard.load(run)
 
 
 @pytest.mark.parametrize("name", ["missing/..", "missing/../mine", "link", "link/../mine"])

@@ -34,12 +34,10 @@ def located(path: str | Path, place: Place, expected: str) -> Path:
 
 @contextmanager
 def placed(name: str | Path, place: Place) -> Iterator[None]:
-    """Within, a file is read that a list names, or holds: an error tells the line of the list too."""
+    """Within, a file is read that a list names, or holds: an error tells its line, or example, too."""
     try:
         yield
     except DataError as error:
-        if place.source is None:
-            raise
         raise place.error(error.expected, f"{error.found}, in '{name}'") from None
 
 

@@ -250,6 +250,8 @@ def test_bytes_that_are_no_recording_are_told_with_their_row(tmp_path):
         DataError, match=r"x.parquet: expected a sound file .*, in 'a recording in memory' in sequence 1"
     ):
         read(tmp_path / "x.parquet", "label")
+    with pytest.raises(DataError, match=r"^example 2: expected a sound file .*, in 'a recording in memory'$"):
+        read([{"audio": (np.zeros(4000), 8000), "label": "ben"}, {"audio": rows["audio"][0], "label": "anna"}], "label")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from regard.data.paths import located, placed
+from regard.data.paths import placed, read_named
 from regard.data.records import Place, short
 from regard.errors import DataError
 from regard.image import Image
@@ -31,7 +31,7 @@ def as_image(value: Any, place: Place) -> Image:
     if isinstance(value, str | Path):
         if not str(value).strip():
             raise place.error("the path of an image file", "an empty one")
-        return _of_file(value, place)
+        return read_named(value, place, "an image file", Image.from_file)
     if isinstance(value, Mapping):
         return _of_dataset(value, place)
     if hasattr(value, "getbands"):
@@ -47,14 +47,6 @@ def as_image(value: Any, place: Place) -> Image:
         raise place.error(_EXPECTED, short(value)) from None
 
 
-def _of_file(path: str | Path, place: Place) -> Image:
-    found = located(path, place, "an image file")
-    if isinstance(path, Path):  # not of a list
-        return Image.from_file(found)
-    with placed(found, place):
-        return Image.from_file(found)
-
-
 def _of_dataset(value: Mapping[str, Any], place: Place) -> Image:
     """What the `datasets` library has in a column of images that it does not decode."""
     if isinstance(value.get("bytes"), bytes):
@@ -62,7 +54,7 @@ def _of_dataset(value: Mapping[str, Any], place: Place) -> Image:
         with placed(name, place):
             return Image.from_file(name, content=value["bytes"])
     if isinstance(value.get("path"), str):
-        return _of_file(value["path"], place)
+        return read_named(value["path"], place, "an image file", Image.from_file)
     raise place.error("an image with the key path or bytes", f"the keys {', '.join(map(str, value))}")
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import TypeVar
 
 from regard.data.records import Place
 from regard.errors import DataError
 
 SHOWN = 10  # of the files that are missing
+T = TypeVar("T")
 
 
 class MissingFile(DataError):
@@ -39,6 +41,18 @@ def placed(name: str | Path, place: Place) -> Iterator[None]:
         yield
     except DataError as error:
         raise place.error(error.expected, f"{error.found}, in '{name}'") from None
+
+
+def read_named(path: str | Path, place: Place, expected: str, read: Callable[[Path], T]) -> T:
+    """What ``read`` makes of the file of a path, :func:`located`; of a list a path is a text.
+
+    Raises:
+        MissingFile: there is no such file.
+        DataError: it cannot be read.
+    """
+    found = located(path, place, expected)
+    with nullcontext() if isinstance(path, Path) else placed(found, place):
+        return read(found)
 
 
 def missing_files(errors: Sequence[MissingFile]) -> DataError:

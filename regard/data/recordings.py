@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from regard.data.paths import located, placed
+from regard.data.paths import placed, read_named
 from regard.data.records import Place, short
 from regard.recording import Recording
 
@@ -27,7 +27,7 @@ def as_recording(value: Any, place: Place, beside: Mapping[str, Any] | None = No
         DataError: it is something else, or a file that cannot be read, or a part that is not in it or empty.
     """
     if isinstance(value, str | Path):
-        value = _of_file(value, place)
+        value = read_named(value, place, SOUND, Recording.from_file)
     elif isinstance(value, Mapping):
         value = _of_dataset(value, place)
     elif hasattr(value, "get_all_samples"):  # torchcodec
@@ -44,14 +44,6 @@ def as_recording(value: Any, place: Place, beside: Mapping[str, Any] | None = No
     return part
 
 
-def _of_file(path: str | Path, place: Place) -> Recording:
-    found = located(path, place, SOUND)
-    if isinstance(path, Path):  # not of a list
-        return Recording.from_file(found)
-    with placed(found, place):
-        return Recording.from_file(found)
-
-
 def _of_dataset(value: Mapping[str, Any], place: Place) -> Recording:
     """What the `datasets` library has in a column of audio, decoded or not."""
     if value.get("array") is not None and "sampling_rate" in value:
@@ -62,7 +54,7 @@ def _of_dataset(value: Mapping[str, Any], place: Place) -> Recording:
         with placed(name, place):
             return Recording.from_file(name, content=value["bytes"])
     if isinstance(value.get("path"), str):
-        return _of_file(value["path"], place)
+        return read_named(value["path"], place, SOUND, Recording.from_file)
     raise place.error(
         "a recording with the key path, bytes, or array and sampling_rate", f"the keys {', '.join(value)}"
     )

@@ -97,6 +97,38 @@ def test_rows_that_see_nothing_of_what_is_taken_next(isa: str, start: int, monke
 
 
 @pytest.mark.parametrize("isa", SETS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    "window", [(8, 8), (23, 23), (24, 23), (24, 24), (0, 47), (0, 48), (47, 1), (60, 3), (64, 64), (150, 9)], ids=str
+)
+def test_first_keys_of_a_window_that_slides_along_with_its_last(
+    isa: str, dtype: torch.dtype, window: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long enough for rows whose windows begin and end one key later each, at any place among keys taken together."""
+    monkeypatch.setenv("REGARD_ISA", isa)
+    case = Case(lengths=((391, 391),), window=window, key_heads=2, dim=20, value_dim=33, dtype=dtype)
+    for normalizer in ("softmax", "relu", "sigmoid"):
+        _compare(replace(case, normalizer=normalizer))
+    _compare(replace(case, ragged=True, lengths=((300, 300), (41, 380), (380, 41)), query_start=11, dropout_p=0.3))
+
+
+@pytest.mark.parametrize("isa", SETS)
+@pytest.mark.parametrize("poison", [math.nan, math.inf])
+def test_no_row_takes_a_key_that_it_does_not_see(isa: str, poison: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REGARD_ISA", isa)
+    query, key, value = torch.randn(3, 1, 1, 330, 16)
+    rows, options = torch.arange(330), {"window": (30, 20), "implementation": "native"}
+    clean = regard.attend(query, key, value, **options)[0, 0]
+    for place in range(90, 240):
+        spoilt = key.clone()
+        spoilt[0, 0, place] = poison
+        output = regard.attend(query, spoilt, value, **options)[0, 0]
+        sees = (place - rows <= 20) & (rows - place <= 30)
+        assert output[sees].isnan().all(), place
+        assert torch.equal(output[~sees], clean[~sees]), place
+
+
+@pytest.mark.parametrize("isa", SETS)
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_every_half_is_read_and_written(isa: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     """Float16 from subnormal to largest, and what lies between two of them, which goes to the even one.

@@ -3,8 +3,10 @@
 // no such step. Scores stand as [keys][rows]: rows are lanes, and what is done to a key is done to many rows at once.
 #pragma once
 
+#include "forward_columns.h"
 #include "forward_keys.h"
 #include "scores.h"
+#include "seen_keys.h"
 
 namespace regard::REGARD_ISA {
 
@@ -14,8 +16,9 @@ class ForwardBlock {
   ForwardBlock(const Call& call, const ForwardSizes& size, const RowBlock& block, Index batch, Index key_head)
       : call_(call), size_(size), block_(block), batch_(batch), key_head_(key_head),
         softmax_(call.normalizer == Normalizer::softmax), pairs_(in_pairs(call)),
+        plain_(!call.additive && !call.table && !call.key_mask && (!pairs_ || scaled_late(call))),
         depth_(pairs_ ? (call.dim + 1) / 2 : call.dim), rows_(block.row_stop - block.row_start),
-        keys_(call, size, batch, key_head) {
+        keys_(call, size, batch, key_head), seen_(call, block) {
     scratch().lay_out([&](Scratch& memory) {
       keys_.lay_out(memory);
       query_copy_ = memory.take(size.rows * size.dim);
@@ -30,20 +33,14 @@ class ForwardBlock {
       hashes_ = memory.take<std::int32_t>(size.keys);
       by_distance_ = memory.take(size.rows + size.keys + LANES);
       by_row_ = memory.take(size.rows + size.keys + TALL);
-      lows_ = memory.take<std::int32_t>(size.rows + LANES);
-      highs_ = memory.take<std::int32_t>(size.rows + LANES);
+      seen_.lay_out(memory, size.rows);
     });
-    first_key_ = seen_by(call, *block.sequence, block.row_start).low;
-    last_key_ = seen_by(call, *block.sequence, block.row_stop - 1).high;
-    for (Index r = 0; r < rows_ + LANES; ++r) {
-      const Span seen = seen_by(call, *block.sequence, min(block.row_start + r, block.row_stop - 1));
-      lows_[r] = std::int32_t(seen.low - first_key_), highs_[r] = std::int32_t(seen.high - first_key_);
-    }
+    seen_.fill();
   }
 
   void attend() {
     const Index groups = call_.heads / call_.key_heads;
-    const bool keys_serve_all = last_key_ - first_key_ <= size_.keys && !call_.additive;
+    const bool keys_serve_all = seen_.last - seen_.first <= size_.keys && !call_.additive;
     for (Index group = 0; group < groups; ++group) {
       take_query(key_head_ * groups + group);
       place_output();
@@ -58,18 +55,18 @@ class ForwardBlock {
   // furthest key to the left. Those of rows whose keys are all at hand at once need no statistics, which attend() leaves.
   void put_weights(float* band, Index width) {
     const Index groups = call_.heads / call_.key_heads;
-    const bool at_once = softmax_ && last_key_ - first_key_ <= size_.keys;
+    const bool at_once = softmax_ && seen_.last - seen_.first <= size_.keys;
     if (!at_once) attend();
     for (Index group = 0; group < groups; ++group) {
       take_query(key_head_ * groups + group);
-      for (Index start = first_key_; start < last_key_; start += size_.keys) {
+      for (Index start = seen_.first; start < seen_.last; start += size_.keys) {
         const Area area = area_from(start);
         begin_keys(area);
         take_head(area);
         for (Index r = 0; r < rows_; r += TALL) {
-          if (!score(area, r)) continue;
+          if (!score(area, r, false)) continue;
           for (Index v = 0; v < vectors(r); ++v) {
-            const Span seen = hide(area, r, v);
+            const Span seen = hide_unseen(area, r, v);
             at_once ? weigh_at_once(seen, v) : weigh(r, v, seen);
             if (call_.dropout > 0) drop(area, r, v, seen);
           }
@@ -83,33 +80,29 @@ class ForwardBlock {
   // All rows of a head; true if the output is finite.
   bool attend_all(bool take_new_keys) {
     Vector spoilt{};
-    Index start = first_key_;
+    Index start = seen_.first;
     do {
       const Area area = area_from(start);
       if (take_new_keys) begin_keys(area);
       take_head(area);
       for (Index r = 0; r < rows_; r += TALL) {
-        if (start == first_key_) begin_rows(r);
-        if (score(area, r)) {
+        if (start == seen_.first) begin_rows(r);
+        if (score(area, r, true)) {
           for (Index v = 0; v < vectors(r); ++v) weigh_so_far(area, r, v);
           mix(area, r);
-        } else if (start == first_key_) {
+        } else if (start == seen_.first) {
           clear_output(r, height(r));
         }
-        if (start + size_.keys >= last_key_) spoilt += end_output(r);
+        if (start + size_.keys >= seen_.last) spoilt += end_output(r);
       }
       start += size_.keys;
-    } while (start < last_key_);
+    } while (start < seen_.last);
     return sum(spoilt) == 0;
   }
 
   Index height(Index r) const { return min(TALL, rows_ - r); }
   Index vectors(Index r) const { return (height(r) + LANES - 1) / LANES; }
   Index plane() const { return (batch_ * call_.heads + head_) * call_.rows; }
-  // The keys of an area that some of rows [first, stop) see: both limits rise with the row.
-  Span seen_by_rows(const Area& area, Index first, Index stop) const {
-    return within({first_key_ + lows_[first], first_key_ + highs_[stop - 1]}, area.key_start, area.key_stop);
-  }
   float* scores_of(Index key, Index v) const { return scores_ + (key - columns_.low) * TALL + v * LANES; }
 
   void take_query(Index head) {
@@ -131,7 +124,7 @@ class ForwardBlock {
             block_.row_start,
             block_.row_stop,
             start,
-            min(start + size_.keys, last_key_),
+            min(start + size_.keys, seen_.last),
             hiding_,
             by_distance_,
             hashes_};
@@ -208,9 +201,11 @@ class ForwardBlock {
     return spoilt;
   }
 
-  // Raw scores of up to TALL rows in columns_; false if they see nothing of the area.
-  bool score(const Area& area, Index r) {
-    columns_ = in_whole_pairs(seen_by_rows(area, r, r + height(r)));
+  // Raw scores of up to TALL rows in columns_; false if they see nothing of the area. Where a window slides, the first keys
+  // that a vector of rows sees are seen by the lanes that do not see its last ones. They may be folded onto these: then a
+  // lane has as many scores as its row sees keys, with the largest of them in most_, and unfold() brings them apart.
+  bool score(const Area& area, Index r, bool may_fold) {
+    columns_ = in_whole_pairs(seen_.by_rows(area, r, r + height(r)));
     if (columns_.low >= columns_.high) return false;
     const Index keys = min(columns_.high, area.keys());
     keys_.take(area, keys);
@@ -220,17 +215,23 @@ class ForwardBlock {
     else
       by_rows<false, false>(asking, height(r), call_.dim, weight_ ? 1 : call_.scale * log2_factor(call_),
                             query_panels_);
-    for (Index v = 0; v < vectors(r); ++v)
-      seen_by_lanes_[v] = seen_by_rows(area, r + v * LANES, min(r + (v + 1) * LANES, rows_));
+    folded_ = FOLDS && may_fold && plain_ && height(r) == TALL && seen_.slides(area, r, r + TALL, FOLDED);
+    for (Index v = 0; v < vectors(r); ++v) {
+      const Span seen = seen_by_lanes_[v] = seen_.by_rows(area, r + v * LANES, min(r + (v + 1) * LANES, rows_));
+      scored_[v] = {folded_ ? seen.low + LANES - 1 : seen.low, seen.high};
+      // One key before those that are folded makes them LANES, if there is one.
+      folds_from_[v] = folded_ ? seen.high - LANES + (seen.low == 0) : seen.high;
+      most_[v] = splat(-INFINITE);
+    }
     const Index below = block_.row_start + r + TALL, following = max(0, min(TALL, block_.sequence->row_stop - below));
     Wanted next_query(call_.query, batch_, head_, below, call_.dim);
     Index asked_for = 0;
     Index first = 0, stop = 0;  // vectors of rows that see the keys at hand
     for (Index k = columns_.low, next; k < keys; k = next) {
-      while (stop < vectors(r) && seen_by_lanes_[stop].low <= k) ++stop;
-      while (first < stop && seen_by_lanes_[first].high <= k) ++first;  // some see nothing here
-      next = min(k + HIGH, stop < vectors(r) ? min(keys, seen_by_lanes_[stop].low) : keys);
-      if (first < stop) next = min(next, seen_by_lanes_[first].high);
+      while (stop < vectors(r) && scored_[stop].low <= k) ++stop;
+      while (first < stop && scored_[first].high <= k) ++first;  // some see nothing here
+      next = min(k + (folded_ ? high_of(stop - first) : HIGH), stop < vectors(r) ? min(keys, scored_[stop].low) : keys);
+      if (first < stop) next = min(next, k < folds_from_[first] ? folds_from_[first] : scored_[first].high);
       const Index share = (next - columns_.low) * TALL / (keys - columns_.low) - asked_for;
       next_query.ask(min(share, following - asked_for));
       keys_.prefetch(area, share);
@@ -244,44 +245,39 @@ class ForwardBlock {
   }
   // Of keys [k, k + high) and of vectors of rows [v, stop), which are of one panel.
   void score_tile(Index k, Index high, Index v, Index stop) {
-    const float* key = keys_.key.data + k * keys_.key.stride;
+    const Index stride = keys_.key.stride, columns = (stop - v) * LANES;
+    const float* key = keys_.key.data + k * stride;
     const float* panel = query_panels_ + v / ACROSS * WIDE * depth_ + v % ACROSS * LANES;
-    if (weight_)
-      additive_scores((stop - v) * LANES, high, key, keys_.key.stride, panel, call_.dim, weight_, log2_factor(call_),
-                      easy_, scores_of(k, v), TALL);
-    else
-      product(pairs_, high, key, keys_.key.stride, 1, panel, WIDE, 0, scores_of(k, v), TALL, (stop - v) * LANES, depth_,
-              false);
+    if (folded_) {
+      const Index first = k - (scored_[v].high - scored_[v].low);  // that is folded onto k
+      const Folding folding{reinterpret_cast<float*>(most_ + v), keys_.key.data + first * stride,
+                            first - seen_by_lanes_[v].low + 1};
+      product_of_scores(pairs_, k >= folds_from_[v], high, key, stride, panel, scores_of(k, v), TALL, columns, depth_,
+                        folding);
+    } else if (weight_) {
+      additive_scores(columns, high, key, stride, panel, call_.dim, weight_, log2_factor(call_), easy_, scores_of(k, v),
+                      TALL);
+    } else {
+      product(pairs_, high, key, stride, 1, panel, WIDE, 0, scores_of(k, v), TALL, columns, depth_, false);
+    }
   }
+
   Span in_whole_pairs(Span keys) const {
     return pairs_ && keys.low < keys.high ? Span{keys.low / 2 * 2, round_up(keys.high, 2)} : keys;
   }
 
   // The keys that a vector of rows sees; scores become -inf where a row does not see, and the bias is added.
-  Span hide(const Area& area, Index r, Index v) {
+  Span hide_unseen(const Area& area, Index r, Index v) {
     const Span seen = seen_by_lanes_[v];
     if (pairs_ && !scaled_late(call_))
       for (Index k = seen.low; k < seen.high; ++k)
         store(scores_of(k, v), load(scores_of(k, v)) * splat(call_.scale * log2_factor(call_)));
     if (call_.table || call_.key_mask) add_bias(area, r, v, seen);
-    const Integers low = in_area(area, lows_ + r + v * LANES), high = in_area(area, highs_ + r + v * LANES);
-    const auto hide_from_some = [&](Index first, Index stop) {
-      for (Index k = first; k < stop; ++k) {
-        const Integers key = Integers{} + int(k);
-        store(scores_of(k, v), (low <= key) & (key < high) ? load(scores_of(k, v)) : splat(-INFINITE));
-      }
-    };
+    const Integers low = seen_.lows(area, r + v * LANES), high = seen_.highs(area, r + v * LANES);
     const Index all_see = min(low[LANES - 1], seen.high), no_more = max(all_see, high[0]);
-    hide_from_some(seen.low, all_see);
-    hide_from_some(no_more, seen.high);
+    hide(scores_of(seen.low, v), seen.low, all_see, low, high);
+    hide(scores_of(no_more, v), no_more, seen.high, low, high);
     return seen;
-  }
-  Integers in_area(const Area& area, const std::int32_t* limits) const {
-    Integers x;
-    std::memcpy(&x, limits, sizeof x);
-    const Integers start = Integers{} + int(area.key_start - first_key_);
-    const Integers stop = Integers{} + int(area.key_stop - first_key_);
-    return (x < start ? start : x > stop ? stop : x) - start;
   }
   REGARD_NOINLINE void add_bias(const Area& area, Index r, Index v, Span seen) {
     for (Index k = seen.low; k < seen.high; ++k) {
@@ -297,44 +293,24 @@ class ForwardBlock {
   // Scores of a vector of rows to weights: under softmax not yet divided by their sum, and the output made to fit.
   void weigh_so_far(const Area& area, Index r, Index v) {
     const Index first = r + v * LANES;
-    const Span seen = hide(area, r, v);
+    const Span scored = folded_ ? scored_[v] : hide_unseen(area, r, v), seen = seen_by_lanes_[v];
+    const Index count = scored.high - scored.low;
     if (softmax_) {
       const Vector scale = splat(late_scale(call_)), before = load(largest_ + first);
-      const Vector here = largest_scores(scores_of(seen.low, v), seen.high - seen.low) * scale;
+      const Vector here = (folded_ ? most_[v] : largest_scores(scores_of(scored.low, v), count)) * scale;
       const Vector most = here > before ? here : before, base = most == splat(-INFINITE) ? Vector{} : most;
-      const Vector total = raise(scores_of(seen.low, v), seen.high - seen.low, scale, base);
-      if (area.key_start > first_key_) shrink_to(most, first, min(first + LANES, rows_));
+      const Vector total = raise(scores_of(scored.low, v), count, scale, base);
+      if (area.key_start > seen_.first) shrink_to(most, first, min(first + LANES, rows_));
       store(largest_ + first, most);
       store(sums_ + first, load(sums_ + first) + total);
     } else {
-      weigh(r, v, seen);
+      weigh(r, v, scored);
     }
+    if (folded_) unfold(scores_of(seen.low, v), scores_of(seen.high - (LANES - 1), v));
     if (call_.dropout > 0) drop(area, r, v, seen);
     // What a tile of mix() reads beside: it may begin and end with rows of other vectors.
     for (Index k = max(columns_.low, seen.low - BESIDE); k < seen.low; ++k) store(scores_of(k, v), Vector{});
     for (Index k = seen.high; k < min(columns_.high, seen.high + BESIDE); ++k) store(scores_of(k, v), Vector{});
-  }
-
-  // The largest of a column of scores, in each lane.
-  static Vector largest_scores(const float* scores, Index count) {
-    Vector most = splat(-INFINITE), more = most;
-    const float* const stop = scores + count / 2 * 2 * TALL;
-    for (; scores < stop; scores += 2 * TALL) {
-      most = max(load(scores), most);
-      more = max(load(scores + TALL), more);
-    }
-    if (count % 2) most = max(load(scores), most);
-    return max(most, more);
-  }
-  // A column of scores to 2^(scale * score - base), and their sum in each lane.
-  static Vector raise(float* scores, Index count, Vector scale, Vector base) {
-    Vector total{};
-    for (const float* const stop = scores + count * TALL; scores < stop; scores += TALL) {
-      const Vector power = power_of_two(load(scores) * scale - base);
-      store(scores, power);
-      total += power;
-    }
-    return total;
   }
 
   // Scores of a vector of rows to weights under softmax, where all that these rows see is at hand.
@@ -378,7 +354,7 @@ class ForwardBlock {
 
   // Adds weights @ value to the output.
   void mix(const Area& area, Index r) {
-    const bool is_first = area.key_start == first_key_;  // nothing is there to be added to
+    const bool is_first = area.key_start == seen_.first;  // nothing is there to be added to
     if (careful_) {
       if (is_first) clear_output(r, height(r));
       return mix_carefully(area, r);
@@ -391,13 +367,13 @@ class ForwardBlock {
     for (Index column = 0; column < size_.value_dim; column += WIDE)
       for (Index row = r; row < stop; row += HIGH) {
         const Index high = min(HIGH, stop - row);
-        const Span keys = in_whole_pairs(seen_by_rows(area, row, row + high));
+        const Span keys = in_whole_pairs(seen_.by_rows(area, row, row + high));
         if (is_first && keys.low >= keys.high) clear_output(row, high);
+        const Index begun_by = is_first ? keys.low : -1;
         for (Index k = keys.low; k < keys.high; k += SUMMED)
           product(pairs_, high, (pairs_ ? narrowed_ : scores_) + (k - columns_.low) / part * TALL + row - r, 1, TALL,
                   value.data + k / part * value.stride + column, value.stride, 0, output_ + row * stride_ + column,
-                  stride_, min(WIDE, size_.value_dim - column), (min(k + SUMMED, keys.high) - k) / part,
-                  !(is_first && k == keys.low));
+                  stride_, min(WIDE, size_.value_dim - column), (min(k + SUMMED, keys.high) - k) / part, k != begun_by);
       }
   }
 
@@ -408,7 +384,7 @@ class ForwardBlock {
       return !pairs_ ? x : float_of(k % 2 ? bits_of(x) & 0xFFFF0000u : bits_of(x) << 16);
     };
     for (Index row = r; row < r + height(r); ++row) {
-      const Span span = seen_by_rows(area, row, row + 1);
+      const Span span = seen_.by_rows(area, row, row + 1);
       for (Index k = span.low; k < span.high; ++k)
         for (Index d = 0; d < call_.value_dim && area.sees(block_.row_start + row, k); ++d)
           output_[row * stride_ + d] += scores_of(k, 0)[row - r] * value(k, d);
@@ -420,7 +396,7 @@ class ForwardBlock {
     const Index position = row - block_.sequence->row_start + call_.query_start;
     const Index first = call_.left >= 0 && call_.right >= 0 ? position - call_.left : 0;
     const Index place = call_.ragged ? row * call_.heads + head_ : plane() + row;
-    const Span span = seen_by_rows(area, r + m, r + m + 1);
+    const Span span = seen_.by_rows(area, r + m, r + m + 1);
     float* to = band + place * width + (area.key_start - block_.sequence->key_start) - first;
     for (Index k = span.low; k < span.high; ++k) to[k] = scores_of(k, 0)[m];
   }
@@ -430,15 +406,15 @@ class ForwardBlock {
   const RowBlock& block_;
   const Index batch_, key_head_;
   const bool softmax_, pairs_;
+  const bool plain_;  // nothing is done to scores before they become weights
   const Index depth_;  // of a product of queries and keys
   const Index rows_;
   KeysAtHand keys_;
-  Index first_key_, last_key_;
+  SeenKeys seen_;
   float *query_copy_, *query_doubled_, *query_panels_, *output_copy_, *largest_, *sums_;
   float *scores_, *narrowed_, *hiding_, *by_distance_;
   float* by_row_;  // by_distance_ the other way round: what is added to a key's scores rises with the row
   std::int32_t* hashes_;
-  std::int32_t *lows_, *highs_;  // what each row sees of all keys, from first_key_ on
 
   Index head_ = 0;
   const float* weight_ = nullptr;
@@ -446,7 +422,10 @@ class ForwardBlock {
   float query_size_ = 0;
   Span columns_{};  // keys of the area whose scores are at hand, of the rows that score() took
   Span seen_by_lanes_[TALL / LANES];  // of these, by each vector of rows
-  bool easy_ = false, in_place_ = false, careful_ = false;
+  Span scored_[TALL / LANES];  // where their scores stand
+  Index folds_from_[TALL / LANES];  // from there on with those of the first keys
+  Vector most_[TALL / LANES];
+  bool folded_ = false, easy_ = false, in_place_ = false, careful_ = false;
   float* output_ = nullptr;
   Index stride_ = 0;
 };

@@ -7,6 +7,7 @@ namespace regard::REGARD_ISA {
 
 constexpr Index SUMMED = 320;  // keys whose weighted values are summed by themselves before they join the sum of all
 constexpr int TALL = LANES == 16 ? 64 : 48;  // rows whose scores are held at a time: whole panels of their queries
+constexpr Index FOLDED = 3 * LANES;  // keys that a row sees at least where it pays to fold them
 constexpr Index BESIDE = HIGH + 1;  // how many keys, at most, a tile sees that one of its vectors does not
 
 struct ForwardSizes {

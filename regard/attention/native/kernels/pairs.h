@@ -25,6 +25,12 @@ inline Vector splat_pair(const float* pair) {
   return of_bits(Unsigned{} + bits);
 }
 
+// One entry of a matrix, a float or a pair, in every lane.
+template <bool pair>
+inline Vector entry(const float* from) {
+  return pair ? splat_pair(from) : splat(*from);
+}
+
 // sum + the products of the firsts + the products of the seconds
 inline Vector add_products(Vector sum, Vector a, Vector b) {
 #if defined(__AVX512BF16__)

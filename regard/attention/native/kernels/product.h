@@ -1,21 +1,41 @@
 // The one product of matrices that everything is made of, and the layouts that feed it.
 #pragma once
 
+#include <type_traits>
+
 #include "pairs.h"
 
 namespace regard::REGARD_ISA {
 
+// What a tile of scores is besides: it tells the largest of each column so far, and if it is `folded`, other rows stand in
+// for its own in the first vector of columns, row m of them in lanes [0, lanes + m).
+struct Folding {
+  float* largest;  // [N * LANES]
+  const float* other;
+  Index lanes;
+};
+constexpr bool FOLDS = LANES == 16;  // elsewhere there are no registers for it
+// How many rows a folding tile has at most: few vectors of sums would wait for themselves.
+constexpr Index high_of(Index vectors) { return vectors > 2 ? HIGH : HIGH + 2; }
+
+template <int n>
+using Vectors = std::integral_constant<int, n>;
+
 // c[M, N * LANES] += sum over k < depth of a[m * am + k * ak] * b[k * bk + ...]; c is overwritten unless `add`.
 // Not inlined: only by itself do all of its sums stay in registers.
 // Of `pairs` of bfloat16, each where otherwise a float stands, `depth` counts the pairs.
-template <bool pairs, int M, int N>
+template <bool pairs, int M, int N, bool folded>
 REGARD_NOINLINE void product_tile(const float* a, Index am, Index ak, const float* b, Index bk, float* c, Index cm,
-                                  Index depth, bool add) {
+                                  Index depth, bool add, const Folding* folding) {
   Vector sums[M][N];
+  Lanes stood_in[M];
+  const float* const other = folded ? folding->other : nullptr;
 #pragma GCC unroll 8
-  for (int m = 0; m < M; ++m)
+  for (int m = 0; m < M; ++m) {
+    if (folded) stood_in[m] = first_lanes(folding->lanes + m);
 #pragma GCC unroll 8
     for (int n = 0; n < N; ++n) sums[m][n] = Vector{};
+  }
 #pragma GCC unroll 2
   for (Index k = 0; k < depth; ++k) {
     Vector row[N];
@@ -23,9 +43,13 @@ REGARD_NOINLINE void product_tile(const float* a, Index am, Index ak, const floa
     for (int n = 0; n < N; ++n) row[n] = load(b + k * bk + n * LANES);
 #pragma GCC unroll 8
     for (int m = 0; m < M; ++m) {
-      const Vector x = pairs ? splat_pair(a + m * am + k * ak) : splat(a[m * am + k * ak]);
+      const Vector x = entry<pairs>(a + m * am + k * ak);
+      const Vector y = folded ? choose(stood_in[m], entry<pairs>(other + m * am + k * ak), x) : x;
 #pragma GCC unroll 8
-      for (int n = 0; n < N; ++n) sums[m][n] = pairs ? add_products(sums[m][n], x, row[n]) : sums[m][n] + x * row[n];
+      for (int n = 0; n < N; ++n) {
+        const Vector factor = n == 0 ? y : x;
+        sums[m][n] = pairs ? add_products(sums[m][n], factor, row[n]) : sums[m][n] + factor * row[n];
+      }
     }
   }
 #pragma GCC unroll 8
@@ -35,35 +59,48 @@ REGARD_NOINLINE void product_tile(const float* a, Index am, Index ak, const floa
       float* to = c + m * cm + n * LANES;
       store(to, add ? load(to) + sums[m][n] : sums[m][n]);  // sums of sums lose less than one long sum
     }
+  if (!folding) return;
+#pragma GCC unroll 8
+  for (int n = 0; n < N; ++n) {
+    Vector most = load(folding->largest + n * LANES);
+#pragma GCC unroll 8
+    for (int m = 0; m < M; ++m) most = max(sums[m][n], most);
+    store(folding->largest + n * LANES, most);
+  }
 }
 
-template <bool pairs, int N>
+template <bool pairs, int N, bool folded = false>
 inline void product_rows(Index rows, const float* a, Index am, Index ak, const float* b, Index bk, float* c, Index cm,
-                         Index depth, bool add) {
+                         Index depth, bool add, const Folding* folding = nullptr) {
   switch (rows) {
-    case 1: return product_tile<pairs, 1, N>(a, am, ak, b, bk, c, cm, depth, add);
-    case 2: return product_tile<pairs, 2, N>(a, am, ak, b, bk, c, cm, depth, add);
-    case 3: return product_tile<pairs, 3, N>(a, am, ak, b, bk, c, cm, depth, add);
-    case 4: return product_tile<pairs, 4, N>(a, am, ak, b, bk, c, cm, depth, add);
-    case 5: return product_tile<pairs, 5, N>(a, am, ak, b, bk, c, cm, depth, add);
-    default: return product_tile<pairs, 6, N>(a, am, ak, b, bk, c, cm, depth, add);
+    case 1: return product_tile<pairs, 1, N, folded>(a, am, ak, b, bk, c, cm, depth, add, folding);
+    case 2: return product_tile<pairs, 2, N, folded>(a, am, ak, b, bk, c, cm, depth, add, folding);
+    case 3: return product_tile<pairs, 3, N, folded>(a, am, ak, b, bk, c, cm, depth, add, folding);
+    case 4: return product_tile<pairs, 4, N, folded>(a, am, ak, b, bk, c, cm, depth, add, folding);
+    case 5: return product_tile<pairs, 5, N, folded>(a, am, ak, b, bk, c, cm, depth, add, folding);
+    case 6: return product_tile<pairs, 6, N, folded>(a, am, ak, b, bk, c, cm, depth, add, folding);
+    case 7: return product_tile<pairs, (N > 2 ? HIGH : 7), N, folded>(a, am, ak, b, bk, c, cm, depth, add, folding);
+    default: return product_tile<pairs, (N > 2 ? HIGH : 8), N, folded>(a, am, ak, b, bk, c, cm, depth, add, folding);
   }
 }
 
 // Up to HIGH rows of a, against `columns` columns of b: row k of b is at k * bk, the next WIDE columns `across` further.
-template <bool pairs>
+template <bool pairs, bool folded = false>
 inline void product_panels(Index rows, const float* a, Index am, Index ak, const float* b, Index bk, Index across,
-                           float* c, Index cm, Index columns, Index depth, bool add) {
+                           float* c, Index cm, Index columns, Index depth, bool add, const Folding* folding = nullptr) {
   for (Index column = 0; column < columns; column += WIDE, b += across) {
     const Index left = columns - column;
+    const auto rows_of = [&](auto vectors) {
+      product_rows<pairs, vectors, folded>(rows, a, am, ak, b, bk, c + column, cm, depth, add, folding);
+    };
     if (left > (ACROSS - 1) * LANES)
-      product_rows<pairs, ACROSS>(rows, a, am, ak, b, bk, c + column, cm, depth, add);
+      rows_of(Vectors<ACROSS>{});
     else if (ACROSS == 4 && left > 2 * LANES)
-      product_rows<pairs, (ACROSS == 4 ? 3 : 1)>(rows, a, am, ak, b, bk, c + column, cm, depth, add);
+      rows_of(Vectors<ACROSS == 4 ? 3 : 1>{});
     else if (ACROSS == 4 && left > LANES)
-      product_rows<pairs, (ACROSS == 4 ? 2 : 1)>(rows, a, am, ak, b, bk, c + column, cm, depth, add);
+      rows_of(Vectors<ACROSS == 4 ? 2 : 1>{});
     else
-      product_rows<pairs, 1>(rows, a, am, ak, b, bk, c + column, cm, depth, add);
+      rows_of(Vectors<1>{});
   }
 }
 
@@ -73,6 +110,19 @@ inline void product(bool pairs, Index rows, const float* a, Index am, Index ak, 
   if constexpr (PAIRS)
     if (pairs) return product_panels<true>(rows, a, am, ak, b, bk, across, c, cm, columns, depth, add);
   product_panels<false>(rows, a, am, ak, b, bk, across, c, cm, columns, depth, add);
+}
+
+// Scores of up to high_of() rows of a, against the columns of one panel.
+inline void product_of_scores(bool pairs, bool folded, Index rows, const float* a, Index am, const float* panel,
+                              float* c, Index cm, Index columns, Index depth, const Folding& folding) {
+  const auto tile = [&](auto is_pairs, auto is_folded) {
+    product_panels<is_pairs, is_folded>(rows, a, am, 1, panel, WIDE, 0, c, cm, columns, depth, false, &folding);
+  };
+  if constexpr (FOLDS) {
+    if constexpr (PAIRS)
+      if (pairs) return folded ? tile(std::true_type{}, std::true_type{}) : tile(std::true_type{}, std::false_type{});
+    folded ? tile(std::false_type{}, std::true_type{}) : tile(std::false_type{}, std::false_type{});
+  }
 }
 
 // Rows of one head as float32, [count][stride].

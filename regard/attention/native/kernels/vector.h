@@ -59,6 +59,19 @@ inline Integers lane_numbers() {
   return lanes;
 }
 
+// Lanes [0, count), also of none and of more than there are, and what is chosen there instead of another.
+#if defined(__AVX512F__)
+typedef __mmask16 Lanes;
+inline Lanes first_lanes(Index count) { return Lanes(count <= 0 ? 0 : count >= LANES ? 0xFFFF : (1 << count) - 1); }
+inline Vector choose(Lanes lanes, Vector there, Vector elsewhere) {
+  return (Vector)_mm512_mask_blend_ps(lanes, (__m512)elsewhere, (__m512)there);
+}
+#else
+typedef Integers Lanes;
+inline Lanes first_lanes(Index count) { return lane_numbers() < Integers{} + int(count); }
+inline Vector choose(Lanes lanes, Vector there, Vector elsewhere) { return lanes ? there : elsewhere; }
+#endif
+
 #if defined(__clang__)
 #define REGARD_SHUFFLE(Places, a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else  // which has that from version 12 on
@@ -132,12 +145,26 @@ inline Vector power_of_two(Vector rounded, Vector rest) {
   return of_bits(bits_of(power_near_one(rest)) + (bits_of(rounded) << 23));
 }
 
-// 2^x for x below 128. Below -126 it is 0; NaN stays NaN.
+#if defined(__AVX512F__)
+alignas(64) constexpr float POWERS[32] = {
+    // 2^(n / 32)
+    1.000000000f, 1.021897149f, 1.044273782f, 1.067140401f, 1.090507733f, 1.114386743f, 1.138788635f, 1.163724859f,
+    1.189207115f, 1.215247360f, 1.241857812f, 1.269050957f, 1.296839555f, 1.325236643f, 1.354255547f, 1.383909882f,
+    1.414213562f, 1.445180807f, 1.476826146f, 1.509164428f, 1.542210825f, 1.575980845f, 1.610490332f, 1.645755478f,
+    1.681792831f, 1.718619298f, 1.756252160f, 1.794709075f, 1.834008086f, 1.874167634f, 1.915206561f, 1.957144124f};
+#endif
+
+// 2^x for x below 128, to 1.7e-7. Below -126 it is 0; NaN stays NaN.
 inline Vector power_of_two(Vector x) {
 #if defined(__AVX512F__)
-  const __m512 whole = _mm512_maskz_roundscale_ps(0xFFFF, (__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  // x as n / 32, whose last five bits find a power in the table, and a rest, for which degree 2 is enough.
+  const __m512 magic = _mm512_set1_ps(ROUNDING / 32), rounded = _mm512_add_ps((__m512)x, magic);
+  const __m512 near = _mm512_sub_ps(rounded, magic), rest = _mm512_sub_ps((__m512)x, near);
+  const __m512 part = _mm512_permutex2var_ps(_mm512_load_ps(POWERS), (__m512i)rounded, _mm512_load_ps(POWERS + 16));
+  const __m512 slope = _mm512_fmadd_ps(_mm512_set1_ps(2.402284459e-1f), rest, _mm512_set1_ps(6.931573437e-1f));
+  const __m512 power = _mm512_fmadd_ps(_mm512_mul_ps(part, rest), slope, part);
   const __mmask16 is_kept = _mm512_cmp_ps_mask((__m512)x, _mm512_set1_ps(-126.f), _CMP_NLT_UQ);
-  return (Vector)_mm512_maskz_scalef_ps(is_kept, (__m512)power_near_one(x - (Vector)whole), whole);
+  return (Vector)_mm512_maskz_scalef_ps(is_kept, power, near);
 #else
   const Vector rounded = x + splat(ROUNDING), rest = x - (rounded - splat(ROUNDING));
   return x < splat(-126.f) ? Vector{} : power_of_two(rounded, rest);

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 LIMIT_STEPS = 1_000_000  # some five milliseconds
+TARGETS = {"baseline": [], "avx2": ["-mavx2", "-mfma"]}  # of `REGARD_ISA`; the others are all that a processor has
 
 
 def in_turns(cases: dict[str, Callable[[], object]], *, rounds: int = 7, seconds: float = 0.3) -> dict[str, float]:
@@ -45,7 +46,13 @@ def _limit() -> ctypes._NamedFuncPointer:
     with tempfile.TemporaryDirectory() as folder:
         library = Path(folder, "limit.so")
         source = Path(__file__).with_name("limit.cpp")
-        flags = ["-O3", "-march=native", "-shared", "-fPIC", "-pthread"]
+        flags = [
+            "-O3",
+            *TARGETS.get(os.environ.get("REGARD_ISA", ""), ["-march=native"]),
+            "-shared",
+            "-fPIC",
+            "-pthread",
+        ]
         subprocess.run([os.environ.get("CXX", "c++"), *flags, "-o", str(library), str(source)], check=True)
         limit = ctypes.CDLL(str(library)).limit
     limit.restype, limit.argtypes = ctypes.c_double, (ctypes.c_int, ctypes.c_long)
@@ -53,7 +60,9 @@ def _limit() -> ctypes._NamedFuncPointer:
 
 
 def multiply_limit() -> float:
-    """What this processor multiplies at most on all of PyTorch's threads, FLOP/s: multiply-adds in registers alone."""
+    """What this processor multiplies at most on all of PyTorch's threads, FLOP/s: multiply-adds in registers alone.
+
+    With the instructions that `REGARD_ISA` allows, if it is set."""
     time.sleep(0.03)  # the threads of the call before wait for more by turning round
     limit, threads = _limit(), torch.get_num_threads()
     return max(float(limit(threads, LIMIT_STEPS)) for _ in range(3))
